@@ -1,0 +1,72 @@
+/** `tracelet inspect`: what is in a logdir, without sending anything anywhere. */
+
+import { inspectRun, type RunSummary, type SeriesSummary } from "../reader/inspect.ts";
+import { discoverAll } from "../sync/engine.ts";
+import { bytes, count, type Output, oneLine, outputTo, paint, plural, table } from "./terminal.ts";
+
+export interface InspectCommandOptions {
+  readonly maxRecordSize: number;
+  readonly json: boolean;
+}
+
+/** @returns 0; 1 if something could not be read; 3 if there is damage @throws TraceletError `logdir` */
+export async function runInspect(logdirs: readonly string[], options: InspectCommandOptions): Promise<number> {
+  const output = outputTo(process.stdout);
+  const { runs, problems } = discoverAll(logdirs);
+  const summaries: RunSummary[] = [];
+  for (const run of runs) {
+    const summary = await inspectRun(run, options.maxRecordSize);
+    summaries.push(summary);
+    if (!options.json) printRun(summary, output);
+  }
+  if (options.json) output.write(`${JSON.stringify({ runs: summaries, problems }, exactSteps)}\n`);
+  else {
+    for (const { path, code } of problems)
+      output.write(`${paint(output, "red", "cannot be read")}: ${oneLine(path)} (${code})\n`);
+    const values = summaries.flatMap(({ series }) => series).reduce((sum, series) => sum + series.count, 0);
+    output.write(`${plural(runs.length, "run")}, ${plural(values, "value")}\n`);
+  }
+  const files = summaries.flatMap((summary) => summary.files);
+  if (problems.length > 0 || files.some((file) => file.problem !== undefined)) return 1;
+  return files.some((file) => file.losses.length > 0 || file.tail?.state === "damaged") ? 3 : 0;
+}
+
+/** int64 in JSON: a number as long as that is exact, a string of digits beyond. */
+function exactSteps(_key: string, value: unknown): unknown {
+  if (typeof value !== "bigint") return value;
+  return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
+}
+
+function printRun({ name, files, series }: RunSummary, output: Output): void {
+  output.write(`${paint(output, "bold", oneLine(name))}\n`);
+  for (const file of files) {
+    output.write(`  ${oneLine(file.path)}  ${bytes(file.size)}  ${plural(file.events, "event")}\n`);
+    if (file.problem !== undefined) output.write(`    ${paint(output, "red", "cannot be read")}: ${file.problem}\n`);
+    for (const { start, end, reason } of file.losses) {
+      output.write(`    ${paint(output, "yellow", "damage")}: ${bytes(end - start)} at ${start} (${reason})\n`);
+    }
+    if (file.tail !== undefined && file.tail.state !== "clean") {
+      const { state, start, end } = file.tail;
+      output.write(`    ${paint(output, "yellow", `${state} end`)}: ${bytes(end - start)} at ${start}\n`);
+    }
+  }
+  if (series.length > 0) output.write(indent(table([HEADER, ...series.map(seriesRow)])));
+  output.write("\n");
+}
+
+const HEADER = ["tag", "kind", "count", "steps", "from", "to"];
+
+function seriesRow(series: SeriesSummary): string[] {
+  const { kind, firstStep, lastStep } = series;
+  const steps = firstStep === lastStep ? `${firstStep}` : `${firstStep} … ${lastStep}`;
+  return [oneLine(series.tag), kind, count(series.count), steps, time(series.firstWallTime), time(series.lastWallTime)];
+}
+
+function time(seconds: number): string {
+  const date = new Date(seconds * 1000);
+  return Number.isNaN(date.getTime()) ? String(seconds) : date.toISOString().replace("T", " ").slice(0, 19);
+}
+
+function indent(text: string): string {
+  return text.replace(/^(?=.)/gm, "  ");
+}

@@ -1,0 +1,41 @@
+#!/usr/bin/env node
+import { CommanderError } from "commander";
+import { TraceletError } from "../errors.ts";
+import { buildProgram } from "./program.ts";
+import { oneLine, outputTo, paint } from "./terminal.ts";
+
+/** Usage errors end with 2, as they do in most tools. */
+const USAGE = 2;
+
+async function main(argv: readonly string[]): Promise<number> {
+  const stderr = outputTo(process.stderr);
+  let code = 0;
+  try {
+    await buildProgram((result) => (code = result)).parseAsync(argv);
+    return code;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE;
+    if (error instanceof TraceletError) {
+      stderr.write(`${paint(stderr, "red", "error:")} ${oneLine(error.message)}\n`);
+      if (error.hint !== undefined) stderr.write(`  ${oneLine(error.hint)}\n`);
+      if (wantsDebug(argv) && error.cause instanceof Error) stderr.write(`${error.cause.stack}\n`);
+      return error.code === "usage" ? USAGE : 1;
+    }
+    const { message, stack } = error as Error;
+    stderr.write(`${paint(stderr, "red", "error:")} ${oneLine(message)}\n`);
+    stderr.write(wantsDebug(argv) ? `${stack}\n` : "  this is a fault of tracelet; --log-level debug shows where\n");
+    return 1;
+  }
+}
+
+function wantsDebug(argv: readonly string[]): boolean {
+  return process.env["TRACELET_LOG_LEVEL"] === "debug" || /--log-level[= ]debug/.test(argv.join(" "));
+}
+
+// A reader that goes away (`| head`) is no error of ours.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit(0);
+  throw error;
+});
+
+process.exitCode = await main(process.argv);

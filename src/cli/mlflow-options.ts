@@ -1,0 +1,52 @@
+/** What the command line and the environment say of MLflow → a destination. */
+import os from "node:os";
+import { MlflowBackend } from "../sync/backends/mlflow/backend.ts";
+import { DryRunStore } from "../sync/backends/mlflow/dry-run-store.ts";
+import type { MlflowStore } from "../sync/backends/mlflow/store.ts";
+import { resolveTrackingUri, type TrackingUri } from "../sync/backends/mlflow/tracking-uri.ts";
+import { VERSION } from "../version.ts";
+import type { Destination, SyncCommandOptions } from "./sync-command.ts";
+
+interface Surroundings {
+  readonly signal: AbortSignal;
+  readonly say: (line: string) => void;
+}
+
+/** @throws TraceletError `usage` or `unsupported` */
+export async function openMlflow(options: SyncCommandOptions, surroundings: Surroundings): Promise<Destination> {
+  const { env } = process;
+  const uri = resolveTrackingUri(options.trackingUri, env, process.cwd());
+  const experiment = options.experiment ?? (env["MLFLOW_EXPERIMENT_NAME"] || env["TRACELET_PROJECT"] || "Default");
+  let retries = 0;
+  const onRetry = ({ reason, delayMs }: { reason: string; delayMs: number }) => {
+    retries++;
+    if (options.verbose || retries === 1) surroundings.say(`${reason}; sent again in ${(delayMs / 1000).toFixed(1)} s`);
+  };
+  const store = options.dryRun ? new DryRunStore() : await openStore(uri, options.giveUpAfter, surroundings, onRetry);
+  return {
+    backend: new MlflowBackend({ store, experiment, version: VERSION, keepsMarks: !options.dryRun }),
+    key: `mlflow ${uri.destinationKey} ${experiment}`,
+    howToLook:
+      uri.scheme === "sqlite" && !options.dryRun
+        ? `Look at it with: mlflow ui --backend-store-uri ${uri.redacted}`
+        : undefined,
+    retries: () => retries,
+  };
+}
+
+async function openStore(
+  uri: TrackingUri,
+  giveUpAfterMs: number,
+  { signal, say }: Surroundings,
+  onRetry: (retry: { reason: string; delayMs: number }) => void,
+): Promise<MlflowStore> {
+  if (uri.scheme === "sqlite") {
+    const { SqliteStore } = await import("../sync/backends/mlflow/sqlite-store.ts");
+    return SqliteStore.open(uri.path);
+  }
+  const { RestStore } = await import("../sync/backends/mlflow/rest-store.ts");
+  const { readCredentials } = await import("../sync/backends/mlflow/credentials.ts");
+  const credentials = readCredentials(uri.login, process.env, os.homedir());
+  for (const warning of credentials.warnings) say(warning);
+  return new RestStore({ uri, credentials, giveUpAfterMs, onRetry, signal });
+}

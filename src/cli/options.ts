@@ -1,0 +1,50 @@
+/** Options that several commands share, and the forms their values have. */
+import os from "node:os";
+import path from "node:path";
+import { InvalidArgumentError, Option } from "commander";
+
+/** Every option can be given as an environment variable too: `--state-dir` as `TRACELET_STATE_DIR`. */
+export function option(flags: string, description: string): Option {
+  const made = new Option(flags, description);
+  return made.env(`TRACELET_${made.name().replace(/^no-/, "").replaceAll("-", "_").toUpperCase()}`);
+}
+
+/** Where checkpoints are kept if nothing else is said: the XDG state home. */
+export function defaultStateDir(env: NodeJS.ProcessEnv): string {
+  return path.join(env["XDG_STATE_HOME"] || path.join(os.homedir(), ".local", "state"), "tracelet");
+}
+
+export function stateDirOption(): Option {
+  return option("--state-dir <dir>", "where to remember what was sent").default(
+    defaultStateDir(process.env),
+    "$XDG_STATE_HOME/tracelet, or ~/.local/state/tracelet",
+  );
+}
+
+/** A whole number from 1 on. */
+export function parseCount(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError("It must be a whole number from 1 on.");
+  return value;
+}
+
+/** A time such as `90s`, `10m`, `2h`, in ms. */
+export function parseDuration(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text);
+  const units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+  if (match === null) throw new InvalidArgumentError("It must be a time such as 90s, 10m or 2h.");
+  return Number(match[1]) * units[match[2] as keyof typeof units];
+}
+
+/** Bytes, such as `512kB`, `256MB`, `1GB`. */
+export function parseBytes(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*([kMG]?)B?$/i.exec(text);
+  const units: Record<string, number> = { "": 1, k: 1e3, m: 1e6, g: 1e9 };
+  if (match === null) throw new InvalidArgumentError("It must be a size such as 512kB, 256MB or 1GB.");
+  return Math.floor(Number(match[1]) * (units[(match[2] as string).toLowerCase()] as number));
+}
+
+/** For an option that may be given several times, or once with commas between. */
+export function collect(text: string, before: readonly string[] | undefined): string[] {
+  return [...(before ?? []), ...text.split(",").filter((part) => part !== "")];
+}

@@ -1,0 +1,67 @@
+/** How far a sync is, while it runs: a live line on a terminal, a plain line now and then elsewhere. */
+import type { Ora } from "ora";
+import type { Progress } from "../sync/progress.ts";
+import { bytes, count, duration, type Output } from "./terminal.ts";
+
+export interface ProgressView {
+  start(progress: Readonly<Progress>): void;
+  /** Print a line without disturbing the view. */
+  line(text: string): void;
+  /** May be called more than once. */
+  stop(): void;
+}
+
+const LIVE_MS = 100;
+const LINES_MS = 5000;
+
+export function showProgress(mode: "live" | "lines" | "none", output: Output): ProgressView {
+  if (mode === "none") return { start() {}, line: (text) => output.write(`${text}\n`), stop() {} };
+  let timer: NodeJS.Timeout | undefined;
+  let spinner: Ora | undefined;
+  let stopped = false;
+  const every = (ms: number, show: () => void) => {
+    timer = setInterval(show, ms);
+    timer.unref();
+  };
+  return {
+    start(progress) {
+      const started = performance.now();
+      const text = () => progressText(progress, performance.now() - started);
+      if (mode === "lines") {
+        every(LINES_MS, () => output.write(`${text()}\n`));
+        return;
+      }
+      void import("ora").then(({ default: ora }) => {
+        if (stopped) return;
+        spinner = ora({ text: text(), stream: process.stderr, discardStdin: false }).start();
+        every(LIVE_MS, () => {
+          if (spinner) spinner.text = text();
+        });
+      });
+    },
+    line(text) {
+      spinner?.clear();
+      output.write(`${text}\n`);
+    },
+    stop() {
+      stopped = true;
+      clearInterval(timer);
+      spinner?.stop();
+      spinner = undefined;
+    },
+  };
+}
+
+/** @param elapsed ms since the start */
+export function progressText(progress: Readonly<Progress>, elapsed: number): string {
+  const { runs, totalRuns, bytes: read, totalBytes, values } = progress;
+  const rate = elapsed > 0 ? Math.round(values / (elapsed / 1000)) : 0;
+  const parts = [
+    `${count(runs)}/${count(totalRuns)} runs`,
+    `${bytes(read)} of ${bytes(totalBytes)}`,
+    `${count(rate)} values/s`,
+  ];
+  if (read > 0 && read < totalBytes && elapsed > 1000)
+    parts.push(`${duration((elapsed * (totalBytes - read)) / read)} left`);
+  return parts.join("  ");
+}

@@ -1,0 +1,121 @@
+/** `tracelet sync`: options → backend, engine, report. */
+import os from "node:os";
+import { TraceletError } from "../errors.ts";
+import type { RestartPolicy } from "../reader/restarts.ts";
+import type { Backend } from "../sync/backend.ts";
+import { Checkpoints } from "../sync/checkpoints.ts";
+import { sync } from "../sync/engine.ts";
+import { type Lock, lockSource } from "../sync/lock.ts";
+import { globFilter } from "../sync/transform.ts";
+import { openMlflow } from "./mlflow-options.ts";
+import { showProgress } from "./progress-view.ts";
+import { exitCode, printSummary, runLine, toJson } from "./sync-report.ts";
+import { oneLine, outputTo } from "./terminal.ts";
+
+export interface SyncCommandOptions {
+  readonly backend: "mlflow";
+  readonly trackingUri?: string;
+  readonly experiment?: string;
+  readonly stateDir: string;
+  readonly concurrency: number;
+  readonly restarts: RestartPolicy;
+  readonly nan: "keep" | "skip";
+  readonly includeRuns: readonly string[];
+  readonly excludeRuns: readonly string[];
+  readonly includeTags: readonly string[];
+  readonly excludeTags: readonly string[];
+  readonly maxRecordSize: number;
+  readonly giveUpAfter: number;
+  readonly dryRun: boolean;
+  readonly json: boolean;
+  readonly quiet: boolean;
+  readonly verbose: boolean;
+  readonly logLevel: "info" | "debug";
+}
+
+/** What a destination needs beside the engine. */
+export interface Destination {
+  readonly backend: Backend;
+  /** Names it in the state, without credentials. */
+  readonly key: string;
+  /** How to look at the result where it has no address. */
+  readonly howToLook: string | undefined;
+  /** Requests that were sent again so far. */
+  readonly retries: () => number;
+}
+
+/**
+ * @returns the exit code
+ * @throws TraceletError
+ */
+export async function runSync(logdirs: readonly string[], options: SyncCommandOptions): Promise<number> {
+  const started = performance.now();
+  const stop = new AbortController();
+  const signals = onSignals(stop);
+  const stderr = outputTo(process.stderr);
+  const debug = options.logLevel === "debug";
+  const say = (line: string) => {
+    if (!options.quiet) stderr.write(`${oneLine(line)}\n`);
+  };
+  const destination = await openMlflow(options, { signal: stop.signal, say });
+  const locks: Lock[] = [];
+  const checkpoints = Checkpoints.open(options.stateDir, destination.key, { readOnly: options.dryRun });
+  const progress = showProgress(options.quiet ? "none" : process.stderr.isTTY && !debug ? "live" : "lines", stderr);
+  try {
+    if (!options.dryRun)
+      for (const logdir of new Set(logdirs)) locks.push(lockSource(options.stateDir, destination.key, logdir));
+    const result = await sync({
+      logdirs,
+      backend: destination.backend,
+      checkpoints,
+      restarts: options.restarts,
+      transform: { includeTags: options.includeTags, excludeTags: options.excludeTags, nan: options.nan },
+      wantsRun: globFilter(options.includeRuns, options.excludeRuns),
+      maxRecordBytes: options.maxRecordSize,
+      concurrency: options.concurrency,
+      signal: stop.signal,
+      onStart: (state) => progress.start(state),
+      onRun: (run) => {
+        if (options.verbose && run.outcome !== "unchanged") progress.line(oneLine(runLine(run)));
+      },
+      ...(debug ? { trace: (line: string) => stderr.write(`${oneLine(line)}\n`) } : {}),
+    });
+    progress.stop();
+    if (result.runs.length === 0 && result.excludedRuns === 0) say(`no event files in ${logdirs.join(", ")}`);
+    const location = destination.backend.location() ?? destination.howToLook;
+    const report = {
+      result,
+      dryRun: options.dryRun,
+      elapsedMs: performance.now() - started,
+      retries: destination.retries(),
+      location,
+    };
+    const code = exitCode(result);
+    if (!options.quiet || code !== 0) printSummary(report, stderr, options.verbose);
+    if (options.json) process.stdout.write(`${JSON.stringify(toJson(report))}\n`);
+    return signals.received === undefined ? code : 128 + os.constants.signals[signals.received];
+  } finally {
+    progress.stop();
+    signals.ignore();
+    for (const lock of locks) lock.release();
+    checkpoints.close();
+    await destination.backend.close();
+  }
+}
+
+/** First signal: finish what is under way and stop. Second: stop now. */
+function onSignals(stop: AbortController): { readonly received: "SIGINT" | "SIGTERM" | undefined; ignore(): void } {
+  const state: { received: "SIGINT" | "SIGTERM" | undefined } = { received: undefined };
+  const handler = (signal: "SIGINT" | "SIGTERM") => {
+    if (state.received !== undefined) process.exit(128 + os.constants.signals[signal]);
+    state.received = signal;
+    stop.abort(new TraceletError("interrupted", "interrupted"));
+  };
+  process.on("SIGINT", handler).on("SIGTERM", handler);
+  return {
+    get received() {
+      return state.received;
+    },
+    ignore: () => void process.off("SIGINT", handler).off("SIGTERM", handler),
+  };
+}

@@ -1,0 +1,174 @@
+/** What a sync did: the summary for people, the object for machines, and the exit code. */
+import type { TraceletError } from "../errors.ts";
+import type { SyncResult } from "../sync/engine.ts";
+import type { RunResult } from "../sync/run-sync.ts";
+import { Tally } from "../sync/tally.ts";
+import { bytes, count, duration, type Output, oneLine, paint, plural, table } from "./terminal.ts";
+
+export interface SyncReport {
+  readonly result: SyncResult;
+  readonly dryRun: boolean;
+  readonly elapsedMs: number;
+  readonly retries: number;
+  /** Where a person finds the result. */
+  readonly location: string | undefined;
+}
+
+/** 0: all sent. 1: something could not be sent. 3: sent, but damage in the source was passed over. */
+export function exitCode({ runs, problems, error }: SyncResult): number {
+  const failed =
+    error !== undefined ||
+    problems.length > 0 ||
+    runs.some((run) => run.outcome === "failed" || run.problems.length > 0);
+  if (failed) return 1;
+  const damaged = runs.some((run) => run.losses.length > 0 || run.tally.kinds.has("unreadable"));
+  return damaged ? 3 : 0;
+}
+
+/** How many lines of one kind are shown before the rest is only counted. */
+const SHOWN = 10;
+
+/** @param verbose show every note and every run's end, however many */
+export function printSummary(report: SyncReport, output: Output, verbose: boolean): void {
+  const { result } = report;
+  const shown = verbose ? Infinity : SHOWN;
+  const list = (title: string, colour: "red" | "yellow" | "dim", lines: readonly string[]) => {
+    if (lines.length === 0) return;
+    output.write(`${paint(output, colour, title)}\n`);
+    for (const line of lines.slice(0, shown)) output.write(`  ${oneLine(line)}\n`);
+    if (lines.length > shown) output.write(`  … and ${count(lines.length - shown)} more (-v shows all)\n`);
+  };
+  const tally = totalOf(result.runs);
+  if (tally.kinds.size > 0) output.write(`\n${table(kindRows(tally, report.dryRun))}\n`);
+  list("Failed", "red", failures(result));
+  list(
+    "Could not be read",
+    "red",
+    [...result.problems, ...result.runs.flatMap((run) => run.problems)].map(problemLine),
+  );
+  list("Damage passed over", "yellow", result.runs.flatMap((run) => run.losses).map(lossLine));
+  list(
+    "Unfinished at the end, read when it is completed",
+    "dim",
+    result.runs.flatMap((run) => run.waiting).map(tailLine),
+  );
+  list(
+    "Notes",
+    "dim",
+    result.runs.flatMap((run) => run.notes.map((note) => `${run.name}: ${note.message}`)),
+  );
+  output.write(`${headline(report)}\n`);
+  if (report.location !== undefined) output.write(`${oneLine(report.location)}\n`);
+}
+
+/** The one object of `--json`. Steps and counts are numbers; nothing in it is ever a credential. */
+export function toJson(report: SyncReport): object {
+  const { result } = report;
+  return {
+    outcome: result.interrupted ? "interrupted" : (["ok", "failed", undefined, "damage"][exitCode(result)] as string),
+    dryRun: report.dryRun,
+    location: report.location ?? null,
+    elapsedMs: Math.round(report.elapsedMs),
+    retries: report.retries,
+    excludedRuns: result.excludedRuns,
+    error: errorJson(result.error),
+    kinds: tallyJson(totalOf(result.runs)),
+    problems: result.problems,
+    runs: result.runs.map((run) => ({
+      name: run.name,
+      outcome: run.outcome,
+      remoteId: run.remoteId ?? null,
+      error: errorJson(run.error),
+      kinds: tallyJson(run.tally),
+      problems: run.problems,
+      damage: run.losses,
+      unfinished: run.waiting,
+      notes: run.notes,
+    })),
+  };
+}
+
+/** Line for a run that has just ended. */
+export function runLine(run: RunResult): string {
+  let values = 0;
+  for (const { sent } of run.tally.kinds.values()) values += sent;
+  const detail = run.outcome === "sent" ? plural(values, "value") : run.outcome;
+  return `${run.name}: ${detail}`;
+}
+
+export function errorText(error: TraceletError): string {
+  return error.hint === undefined ? error.message : `${error.message}; ${error.hint}`;
+}
+
+function totalOf(runs: readonly RunResult[]): Tally {
+  const total = new Tally();
+  for (const run of runs) total.add(run.tally);
+  return total;
+}
+
+function kindRows(tally: Tally, dryRun: boolean): string[][] {
+  const rows = [["", "read", dryRun ? "to send" : "sent", "left out", "failed"]];
+  for (const [kind, { read, sent, failed, leftOut }] of [...tally.kinds].sort()) {
+    const out = [...leftOut.values()].reduce((sum, n) => sum + n, 0);
+    const reasons = [...leftOut].map(([reason, n]) => (leftOut.size > 1 ? `${count(n)} ${reason}` : reason)).join(", ");
+    rows.push([
+      kind,
+      count(read),
+      count(sent),
+      reasons === "" ? count(out) : `${count(out)} (${reasons})`,
+      count(failed),
+    ]);
+  }
+  return rows;
+}
+
+function headline({ result, dryRun, elapsedMs, retries }: SyncReport): string {
+  const outcomes = new Map<string, number>();
+  for (const run of result.runs) outcomes.set(run.outcome, (outcomes.get(run.outcome) ?? 0) + 1);
+  if (dryRun) outcomes.set("to send", outcomes.get("sent") ?? 0).delete("sent");
+  if (result.excludedRuns > 0) outcomes.set("excluded", result.excludedRuns);
+  const parts = [...outcomes].filter(([, n]) => n > 0).map(([outcome, n]) => `${count(n)} ${outcome}`);
+  const end = result.interrupted
+    ? "interrupted; the same command goes on from here"
+    : parts.join(", ") || "nothing to do";
+  const tail = retries > 0 ? `, ${plural(retries, "request")} sent again` : "";
+  return `${plural(result.runs.length, "run")}: ${end} (${duration(elapsedMs)}${tail})`;
+}
+
+function failures(result: SyncResult): string[] {
+  const runs = result.runs.filter((run) => run.error !== undefined && run.error !== result.error);
+  const lines = runs.map((run) => `${run.name}: ${errorText(run.error as TraceletError)}`);
+  return result.error === undefined ? lines : [errorText(result.error), ...lines];
+}
+
+function problemLine({ path, code }: { path: string; code: string }): string {
+  return `${path}: ${WORDS[code] ?? code}`;
+}
+
+const WORDS: Record<string, string> = {
+  EACCES: "permission denied",
+  EPERM: "permission denied",
+  ENOENT: "deleted while it was being read",
+  EINVAL: "not a regular file",
+  EIO: "the disk could not read it",
+  EMFILE: "too many open files",
+};
+
+function lossLine({ path, start, end, reason }: RunResult["losses"][number]): string {
+  return `${path}: ${bytes(end - start)} at ${start} (${reason})`;
+}
+
+function tailLine({ path, start, end, state }: RunResult["waiting"][number]): string {
+  return `${path}: ${bytes(end - start)} at ${start}${state === "zeros" ? " (zeros)" : ""}`;
+}
+
+function tallyJson(tally: Tally): object {
+  const kinds = [...tally.kinds].sort().map(([kind, { leftOut, ...counts }]) => {
+    return [kind, { ...counts, leftOut: Object.fromEntries(leftOut) }];
+  });
+  return Object.fromEntries(kinds) as object;
+}
+
+function errorJson(error: TraceletError | undefined): object | null {
+  return error === undefined ? null : { code: error.code, message: error.message, hint: error.hint ?? null };
+}

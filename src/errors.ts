@@ -1,0 +1,39 @@
+/** Every way tracelet itself can refuse or fail; each has one wording, in one place: the class that carries it. */
+export type ErrorCode =
+  /** The command line or an environment variable asks for something that does not exist. */
+  | "usage"
+  /** The logdir cannot be read. */
+  | "logdir"
+  /** The state cannot be read or written. */
+  | "state"
+  /** Another process holds the same source and destination. */
+  | "locked"
+  /** The destination refused the credentials (401, 403). */
+  | "auth"
+  /** The destination cannot be reached, or has not answered usefully for too long. */
+  | "unreachable"
+  /** The destination answered, and what it said means that a request can never succeed. */
+  | "rejected"
+  /** The run or experiment was deleted at the destination. */
+  | "deleted"
+  /** The user asked to stop. */
+  | "interrupted"
+  /** The destination is of a kind that is not supported. */
+  | "unsupported";
+
+/**
+ * The one error class tracelet throws on purpose.
+ *
+ * `message` says what happened and where; `hint` says what to do about it. Neither ever holds a credential.
+ */
+export class TraceletError extends Error {
+  override readonly name = "TraceletError";
+  readonly code: ErrorCode;
+  readonly hint: string | undefined;
+
+  constructor(code: ErrorCode, message: string, options: { readonly hint?: string; readonly cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.hint = options.hint;
+  }
+}

@@ -1,0 +1,130 @@
+/** What is in a run: its tags, kinds, counts and ranges, and the damage in its files. */
+import { FileSource } from "./byte-source.ts";
+import type { Kind, TagMetadata } from "./datum.ts";
+import { type DiscoveredRun, displayPath } from "./discover.ts";
+import { EventFileReader } from "./event-file.ts";
+import { RecordBatch } from "./record-batch.ts";
+import { TagTable } from "./tag-table.ts";
+import { type Loss, RecordReader, type Tail } from "./tfrecord.ts";
+
+/** One series of values. */
+export interface SeriesSummary {
+  readonly tag: string;
+  readonly kind: Kind;
+  /** Plugin the writer named; empty for plain scalars. */
+  plugin: string;
+  count: number;
+  firstStep: bigint;
+  lastStep: bigint;
+  /** Seconds since the Unix epoch; NaN if no value has a finite one. */
+  firstWallTime: number;
+  lastWallTime: number;
+}
+
+export interface FileSummary {
+  readonly path: string;
+  /** Bytes. */
+  readonly size: number;
+  /** Records that were intact events. */
+  readonly events: number;
+  readonly sessionLogs: number;
+  readonly logMessages: number;
+  readonly losses: readonly Loss[];
+  readonly tail: Tail | undefined;
+  /** Why it could not be read, or not to its end. */
+  readonly problem: string | undefined;
+}
+
+export interface RunSummary {
+  readonly name: string;
+  readonly files: readonly FileSummary[];
+  /** By kind, then by first appearance. */
+  readonly series: readonly SeriesSummary[];
+}
+
+/** Read all of a run. Never throws for what the files hold or how they can be read: that is in the result. */
+export async function inspectRun(run: DiscoveredRun, maxRecordBytes: number): Promise<RunSummary> {
+  const metadata = new Map<string, TagMetadata>();
+  const tags = new TagTable();
+  const scalars: SeriesSummary[] = [];
+  const data = new Map<string, SeriesSummary>();
+  const files: FileSummary[] = [];
+  const batch = new RecordBatch(16_384, tags);
+  for (const entry of run.files) {
+    let records: RecordReader | undefined;
+    let reader: EventFileReader | undefined;
+    let problem: string | undefined;
+    try {
+      const source = await FileSource.open(entry.path);
+      try {
+        records = new RecordReader(source, { end: entry.size, maxRecordBytes });
+        reader = new EventFileReader(records, metadata);
+        for (let more = true; more; batch.clear()) {
+          more = await reader.read(batch);
+          addScalars(batch, scalars);
+          for (const {
+            kind,
+            tag,
+            step,
+            wallTime,
+            metadata: { plugin },
+          } of batch.data) {
+            const key = `${kind}\0${tag}`;
+            const known = data.get(key);
+            if (known === undefined) data.set(key, seriesOf(tag, kind, plugin, step, wallTime));
+            else add(known, step, wallTime);
+          }
+        }
+      } finally {
+        await source.close();
+      }
+    } catch (error) {
+      problem = (error as NodeJS.ErrnoException).code ?? String(error);
+    }
+    files.push({
+      path: displayPath(entry.path),
+      size: entry.size,
+      events: reader?.counts.events ?? 0,
+      sessionLogs: reader?.counts.sessionLogs ?? 0,
+      logMessages: reader?.counts.logMessages ?? 0,
+      losses: records?.losses ?? [],
+      tail: records?.tail,
+      problem,
+    });
+  }
+  for (const series of scalars) series.plugin = metadata.get(series.tag)?.plugin ?? "";
+  const byKind = [...data.values()].sort((a, b) => (a.kind < b.kind ? -1 : Number(a.kind > b.kind)));
+  return { name: run.name, files, series: [...scalars, ...byKind] };
+}
+
+function addScalars(batch: RecordBatch, scalars: SeriesSummary[]): void {
+  for (let i = 0; i < batch.length; i++) {
+    const id = batch.tag[i] as number;
+    const series = scalars[id];
+    if (series !== undefined) add(series, batch.step[i] as bigint, batch.wallTime[i] as number);
+    else {
+      // Ids of tags that are no scalars leave no gap: only scalars are given one.
+      scalars[id] = seriesOf(
+        batch.tags[id] as string,
+        "scalars",
+        "",
+        batch.step[i] as bigint,
+        batch.wallTime[i] as number,
+      );
+    }
+  }
+}
+
+function seriesOf(tag: string, kind: Kind, plugin: string, step: bigint, wallTime: number): SeriesSummary {
+  const time = Number.isFinite(wallTime) ? wallTime : Number.NaN;
+  return { tag, kind, plugin, count: 1, firstStep: step, lastStep: step, firstWallTime: time, lastWallTime: time };
+}
+
+function add(series: SeriesSummary, step: bigint, wallTime: number): void {
+  series.count++;
+  if (step < series.firstStep) series.firstStep = step;
+  if (step > series.lastStep) series.lastStep = step;
+  if (!Number.isFinite(wallTime)) return;
+  if (!(series.firstWallTime <= wallTime)) series.firstWallTime = wallTime;
+  if (!(series.lastWallTime >= wallTime)) series.lastWallTime = wallTime;
+}

@@ -1,0 +1,100 @@
+import type { Datum, ScalarColumns } from "./datum.ts";
+import type { TagTable } from "./tag-table.ts";
+
+/** Bytes of data other than scalars that a batch holds before it counts as full. */
+const DATA_BYTES = 8 * 1024 * 1024;
+
+/**
+ * Values on their way from the reader to a destination: scalars in columns, the rest as objects. It is filled up to
+ * `capacity` scalars, then emptied and filled again; an event that holds many values may exceed the capacity.
+ */
+export class RecordBatch implements ScalarColumns {
+  readonly capacity: number;
+  readonly tagTable: TagTable;
+  tag: Int32Array;
+  step: BigInt64Array;
+  wallTime: Float64Array;
+  value: Float64Array;
+  offset: Float64Array;
+  length = 0;
+  readonly data: Datum[] = [];
+  /** The steps again, as pairs of low and high words: storing them makes no BigInt. */
+  #stepWords: Int32Array;
+  #dataBytes = 0;
+
+  constructor(capacity: number, tagTable: TagTable) {
+    this.capacity = capacity;
+    this.tagTable = tagTable;
+    this.tag = new Int32Array(capacity);
+    this.step = new BigInt64Array(capacity);
+    this.wallTime = new Float64Array(capacity);
+    this.value = new Float64Array(capacity);
+    this.offset = new Float64Array(capacity);
+    this.#stepWords = new Int32Array(this.step.buffer);
+  }
+
+  get tags(): readonly string[] {
+    return this.tagTable.names;
+  }
+
+  get full(): boolean {
+    return this.length >= this.capacity || this.#dataBytes >= DATA_BYTES;
+  }
+
+  get empty(): boolean {
+    return this.length === 0 && this.data.length === 0;
+  }
+
+  push(tag: number, stepLow: number, stepHigh: number, wallTime: number, value: number, offset: number): void {
+    const i = this.length;
+    if (i === this.tag.length) this.#grow();
+    this.tag[i] = tag;
+    this.#stepWords[2 * i] = stepLow;
+    this.#stepWords[2 * i + 1] = stepHigh;
+    this.wallTime[i] = wallTime;
+    this.value[i] = value;
+    this.offset[i] = offset;
+    this.length = i + 1;
+  }
+
+  /** @param bytes size of the record it came in, for the bound on memory */
+  pushDatum(datum: Datum, bytes: number): void {
+    this.data.push(datum);
+    this.#dataBytes += bytes;
+  }
+
+  /** Keep only the scalars from `start` on for which `keep(index)` holds, and all before. */
+  filterScalars(start: number, keep: (index: number) => boolean): void {
+    let to = start;
+    for (let i = start; i < this.length; i++) {
+      if (!keep(i)) continue;
+      if (to !== i) {
+        this.tag[to] = this.tag[i] as number;
+        this.#stepWords[2 * to] = this.#stepWords[2 * i] as number;
+        this.#stepWords[2 * to + 1] = this.#stepWords[2 * i + 1] as number;
+        this.wallTime[to] = this.wallTime[i] as number;
+        this.value[to] = this.value[i] as number;
+        this.offset[to] = this.offset[i] as number;
+      }
+      to++;
+    }
+    this.length = to;
+  }
+
+  clear(): void {
+    this.length = 0;
+    this.data.length = 0;
+    this.#dataBytes = 0;
+  }
+
+  #grow(): void {
+    const capacity = this.tag.length * 2;
+    const { tag, step, wallTime, value, offset } = this;
+    (this.tag = new Int32Array(capacity)).set(tag);
+    (this.step = new BigInt64Array(capacity)).set(step);
+    (this.wallTime = new Float64Array(capacity)).set(wallTime);
+    (this.value = new Float64Array(capacity)).set(value);
+    (this.offset = new Float64Array(capacity)).set(offset);
+    this.#stepWords = new Int32Array(this.step.buffer);
+  }
+}

@@ -1,0 +1,315 @@
+/**
+ * TFRecord: a growing file → records, from any offset.
+ *
+ *     uint64 length │ uint32 masked CRC-32C of length │ payload │ uint32 masked CRC-32C of payload      little-endian
+ *
+ * Both checksums are always checked. A record that is cut anywhere at the end of the file is one to wait for. Damage
+ * elsewhere is passed over: reading goes on at the next place where a whole valid record stands.
+ *
+ * Source: tensorflow/core/lib/io/record_writer.h.
+ */
+import type { ByteSource } from "./byte-source.ts";
+import { readUint32 } from "./little-endian.ts";
+import { maskedCrc, RunningCrc } from "./masked-crc.ts";
+
+const HEADER = 12;
+const FOOTER = 4;
+const CHUNK = 1 << 20;
+
+/** Records longer than this are skipped, unless another limit is given. Bytes. */
+export const DEFAULT_MAX_RECORD_BYTES: number = 256 * 1024 * 1024;
+
+/** Why bytes were passed over. */
+export type LossReason =
+  /** The length's checksum does not hold. */
+  | "length-crc"
+  /** The payload's checksum does not hold. */
+  | "payload-crc"
+  /** The length is right by its checksum but leads beyond the end of the file, and valid records follow before it. */
+  | "length-beyond-file"
+  /** A block of zeros with valid records behind it. */
+  | "zeros"
+  /** Longer than the limit. */
+  | "too-large"
+  /** Both checksums hold, but the payload is no `Event`. */
+  | "not-an-event"
+  /** No valid record from here to the end of the file. */
+  | "damaged-tail";
+
+/** A range of bytes that was passed over. */
+export interface Loss {
+  readonly start: number;
+  readonly end: number;
+  readonly reason: LossReason;
+}
+
+/** What stands between the last whole record and the end. */
+export interface Tail {
+  /**
+   * `clean`: nothing. `incomplete`: the beginning of a record. `zeros`: zeros only, as a crash or a preallocating file
+   * system leaves. `damaged`: bytes that are no record. In every case reading can go on from `start` when the file grows.
+   */
+  readonly state: "clean" | "incomplete" | "zeros" | "damaged";
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface RecordReaderOptions {
+  /** Byte offset to begin at: 0, or the `position` of an earlier reader. */
+  readonly start?: number;
+  /** Bytes from here on are not looked at. */
+  readonly end: number;
+  readonly maxRecordBytes?: number;
+}
+
+type Obstacle = "more" | "length-crc" | "payload-crc" | "too-large";
+
+/**
+ * Reads records one after the other. `next` only looks at what is in memory and makes no object, so that the loop over
+ * millions of records stays in one function; `load` does what has to wait.
+ *
+ *     do while (reader.next()) use(reader.bytes, reader.payloadStart, reader.payloadEnd);
+ *     while (await reader.load());
+ */
+export class RecordReader {
+  /** The buffer that holds the current record; valid until the next call of `load`. */
+  bytes: Uint8Array;
+  payloadStart = 0;
+  payloadEnd = 0;
+  /** File offset of the current record's header. */
+  recordOffset = 0;
+  /** What was passed over so far, in order. */
+  readonly losses: Loss[] = [];
+
+  readonly #source: ByteSource;
+  readonly #end: number;
+  readonly #maxRecordBytes: number;
+  /** File offset of `bytes[0]`. */
+  #base: number;
+  #at = 0;
+  #filled = 0;
+  #obstacle: Obstacle = "more";
+  #tail: Tail | undefined;
+
+  constructor(source: ByteSource, options: RecordReaderOptions) {
+    this.#source = source;
+    this.#base = options.start ?? 0;
+    this.#end = options.end;
+    this.#maxRecordBytes = options.maxRecordBytes ?? DEFAULT_MAX_RECORD_BYTES;
+    this.bytes = new Uint8Array(Math.max(0, Math.min(CHUNK, this.#end - this.#base)));
+  }
+
+  /** File offset behind the last record returned or passed over: where a later reader goes on. */
+  get position(): number {
+    return this.#base + this.#at;
+  }
+
+  /** How the end looks; undefined until `load` has returned false. */
+  get tail(): Tail | undefined {
+    return this.#tail;
+  }
+
+  /** Step to the next record in memory. False: call `load`. */
+  next(): boolean {
+    const bytes = this.bytes;
+    const at = this.#at;
+    if (this.#filled - at < HEADER + FOOTER) return this.#stop("more");
+    const length = readUint32(bytes, at);
+    if (readUint32(bytes, at + 4) !== 0) return this.#stop(headerHolds(bytes, at) ? "too-large" : "length-crc");
+    if (readUint32(bytes, at + 8) !== lengthCrc(length, bytes, at)) return this.#stop("length-crc");
+    if (length > this.#maxRecordBytes) return this.#stop("too-large");
+    const start = at + HEADER;
+    const end = start + length;
+    if (end + FOOTER > this.#filled) return this.#stop("more");
+    if (maskedCrc(bytes, start, end) !== readUint32(bytes, end)) return this.#stop("payload-crc");
+    this.payloadStart = start;
+    this.payloadEnd = end;
+    this.recordOffset = this.#base + at;
+    this.#at = end + FOOTER;
+    return true;
+  }
+
+  /**
+   * Do what `next` stopped for: read on, or pass over damage.
+   *
+   * @returns true if `next` may be called again, false at the end, where `tail` tells how it looks
+   * @throws the source's error; `position` stays valid
+   */
+  async load(): Promise<boolean> {
+    const position = this.position;
+    const bytes = this.bytes;
+    switch (this.#obstacle) {
+      case "more":
+        if (this.#base + this.#filled < this.#end && (await this.#readOn())) return true;
+        return this.#atEnd();
+      case "length-crc":
+        return this.#resync(position + 1, "length-crc");
+      case "payload-crc":
+        this.#lose(position + HEADER + readUint32(bytes, this.#at) + FOOTER, "payload-crc");
+        return true;
+      case "too-large": {
+        const length = readUint32(bytes, this.#at) + readUint32(bytes, this.#at + 4) * 2 ** 32;
+        const next = position + HEADER + length + FOOTER;
+        if (next > this.#end) return this.#resync(position + HEADER, "length-beyond-file");
+        this.#lose(next, "too-large");
+        return true;
+      }
+    }
+  }
+
+  /** Report the current record as one whose payload could not be used. */
+  rejectPayload(): void {
+    this.losses.push({ start: this.recordOffset, end: this.position, reason: "not-an-event" });
+  }
+
+  #stop(obstacle: Obstacle): false {
+    this.#obstacle = obstacle;
+    return false;
+  }
+
+  /** Fill the buffer behind what is left in it, growing it where one record needs more. */
+  async #readOn(): Promise<boolean> {
+    const left = this.#filled - this.#at;
+    // A shorter rest has not been checked by `next`: its length may be anything.
+    const declared = left >= HEADER + FOOTER ? HEADER + readUint32(this.bytes, this.#at) + FOOTER : 0;
+    const remaining = this.#end - this.position;
+    const wanted = Math.min(Math.max(CHUNK, declared), remaining);
+    if (wanted > this.bytes.length || this.bytes.length > 4 * CHUNK) {
+      const other = new Uint8Array(wanted);
+      other.set(this.bytes.subarray(this.#at, this.#filled));
+      this.bytes = other;
+    } else {
+      this.bytes.copyWithin(0, this.#at, this.#filled);
+    }
+    this.#base += this.#at;
+    this.#at = 0;
+    this.#filled = left;
+    const read = await this.#source.read(
+      this.bytes,
+      left,
+      Math.min(this.bytes.length, remaining) - left,
+      this.#base + left,
+    );
+    this.#filled += read;
+    return read > 0;
+  }
+
+  async #atEnd(): Promise<boolean> {
+    const left = this.#filled - this.#at;
+    if (left === 0) return this.#finish("clean");
+    if (left >= HEADER) {
+      if (!headerHolds(this.bytes, this.#at)) return this.#resync(this.position + 1, "length-crc");
+      // A length may be right by its checksum and still be nonsense: if whole records stand where its payload should
+      // be, it is; otherwise the payload is still to come.
+      return this.#resync(this.position + HEADER, "length-beyond-file");
+    }
+    const zeros = this.bytes.subarray(this.#at, this.#filled).every((byte) => byte === 0);
+    return this.#finish(zeros ? "zeros" : "incomplete");
+  }
+
+  async #resync(from: number, reason: "length-crc" | "length-beyond-file"): Promise<boolean> {
+    const position = this.position;
+    const found = await findRecord(this.#source, from, this.#end, this.#maxRecordBytes);
+    const zeros = reason === "length-crc" && (await isZero(this.#source, position, found ?? this.#end));
+    if (found !== undefined) {
+      this.#lose(found, zeros ? "zeros" : reason);
+      return true;
+    }
+    if (reason === "length-beyond-file") return this.#finish("incomplete");
+    return this.#finish(zeros ? "zeros" : "damaged");
+  }
+
+  #finish(state: Tail["state"]): false {
+    this.#tail = { state, start: this.position, end: this.#end };
+    return false;
+  }
+
+  #lose(end: number, reason: LossReason): void {
+    this.losses.push({ start: this.position, end, reason });
+    const at = end - this.#base;
+    if (at <= this.#filled) {
+      this.#at = at;
+    } else {
+      this.#base = end;
+      this.#at = 0;
+      this.#filled = 0;
+    }
+  }
+}
+
+/**
+ * The first place in `[from, end)` where a whole record stands: 12 bytes whose length checksum holds, and a payload
+ * whose checksum holds. Memory is bounded whatever the record's length.
+ *
+ * @returns its file offset, or undefined if there is none
+ */
+export async function findRecord(
+  source: ByteSource,
+  from: number,
+  end: number,
+  maxRecordBytes: number = DEFAULT_MAX_RECORD_BYTES,
+): Promise<number | undefined> {
+  const window = new Uint8Array(Math.max(0, Math.min(CHUNK, end - from)));
+  for (let base = from; base + HEADER + FOOTER <= end; base += window.length - HEADER + 1) {
+    const filled = await source.read(window, 0, Math.min(window.length, end - base), base);
+    for (let at = 0; at + HEADER <= filled; at++) {
+      if (!mayBeHeader(window, at) || !headerHolds(window, at)) continue;
+      const length = readUint32(window, at);
+      if (length > maxRecordBytes || base + at + HEADER + length + FOOTER > end) continue;
+      if (await payloadHolds(source, base + at + HEADER, length)) return base + at;
+    }
+    if (filled < window.length) break;
+  }
+  return undefined;
+}
+
+/** Cheap sieve before a checksum is computed: lengths beyond 4 GiB are none, and runs of zeros are no header. */
+function mayBeHeader(bytes: Uint8Array, at: number): boolean {
+  if (
+    ((bytes[at + 4] as number) | (bytes[at + 5] as number) | (bytes[at + 6] as number) | (bytes[at + 7] as number)) !==
+    0
+  ) {
+    return false;
+  }
+  return readUint32(bytes, at + 8) !== 0;
+}
+
+async function payloadHolds(source: ByteSource, start: number, length: number): Promise<boolean> {
+  const crc = new RunningCrc();
+  const piece = new Uint8Array(Math.min(CHUNK, Math.max(length, FOOTER)));
+  for (let done = 0; done < length; ) {
+    const read = await source.read(piece, 0, Math.min(piece.length, length - done), start + done);
+    if (read === 0) return false;
+    crc.update(piece.subarray(0, read));
+    done += read;
+  }
+  return (await source.read(piece, 0, FOOTER, start + length)) === FOOTER && readUint32(piece, 0) === crc.masked();
+}
+
+async function isZero(source: ByteSource, start: number, end: number): Promise<boolean> {
+  const piece = Buffer.allocUnsafe(Math.min(CHUNK, end - start));
+  const zeros = Buffer.alloc(piece.length);
+  for (let done = start; done < end; ) {
+    const read = await source.read(piece, 0, Math.min(piece.length, end - done), done);
+    if (read === 0) break;
+    if (piece.compare(zeros, 0, read, 0, read) !== 0) return false;
+    done += read;
+  }
+  return true;
+}
+
+function headerHolds(bytes: Uint8Array, at: number): boolean {
+  return maskedCrc(bytes, at, at + 8) === readUint32(bytes, at + 8);
+}
+
+/** Checksums of the lengths below 1024: most records of a file have one of a few short lengths. 0: not computed yet. */
+const shortLengthCrcs = new Uint32Array(1024);
+
+function lengthCrc(length: number, bytes: Uint8Array, at: number): number {
+  if (length >= shortLengthCrcs.length) return maskedCrc(bytes, at, at + 8);
+  const known = shortLengthCrcs[length] as number;
+  if (known !== 0) return known;
+  const crc = maskedCrc(bytes, at, at + 8);
+  shortLengthCrcs[length] = crc;
+  return crc;
+}

@@ -1,0 +1,78 @@
+/** The way out: what every destination has to keep. */
+import type { Datum, HparamValue, ScalarColumns } from "../reader/datum.ts";
+import type { FileMark } from "./fingerprint.ts";
+import type { Tally } from "./tally.ts";
+
+/** A run of the source, as a destination has to know it. */
+export interface RunDescription {
+  /** TensorBoard's name of the run; for the logdir itself, its directory's name. */
+  readonly name: string;
+  /** Identifies the run's name within its logdir. Two runs may share it; whose files they are tells them apart. */
+  readonly source: string;
+  /** Wall time of the first event, in seconds since the Unix epoch; may be NaN. */
+  readonly startTime: number;
+  /** The files as they are known when the run is first opened, at offset 0. */
+  readonly marks: readonly FileMark[];
+  /** Whether files that a destination remembers are files of this run. */
+  owns(marks: readonly FileMark[]): Promise<boolean>;
+}
+
+/** A run of the destination. */
+export interface RunHandle {
+  /** The destination's own name for it. */
+  readonly id: string;
+  /** How far the destination has each file; undefined where the destination cannot tell. */
+  readonly marks: readonly FileMark[] | undefined;
+  /** True if `open` made it. */
+  readonly created: boolean;
+}
+
+/** Values of one run, and the places in its files that they bring it to. */
+export interface Batch {
+  readonly scalars: ScalarColumns;
+  readonly data: readonly Datum[];
+  readonly marks: readonly FileMark[];
+  /** Hyperparameters from a file beside the event files, by name. */
+  readonly hparams: ReadonlyMap<string, HparamValue>;
+}
+
+/** What a destination has to say of a batch. */
+export interface Receipt {
+  /** What was sent and left out of the batch; together all of it. */
+  readonly tally: Tally;
+  /** Things a user should know: a name that was changed, a value that was cut. Each is given once a run. */
+  readonly notes: readonly Note[];
+}
+
+/** Something that was done otherwise than the source has it, and is no loss. */
+export interface Note {
+  readonly code: "renamed" | "param-conflict" | "cut" | "wall-time" | "replaced" | "truncated" | "recreated";
+  readonly message: string;
+}
+
+export type FinalStatus = "finished" | "failed";
+
+/**
+ * One destination. Batches of one run are written one after the other, of several runs at once.
+ *
+ * All methods throw `TraceletError`; `auth` and `unreachable` mean that no run can be written at the moment.
+ */
+export interface Backend {
+  /** How many scalars one batch should hold. */
+  readonly batchSize: number;
+  /**
+   * Find the run, or create it. Idempotent, also over a lost reply and from another machine.
+   *
+   * @param knownId what an earlier `open` returned for the run
+   */
+  open(run: RunDescription, knownId: string | undefined): Promise<RunHandle>;
+  /**
+   * Resolves once the batch is durable, its marks not before its values. Writing the same batch again changes nothing.
+   */
+  write(run: RunHandle, batch: Batch): Promise<Receipt>;
+  /** @param endTime wall time of the last event, in seconds since the Unix epoch; -Infinity if there is none */
+  finish(run: RunHandle, status: FinalStatus, endTime: number): Promise<void>;
+  /** Where a person finds the result; undefined before anything was opened, or where there is no such place. */
+  location(): string | undefined;
+  close(): Promise<void>;
+}

@@ -1,0 +1,304 @@
+/** MLflow: which run a TensorBoard run is, and how its values look there. The store below does the talking. */
+import os from "node:os";
+import { TraceletError } from "../../../errors.ts";
+import type { HparamValue } from "../../../reader/datum.ts";
+import type { Backend, Batch, FinalStatus, Note, Receipt, RunDescription, RunHandle } from "../../backend.ts";
+import { Tally } from "../../tally.ts";
+import { marksOfTags, tagOfMark } from "./marks.ts";
+import { KeyNames } from "./names.ts";
+import { pythonText } from "./python-text.ts";
+import { type MetricColumns, type MlflowStore, ReplyLost, type RunRecord } from "./store.ts";
+
+/** Longest values that every MLflow stores whole; longer ones it would cut without a word. Characters. */
+const MAX_PARAM = 6000;
+const MAX_TAG = 5000;
+/** Latest time, in ms, that a JavaScript page such as MLflow's can show. */
+const MAX_TIME = 8.64e15;
+/** A lost reply is looked into this often before creating a run is given up. */
+const CREATE_ATTEMPTS = 5;
+
+const RUN_TAG = "tracelet.run";
+const METRIC_NAME_TAG = "tracelet.tag.";
+const PARAM_NAME_TAG = "tracelet.param.";
+
+export interface MlflowBackendOptions {
+  readonly store: MlflowStore;
+  readonly experiment: string;
+  /** Version of tracelet, for the runs' description. */
+  readonly version: string;
+  /** False if the store remembers nothing, as in a dry run: then only the checkpoints tell how far a run has come. */
+  readonly keepsMarks: boolean;
+}
+
+export class MlflowBackend implements Backend {
+  readonly batchSize: number;
+  readonly #store: MlflowStore;
+  readonly #experimentName: string;
+  readonly #version: string;
+  readonly #keepsMarks: boolean;
+  #experiment: Promise<Experiment> | undefined;
+  #location: string | undefined;
+
+  constructor({ store, experiment, version, keepsMarks }: MlflowBackendOptions) {
+    this.#store = store;
+    this.#experimentName = experiment;
+    this.#version = version;
+    this.#keepsMarks = keepsMarks;
+    this.batchSize = store.batchSize;
+  }
+
+  async open(run: RunDescription, knownId: string | undefined): Promise<RunHandle> {
+    this.#experiment ??= this.#openExperiment();
+    const experiment = await this.#experiment;
+    const known = knownId === undefined ? undefined : await this.#store.run(knownId);
+    const found = known ?? (await this.#find(run, experiment));
+    if (found !== undefined) return this.#adopt(found);
+    return new MlflowRun(await this.#create(run, experiment), true, run.marks, [], [], new Map());
+  }
+
+  async write(handle: RunHandle, batch: Batch): Promise<Receipt> {
+    const run = handle as MlflowRun;
+    const notes: Note[] = [];
+    const tags = new Map(batch.marks.map(tagOfMark));
+    const metrics = run.metrics(batch, tags, notes);
+    const params = run.params(batch, tags, notes);
+    await this.#store.logBatch(run.id, { metrics, params, tags });
+    run.wrote(params);
+    return { tally: tallyOf(batch), notes };
+  }
+
+  async finish(handle: RunHandle, status: FinalStatus, endTime: number): Promise<void> {
+    const end = endTime === -Infinity ? Date.now() : milliseconds(endTime);
+    await this.#store.updateRun(handle.id, status === "failed" ? "FAILED" : "FINISHED", end);
+  }
+
+  location(): string | undefined {
+    return this.#location;
+  }
+
+  async close(): Promise<void> {
+    await this.#store.close();
+  }
+
+  async #openExperiment(): Promise<Experiment> {
+    const name = this.#experimentName;
+    // Without it MLflow shows a new experiment as one of GenAI traces until somebody answers its question.
+    const kind = ["mlflow.experimentKind", "custom_model_development"] as const;
+    const found = await this.#store.experimentByName(name);
+    if (found?.active === false) {
+      throw new TraceletError("deleted", `the MLflow experiment "${name}" was deleted`, {
+        hint: `restore it (mlflow experiments restore --experiment-id ${found.id}), or give another --experiment`,
+      });
+    }
+    const id = found?.id ?? (await this.#store.createExperiment(name, new Map([kind])));
+    if (found !== undefined && !found.tags.has(kind[0])) await this.#store.setExperimentTag(id, ...kind);
+    this.#location = this.#store.experimentUrl(id);
+    const mayHoldRuns = found !== undefined && (await this.#store.hasRunsWithTag(id, RUN_TAG));
+    return { id, mayHoldRuns };
+  }
+
+  /** The run that another process or machine made of the same source. */
+  async #find(run: RunDescription, experiment: Experiment): Promise<RunRecord | undefined> {
+    if (!experiment.mayHoldRuns) return undefined;
+    const candidates = await this.#store.runsByTag(experiment.id, RUN_TAG, run.source);
+    const deletedLast = candidates.sort((a, b) => Number(b.active) - Number(a.active));
+    for (const candidate of deletedLast) if (await run.owns(marksOfTags(candidate.tags))) return candidate;
+    return undefined;
+  }
+
+  #adopt(found: RunRecord): RunHandle {
+    if (!found.active) {
+      throw new TraceletError("deleted", `its MLflow run ${found.id} was deleted`, {
+        hint: `restore it (mlflow runs restore --run-id ${found.id}), or remove it for good (mlflow gc) to have it sent again`,
+      });
+    }
+    const { metricKeys, params, tags } = found;
+    const original = (prefix: string) => (key: string) => [key, tags.get(prefix + key) ?? key] as const;
+    const metricNames = [...metricKeys].map(original(METRIC_NAME_TAG));
+    const paramNames = [...params.keys()].map(original(PARAM_NAME_TAG));
+    const marks = this.#keepsMarks ? marksOfTags(tags) : undefined;
+    return new MlflowRun(found.id, false, marks, metricNames, paramNames, params);
+  }
+
+  async #create(run: RunDescription, experiment: Experiment): Promise<string> {
+    const user = userName();
+    const tags = new Map([
+      ["mlflow.user", user],
+      ["mlflow.source.name", "tracelet"],
+      ["mlflow.source.type", "LOCAL"],
+      ["mlflow.note.content", `TensorBoard run \`${run.name}\`, synced by tracelet ${this.#version}.`],
+      [RUN_TAG, run.source],
+      ...run.marks.slice(0, 50).map(tagOfMark),
+    ]);
+    const { id: experimentId } = experiment;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#store.createRun({
+          experimentId,
+          name: run.name,
+          startTime: milliseconds(run.startTime),
+          user,
+          tags,
+        });
+      } catch (error) {
+        if (!(error instanceof ReplyLost)) throw error;
+        // It may have been created: looking is the only way to know, and creating again would make a second run.
+        const found = await this.#find(run, { id: experimentId, mayHoldRuns: true });
+        if (found !== undefined) return found.id;
+        if (attempt === CREATE_ATTEMPTS) {
+          throw new TraceletError("unreachable", `MLflow does not create a run: ${error.message}`, { cause: error });
+        }
+      }
+    }
+  }
+}
+
+/** A container may run as a user that the system has no name for. */
+function userName(): string {
+  try {
+    return os.userInfo().username;
+  } catch {
+    return process.env["USER"] ?? "unknown";
+  }
+}
+
+interface Experiment {
+  readonly id: string;
+  /** False only if it held no run of ours when this process began. */
+  readonly mayHoldRuns: boolean;
+}
+
+type Names = Iterable<readonly [key: string, name: string]>;
+
+class MlflowRun implements RunHandle {
+  readonly id: string;
+  readonly created: boolean;
+  readonly marks: RunHandle["marks"];
+  readonly #metricNames: KeyNames;
+  readonly #paramNames: KeyNames;
+  readonly #params: Map<string, string>;
+  /** Metric keys by the number of their tag. */
+  readonly #keys: string[] = [];
+  readonly #noted = new Set<string>();
+
+  constructor(
+    id: string,
+    created: boolean,
+    marks: RunHandle["marks"],
+    metricNames: Names,
+    paramNames: Names,
+    params: ReadonlyMap<string, string>,
+  ) {
+    this.id = id;
+    this.created = created;
+    this.marks = marks;
+    this.#metricNames = new KeyNames(metricNames);
+    this.#paramNames = new KeyNames(paramNames);
+    this.#params = new Map(params);
+  }
+
+  /** The batch's scalars as MLflow takes them; originals of changed names are added to `tags`. */
+  metrics({ scalars }: Batch, tags: Map<string, string>, notes: Note[]): MetricColumns {
+    const timestamp = new Float64Array(scalars.length);
+    for (let i = 0; i < scalars.length; i++) {
+      const id = scalars.tag[i] as number;
+      if (this.#keys[id] === undefined) this.#nameMetric(id, scalars.tags[id] as string, tags, notes);
+      const wallTime = scalars.wallTime[i] as number;
+      timestamp[i] = milliseconds(wallTime);
+      if (!isTime(wallTime)) {
+        this.#note(notes, "wall-time", "wall times that are no time MLflow can store were stored as 0 (1970)");
+      }
+    }
+    return {
+      keys: this.#keys,
+      key: scalars.tag,
+      step: scalars.step,
+      timestamp,
+      value: scalars.value,
+      length: scalars.length,
+    };
+  }
+
+  /** The batch's hyperparameters that MLflow does not have yet. */
+  params(batch: Batch, tags: Map<string, string>, notes: Note[]): Map<string, string> {
+    const fresh = new Map<string, string>();
+    // The file first: it knows an integer from a float.
+    for (const [name, value] of batch.hparams) this.#param(name, value, fresh, tags, notes);
+    for (const datum of batch.data) {
+      if (datum.kind !== "hparams" || datum.record.type !== "session_start") continue;
+      for (const [name, value] of datum.record.hparams) this.#param(name, value, fresh, tags, notes);
+    }
+    return fresh;
+  }
+
+  /** Note that params are stored now. */
+  wrote(params: ReadonlyMap<string, string>): void {
+    for (const [key, value] of params) this.#params.set(key, value);
+  }
+
+  #nameMetric(id: number, tag: string, tags: Map<string, string>, notes: Note[]): void {
+    const key = this.#metricNames.keyOf(tag);
+    this.#keys[id] = key;
+    if (key === tag) return;
+    tags.set(METRIC_NAME_TAG + key, cut(tag, MAX_TAG));
+    this.#note(notes, "renamed", `tag ${JSON.stringify(tag)} is metric "${key}"`);
+  }
+
+  #param(name: string, value: HparamValue, fresh: Map<string, string>, tags: Map<string, string>, notes: Note[]): void {
+    const key = this.#paramNames.keyOf(name);
+    if (key !== name) {
+      tags.set(PARAM_NAME_TAG + key, cut(name, MAX_TAG));
+      this.#note(notes, "renamed", `hyperparameter ${JSON.stringify(name)} is param "${key}"`);
+    }
+    const whole = pythonText(value);
+    const text = cut(whole, MAX_PARAM);
+    if (text !== whole)
+      this.#note(notes, "cut", `param "${key}" is longer than the ${MAX_PARAM} characters MLflow stores`);
+    const known = fresh.get(key) ?? this.#params.get(key);
+    if (known === undefined) fresh.set(key, text);
+    else if (!isSame(known, text)) {
+      this.#note(
+        notes,
+        "param-conflict",
+        `param "${key}" stays ${known}: MLflow changes no param, and a later value is ${text}`,
+      );
+    }
+  }
+
+  #note(notes: Note[], code: Note["code"], message: string): void {
+    if (this.#noted.has(message)) return;
+    this.#noted.add(message);
+    notes.push({ code, message });
+  }
+}
+
+function tallyOf(batch: Batch): Tally {
+  const tally = new Tally();
+  tally.sent("scalars", batch.scalars.length);
+  for (const datum of batch.data) {
+    if (datum.kind === "hparams" && datum.record.type !== "experiment") tally.sent("hparams", 1);
+    else if (datum.kind === "unreadable") tally.leftOut(datum.kind, "cannot be decoded", 1);
+    else tally.leftOut(datum.kind, "not supported yet", 1);
+  }
+  return tally;
+}
+
+/** Seconds → ms by floor, as MLflow's own client rounds: any other rule would make a second point of every third. */
+function milliseconds(seconds: number): number {
+  return isTime(seconds) ? Math.floor(seconds * 1000) : 0;
+}
+
+function isTime(seconds: number): boolean {
+  return seconds >= 0 && seconds * 1000 <= MAX_TIME;
+}
+
+/** The flag of `hparams.yaml` and of the hparams plugin for one and the same number may be 3 and 3.0. */
+function isSame(a: string, b: string): boolean {
+  return a === b || (a.trim() !== "" && b.trim() !== "" && Number(a) === Number(b));
+}
+
+function cut(text: string, length: number): string {
+  if (text.length <= length) return text;
+  const points = [...text];
+  return points.length <= length ? text : points.slice(0, length).join("");
+}

@@ -1,0 +1,52 @@
+import type { ExperimentRecord, MlflowStore, RunRecord } from "./store.ts";
+
+/** An MLflow that takes everything and keeps nothing: `--dry-run` is the same engine against it. */
+export class DryRunStore implements MlflowStore {
+  readonly batchSize = 50_000;
+  #runs = 0;
+
+  async experimentByName(): Promise<ExperimentRecord | undefined> {
+    return undefined;
+  }
+
+  async createExperiment(): Promise<string> {
+    return "dry-run";
+  }
+
+  async setExperimentTag(): Promise<void> {}
+
+  async runsByTag(): Promise<RunRecord[]> {
+    return [];
+  }
+
+  async hasRunsWithTag(): Promise<boolean> {
+    return false;
+  }
+
+  async run(id: string): Promise<RunRecord> {
+    const none = new Map<string, string>();
+    return {
+      id,
+      experimentId: "dry-run",
+      active: true,
+      status: "RUNNING",
+      tags: none,
+      params: none,
+      metricKeys: new Set(),
+    };
+  }
+
+  async createRun(): Promise<string> {
+    return `dry-run-${++this.#runs}`;
+  }
+
+  async logBatch(): Promise<void> {}
+
+  async updateRun(): Promise<void> {}
+
+  experimentUrl(): undefined {
+    return undefined;
+  }
+
+  async close(): Promise<void> {}
+}

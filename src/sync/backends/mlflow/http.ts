@@ -1,0 +1,466 @@
+/**
+ * JSON over HTTP to one MLflow server: sends, judges the answer, and tries again for as long as that can help.
+ *
+ * Nothing thrown here holds a credential: errors are built from checked texts, and the library's own errors are not
+ * passed on as causes.
+ */
+import { setMaxListeners } from "node:events";
+import { setTimeout as delay } from "node:timers/promises";
+import { Agent, type Dispatcher, EnvHttpProxyAgent, request as send } from "undici";
+import { TraceletError } from "../../../errors.ts";
+import { type Credentials, HOW_TO_LOG_IN } from "./credentials.ts";
+import { ReplyLost } from "./store.ts";
+
+export interface HttpRequest {
+  readonly method: "GET" | "POST";
+  /** Behind the tracking URI, from the slash on: `/api/2.0/mlflow/runs/get`. */
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string>>;
+  /** JSON text. */
+  readonly body?: string;
+  /** Whether the request may be sent again when it is not known if the server has carried it out. */
+  readonly retryLostReply: boolean;
+  /** One of many alike: it is measured whether they go faster on kept connections or on new ones. */
+  readonly frequent?: boolean;
+}
+
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+export interface RetryNotice {
+  readonly reason: string;
+  readonly delayMs: number;
+  /** How many attempts of this request have failed so far. */
+  readonly attempt: number;
+}
+
+export interface HttpClientOptions {
+  /** The tracking URI without login and trailing slash. */
+  readonly base: string;
+  readonly credentials: Credentials;
+  /** How long to go on without a useful answer, ms. Default 10 minutes. */
+  readonly giveUpAfterMs?: number | undefined;
+  readonly onRetry?: ((notice: RetryNotice) => void) | undefined;
+  /** Its abort ends every request under way and every wait; they then throw its reason. */
+  readonly signal?: AbortSignal | undefined;
+  readonly timing?: Timing | undefined;
+}
+
+/** Time and chance, passed in so that tests need neither. */
+export interface Timing {
+  /** ms that never jump; for durations. */
+  monotonic(): number;
+  /** ms since the Unix epoch; for the dates servers name. */
+  wall(): number;
+  /** @throws the reason of `signal` when it is aborted */
+  sleep(ms: number, signal: AbortSignal | undefined): Promise<void>;
+  /** In [0, 1). */
+  random(): number;
+}
+
+export const systemTiming: Timing = {
+  monotonic: () => performance.now(),
+  wall: () => Date.now(),
+  sleep: async (ms, signal) => {
+    await delay(ms, undefined, signal && { signal }).catch((error: unknown) => {
+      throw signal?.aborted ? signal.reason : error;
+    });
+  },
+  random: Math.random,
+};
+
+/** The server answered that it will not do this. The store knows what some of these mean. */
+export class Refusal extends TraceletError {
+  /** HTTP status. */
+  readonly status: number;
+  /** MLflow's `error_code`, where the answer had one. */
+  readonly errorCode: string | undefined;
+  /** What the server said, fit to be shown. */
+  readonly said: string;
+
+  constructor(message: string, status: number, errorCode: string | undefined, said: string, hint?: string) {
+    super("rejected", message, hint === undefined ? {} : { hint });
+    this.status = status;
+    this.errorCode = errorCode;
+    this.said = said;
+  }
+}
+
+/** An attempt that did not work but may the next time. */
+interface Failure {
+  readonly reason: string;
+  /** The server says that it is only too busy, so that what others get through counts for this request as well. */
+  readonly busy: boolean;
+  /** The server has certainly not carried it out. */
+  readonly notDone: boolean;
+  readonly retryAfterMs: number;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly text: string;
+}
+
+const BACKOFF_BASE_MS = 500;
+const BACKOFF_CAP_MS = 30_000;
+const RETRY_AFTER_CAP_MS = 300_000;
+const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
+const MAX_SHOWN = 500;
+const CONNECT_TIMEOUT_MS = 30_000;
+
+export class HttpClient {
+  /** How many times a request was sent again so far. */
+  retries = 0;
+  readonly #base: string;
+  readonly #credentials: Credentials;
+  readonly #giveUpAfterMs: number;
+  readonly #onRetry: ((notice: RetryNotice) => void) | undefined;
+  readonly #signal: AbortSignal | undefined;
+  readonly #timing: Timing;
+  readonly #dispatchers: Readonly<Record<Connection, Dispatcher>>;
+  readonly #connections = new ConnectionChoice();
+  /** When any request last got an answer that makes sense. */
+  #lastAnswer = Number.NEGATIVE_INFINITY;
+  #lostInARow = 0;
+
+  /** @throws TraceletError `usage` if TLS material or a proxy's address cannot be used */
+  constructor(options: HttpClientOptions) {
+    this.#base = options.base;
+    this.#credentials = options.credentials;
+    this.#giveUpAfterMs = options.giveUpAfterMs ?? 600_000;
+    this.#onRetry = options.onRetry;
+    this.#signal = options.signal;
+    this.#timing = options.timing ?? systemTiming;
+    this.#dispatchers = { kept: connect(options, {}), fresh: connect(options, { pipelining: 0 }) };
+    // Each request under way listens; Node would take more than ten for a leak.
+    if (this.#signal) setMaxListeners(0, this.#signal);
+  }
+
+  /**
+   * @returns the answer's JSON
+   * @throws Refusal if the server says no; TraceletError `auth`, `unreachable` or `rejected`; ReplyLost; the signal's
+   *   reason
+   */
+  async request(request: HttpRequest): Promise<JsonObject> {
+    const start = this.#timing.monotonic();
+    for (let attempt = 1; ; attempt++) {
+      this.#signal?.throwIfAborted();
+      const outcome = await this.#attempt(request);
+      const now = this.#timing.monotonic();
+      if ("json" in outcome) {
+        this.#lastAnswer = now;
+        if (!request.retryLostReply) this.#lostInARow = 0;
+        return outcome.json;
+      }
+      const { reason, busy, notDone } = outcome.failure;
+      if (!request.retryLostReply && !notDone) {
+        // The caller will look and ask again at once, so the pause that a retry would make is made here.
+        await this.#pause(outcome.failure, ++this.#lostInARow, RETRY_AFTER_CAP_MS);
+        throw new ReplyLost(`whether ${this.#base} has carried out ${request.path} is not known: ${reason}`);
+      }
+      // A request that fails alone while others succeed is at fault itself: MLflow has lasting 500s.
+      const since = busy ? Math.max(start, this.#lastAnswer) : start;
+      const left = since + this.#giveUpAfterMs - now;
+      if (left <= 0) {
+        const tried = `${Math.round((now - since) / 1000)} s, ${attempt} ${attempt === 1 ? "attempt" : "attempts"}`;
+        throw this.#unreachable(`no useful answer from ${this.#base} for ${tried}: ${reason}`);
+      }
+      await this.#pause(outcome.failure, attempt, left);
+    }
+  }
+
+  /** Exponential back-off with full jitter, or what the server asks for. */
+  async #pause({ reason, retryAfterMs }: Failure, attempt: number, atMostMs: number): Promise<void> {
+    const backoff = this.#timing.random() * Math.min(BACKOFF_CAP_MS, BACKOFF_BASE_MS * 2 ** (attempt - 1));
+    const delayMs = Math.min(atMostMs, Math.max(backoff, retryAfterMs));
+    this.retries++;
+    this.#onRetry?.({ reason, delayMs, attempt });
+    await this.#timing.sleep(delayMs, this.#signal);
+  }
+
+  /** Ends the connections, with what is still under way on them. */
+  async close(): Promise<void> {
+    await Promise.all([this.#dispatchers.kept.destroy(), this.#dispatchers.fresh.destroy()]);
+  }
+
+  async #attempt(request: HttpRequest): Promise<{ json: JsonObject } | { failure: Failure }> {
+    const stop = new AbortController();
+    const onAbort = () => stop.abort();
+    this.#signal?.addEventListener("abort", onAbort, { once: true });
+    const idleMs = this.#credentials.requestTimeoutMs;
+    // undici's limits start anew with every byte; an answer that trickles must end as well.
+    const timer = setTimeout(onAbort, 2 * idleMs);
+    const connection = request.frequent ? this.#connections.choose(this.#timing.random()) : "kept";
+    const start = this.#timing.monotonic();
+    let answer: Answer;
+    try {
+      const query = request.query ? `?${new URLSearchParams(request.query)}` : "";
+      const { statusCode, headers, body } = await send(this.#base + request.path + query, {
+        dispatcher: this.#dispatchers[connection],
+        method: request.method,
+        headers: {
+          ...this.#credentials.headers(),
+          accept: "application/json",
+          "user-agent": "tracelet",
+          ...(request.body !== undefined && { "content-type": "application/json" }),
+        },
+        body: request.body ?? null,
+        headersTimeout: idleMs,
+        bodyTimeout: idleMs,
+        signal: stop.signal,
+      });
+      answer = { status: statusCode, headers, text: await this.#read(request, body) };
+      if (request.frequent && statusCode === 200) {
+        this.#connections.took(connection, this.#timing.monotonic() - start);
+      }
+    } catch (error) {
+      this.#signal?.throwIfAborted();
+      if (error instanceof TraceletError) throw error;
+      return { failure: this.#connectionFailure(error, stop.signal.aborted) };
+    } finally {
+      clearTimeout(timer);
+      this.#signal?.removeEventListener("abort", onAbort);
+    }
+    return this.#judge(request, answer);
+  }
+
+  async #read(request: HttpRequest, body: AsyncIterable<Buffer>): Promise<string> {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    for await (const chunk of body) {
+      size += chunk.length;
+      if (size > MAX_ANSWER_BYTES) {
+        throw new TraceletError("rejected", `${this.#base} answers ${request.path} with more than 32 MiB`);
+      }
+      chunks.push(chunk);
+    }
+    return Buffer.concat(chunks).toString();
+  }
+
+  #judge(request: HttpRequest, answer: Answer): { json: JsonObject } | { failure: Failure } {
+    const { status, headers } = answer;
+    const compressed = /\w/.test(String(headers["content-encoding"] ?? "").replace("identity", ""));
+    const text = compressed ? "" : answer.text;
+    const json = parseObject(text);
+    const html = !json && (/^\s*</.test(text) || /html/.test(String(headers["content-type"])));
+    if (status >= 200 && status < 300) {
+      if (json) return { json };
+      if (html) throw this.#notMlflow("answers with a web page");
+      if (compressed) throw this.#notMlflow("compresses its answers, which it was not asked to");
+      // What begins like MLflow's answer, or not at all, was cut off on the way. It acknowledges nothing.
+      if (text === "" || text.startsWith("{")) return failed(`HTTP ${status} with a damaged answer`);
+      throw this.#notMlflow("answers with something else than JSON");
+    }
+    if (status >= 300 && status < 400) throw this.#redirected(request, status, String(headers["location"] ?? ""));
+
+    const errorCode = typeof json?.["error_code"] === "string" ? this.#shown(json["error_code"]) : undefined;
+    const said = this.#shown(html ? "a web page" : (errorText(json) ?? text));
+    const reason = `HTTP ${status}${errorCode ? ` ${errorCode}` : ""}${said ? `: ${said}` : ""}`;
+    const retryAfterMs = this.#retryAfter(headers["retry-after"]);
+    // A server without workspaces answers 500 to a request that names one.
+    if (errorCode === "FEATURE_DISABLED") {
+      throw new Refusal(`${this.#base}: ${reason}`, status, errorCode, said, "unset MLFLOW_WORKSPACE");
+    }
+    if (status === 429) return failed(reason, { busy: true, notDone: true, retryAfterMs });
+    // Proxies also answer 503 when the server went away in the middle; one that names a time means "not now".
+    if (status === 503)
+      return failed(reason, { busy: true, notDone: headers["retry-after"] !== undefined, retryAfterMs });
+    if (status === 408) return failed(reason, { busy: true, retryAfterMs });
+    // It got no connection to its database within 30 s, so nothing was written.
+    if (status === 400 && /QueuePool limit/.test(text))
+      return failed(reason, { busy: true, notDone: true, retryAfterMs });
+    if (status === 500 || status === 502 || status === 504) return failed(reason, { retryAfterMs });
+
+    this.#lastAnswer = this.#timing.monotonic();
+    if (status === 403 && /Invalid Host header/i.test(said)) {
+      throw new Refusal(
+        `${this.#base} does not answer under this name: ${said}`,
+        status,
+        errorCode,
+        said,
+        `start the server with \`mlflow server --allowed-hosts ${new URL(this.#base).host}\``,
+      );
+    }
+    if (status === 401 || status === 403) {
+      const sent = {
+        none: "no credentials were sent",
+        basic: "a user name and password were sent",
+        bearer: "a token was sent",
+      };
+      throw new TraceletError(
+        "auth",
+        `${this.#base} does not allow ${request.path} (${sent[this.#credentials.kind]}): ${reason}`,
+        { hint: HOW_TO_LOG_IN },
+      );
+    }
+    if (status === 407) throw proxyLogin(reason);
+    throw new Refusal(
+      `${this.#base} refuses ${request.path}: ${reason}`,
+      status,
+      errorCode,
+      said,
+      html && status !== 413 ? IS_IT_MLFLOW : undefined,
+    );
+  }
+
+  #connectionFailure(error: unknown, timedOut: boolean): Failure {
+    if (timedOut) return failed("the answer takes too long").failure;
+    const { code, syscall, message } = describe(error);
+    if (/^Proxy (response \(407\)|Authentication Required)/.test(message)) throw proxyLogin(message);
+    if (code === undefined || NOT_THE_NETWORK.test(code)) throw error;
+    const reason = this.#shown(message.includes(code) ? message : `${message} (${code})`);
+    // Before the first answer this is a matter of settings; later it is trouble on the way.
+    if (this.#lastAnswer === Number.NEGATIVE_INFINITY && TLS_PROBLEM.test(code)) {
+      throw this.#unreachable(`no safe connection to ${this.#base}: ${reason}`, tlsHint(code));
+    }
+    const tunnelRefused = /^Proxy response \(/.test(message);
+    return failed(reason, { notDone: NOTHING_SENT.has(code) || syscall === "connect" || tunnelRefused }).failure;
+  }
+
+  /** ms that the server asks to wait; 0 if it does not, or not in a way that makes sense. */
+  #retryAfter(header: string | string[] | undefined): number {
+    const text = String(header ?? "").trim();
+    const date = /^[A-Z][a-z]{2,8},? .*\d{4}/.test(text) ? Date.parse(text) : Number.NaN;
+    const ms = /^\d+$/.test(text) ? Number(text) * 1000 : date - this.#timing.wall();
+    return ms > 0 ? Math.min(ms, RETRY_AFTER_CAP_MS) : 0;
+  }
+
+  #redirected(request: HttpRequest, status: number, location: string): TraceletError {
+    let hint = "give the address that it leads to as the tracking URI";
+    let target = "elsewhere";
+    try {
+      const url = new URL(location, this.#base + request.path);
+      target = this.#shown(`to ${url.origin}`);
+      const base = url.origin + url.pathname;
+      hint = base.endsWith(request.path)
+        ? this.#shown(`give ${base.slice(0, -request.path.length)} as the tracking URI`)
+        : "if MLflow is there, give that address as the tracking URI; if that is a page to log in, the server wants credentials";
+    } catch {
+      // Nothing in it that could be named.
+    }
+    return new TraceletError(
+      "rejected",
+      `${this.#base} redirects (HTTP ${status}) ${target}; tracelet does not follow`,
+      { hint },
+    );
+  }
+
+  #notMlflow(what: string): TraceletError {
+    return new TraceletError("rejected", `${this.#base} ${what}: this is not an MLflow server`, { hint: IS_IT_MLFLOW });
+  }
+
+  #unreachable(message: string, hint?: string): TraceletError {
+    return new TraceletError("unreachable", message, hint === undefined ? {} : { hint });
+  }
+
+  /** A text from outside, fit for a terminal: without secrets and control characters, and not too long. */
+  #shown(text: string): string {
+    const clean = this.#credentials.scrub(text.replace(/[\p{Cc}\p{Cf}\s]+/gu, " ")).trim();
+    return clean.length > MAX_SHOWN ? `${clean.slice(0, MAX_SHOWN)}…` : clean;
+  }
+}
+
+const IS_IT_MLFLOW =
+  "check the address, with the path if the server has one (--static-prefix), and whether a proxy or a page to log in stands before it";
+
+/** Errors of connecting, before a byte of the request is sent. */
+const NOTHING_SENT: ReadonlySet<string> = new Set([
+  "ECONNREFUSED",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "UND_ERR_CONNECT_TIMEOUT",
+]);
+
+/** A fault in the program, or the client was closed. */
+const NOT_THE_NETWORK = /^(ERR_(?!TLS_|SSL_|OSSL|STREAM_)|UND_ERR_(DESTROYED|CLOSED|NOT_SUPPORTED|INVALID_ARG)$)/;
+
+const TLS_PROBLEM = /^(CERT_|ERR_TLS_|ERR_SSL_|ERR_OSSL|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|UND_ERR_PRX_TLS|EPROTO)/;
+
+function tlsHint(code: string): string {
+  if (/WRONG_VERSION_NUMBER|EPROTO/.test(code))
+    return "does the server speak https? If not, write http:// in the address";
+  if (/ALERT/.test(code)) return "the server may want a certificate: set MLFLOW_TRACKING_CLIENT_CERT_PATH";
+  return "set MLFLOW_TRACKING_SERVER_CERT_PATH to the file of the authority that signed its certificate";
+}
+
+function proxyLogin(reason: string): TraceletError {
+  return new TraceletError("auth", `the HTTP proxy wants a login: ${reason}`, {
+    hint: "write it into HTTP_PROXY or HTTPS_PROXY: http://user:password@host:port",
+  });
+}
+
+function failed(reason: string, more: Partial<Failure> = {}): { failure: Failure } {
+  return { failure: { reason, busy: false, notDone: false, retryAfterMs: 0, ...more } };
+}
+
+type Connection = "kept" | "fresh";
+
+/**
+ * Which kind of connection answers faster.
+ *
+ * `mlflow server` with more than one worker, as it is by default, leaves Nagle's algorithm on: each answer on a kept
+ * connection then comes 40 ms late, and the workers share the load badly. Elsewhere kept connections are the better.
+ */
+class ConnectionChoice {
+  readonly #times: Readonly<Record<Connection, number[]>> = { kept: [], fresh: [] };
+
+  /** @param random in [0, 1): now and then the other kind is tried, since a server may change */
+  choose(random: number): Connection {
+    const { kept, fresh } = this.#times;
+    if (Math.min(kept.length, fresh.length) < 5) return kept.length <= fresh.length ? "kept" : "fresh";
+    return median(kept) <= 1.1 * median(fresh) === random >= 0.04 ? "kept" : "fresh";
+  }
+
+  took(connection: Connection, ms: number): void {
+    const times = this.#times[connection];
+    times.push(ms);
+    if (times.length > 15) times.shift();
+  }
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[values.length >> 1] as number;
+}
+
+function connect({ base, credentials }: HttpClientOptions, more: Agent.Options): Dispatcher {
+  const tls = credentials.tlsOptions();
+  const timeout = Math.min(CONNECT_TIMEOUT_MS, credentials.requestTimeoutMs);
+  const options = { ...more, connect: { ...tls, timeout } };
+  const proxy = credentials.proxy(base.startsWith("https:") ? "https:" : "http:");
+  if (proxy === undefined) return new Agent(options);
+  try {
+    return new EnvHttpProxyAgent({
+      ...options,
+      httpProxy: proxy,
+      httpsProxy: proxy,
+      noProxy: credentials.noProxy,
+      requestTls: tls,
+      // As `requests` does it; many proxies refuse a tunnel to a port other than 443.
+      proxyTunnel: base.startsWith("https:"),
+    });
+  } catch {
+    throw new TraceletError("usage", "HTTP_PROXY or HTTPS_PROXY holds no valid address");
+  }
+}
+
+function parseObject(text: string): JsonObject | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as JsonObject) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** MLflow's `message`, or the `detail` of those of its routes that are FastAPI's. */
+function errorText(json: JsonObject | undefined): string | undefined {
+  const said = json?.["message"] ?? json?.["detail"];
+  return said === undefined || typeof said === "string" ? said : JSON.stringify(said);
+}
+
+/** What Node and undici put on their errors; where several addresses were tried, what the first of them gave. */
+function describe(error: unknown): { code: string | undefined; syscall: string | undefined; message: string } {
+  if (!(error instanceof Error)) return { code: undefined, syscall: undefined, message: String(error) };
+  const { code, syscall, errors } = error as NodeJS.ErrnoException & { errors?: readonly Error[] };
+  return { code, syscall, message: error.message || errors?.[0]?.message || "connection failed" };
+}

@@ -1,0 +1,47 @@
+/** Values as Python's `str` prints them, since that is what MLflow's own client would have stored as a param. */
+import type { HparamValue } from "../../../reader/datum.ts";
+
+export function pythonText(value: HparamValue): string {
+  return typeof value === "string" ? value : repr(value);
+}
+
+function repr(value: HparamValue): string {
+  if (value === null) return "None";
+  if (typeof value === "boolean") return value ? "True" : "False";
+  if (typeof value === "bigint") return String(value);
+  if (typeof value === "number") return floatRepr(value);
+  if (typeof value === "string") return stringRepr(value);
+  if (isList(value)) return `[${value.map(repr).join(", ")}]`;
+  return `{${Object.entries(value)
+    .map(([key, item]) => `${stringRepr(key)}: ${repr(item)}`)
+    .join(", ")}}`;
+}
+
+function isList(
+  value: readonly HparamValue[] | { readonly [key: string]: HparamValue },
+): value is readonly HparamValue[] {
+  return Array.isArray(value);
+}
+
+/** The same shortest digits as JavaScript's, but an exponent from 1e16 on and below 1e-4, of two digits at least. */
+function floatRepr(value: number): string {
+  if (Number.isNaN(value)) return "nan";
+  if (!Number.isFinite(value)) return value > 0 ? "inf" : "-inf";
+  if (value === 0) return Object.is(value, -0) ? "-0.0" : "0.0";
+  const magnitude = Math.abs(value);
+  if (magnitude >= 1e16 || magnitude < 1e-4) {
+    const [digits, exponent] = value.toExponential().split("e") as [string, string];
+    return `${digits}e${exponent[0]}${exponent.slice(1).padStart(2, "0")}`;
+  }
+  const text = String(value);
+  return text.includes(".") ? text : `${text}.0`;
+}
+
+function stringRepr(text: string): string {
+  const quote = text.includes("'") && !text.includes('"') ? '"' : "'";
+  const escaped = text.replace(
+    /[\\\n\r\t]/g,
+    (c) => ({ "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t" })[c] as string,
+  );
+  return quote + (quote === "'" ? escaped.replaceAll("'", "\\'") : escaped) + quote;
+}

@@ -1,0 +1,342 @@
+/** MLflow behind its REST API, version 2.0: the one that all its releases speak for tracking. */
+import { TraceletError } from "../../../errors.ts";
+import type { Credentials } from "./credentials.ts";
+import { HttpClient, type JsonObject, Refusal, type RetryNotice, type Timing } from "./http.ts";
+import { type LogBatchPart, logBatchBody } from "./log-batch-body.ts";
+import type { ExperimentRecord, LogBatch, MlflowStore, NewRun, RunRecord, RunStatus } from "./store.ts";
+import type { HttpTrackingUri } from "./tracking-uri.ts";
+
+export interface RestStoreOptions {
+  readonly uri: HttpTrackingUri;
+  readonly credentials: Credentials;
+  /** How long to go on without a useful answer, ms. Default 10 minutes. */
+  readonly giveUpAfterMs?: number | undefined;
+  readonly onRetry?: ((notice: RetryNotice) => void) | undefined;
+  /** Its abort makes every method that is under way throw its reason. */
+  readonly signal?: AbortSignal | undefined;
+  readonly timing?: Timing | undefined;
+}
+
+/** MLflow's limits for one `log-batch`; a request beyond them is refused as a whole. */
+const MAX_ENTITIES = 1000;
+const MAX_PARAMS = 100;
+const MAX_TAGS = 100;
+/** Kept free of metrics, so that the caller's tags fit into the same request. */
+const ROOM_FOR_TAGS = 10;
+/** Few, since each run comes with the latest value of each of its metrics. */
+const RUNS_PER_PAGE = 25;
+
+export class RestStore implements MlflowStore {
+  readonly #http: HttpClient;
+  readonly #base: string;
+  /** Entities per `log-batch`: MLflow's limit, or less where the server, or a proxy before it, showed a smaller one. */
+  #limit = MAX_ENTITIES;
+
+  /** @throws TraceletError `usage` if TLS material or a proxy's address cannot be used */
+  constructor({ uri, ...options }: RestStoreOptions) {
+    this.#base = uri.redacted;
+    this.#http = new HttpClient({ ...options, base: uri.redacted });
+  }
+
+  get batchSize(): number {
+    return this.#limit - Math.min(ROOM_FOR_TAGS, this.#limit >> 1);
+  }
+
+  /** How many times a request was sent again so far. */
+  get retries(): number {
+    return this.#http.retries;
+  }
+
+  async experimentByName(name: string): Promise<ExperimentRecord | undefined> {
+    const answer = await this.#get("experiments/get-by-name", { experiment_name: name }).catch(notFoundAsUndefined);
+    if (answer === undefined) return undefined;
+    const experiment = object(answer["experiment"]);
+    return {
+      id: text(experiment, "experiment_id"),
+      active: experiment["lifecycle_stage"] !== "deleted",
+      tags: keyValues(experiment["tags"]),
+    };
+  }
+
+  async createExperiment(name: string, tags: ReadonlyMap<string, string>): Promise<string> {
+    try {
+      // Safe to repeat: the second of two finds the name taken.
+      return text(await this.#post("experiments/create", { name, tags: entries(tags) }), "experiment_id");
+    } catch (error) {
+      if (!(error instanceof Refusal && error.errorCode === "RESOURCE_ALREADY_EXISTS")) throw error;
+      const existing = await this.experimentByName(name);
+      if (existing === undefined) throw error;
+      if (existing.active) return existing.id;
+      throw deletedExperiment(existing.id, error);
+    }
+  }
+
+  async setExperimentTag(experimentId: string, key: string, value: string): Promise<void> {
+    await this.#post("experiments/set-experiment-tag", { experiment_id: experimentId, key, value }).catch(
+      (error: unknown) => {
+        throw asDeletedExperiment(error, experimentId);
+      },
+    );
+  }
+
+  async runsByTag(experimentId: string, key: string, value: string): Promise<RunRecord[]> {
+    const runs: RunRecord[] = [];
+    let pageToken: string | undefined;
+    do {
+      const page = await this.#search(experimentId, `${tagName(key)} = ${literal(value)}`, RUNS_PER_PAGE, pageToken);
+      runs.push(...list(page["runs"]).map(runRecord));
+      pageToken = typeof page["next_page_token"] === "string" ? page["next_page_token"] : undefined;
+    } while (pageToken);
+    return runs;
+  }
+
+  async hasRunsWithTag(experimentId: string, key: string): Promise<boolean> {
+    const page = await this.#search(experimentId, `${tagName(key)} LIKE '%'`, 1);
+    return list(page["runs"]).length > 0;
+  }
+
+  async run(runId: string): Promise<RunRecord | undefined> {
+    const answer = await this.#get("runs/get", { run_id: runId }).catch(notFoundAsUndefined);
+    return answer && runRecord(answer["run"]);
+  }
+
+  async createRun(run: NewRun): Promise<string> {
+    const body = {
+      experiment_id: run.experimentId,
+      run_name: run.name,
+      start_time: milliseconds(run.startTime),
+      user_id: run.user,
+      tags: entries(run.tags),
+    };
+    try {
+      return text(object(object((await this.#post("runs/create", body, false))["run"])["info"]), "run_id");
+    } catch (error) {
+      throw asDeletedExperiment(error, run.experimentId);
+    }
+  }
+
+  async logBatch(runId: string, batch: LogBatch): Promise<void> {
+    const params = [...batch.params];
+    const tags = [...batch.tags];
+    const limitBefore = this.#limit;
+    let from = 0;
+    for (;;) {
+      const part = this.#nextPart(batch, from, params, tags);
+      const size = part.params.length + (part.to - part.from) + part.tags.length;
+      if (size === 0) return;
+      try {
+        await this.#http.request({
+          method: "POST",
+          path: `${API}runs/log-batch`,
+          body: logBatchBody(runId, part),
+          retryLostReply: true,
+          frequent: true,
+        });
+      } catch (error) {
+        if (!(error instanceof Refusal && saysTooMuch(error))) throw asDeletedRun(error, runId);
+        if (size === 1) {
+          // So it was not for their number; others need not suffer.
+          this.#limit = limitBefore;
+          throw error;
+        }
+        this.#limit = Math.min(this.#limit, size >> 1);
+        continue;
+      }
+      from = part.to;
+      params.splice(0, part.params.length);
+      tags.splice(0, part.tags.length);
+    }
+  }
+
+  /** What is sent next of what is left: params, then metrics, and tags only where nothing else remains for later. */
+  #nextPart(batch: LogBatch, from: number, params: readonly KeyValue[], tags: readonly KeyValue[]): Part {
+    const someParams = params.slice(0, Math.min(MAX_PARAMS, this.#limit));
+    const to = Math.min(batch.metrics.length, from + this.#limit - someParams.length);
+    const room = Math.min(MAX_TAGS, this.#limit - someParams.length - (to - from));
+    const onlyTags = someParams.length === 0 && to === from;
+    const last = someParams.length === params.length && to === batch.metrics.length && tags.length <= room;
+    return {
+      metrics: batch.metrics,
+      from,
+      to,
+      params: someParams,
+      tags: onlyTags || last ? tags.slice(0, room) : [],
+    };
+  }
+
+  async updateRun(runId: string, status: RunStatus, endTime: number): Promise<void> {
+    // A run that goes on has no end; 0 is how MLflow is told to forget the one it has.
+    const body = { run_id: runId, status, end_time: status === "RUNNING" ? 0 : milliseconds(endTime) };
+    await this.#post("runs/update", body).catch((error: unknown) => {
+      throw asDeletedRun(error, runId);
+    });
+  }
+
+  experimentUrl(experimentId: string): string {
+    return `${this.#base}/#/experiments/${encodeURIComponent(experimentId)}`;
+  }
+
+  async close(): Promise<void> {
+    await this.#http.close();
+  }
+
+  #get(method: string, query: Readonly<Record<string, string>>): Promise<JsonObject> {
+    return this.#http.request({ method: "GET", path: API + method, query, retryLostReply: true });
+  }
+
+  #post(method: string, body: JsonObject, retryLostReply = true): Promise<JsonObject> {
+    return this.#http.request({ method: "POST", path: API + method, body: json(body), retryLostReply });
+  }
+
+  #search(experimentId: string, filter: string, maxResults: number, pageToken?: string): Promise<JsonObject> {
+    return this.#post("runs/search", {
+      experiment_ids: [experimentId],
+      filter,
+      run_view_type: "ALL",
+      max_results: maxResults,
+      order_by: ["attributes.start_time DESC"],
+      ...(pageToken !== undefined && { page_token: pageToken }),
+    });
+  }
+}
+
+const API = "/api/2.0/mlflow/";
+
+type KeyValue = readonly [key: string, value: string];
+
+interface Part extends LogBatchPart {
+  readonly params: readonly KeyValue[];
+  readonly tags: readonly KeyValue[];
+}
+
+/** Too large for a proxy, or too many for a server with other limits than MLflow's (Azure ML: 200 or 250). */
+function saysTooMuch({ status, said }: Refusal): boolean {
+  if (status === 413) return true;
+  if (status !== 400 || /characters|length/i.test(said)) return false;
+  return /at most \d+ (metrics|params|tags|bytes)|metric.*(exceed|over the size limit|too many|more than)|too many metric|(exceed|more than|maximum).*metric/i.test(
+    said,
+  );
+}
+
+function notFoundAsUndefined(error: unknown): undefined {
+  if (error instanceof Refusal && error.errorCode === "RESOURCE_DOES_NOT_EXIST") return undefined;
+  throw error;
+}
+
+// The status of a write to something deleted is 400 INVALID_PARAMETER_VALUE, so only the text tells.
+const NOT_ACTIVE = /must be in the 'active' state/;
+
+/** `error`, or what it means for a run that was written to. */
+function asDeletedRun(error: unknown, runId: string): unknown {
+  if (!(error instanceof Refusal)) return error;
+  if (NOT_ACTIVE.test(error.said)) {
+    return new TraceletError("deleted", `run ${runId} was deleted in MLflow`, {
+      hint: `bring it back with \`mlflow runs restore --run-id ${runId}\``,
+      cause: error,
+    });
+  }
+  if (error.errorCode !== "RESOURCE_DOES_NOT_EXIST") return error;
+  return new TraceletError("deleted", `run ${runId} is not in this MLflow any more`, {
+    hint: "it was removed for good, or the server has another database than before",
+    cause: error,
+  });
+}
+
+/** `error`, or what it means for an experiment that was written to. */
+function asDeletedExperiment(error: unknown, experimentId: string): unknown {
+  if (!(error instanceof Refusal)) return error;
+  if (NOT_ACTIVE.test(error.said)) return deletedExperiment(experimentId, error);
+  if (error.errorCode !== "RESOURCE_DOES_NOT_EXIST") return error;
+  return new TraceletError("deleted", `experiment ${experimentId} is not in this MLflow any more`, {
+    hint: "it was removed for good, or the server has another database than before",
+    cause: error,
+  });
+}
+
+function deletedExperiment(experimentId: string, cause: Refusal): TraceletError {
+  return new TraceletError("deleted", `experiment ${experimentId} was deleted in MLflow`, {
+    hint: `bring it back with \`mlflow experiments restore --experiment-id ${experimentId}\`, or choose another name`,
+    cause,
+  });
+}
+
+/** A tag's name in a search filter. */
+function tagName(key: string): string {
+  if (key.includes("`")) throw new Error(`no search can name the tag ${JSON.stringify(key)}`);
+  return `tags.\`${key}\``;
+}
+
+/** A text in a search filter, which knows two quotes and no escape. */
+function literal(value: string): string {
+  if (!value.includes("'")) return `'${value}'`;
+  if (!value.includes('"')) return `"${value}"`;
+  throw new Error("no search can find a value with both kinds of quotes");
+}
+
+/**
+ * The JSON text of a request's body. MLflow drops a text that is no UTF-8, and every field behind it, and answers 200:
+ * a run would be made without the tags by which it is found again.
+ */
+function json(body: JsonObject): string {
+  return JSON.stringify(body, (name, value: unknown) => {
+    if (typeof value !== "string" || !/\p{Surrogate}/u.test(value)) return value;
+    throw new Error(`${name} holds half a surrogate pair`);
+  });
+}
+
+function entries(map: ReadonlyMap<string, string>): { key: string; value: string }[] {
+  return Array.from(map, ([key, value]) => ({ key, value }));
+}
+
+function milliseconds(time: number): number {
+  if (Number.isSafeInteger(time) && time >= 0) return time;
+  throw new Error(`time ${time} is no whole number of milliseconds since 1970`);
+}
+
+function runRecord(value: unknown): RunRecord {
+  const run = object(value);
+  const info = object(run["info"]);
+  const data = run["data"] === undefined ? {} : object(run["data"]);
+  return {
+    id: text(info, "run_id"),
+    experimentId: text(info, "experiment_id"),
+    active: info["lifecycle_stage"] !== "deleted",
+    status: STATUSES[String(info["status"])] ?? "RUNNING",
+    tags: keyValues(data["tags"]),
+    params: keyValues(data["params"]),
+    metricKeys: new Set(list(data["metrics"]).map((metric) => text(object(metric), "key"))),
+  };
+}
+
+/** MLflow's other two, SCHEDULED and KILLED, come from other clients. */
+const STATUSES: Readonly<Record<string, RunStatus>> = { FINISHED: "FINISHED", FAILED: "FAILED", KILLED: "FAILED" };
+
+function keyValues(value: unknown): ReadonlyMap<string, string> {
+  // protobuf's JSON leaves out what is empty: no list, or no value.
+  return new Map(
+    list(value)
+      .map(object)
+      .map((entry) => [text(entry, "key"), String(entry["value"] ?? "")]),
+  );
+}
+
+function list(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function object(value: unknown): JsonObject {
+  if (typeof value === "object" && value !== null) return value as JsonObject;
+  throw unexpected();
+}
+
+function text(from: JsonObject, name: string): string {
+  const value = from[name];
+  if (typeof value === "string" && value !== "") return value;
+  throw unexpected();
+}
+
+function unexpected(): TraceletError {
+  return new TraceletError("rejected", "the server answers in JSON, but not as MLflow does", {
+    hint: "check the address: this may be another service",
+  });
+}

@@ -1,0 +1,98 @@
+/**
+ * What the MLflow backend needs of an MLflow: the same few operations over REST and straight into its SQLite schema.
+ * `test/sync/mlflow-store.contract.ts` is run by both.
+ *
+ * Words are MLflow's own: a *tag* is a label of a run, a *metric key* is what TensorBoard calls a tag.
+ */
+
+/** An experiment as a store returns it. */
+export interface ExperimentRecord {
+  readonly id: string;
+  /** False after `mlflow experiments delete`. */
+  readonly active: boolean;
+  readonly tags: ReadonlyMap<string, string>;
+}
+
+/** A run as a store returns it. */
+export interface RunRecord {
+  readonly id: string;
+  readonly experimentId: string;
+  /** False after the run was deleted. */
+  readonly active: boolean;
+  readonly status: RunStatus;
+  readonly tags: ReadonlyMap<string, string>;
+  readonly params: ReadonlyMap<string, string>;
+  /** Keys of the metrics it has. */
+  readonly metricKeys: ReadonlySet<string>;
+}
+
+export type RunStatus = "RUNNING" | "FINISHED" | "FAILED";
+
+export interface NewRun {
+  readonly experimentId: string;
+  readonly name: string;
+  /** ms since the Unix epoch. */
+  readonly startTime: number;
+  readonly user: string;
+  /** At most 100. */
+  readonly tags: ReadonlyMap<string, string>;
+}
+
+/** Metrics in columns; entry `i` of each column is one point, `i < length`. */
+export interface MetricColumns {
+  /** Key of each point: `keys[key[i]]`. Every key used is valid for MLflow. */
+  readonly keys: readonly string[];
+  readonly key: Int32Array;
+  readonly step: BigInt64Array;
+  /** ms since the Unix epoch; whole numbers >= 0. */
+  readonly timestamp: Float64Array;
+  /** Any double, NaN and infinities included. */
+  readonly value: Float64Array;
+  readonly length: number;
+}
+
+/**
+ * What one call of `logBatch` writes. A store makes it durable in this order: params and metrics, then tags, so that a
+ * tag which says how far the metrics are can lag but never lead.
+ */
+export interface LogBatch {
+  readonly metrics: MetricColumns;
+  /** New params only: MLflow refuses to change one. */
+  readonly params: ReadonlyMap<string, string>;
+  readonly tags: ReadonlyMap<string, string>;
+}
+
+/**
+ * One MLflow. Every method resolves once what it says is durable; `logBatch`, `updateRun` and `setExperimentTag` may be
+ * repeated without effect. All throw `TraceletError`: `auth`, `unreachable`, `rejected`, `deleted`, `unsupported`.
+ */
+export interface MlflowStore {
+  /** How many metrics one `logBatch` should hold for the best rate. */
+  readonly batchSize: number;
+  experimentByName(name: string): Promise<ExperimentRecord | undefined>;
+  /** Create it, or return the one that another process created first. */
+  createExperiment(name: string, tags: ReadonlyMap<string, string>): Promise<string>;
+  setExperimentTag(experimentId: string, key: string, value: string): Promise<void>;
+  /** Runs of the experiment, deleted ones too, that carry the tag with exactly this value, newest first. */
+  runsByTag(experimentId: string, key: string, value: string): Promise<RunRecord[]>;
+  /** Whether the experiment holds any run, deleted ones too, with a tag of this key. */
+  hasRunsWithTag(experimentId: string, key: string): Promise<boolean>;
+  run(runId: string): Promise<RunRecord | undefined>;
+  /**
+   * Create a run. Not idempotent: when the reply may have been lost, it throws `ReplyLost`, and the caller has to look
+   * whether the run is there before it asks again.
+   */
+  createRun(run: NewRun): Promise<string>;
+  /** @throws TraceletError with code `deleted` if the run was deleted */
+  logBatch(runId: string, batch: LogBatch): Promise<void>;
+  /** @param endTime ms since the Unix epoch */
+  updateRun(runId: string, status: RunStatus, endTime: number): Promise<void>;
+  /** Address of the experiment's page, or undefined where there is no server. */
+  experimentUrl(experimentId: string): string | undefined;
+  close(): Promise<void>;
+}
+
+/** The request was sent, and whether it was carried out is not known. */
+export class ReplyLost extends Error {
+  override readonly name = "ReplyLost";
+}

@@ -1,0 +1,272 @@
+/**
+ * What each destination has of each file, kept in SQLite so that it survives whatever happens to this process or machine.
+ *
+ * A row moves only after the destination has acknowledged. Nothing here is needed to be right, only to be quick: a run
+ * is found again at its destination without it, and is then read again up to where the destination has it.
+ */
+import { chmodSync, existsSync, mkdirSync } from "node:fs";
+import path from "node:path";
+import { TraceletError } from "../errors.ts";
+import type { TagMetadata } from "../reader/datum.ts";
+import type { Loss } from "../reader/tfrecord.ts";
+import type { FinalStatus } from "./backend.ts";
+import type { FileMark } from "./fingerprint.ts";
+import { type Database, openDatabase, type SqlRow } from "./sqlite.ts";
+
+const VERSION = 1;
+
+const SCHEMA = `
+  CREATE TABLE run (
+    id INTEGER PRIMARY KEY,
+    destination TEXT NOT NULL,
+    name TEXT NOT NULL,
+    remote_id TEXT,
+    status TEXT,
+    last_wall_time REAL,
+    hparams_file TEXT
+  );
+  CREATE INDEX run_by_name ON run (destination, name);
+  CREATE TABLE file (
+    id INTEGER PRIMARY KEY,
+    run INTEGER NOT NULL REFERENCES run (id),
+    key TEXT NOT NULL,
+    name TEXT NOT NULL,
+    head INTEGER NOT NULL,
+    offset INTEGER NOT NULL,
+    "from" INTEGER NOT NULL,
+    tail TEXT NOT NULL,
+    stamp TEXT NOT NULL,
+    restart_step TEXT,
+    losses TEXT NOT NULL,
+    UNIQUE (run, key)
+  );
+  CREATE TABLE tag (
+    run INTEGER NOT NULL REFERENCES run (id),
+    tag TEXT NOT NULL,
+    plugin TEXT NOT NULL,
+    display_name TEXT NOT NULL,
+    description TEXT NOT NULL,
+    data_class INTEGER NOT NULL,
+    content BLOB NOT NULL,
+    PRIMARY KEY (run, tag)
+  ) WITHOUT ROWID;
+  PRAGMA user_version = ${VERSION};
+`;
+
+/** What is known of a file. */
+export interface StoredFile extends FileMark {
+  /** Size, modification time and inode when it was last looked at: if none has changed, neither has the file. */
+  readonly stamp: string;
+  /** The least step of a `SessionLog START` before `offset`. */
+  readonly restartStep: bigint | undefined;
+  /** What was passed over before `offset`. */
+  readonly losses: readonly Loss[];
+}
+
+/** What is known of a run. */
+export interface StoredRun {
+  /** This state's own number of it; undefined while it has not been saved. */
+  id: number | undefined;
+  readonly name: string;
+  /** The destination's name of it; undefined before it was opened there. */
+  remoteId: string | undefined;
+  /** Undefined while something is left to be done. */
+  status: FinalStatus | undefined;
+  /** Seconds since the Unix epoch; -Infinity before the first event. */
+  lastWallTime: number;
+  /** Stamp of the `hparams.yaml` whose params were sent. */
+  hparamsFile: string | undefined;
+  files: readonly StoredFile[];
+}
+
+/** The checkpoints of one destination. */
+export class Checkpoints {
+  readonly #database: Database;
+  readonly #destination: string;
+  readonly #readOnly: boolean;
+
+  private constructor(database: Database, destination: string, readOnly: boolean) {
+    this.#database = database;
+    this.#destination = destination;
+    this.#readOnly = readOnly;
+  }
+
+  /**
+   * Open the state directory, creating it where it is missing.
+   *
+   * @param destination names the destination, without credentials
+   * @param options `readOnly`: what is saved is forgotten, and nothing is created
+   * @throws TraceletError `state` if it cannot be read or written, `unsupported` if this Node has no SQLite
+   */
+  static open(stateDir: string, destination: string, options: { readonly readOnly?: boolean } = {}): Checkpoints {
+    const { readOnly = false } = options;
+    const existing = path.join(stateDir, "state.db");
+    const file = readOnly && !existsSync(existing) ? ":memory:" : existing;
+    return guard(stateDir, () => {
+      if (!readOnly) mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+      const database = openDatabase(file, { busyTimeout: 10_000 });
+      if (!readOnly) chmodSync(file, 0o600);
+      // FULL: with NORMAL, a power cut takes every commit since the last WAL checkpoint.
+      database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
+      const version = Number(database.prepare("PRAGMA user_version").get()?.["user_version"]);
+      if (version > VERSION) {
+        database.close();
+        throw new TraceletError("state", `the state in ${stateDir} was written by a newer tracelet`, {
+          hint: "update tracelet, or give another --state-dir",
+        });
+      }
+      if (version === 0) database.transaction(() => createOnce(database));
+      return new Checkpoints(database, destination, readOnly);
+    });
+  }
+
+  /** The destinations that the state directory knows. @throws TraceletError `state`, `unsupported` */
+  static destinations(stateDir: string): string[] {
+    const checkpoints = Checkpoints.open(stateDir, "", { readOnly: true });
+    const rows = checkpoints.#database.prepare("SELECT DISTINCT destination FROM run ORDER BY destination").all();
+    checkpoints.close();
+    return rows.map((row) => String(row["destination"]));
+  }
+
+  /** Every run of the destination, by name. */
+  runs(): Map<string, StoredRun[]> {
+    return guard("the state", () => {
+      const files = new Map<number, StoredFile[]>();
+      const fileRows = this.#database
+        .prepare("SELECT file.* FROM file JOIN run ON run.id = file.run WHERE run.destination = ? ORDER BY file.id")
+        .all(this.#destination);
+      for (const row of fileRows) push(files, Number(row["run"]), fileOf(row));
+      const runs = new Map<string, StoredRun[]>();
+      const runRows = this.#database
+        .prepare("SELECT * FROM run WHERE destination = ? ORDER BY id")
+        .all(this.#destination);
+      for (const row of runRows) {
+        const run = runOf(row, files.get(Number(row["id"])) ?? []);
+        push(runs, run.name, run);
+      }
+      return runs;
+    });
+  }
+
+  /** What the run's files said of their tags. */
+  metadata(run: StoredRun): Map<string, TagMetadata> {
+    if (run.id === undefined) return new Map();
+    const id = run.id;
+    return guard("the state", () => {
+      const rows = this.#database.prepare("SELECT * FROM tag WHERE run = ?").all(id);
+      return new Map(rows.map((row) => [String(row["tag"]), metadataOf(row)]));
+    });
+  }
+
+  /**
+   * Save a run, its files, and what was learnt of its tags since the last time: all of it or nothing, and durably.
+   *
+   * @throws TraceletError `state`; the caller then has to stop, since what it goes on to send would not be remembered
+   */
+  save(run: StoredRun, newMetadata: Iterable<readonly [string, TagMetadata]>): void {
+    if (this.#readOnly) return;
+    run.id = guard("the state", () => this.#database.transaction(() => this.#save(run, newMetadata)));
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+
+  #save(run: StoredRun, newMetadata: Iterable<readonly [string, TagMetadata]>): number {
+    const database = this.#database;
+    const lastWallTime = run.lastWallTime === -Infinity ? null : run.lastWallTime;
+    const columns = [run.remoteId ?? null, run.status ?? null, lastWallTime, run.hparamsFile ?? null];
+    let id = run.id;
+    if (id === undefined) {
+      id = database
+        .prepare(
+          "INSERT INTO run (destination, name, remote_id, status, last_wall_time, hparams_file) VALUES (?, ?, ?, ?, ?, ?)",
+        )
+        .run(this.#destination, run.name, ...columns).lastInsertRowid;
+    } else {
+      database
+        .prepare("UPDATE run SET remote_id = ?, status = ?, last_wall_time = ?, hparams_file = ? WHERE id = ?")
+        .run(...columns, id);
+    }
+    const keys = run.files.map((file) => file.key);
+    database
+      .prepare("DELETE FROM file WHERE run = ? AND key NOT IN (SELECT value FROM json_each(?))")
+      .run(id, JSON.stringify(keys));
+    const upsert = database.prepare(`
+      INSERT INTO file (run, key, name, head, offset, "from", tail, stamp, restart_step, losses)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      ON CONFLICT (run, key) DO UPDATE SET name = excluded.name, head = excluded.head, offset = excluded.offset,
+        "from" = excluded."from", tail = excluded.tail, stamp = excluded.stamp, restart_step = excluded.restart_step,
+        losses = excluded.losses`);
+    for (const file of run.files) {
+      const { key, name, head, offset, from, tail, stamp } = file;
+      const restartStep = file.restartStep === undefined ? null : String(file.restartStep);
+      upsert.run(id, key, name, head, offset, from, tail, stamp, restartStep, JSON.stringify(file.losses));
+    }
+    const insertTag = database.prepare("INSERT OR IGNORE INTO tag VALUES (?, ?, ?, ?, ?, ?, ?)");
+    for (const [tag, metadata] of newMetadata) {
+      const { plugin, displayName, description, dataClass, content } = metadata;
+      insertTag.run(id, tag, plugin, displayName, description, dataClass, content);
+    }
+    return id;
+  }
+}
+
+/** Two processes may open a new state at the same time. */
+function createOnce(database: Database): void {
+  if (database.prepare("PRAGMA user_version").get()?.["user_version"] === 0) database.exec(SCHEMA);
+}
+
+function guard<T>(what: string, work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    if (cause instanceof TraceletError) throw cause;
+    throw new TraceletError("state", `cannot use ${what}: ${(cause as Error).message}`, {
+      hint: "check that the state directory is writable and its disk not full, or give another with --state-dir",
+      cause,
+    });
+  }
+}
+
+function runOf(row: SqlRow, files: readonly StoredFile[]): StoredRun {
+  return {
+    id: Number(row["id"]),
+    name: String(row["name"]),
+    remoteId: row["remote_id"] === null ? undefined : String(row["remote_id"]),
+    status: row["status"] === null ? undefined : (row["status"] as FinalStatus),
+    lastWallTime: row["last_wall_time"] === null ? -Infinity : Number(row["last_wall_time"]),
+    hparamsFile: row["hparams_file"] === null ? undefined : String(row["hparams_file"]),
+    files,
+  };
+}
+
+function fileOf(row: SqlRow): StoredFile {
+  return {
+    key: String(row["key"]),
+    name: String(row["name"]),
+    head: Number(row["head"]),
+    offset: Number(row["offset"]),
+    from: Number(row["from"]),
+    tail: String(row["tail"]),
+    stamp: String(row["stamp"]),
+    restartStep: row["restart_step"] === null ? undefined : BigInt(row["restart_step"] as string),
+    losses: JSON.parse(String(row["losses"])) as Loss[],
+  };
+}
+
+function metadataOf(row: SqlRow): TagMetadata {
+  return {
+    plugin: String(row["plugin"]),
+    displayName: String(row["display_name"]),
+    description: String(row["description"]),
+    dataClass: Number(row["data_class"]),
+    content: row["content"] as Uint8Array,
+  };
+}
+
+function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {
+  const values = map.get(key);
+  if (values === undefined) map.set(key, [value]);
+  else values.push(value);
+}

@@ -1,0 +1,127 @@
+/** All runs of one or more logdirs to one destination. */
+import PQueue from "p-queue";
+import { TraceletError } from "../errors.ts";
+import { type DiscoveredRun, type Discovery, type DiscoveryProblem, discover } from "../reader/discover.ts";
+import type { StoredRun } from "./checkpoints.ts";
+import type { Progress } from "./progress.ts";
+import { type RunResult, type RunSyncContext, syncRun } from "./run-sync.ts";
+
+export interface SyncOptions extends Omit<RunSyncContext, "progress"> {
+  readonly logdirs: readonly string[];
+  /** Which runs, by their name. */
+  readonly wantsRun: (name: string) => boolean;
+  /** How many runs are sent at the same time. */
+  readonly concurrency: number;
+  /** Called once, before the first run, with an object that is kept up to date. */
+  readonly onStart?: (progress: Readonly<Progress>) => void;
+  /** Called with each run as it ends. */
+  readonly onRun?: (result: RunResult) => void;
+}
+
+export interface SyncResult {
+  /** In the order of their logdirs and names. */
+  readonly runs: readonly RunResult[];
+  /** Runs that were left out by name. */
+  readonly excludedRuns: number;
+  readonly problems: readonly DiscoveryProblem[];
+  /** Why it ended before all runs were looked at. */
+  readonly error: TraceletError | undefined;
+  readonly interrupted: boolean;
+}
+
+/**
+ * Bring a destination up to what the logdirs hold now.
+ *
+ * @throws TraceletError `logdir` if one cannot be read, `state` if the checkpoints cannot
+ */
+export async function sync(options: SyncOptions): Promise<SyncResult> {
+  const { checkpoints, signal } = options;
+  const { runs: all, problems } = discoverAll(options.logdirs);
+  const runs = all.filter((run) => options.wantsRun(run.name));
+  const stored = checkpoints.runs();
+  const progress: Progress = {
+    runs: 0,
+    totalRuns: runs.length,
+    bytes: 0,
+    totalBytes: newBytes(runs, stored),
+    values: 0,
+  };
+  options.onStart?.(progress);
+  const results = new Map<DiscoveredRun, RunResult>();
+  let error: TraceletError | undefined;
+  let failure: unknown;
+  const queue = new PQueue({ concurrency: options.concurrency });
+  const one = async (run: DiscoveredRun, candidates: StoredRun[]) => {
+    if (error !== undefined || signal.aborted) return;
+    const result = await syncRun(run, candidates, { ...options, progress });
+    results.set(run, result);
+    progress.runs++;
+    if (result.error !== undefined && ENDS_ALL.has(result.error.code)) error = result.error;
+    options.onRun?.(result);
+  };
+  // Runs of one name may be copies of each other; the second has to see what became of the first.
+  for (const [name, sameName] of groupByName(runs)) {
+    const candidates = stored.get(name) ?? [];
+    void queue
+      .add(async () => {
+        for (const run of sameName) await one(run, candidates);
+      })
+      .catch((cause: unknown) => {
+        failure ??= cause;
+        queue.clear();
+      });
+  }
+  await queue.onIdle();
+  if (failure !== undefined) throw failure;
+  return {
+    runs: runs.flatMap((run) => results.get(run) ?? []),
+    excludedRuns: all.length - runs.length,
+    problems,
+    error,
+    interrupted: signal.aborted,
+  };
+}
+
+/** After these, no other run can be written either. */
+const ENDS_ALL: ReadonlySet<string> = new Set(["auth", "unreachable", "state", "unsupported"]);
+
+/** The runs of several logdirs. @throws TraceletError `logdir` if one of them cannot be read */
+export function discoverAll(logdirs: readonly string[]): Discovery {
+  const all = logdirs.map(discoverOrThrow);
+  return { runs: all.flatMap(({ runs }) => runs), problems: all.flatMap(({ problems }) => problems) };
+}
+
+function discoverOrThrow(logdir: string): Discovery {
+  try {
+    return discover(logdir);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    const message = code === "ENOENT" ? `there is no ${logdir}` : `cannot read ${logdir}: ${(cause as Error).message}`;
+    throw new TraceletError("logdir", message, {
+      hint: "give the directory that you give to tensorboard --logdir",
+      cause,
+    });
+  }
+}
+
+function newBytes(runs: readonly DiscoveredRun[], stored: ReadonlyMap<string, readonly StoredRun[]>): number {
+  let bytes = 0;
+  for (const run of runs) {
+    const files = stored.get(run.name)?.flatMap((candidate) => candidate.files) ?? [];
+    for (const entry of run.files) {
+      const known = files.find((file) => file.name === entry.name);
+      bytes += Math.max(0, entry.size - (known?.offset ?? 0));
+    }
+  }
+  return bytes;
+}
+
+function groupByName(runs: readonly DiscoveredRun[]): Map<string, DiscoveredRun[]> {
+  const groups = new Map<string, DiscoveredRun[]>();
+  for (const run of runs) {
+    const group = groups.get(run.name);
+    if (group === undefined) groups.set(run.name, [run]);
+    else group.push(run);
+  }
+  return groups;
+}

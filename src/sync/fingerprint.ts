@@ -1,0 +1,56 @@
+/**
+ * Who a file is, and whether it is still the one that was read: by its content, never by its path or inode, so that a
+ * logdir can be moved, copied or rsynced while it grows.
+ */
+import { createHash } from "node:crypto";
+import type { ByteSource } from "../reader/byte-source.ts";
+
+const HEAD_BYTES = 1024;
+const TAIL_BYTES = 1024;
+
+/** The place reached in an event file, with what is needed to find the file and the place again. */
+export interface FileMark {
+  /** Names the file within its run: the hash of its first `head` bytes, told apart by a suffix where two are alike. */
+  readonly key: string;
+  /** Base name of the file: a hint where to look first. */
+  readonly name: string;
+  /** Bytes. */
+  readonly head: number;
+  /** Byte offset behind the last record that was passed on. */
+  readonly offset: number;
+  /** Where the last batch that was passed on began: all before it had been acknowledged when that batch was sent. */
+  readonly from: number;
+  /** Hash of the bytes just before `offset`. */
+  readonly tail: string;
+}
+
+/** How many bytes of a file name it, once it has been read up to `offset`. */
+export function headLength(offset: number): number {
+  return Math.min(offset, HEAD_BYTES);
+}
+
+/** Hash of the first `length` bytes; undefined if there are fewer. @throws the source's error */
+export function hashHead(source: ByteSource, length: number): Promise<string | undefined> {
+  return hashRange(source, 0, length);
+}
+
+/** Hash of the bytes just before `offset`; undefined if the file does not reach there. @throws the source's error */
+export function hashTail(source: ByteSource, offset: number): Promise<string | undefined> {
+  return hashRange(source, Math.max(0, offset - TAIL_BYTES), offset);
+}
+
+/** The part of a mark's key that is the hash of its file's head. */
+export function headHash(key: string): string {
+  return key.split(".", 1)[0] as string;
+}
+
+/** A hash that identifies a text where the text itself may be of any length and hold any character. */
+export function hashText(text: string): string {
+  return createHash("sha256").update(text).digest("hex").slice(0, 32);
+}
+
+async function hashRange(source: ByteSource, start: number, end: number): Promise<string | undefined> {
+  const bytes = new Uint8Array(end - start);
+  if ((await source.read(bytes, 0, bytes.length, start)) < bytes.length) return undefined;
+  return createHash("sha256").update(bytes).digest("hex").slice(0, 32);
+}

@@ -1,0 +1,117 @@
+/** Which of the runs that were synced before a directory is, and how much of each of its files is known. */
+import { FileSource } from "../reader/byte-source.ts";
+import { type DiscoveredRun, displayPath, type EventFileEntry } from "../reader/discover.ts";
+import type { Note } from "./backend.ts";
+import type { StoredFile, StoredRun } from "./checkpoints.ts";
+import { hashHead, hashTail, headHash } from "./fingerprint.ts";
+
+/** A file of a run and what is known of it. */
+export interface MatchedFile {
+  readonly entry: EventFileEntry;
+  readonly stored: StoredFile | undefined;
+}
+
+export interface Match {
+  readonly stored: StoredRun | undefined;
+  /** In the order they are to be read. Files that cannot be opened are not among them. */
+  readonly files: readonly MatchedFile[];
+  readonly problems: readonly FileProblem[];
+  readonly notes: readonly Note[];
+}
+
+/** A file that could not be read. */
+export interface FileProblem {
+  readonly path: string;
+  /** The system's code, such as `EACCES`. */
+  readonly code: string;
+}
+
+/** Everything that changes when a file changes. Equal stamps: nothing to do; different ones: look at the content. */
+export function stampOf(entry: EventFileEntry): string {
+  return `${entry.size}:${entry.mtime}:${entry.inode}`;
+}
+
+/** Whether all of the run was sent, and nothing about it has changed since; told without opening a file. */
+export function isUnchanged(run: DiscoveredRun, stored: StoredRun): boolean {
+  return (
+    stored.status !== undefined &&
+    stored.hparamsFile === (run.hparamsFile && stampOf(run.hparamsFile)) &&
+    run.files.every((entry) => stored.files.some((file) => file.name === entry.name && file.stamp === stampOf(entry)))
+  );
+}
+
+/** Find the run again among those of the same name, by the content of its files. */
+export async function matchRun(run: DiscoveredRun, candidates: readonly StoredRun[]): Promise<Match> {
+  const problems: FileProblem[] = [];
+  const notes: Note[] = [];
+  const opened: { entry: EventFileEntry; source: FileSource }[] = [];
+  try {
+    for (const entry of run.files) {
+      try {
+        opened.push({ entry, source: await FileSource.open(entry.path) });
+      } catch (error) {
+        problems.push(problemOf(entry, error));
+      }
+    }
+    let best: { stored: StoredRun; files: Map<EventFileEntry, StoredFile> } | undefined;
+    for (const stored of candidates) {
+      const files = await pairFiles(opened, stored);
+      if (files.size > (best?.files.size ?? 0)) best = { stored, files };
+    }
+    const files: MatchedFile[] = [];
+    for (const { entry, source } of opened) {
+      const stored = best?.files.get(entry);
+      const changed = stored && (await changeOf(entry, source, stored));
+      if (changed) notes.push({ ...changed, message: `${displayPath(entry.path)} ${changed.message}` });
+      files.push({ entry, stored: changed ? undefined : stored });
+    }
+    if (best === undefined && candidates.some((stored) => namesOverlap(run, stored))) {
+      const message = `${run.name} holds other data than when it was last synced; it becomes a new run`;
+      notes.push({ code: "replaced", message });
+    }
+    return { stored: best?.stored, files, problems, notes };
+  } finally {
+    await Promise.all(opened.map(({ source }) => source.close()));
+  }
+}
+
+export function problemOf(entry: EventFileEntry, error: unknown): FileProblem {
+  return { path: displayPath(entry.path), code: (error as NodeJS.ErrnoException).code ?? String(error) };
+}
+
+async function pairFiles(
+  opened: readonly { entry: EventFileEntry; source: FileSource }[],
+  stored: StoredRun,
+): Promise<Map<EventFileEntry, StoredFile>> {
+  const pairs = new Map<EventFileEntry, StoredFile>();
+  for (const file of stored.files) {
+    const free = opened.filter(({ entry }) => !pairs.has(entry));
+    // The same name first: most files keep it, and of two with the same beginning it tells which is which.
+    free.sort((a, b) => Number(b.entry.name === file.name) - Number(a.entry.name === file.name));
+    for (const { entry, source } of free) {
+      if (entry.name === file.name && stampOf(entry) === file.stamp) {
+        pairs.set(entry, file);
+        break;
+      }
+      const hash = await hashHead(source, file.head).catch(() => undefined);
+      if (hash === headHash(file.key)) {
+        pairs.set(entry, file);
+        break;
+      }
+    }
+  }
+  return pairs;
+}
+
+/** Whether a file that begins as it did is still the one that was read. */
+async function changeOf(entry: EventFileEntry, source: FileSource, stored: StoredFile): Promise<Note | undefined> {
+  if (stampOf(entry) === stored.stamp) return undefined;
+  const again = "; it is read again from the start";
+  if (entry.size < stored.offset) return { code: "truncated", message: `is shorter than what was read of it${again}` };
+  if ((await hashTail(source, stored.offset).catch(() => undefined)) === stored.tail) return undefined;
+  return { code: "replaced", message: `holds other data than what was read of it${again}` };
+}
+
+function namesOverlap(run: DiscoveredRun, stored: StoredRun): boolean {
+  return run.files.some((entry) => stored.files.some((file) => file.name === entry.name));
+}

@@ -1,0 +1,392 @@
+/** One run: read → transform → batch → write → checkpoint, until its files are read to the end. */
+import { TraceletError } from "../errors.ts";
+import type { Datum, HparamValue, Kind, TagMetadata } from "../reader/datum.ts";
+import { type DiscoveredRun, displayPath } from "../reader/discover.ts";
+import { readHparamsFile } from "../reader/hparams-file.ts";
+import { RecordBatch } from "../reader/record-batch.ts";
+import { findObsolete, type Obsolete, type RestartPolicy } from "../reader/restarts.ts";
+import { TagTable } from "../reader/tag-table.ts";
+import type { Loss, Tail } from "../reader/tfrecord.ts";
+import type { Backend, FinalStatus, Note, RunHandle } from "./backend.ts";
+import type { Checkpoints, StoredFile, StoredRun } from "./checkpoints.ts";
+import { type FileMark, hashText } from "./fingerprint.ts";
+import { type FileProblem, isUnchanged, matchRun, problemOf, stampOf } from "./match.ts";
+import type { Progress } from "./progress.ts";
+import { type OpenFile, SourceFile } from "./source-file.ts";
+import { Tally } from "./tally.ts";
+import { describeDatum, describeScalar, Transform, type TransformOptions } from "./transform.ts";
+
+/** What the sync of one run needs from outside. */
+export interface RunSyncContext {
+  readonly backend: Backend;
+  readonly checkpoints: Checkpoints;
+  readonly restarts: RestartPolicy;
+  readonly transform: TransformOptions;
+  /** Bytes. */
+  readonly maxRecordBytes: number;
+  /** Aborted: finish the batch under way, keep the checkpoint, stop. */
+  readonly signal: AbortSignal;
+  readonly progress: Progress;
+  /** Told what becomes of every value. */
+  readonly trace?: (line: string) => void;
+}
+
+/** How the sync of one run ended. */
+export interface RunResult {
+  readonly name: string;
+  /**
+   * `unchanged`: nothing new since the last time. `empty`: no values yet. `sent`: all that is there is sent.
+   * `failed`: see `error`. `interrupted`: stopped on request, to be continued.
+   */
+  readonly outcome: "unchanged" | "empty" | "sent" | "failed" | "interrupted";
+  /** The destination's name of the run, if it has one. */
+  readonly remoteId: string | undefined;
+  readonly error: TraceletError | undefined;
+  readonly tally: Tally;
+  readonly notes: readonly Note[];
+  readonly problems: readonly FileProblem[];
+  /** What was passed over, now and before. */
+  readonly losses: readonly (Loss & { readonly path: string })[];
+  /** Files whose last record is not complete, or that end in zeros. */
+  readonly waiting: readonly (Tail & { readonly path: string })[];
+}
+
+/**
+ * Bring the destination up to what the run's files hold now.
+ *
+ * @param candidates the stored runs of this name; one that is made is added
+ * @returns how it ended; what the destination refused is in `error`, what the file system refused in `problems`
+ */
+export async function syncRun(
+  run: DiscoveredRun,
+  candidates: StoredRun[],
+  context: RunSyncContext,
+): Promise<RunResult> {
+  const unchanged = candidates.find((stored) => isUnchanged(run, stored));
+  if (unchanged !== undefined) return unchangedResult(run, unchanged);
+  const match = await matchRun(run, candidates);
+  const files = match.files.map((file) => new SourceFile(file, context.maxRecordBytes));
+  const stored = match.stored ?? newRun(run.name);
+  const job = new RunSync(run, stored, files, context);
+  job.problems.push(...match.problems);
+  job.notes.push(...match.notes);
+  const outcome = await job.execute();
+  if (match.stored === undefined && stored.id !== undefined) candidates.push(stored);
+  return job.result(outcome);
+}
+
+type Outcome = RunResult["outcome"] | TraceletError;
+
+class RunSync {
+  readonly notes: Note[] = [];
+  readonly problems: FileProblem[] = [];
+  readonly #run: DiscoveredRun;
+  readonly #stored: StoredRun;
+  readonly #context: RunSyncContext;
+  readonly #tally = new Tally();
+  readonly #metadata: Map<string, TagMetadata>;
+  #files: SourceFile[];
+  #savedMetadata: number;
+  #failedSession: boolean;
+  /** Hyperparameters from `hparams.yaml` that are still to be sent. */
+  #hparams: ReadonlyMap<string, HparamValue> = new Map();
+
+  constructor(run: DiscoveredRun, stored: StoredRun, files: SourceFile[], context: RunSyncContext) {
+    this.#run = run;
+    this.#stored = stored;
+    this.#files = files;
+    this.#context = context;
+    this.#metadata = context.checkpoints.metadata(stored);
+    this.#savedMetadata = this.#metadata.size;
+    this.#failedSession = stored.status === "failed";
+  }
+
+  async execute(): Promise<Outcome> {
+    const { backend, signal } = this.#context;
+    if (signal.aborted) return "interrupted";
+    const first = await this.#lookAhead();
+    this.#hparams = await this.#newHparams();
+    const { remoteId, status } = this.#stored;
+    if (!first.anyValue && this.#hparams.size === 0 && (status !== undefined || remoteId === undefined)) {
+      if (remoteId === undefined) return "empty";
+      this.#save(status);
+      return "unchanged";
+    }
+    try {
+      const handle = await backend.open(this.#describe(first.wallTime), remoteId);
+      if (remoteId !== undefined && handle.id !== remoteId) {
+        const message = `${this.#run.name} is no longer at its destination as ${remoteId}; it was sent again as ${handle.id}`;
+        this.notes.push({ code: "recreated", message });
+      }
+      this.#stored.remoteId = handle.id;
+      this.#stored.status = undefined;
+      if (handle.marks !== undefined) await this.#eachFile((file) => file.resume(handle.marks as readonly FileMark[]));
+      await this.#relearn();
+      if (!(await this.#send(handle, await this.#findObsolete()))) return "interrupted";
+      const finalStatus: FinalStatus = this.#failedSession ? "failed" : "finished";
+      await backend.finish(handle, finalStatus, this.#stored.lastWallTime);
+      this.#save(finalStatus);
+      return "sent";
+    } catch (error) {
+      if (!(error instanceof TraceletError)) throw error;
+      return signal.aborted ? "interrupted" : error;
+    }
+  }
+
+  result(outcome: Outcome): RunResult {
+    const error = outcome instanceof TraceletError ? outcome : undefined;
+    return {
+      name: this.#run.name,
+      outcome: outcome instanceof TraceletError ? "failed" : outcome,
+      remoteId: this.#stored.remoteId,
+      error,
+      tally: this.#tally,
+      notes: this.notes,
+      problems: this.problems,
+      losses: this.#files.flatMap((file) => withPath(displayPath(file.entry.path), file.allLosses())),
+      waiting: this.#files.flatMap(({ entry, tail }) => {
+        const waits = tail?.state === "incomplete" || tail?.state === "zeros";
+        return waits ? withPath(displayPath(entry.path), [tail]) : [];
+      }),
+    };
+  }
+
+  /** Read up to the first new value of each file: is there any, and by which bytes can the file be told? */
+  async #lookAhead(): Promise<{ anyValue: boolean; wallTime: number }> {
+    let anyValue = false;
+    let wallTime: number | undefined;
+    await this.#eachFile(async (file) => {
+      if (anyValue && file.key !== undefined) return;
+      const batch = new RecordBatch(1, new TagTable());
+      const open = await file.open(new Map(this.#metadata));
+      try {
+        await open.reader.read(batch);
+        const { records, firstWallTime } = open.reader;
+        wallTime ??= firstWallTime;
+        file.tail = records.tail;
+        if (batch.empty) return;
+        anyValue = true;
+        await file.name(open.source, records.position, this.#files);
+      } finally {
+        await open.close();
+      }
+    });
+    return { anyValue, wallTime: wallTime ?? Number.NaN };
+  }
+
+  #describe(startTime: number): Parameters<Backend["open"]>[0] {
+    const { name, directory } = this.#run;
+    return {
+      name: name === "." ? displayPath(directory).replace(/^.*\//, "") || "/" : name,
+      source: hashText(name),
+      startTime,
+      marks: this.#marks(),
+      owns: async (marks) => (await matchRun(this.#run, [asStored(name, marks)])).stored !== undefined,
+    };
+  }
+
+  async #newHparams(): Promise<ReadonlyMap<string, HparamValue>> {
+    const { hparamsFile } = this.#run;
+    if (hparamsFile === undefined) this.#stored.hparamsFile = undefined;
+    if (hparamsFile === undefined || stampOf(hparamsFile) === this.#stored.hparamsFile) return new Map();
+    try {
+      return await readHparamsFile(hparamsFile);
+    } catch (error) {
+      this.problems.push({ path: displayPath(hparamsFile.path), code: (error as Error).message });
+      return new Map();
+    }
+  }
+
+  /** Read again, without sending, what the destination has but this machine has forgotten. */
+  async #relearn(): Promise<void> {
+    await this.#eachFile(async (file) => {
+      const range = file.unknownRange;
+      if (range === undefined) return;
+      const open = await file.open(this.#metadata, range.start, range.end);
+      try {
+        const batch = new RecordBatch(4096, new TagTable());
+        for (let more = true; more; batch.clear()) more = await open.reader.read(batch);
+        file.learn(open.reader);
+        this.#sawWallTime(open.reader.lastWallTime);
+      } finally {
+        await open.close();
+      }
+    });
+  }
+
+  async #findObsolete(): Promise<Obsolete> {
+    const scans = this.#files.map((file) => ({
+      start: file.start,
+      size: file.entry.size,
+      restartStep: file.restartStep,
+      open: () => file.open(new Map(this.#metadata)),
+    }));
+    return findObsolete(scans, this.#context.restarts);
+  }
+
+  /** @returns false if it was interrupted */
+  async #send(handle: RunHandle, obsolete: Obsolete): Promise<boolean> {
+    const { signal } = this.#context;
+    const trace = this.#trace();
+    const transform = new Transform(this.#context.transform, obsolete, trace);
+    const batch = new RecordBatch(this.#context.backend.batchSize, new TagTable());
+    const opened = new Map<SourceFile, OpenFile>();
+    try {
+      for (const [index, file] of this.#files.entries()) {
+        try {
+          const open = await file.open(this.#metadata);
+          opened.set(file, open);
+          for (let more = true; more; ) {
+            more = await this.#read(open, index, batch, transform);
+            if (batch.full || (more && batch.empty)) await this.#flush(handle, batch, opened);
+            if (signal.aborted) return false;
+          }
+          file.tail = open.reader.records.tail;
+        } catch (error) {
+          this.#isProblemOf(file, error);
+        }
+      }
+      await this.#flush(handle, batch, opened);
+      return true;
+    } finally {
+      for (const open of opened.values()) await open.close();
+    }
+  }
+
+  async #read(open: OpenFile, file: number, batch: RecordBatch, transform: Transform): Promise<boolean> {
+    const { reader } = open;
+    const origin = { file, firstScalar: batch.length, firstDatum: batch.data.length };
+    const before = reader.records.position;
+    try {
+      return await reader.read(batch);
+    } finally {
+      transform.apply(batch, origin, this.#tally);
+      this.#sawWallTime(reader.lastWallTime);
+      this.#context.progress.bytes += reader.records.position - before;
+    }
+  }
+
+  /** Send what is in the batch, then remember how far that is. */
+  async #flush(handle: RunHandle, batch: RecordBatch, opened: ReadonlyMap<SourceFile, OpenFile>): Promise<void> {
+    for (const [file, open] of opened) await file.moveTo(open, this.#files);
+    if (!batch.empty || this.#hparams.size > 0) await this.#write(handle, batch);
+    for (const datum of batch.data) this.#sawSession(datum);
+    this.#hparams = new Map();
+    if (this.#run.hparamsFile !== undefined) this.#stored.hparamsFile = stampOf(this.#run.hparamsFile);
+    this.#save(undefined);
+    batch.clear();
+  }
+
+  async #write(handle: RunHandle, batch: RecordBatch): Promise<void> {
+    const { backend, progress } = this.#context;
+    try {
+      const { data } = batch;
+      const receipt = await backend.write(handle, {
+        scalars: batch,
+        data,
+        marks: this.#marks(),
+        hparams: this.#hparams,
+      });
+      this.#tally.add(receipt.tally);
+      this.notes.push(...receipt.notes);
+      progress.values += batch.length + data.length;
+    } catch (error) {
+      const interrupted = this.#context.signal.aborted;
+      const count = (kind: Kind, n: number) =>
+        interrupted ? this.#tally.leftOut(kind, "interrupted", n) : this.#tally.failed(kind, n);
+      count("scalars", batch.length);
+      for (const datum of batch.data) count(datum.kind, 1);
+      throw error;
+    }
+    const trace = this.#trace();
+    if (trace === undefined) return;
+    for (let i = 0; i < batch.length; i++) trace(`${describeScalar(batch, i)}: written`);
+    for (const datum of batch.data) trace(`${describeDatum(datum)}: written, where the destination takes its kind`);
+  }
+
+  #trace(): ((line: string) => void) | undefined {
+    const { trace } = this.#context;
+    return trace && ((line) => trace(`${this.#run.name}: ${line}`));
+  }
+
+  #marks(): FileMark[] {
+    return this.#files.flatMap((file) => file.mark() ?? []);
+  }
+
+  #save(status: FinalStatus | undefined): void {
+    this.#stored.status = status;
+    const files = this.#files.flatMap((file) => file.checkpoint() ?? []);
+    this.#stored.files = files;
+    const learnt = [...this.#metadata].slice(this.#savedMetadata);
+    this.#context.checkpoints.save(this.#stored, learnt);
+    this.#savedMetadata = this.#metadata.size;
+  }
+
+  #sawSession(datum: Datum): void {
+    if (datum.kind !== "hparams") return;
+    if (datum.record.type === "session_start") this.#failedSession = false;
+    if (datum.record.type === "session_end") this.#failedSession = datum.record.status === "failure";
+  }
+
+  #sawWallTime(wallTime: number): void {
+    if (wallTime > this.#stored.lastWallTime) this.#stored.lastWallTime = wallTime;
+  }
+
+  /** Do something with each file; one that cannot be read any more is left out from here on. */
+  async #eachFile(work: (file: SourceFile) => Promise<void>): Promise<void> {
+    for (const file of [...this.#files]) {
+      try {
+        await work(file);
+      } catch (error) {
+        this.#isProblemOf(file, error);
+        this.#files = this.#files.filter((other) => other !== file);
+      }
+    }
+  }
+
+  /** Note what the file system says of a file; throw on whatever else it is. */
+  #isProblemOf(file: SourceFile, error: unknown): void {
+    if (!(error instanceof Error) || !("syscall" in error || (error as NodeJS.ErrnoException).code === "EINVAL"))
+      throw error;
+    this.problems.push(problemOf(file.entry, error));
+  }
+}
+
+function newRun(name: string): StoredRun {
+  return {
+    id: undefined,
+    name,
+    remoteId: undefined,
+    status: undefined,
+    lastWallTime: -Infinity,
+    hparamsFile: undefined,
+    files: [],
+  };
+}
+
+/** What a destination remembers, in the form of what this machine would. */
+function asStored(name: string, marks: readonly FileMark[]): StoredRun {
+  const files = marks.map((mark): StoredFile => ({ ...mark, stamp: "", restartStep: undefined, losses: [] }));
+  return { ...newRun(name), files };
+}
+
+function unchangedResult(run: DiscoveredRun, stored: StoredRun): RunResult {
+  return {
+    name: run.name,
+    outcome: "unchanged",
+    remoteId: stored.remoteId,
+    error: undefined,
+    tally: new Tally(),
+    notes: [],
+    problems: [],
+    losses: run.files.flatMap((entry) => {
+      const file = stored.files.find(({ name }) => name === entry.name);
+      return withPath(displayPath(entry.path), file?.losses ?? []);
+    }),
+    waiting: [],
+  };
+}
+
+function withPath<T extends object>(path: string, items: readonly T[]): (T & { readonly path: string })[] {
+  return items.map((item) => ({ ...item, path }));
+}

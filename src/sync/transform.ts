@@ -1,0 +1,117 @@
+/** Which values are passed on: the user's choice, applied between reader and destination. */
+import picomatch from "picomatch";
+import type { Datum } from "../reader/datum.ts";
+import type { RecordBatch } from "../reader/record-batch.ts";
+import { type Obsolete, seriesOf } from "../reader/restarts.ts";
+import type { Tally } from "./tally.ts";
+
+export interface TransformOptions {
+  /** Globs over tags; `*` crosses `/`. Empty: all. */
+  readonly includeTags: readonly string[];
+  readonly excludeTags: readonly string[];
+  /** What becomes of scalars that are not a number. */
+  readonly nan: "keep" | "skip";
+}
+
+/** Where a batch's newest values came from. */
+export interface Origin {
+  /** Index of the file in its run. */
+  readonly file: number;
+  /** The first scalar and the first datum that came from it. */
+  readonly firstScalar: number;
+  readonly firstDatum: number;
+}
+
+/** Leaves out of a batch what is not to be sent, and counts it. One for each run. */
+export class Transform {
+  readonly #options: TransformOptions;
+  readonly #obsolete: Obsolete;
+  readonly #wanted: (tag: string) => boolean;
+  readonly #trace: ((line: string) => void) | undefined;
+  /** Whether each tag is wanted, by its number. */
+  readonly #wantedIds: boolean[] = [];
+
+  /** @param trace told what is left out */
+  constructor(options: TransformOptions, obsolete: Obsolete, trace?: (line: string) => void) {
+    this.#options = options;
+    this.#trace = trace;
+    this.#obsolete = obsolete;
+    this.#wanted = globFilter(options.includeTags, options.excludeTags);
+  }
+
+  apply(batch: RecordBatch, { file, firstScalar, firstDatum }: Origin, tally: Tally): void {
+    tally.read("scalars", batch.length - firstScalar);
+    for (let i = firstDatum; i < batch.data.length; i++) tally.read((batch.data[i] as Datum).kind, 1);
+    const obsolete = this.#obsolete;
+    if (obsolete.some) {
+      const has = (i: number) =>
+        obsolete.has(
+          file,
+          batch.offset[i] as number,
+          batch.tags[batch.tag[i] as number] as string,
+          batch.step[i] as bigint,
+        );
+      // A graph is no series of steps: a restart draws no new one, and TensorBoard keeps it too.
+      const isObsolete = (datum: Datum) =>
+        datum.kind !== "graphs" && obsolete.has(file, datum.offset, seriesOf(datum), datum.step);
+      this.#filterScalars(batch, firstScalar, (i) => !has(i), "obsolete", tally);
+      this.#filterData(batch, firstDatum, (datum) => !isObsolete(datum), "obsolete", tally);
+    }
+    if (this.#options.includeTags.length > 0 || this.#options.excludeTags.length > 0) {
+      this.#filterScalars(batch, firstScalar, (i) => this.#wantsId(batch, batch.tag[i] as number), "excluded", tally);
+      this.#filterData(batch, firstDatum, (datum) => this.#wanted(datum.tag), "excluded", tally);
+    }
+    if (this.#options.nan === "skip") {
+      this.#filterScalars(batch, firstScalar, (i) => !Number.isNaN(batch.value[i]), "nan", tally);
+    }
+  }
+
+  #wantsId(batch: RecordBatch, id: number): boolean {
+    return (this.#wantedIds[id] ??= this.#wanted(batch.tags[id] as string));
+  }
+
+  #filterScalars(batch: RecordBatch, from: number, keep: (i: number) => boolean, reason: string, tally: Tally): void {
+    const before = batch.length;
+    const trace = this.#trace;
+    batch.filterScalars(from, (i) => {
+      const kept = keep(i);
+      if (!kept && trace !== undefined) trace(`${describeScalar(batch, i)}: left out (${reason})`);
+      return kept;
+    });
+    tally.leftOut("scalars", reason, before - batch.length);
+  }
+
+  #filterData(batch: RecordBatch, from: number, keep: (datum: Datum) => boolean, reason: string, tally: Tally): void {
+    const kept = batch.data.slice(from).filter((datum) => {
+      if (keep(datum)) return true;
+      tally.leftOut(datum.kind, reason, 1);
+      this.#trace?.(`${describeDatum(datum)}: left out (${reason})`);
+      return false;
+    });
+    batch.data.splice(from, batch.data.length - from, ...kept);
+  }
+}
+
+/** One scalar of a batch, for a log line. */
+export function describeScalar(batch: RecordBatch, i: number): string {
+  return `@${batch.offset[i]} scalars ${batch.tags[batch.tag[i] as number]} step ${batch.step[i]}`;
+}
+
+/** One datum, for a log line. */
+export function describeDatum({ kind, tag, step, offset }: Datum): string {
+  return `@${offset} ${kind} ${tag} step ${step}`;
+}
+
+/** A test of names by globs: wanted if any of `include` matches (or there is none) and none of `exclude` does. */
+export function globFilter(
+  include: readonly string[],
+  exclude: readonly string[],
+  crossSlash = true,
+): (name: string) => boolean {
+  // bash: `*` crosses `/` as it does in a shell's case statement.
+  const compile = (globs: readonly string[]) =>
+    globs.map((glob) => picomatch(glob, { dot: true, bash: crossSlash, flags: "s" }));
+  const includes = compile(include);
+  const excludes = compile(exclude);
+  return (name) => (includes.length === 0 || includes.some((is) => is(name))) && !excludes.some((is) => is(name));
+}

@@ -1,0 +1,201 @@
+/** An HTTP server that fails on demand, and the little of MLflow that faults are tried on. For tests only. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
+
+export interface Answer {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body: string | Buffer;
+}
+
+/** How one request is answered; all but the first kind are faults of the way, not of the server. */
+export type Fault =
+  | { readonly kind: "answer"; readonly answer: Answer }
+  /** The connection is reset before the request was read: it is not carried out. */
+  | { readonly kind: "reset-before" }
+  /** It is carried out, and then the connection is reset. */
+  | { readonly kind: "reset-after" }
+  /** It is carried out, and half of the answer is sent. */
+  | { readonly kind: "half" }
+  /** It is carried out, and the answer does not begin as HTTP does. */
+  | { readonly kind: "garbage" }
+  /** It is carried out, and nothing is answered. */
+  | { readonly kind: "silence" }
+  /** The answer begins, and a byte follows every `everyMs`, without end. */
+  | { readonly kind: "trickle"; readonly everyMs: number }
+  /** An answer of that many bytes, sent as fast as they are taken. */
+  | { readonly kind: "flood"; readonly bytes: number };
+
+export interface RecordedRequest {
+  readonly method: string;
+  /** As it stands in the request line, with the query. */
+  readonly target: string;
+  readonly headers: IncomingMessage["headers"];
+  readonly body: string;
+  /** 1 for the first request of its connection. */
+  readonly nthOfConnection: number;
+}
+
+export type Handler = (request: RecordedRequest) => Answer | Promise<Answer>;
+
+export class FaultServer {
+  /** What was asked, in the order in which it came; requests that were reset before they were read have no body. */
+  readonly requests: RecordedRequest[] = [];
+  /** Connections that the client closed or broke. */
+  closedByClient = 0;
+  #script: Fault[] = [];
+  readonly #server: Server;
+  readonly #handler: Handler;
+  readonly #counts = new WeakMap<Socket, number>();
+
+  private constructor(handler: Handler) {
+    this.#handler = handler;
+    this.#server = createServer((request, response) => {
+      this.#serve(request, response).catch((error: unknown) => response.destroy(error as Error));
+    });
+    this.#server.on("connection", (socket) => {
+      socket.on("error", () => {});
+      socket.on("close", () => this.closedByClient++);
+    });
+  }
+
+  /** @param handler answers what the script leaves over; without one, `{}` */
+  static async start(handler: Handler = () => json({}), port = 0): Promise<FaultServer> {
+    const server = new FaultServer(handler);
+    await new Promise<void>((resolve) => server.#server.listen(port, "127.0.0.1", resolve));
+    return server;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** The next requests are answered in these ways, one after the other; an answer may be given bare. */
+  script(...faults: readonly (Fault | Answer)[]): this {
+    this.#script.push(
+      ...faults.map((fault) => ("kind" in fault ? fault : ({ kind: "answer", answer: fault } as const))),
+    );
+    return this;
+  }
+
+  async close(): Promise<void> {
+    const closed = new Promise((resolve) => this.#server.close(resolve));
+    this.#server.closeAllConnections();
+    await closed;
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { socket, method = "", url: target = "", headers } = request;
+    const nthOfConnection = (this.#counts.get(socket) ?? 0) + 1;
+    this.#counts.set(socket, nthOfConnection);
+    const fault = this.#script.shift();
+    if (fault?.kind === "reset-before") {
+      this.requests.push({ method, target, headers, body: "", nthOfConnection });
+      socket.resetAndDestroy();
+      return;
+    }
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+    const recorded = { method, target, headers, body: Buffer.concat(chunks).toString(), nthOfConnection };
+    this.requests.push(recorded);
+    if (fault?.kind === "answer") {
+      send(response, fault.answer);
+      return;
+    }
+    const answer = await this.#handler(recorded);
+    if (fault === undefined) send(response, answer);
+    else await fail(fault, answer, response, socket);
+  }
+}
+
+async function fail(fault: Fault, answer: Answer, response: ServerResponse, socket: Socket): Promise<void> {
+  const length = Buffer.byteLength(answer.body);
+  switch (fault.kind) {
+    case "reset-after":
+      socket.resetAndDestroy();
+      return;
+    case "half":
+      response.writeHead(answer.status, { ...answer.headers, "content-length": length });
+      response.write(answer.body.slice(0, Math.ceil(length / 2)), () => socket.end());
+      return;
+    case "garbage":
+      socket.end("\x00\x01 this is not HTTP\r\n\r\n");
+      return;
+    case "trickle": {
+      response.writeHead(200, { "content-type": "application/json" });
+      const timer = setInterval(() => response.write(" "), fault.everyMs);
+      response.on("close", () => clearInterval(timer));
+      return;
+    }
+    case "flood": {
+      response.writeHead(200, { "content-type": "application/json" });
+      const chunk = Buffer.alloc(64 * 1024, " ");
+      for (let sent = 0; sent < fault.bytes && !response.destroyed; sent += chunk.length) {
+        if (response.write(chunk)) continue;
+        await new Promise<void>((resolve) => {
+          response.once("drain", resolve);
+          response.once("close", resolve);
+        });
+      }
+      response.end();
+      return;
+    }
+    default:
+  }
+}
+
+function send(response: ServerResponse, { status, headers, body }: Answer): void {
+  response.writeHead(status, headers);
+  response.end(body);
+}
+
+export function json(body: unknown, status = 200, headers: Readonly<Record<string, string>> = {}): Answer {
+  return { status, headers: { "content-type": "application/json", ...headers }, body: JSON.stringify(body) };
+}
+
+/** An error as MLflow words it. */
+export function refusal(status: number, errorCode: string, message: string): Answer {
+  return json({ error_code: errorCode, message }, status);
+}
+
+export function html(status: number, headers: Readonly<Record<string, string>> = {}): Answer {
+  return { status, headers: { "content-type": "text/html", ...headers }, body: "<!doctype html><h1>A page</h1>" };
+}
+
+interface LoggedBatch {
+  readonly run_id: string;
+  readonly metrics: readonly { readonly key: string; readonly step: number }[];
+  readonly params: readonly unknown[];
+  readonly tags: readonly unknown[];
+}
+
+/** As much of MLflow as shows whether a request was carried out once, twice or not at all. */
+export class MlflowImitation {
+  readonly runs: string[] = [];
+  readonly batches: LoggedBatch[] = [];
+  /** How many entities one `log-batch` may hold. */
+  limit = 1000;
+  /** What a larger one is answered. */
+  tooMuch: Answer = html(413);
+
+  readonly handle: Handler = ({ target, body }) => {
+    const method = /\/api\/2\.0\/mlflow\/([^?]*)/.exec(target)?.[1];
+    switch (method) {
+      case "runs/create":
+        this.runs.push(body);
+        return json({ run: { info: { run_id: `run${this.runs.length}` } } });
+      case "runs/log-batch": {
+        const batch = JSON.parse(body) as LoggedBatch;
+        if (batch.metrics.length + batch.params.length + batch.tags.length > this.limit) return this.tooMuch;
+        this.batches.push(batch);
+        return json({});
+      }
+      default:
+        return html(404);
+    }
+  };
+}
