@@ -15,6 +15,7 @@ import { maskedCrc, RunningCrc } from "./masked-crc.ts";
 const HEADER = 12;
 const FOOTER = 4;
 const CHUNK = 1 << 20;
+const FIRST_WINDOW = 1 << 12;
 
 /** Records longer than this are skipped, unless another limit is given. Bytes. */
 export const DEFAULT_MAX_RECORD_BYTES: number = 256 * 1024 * 1024;
@@ -144,9 +145,14 @@ export class RecordReader {
         return this.#atEnd();
       case "length-crc":
         return this.#resync(position + 1, "length-crc");
-      case "payload-crc":
-        this.#lose(position + HEADER + readUint32(bytes, this.#at) + FOOTER, "payload-crc");
+      case "payload-crc": {
+        const next = position + HEADER + readUint32(bytes, this.#at) + FOOTER;
+        // A writer that died within the record, and one that appended behind it: the length is right and leads into
+        // the midst of what follows. So it is believed only where another record begins.
+        if (!(await this.#headerStandsAt(next))) return this.#resync(position + HEADER, "payload-crc");
+        this.#lose(next, "payload-crc");
         return true;
+      }
       case "too-large": {
         const length = readUint32(bytes, this.#at) + readUint32(bytes, this.#at + 4) * 2 ** 32;
         const next = position + HEADER + length + FOOTER;
@@ -207,7 +213,13 @@ export class RecordReader {
     return this.#finish(zeros ? "zeros" : "incomplete");
   }
 
-  async #resync(from: number, reason: "length-crc" | "length-beyond-file"): Promise<boolean> {
+  async #headerStandsAt(position: number): Promise<boolean> {
+    const header = new Uint8Array(HEADER);
+    const length = Math.min(HEADER, this.#end - position);
+    return (await this.#source.read(header, 0, length, position)) === HEADER && headerHolds(header, 0);
+  }
+
+  async #resync(from: number, reason: "length-crc" | "payload-crc" | "length-beyond-file"): Promise<boolean> {
     const position = this.position;
     const found = await findRecord(this.#source, from, this.#end, this.#maxRecordBytes);
     const zeros = reason === "length-crc" && (await isZero(this.#source, position, found ?? this.#end));
@@ -249,8 +261,9 @@ export async function findRecord(
   end: number,
   maxRecordBytes: number = DEFAULT_MAX_RECORD_BYTES,
 ): Promise<number | undefined> {
-  const window = new Uint8Array(Math.max(0, Math.min(CHUNK, end - from)));
-  for (let base = from; base + HEADER + FOOTER <= end; base += window.length - HEADER + 1) {
+  // The next record is mostly near: a file with much damage would be read a window for every bit of it.
+  let window = new Uint8Array(Math.max(0, Math.min(FIRST_WINDOW, end - from)));
+  for (let base = from; base + HEADER + FOOTER <= end; ) {
     const filled = await source.read(window, 0, Math.min(window.length, end - base), base);
     for (let at = 0; at + HEADER <= filled; at++) {
       if (!mayBeHeader(window, at) || !headerHolds(window, at)) continue;
@@ -259,6 +272,8 @@ export async function findRecord(
       if (await payloadHolds(source, base + at + HEADER, length)) return base + at;
     }
     if (filled < window.length) break;
+    base += window.length - HEADER + 1;
+    if (window.length < CHUNK) window = new Uint8Array(Math.min(window.length * 4, CHUNK));
   }
   return undefined;
 }

@@ -41,8 +41,8 @@ export type Handler = (request: RecordedRequest) => Answer | Promise<Answer>;
 export class FaultServer {
   /** What was asked, in the order in which it came; requests that were reset before they were read have no body. */
   readonly requests: RecordedRequest[] = [];
-  /** Connections that the client closed or broke. */
-  closedByClient = 0;
+  /** Connections that have ended, whoever ended them. */
+  ended = 0;
   #script: Fault[] = [];
   readonly #server: Server;
   readonly #handler: Handler;
@@ -55,7 +55,7 @@ export class FaultServer {
     });
     this.#server.on("connection", (socket) => {
       socket.on("error", () => {});
-      socket.on("close", () => this.closedByClient++);
+      socket.on("close", () => this.ended++);
     });
   }
 
@@ -134,11 +134,12 @@ async function fail(fault: Fault, answer: Answer, response: ServerResponse, sock
     case "flood": {
       response.writeHead(200, { "content-type": "application/json" });
       const chunk = Buffer.alloc(64 * 1024, " ");
+      let wake = () => {};
+      for (const event of ["drain", "close"]) response.on(event, () => wake());
       for (let sent = 0; sent < fault.bytes && !response.destroyed; sent += chunk.length) {
         if (response.write(chunk)) continue;
         await new Promise<void>((resolve) => {
-          response.once("drain", resolve);
-          response.once("close", resolve);
+          wake = resolve;
         });
       }
       response.end();

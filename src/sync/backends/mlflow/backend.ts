@@ -14,8 +14,6 @@ const MAX_PARAM = 6000;
 const MAX_TAG = 5000;
 /** Latest time, in ms, that a JavaScript page such as MLflow's can show. */
 const MAX_TIME = 8.64e15;
-/** A lost reply is looked into this often before creating a run is given up. */
-const CREATE_ATTEMPTS = 5;
 
 const RUN_TAG = "tracelet.run";
 const METRIC_NAME_TAG = "tracelet.tag.";
@@ -28,6 +26,8 @@ export interface MlflowBackendOptions {
   readonly version: string;
   /** False if the store remembers nothing, as in a dry run: then only the checkpoints tell how far a run has come. */
   readonly keepsMarks: boolean;
+  /** How long to go on creating a run while every reply is lost, ms. */
+  readonly giveUpAfterMs: number;
 }
 
 export class MlflowBackend implements Backend {
@@ -36,14 +36,16 @@ export class MlflowBackend implements Backend {
   readonly #experimentName: string;
   readonly #version: string;
   readonly #keepsMarks: boolean;
+  readonly #giveUpAfterMs: number;
   #experiment: Promise<Experiment> | undefined;
   #location: string | undefined;
 
-  constructor({ store, experiment, version, keepsMarks }: MlflowBackendOptions) {
+  constructor({ store, experiment, version, keepsMarks, giveUpAfterMs }: MlflowBackendOptions) {
     this.#store = store;
     this.#experimentName = experiment;
     this.#version = version;
     this.#keepsMarks = keepsMarks;
+    this.#giveUpAfterMs = giveUpAfterMs;
     this.batchSize = store.batchSize;
   }
 
@@ -131,7 +133,8 @@ export class MlflowBackend implements Backend {
       ...run.marks.slice(0, 50).map(tagOfMark),
     ]);
     const { id: experimentId } = experiment;
-    for (let attempt = 1; ; attempt++) {
+    const end = performance.now() + this.#giveUpAfterMs;
+    for (;;) {
       try {
         return await this.#store.createRun({
           experimentId,
@@ -145,7 +148,7 @@ export class MlflowBackend implements Backend {
         // It may have been created: looking is the only way to know, and creating again would make a second run.
         const found = await this.#find(run, { id: experimentId, mayHoldRuns: true });
         if (found !== undefined) return found.id;
-        if (attempt === CREATE_ATTEMPTS) {
+        if (performance.now() > end) {
           throw new TraceletError("unreachable", `MLflow does not create a run: ${error.message}`, { cause: error });
         }
       }
@@ -297,7 +300,9 @@ function isSame(a: string, b: string): boolean {
   return a === b || (a.trim() !== "" && b.trim() !== "" && Number(a) === Number(b));
 }
 
-function cut(text: string, length: number): string {
+/** At most `length` characters. A half surrogate pair, which a YAML escape can write, is no text any server takes. */
+function cut(raw: string, length: number): string {
+  const text = Buffer.from(raw).toString();
   if (text.length <= length) return text;
   const points = [...text];
   return points.length <= length ? text : points.slice(0, length).join("");

@@ -45,7 +45,8 @@ interface Parts {
   readonly workspace: string | undefined;
   readonly tls: TlsOptions;
   readonly proxies: Readonly<Record<"http:" | "https:", string | undefined>>;
-  readonly secrets: readonly string[];
+  /** Matches each of them. */
+  readonly secrets: RegExp | undefined;
 }
 
 /** The credentials, TLS material, proxy and time limit of one destination. Only methods give out what is secret. */
@@ -88,7 +89,7 @@ export class Credentials {
 
   /** `text` without any of the secrets: a server, or a proxy, may repeat what it was sent. */
   scrub(text: string): string {
-    return this.#parts.secrets.reduce((rest, secret) => rest.replaceAll(secret, "***"), text);
+    return this.#parts.secrets === undefined ? text : text.replace(this.#parts.secrets, "***");
   }
 }
 
@@ -121,8 +122,8 @@ export function readCredentials(login: UriLogin | undefined, env: Environment, h
   const insecure = flag(env, "MLFLOW_TRACKING_INSECURE_TLS");
   if (insecure) warnings.push("MLFLOW_TRACKING_INSECURE_TLS is set: anyone on the way can pose as the server");
   const proxies = {
-    "http:": env["http_proxy"] || env["HTTP_PROXY"] || undefined,
-    "https:": env["https_proxy"] || env["HTTPS_PROXY"] || undefined,
+    "http:": proxyAddress(env["http_proxy"] || env["HTTP_PROXY"]),
+    "https:": proxyAddress(env["https_proxy"] || env["HTTPS_PROXY"]),
   };
   const workspace = env["MLFLOW_WORKSPACE"]?.trim();
   const secrets = [
@@ -140,10 +141,7 @@ export function readCredentials(login: UriLogin | undefined, env: Environment, h
       workspace: workspace ? headerValue(workspace, "MLFLOW_WORKSPACE") : undefined,
       tls: readTls(env, insecure),
       proxies,
-      // As it is, and as it stands in an address; the longest first, so that one inside another leaves nothing over.
-      secrets: [...new Set(secrets.flatMap((secret) => [secret, encodeURIComponent(secret)]))].sort(
-        (a, b) => b.length - a.length,
-      ),
+      secrets: anyOf(secrets),
     },
     readTimeout(env),
     env["no_proxy"] ?? env["NO_PROXY"] ?? "",
@@ -233,6 +231,22 @@ function readCredentialsFile(home: string): ReadonlyMap<string, string> {
     if (entry) keys.set((entry[1] as string).toLowerCase(), (entry[2] as string).replaceAll("%%", "%"));
   }
   return keys;
+}
+
+/**
+ * Each text as it is and as it stands in an address, in either case, since host names lose theirs. The longest first, so
+ * that one inside another leaves nothing over.
+ */
+function anyOf(secrets: readonly string[]): RegExp | undefined {
+  if (secrets.length === 0) return undefined;
+  const forms = secrets.flatMap((secret) => [secret, encodeURIComponent(secret)]).sort((a, b) => b.length - a.length);
+  return new RegExp(forms.map((form) => form.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&")).join("|"), "gi");
+}
+
+/** As curl and Python take it: `host:port` is enough. */
+function proxyAddress(text: string | undefined): string | undefined {
+  if (!text) return undefined;
+  return text.includes("://") ? text : `http://${text}`;
 }
 
 function passwordIn(address: string | undefined): string | undefined {

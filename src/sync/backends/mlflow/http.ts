@@ -40,8 +40,10 @@ export interface HttpClientOptions {
   /** How long to go on without a useful answer, ms. Default 10 minutes. */
   readonly giveUpAfterMs?: number | undefined;
   readonly onRetry?: ((notice: RetryNotice) => void) | undefined;
-  /** Its abort ends every request under way and every wait; they then throw its reason. */
+  /** Its abort ends every wait, and every request that is under way some time later; they then throw its reason. */
   readonly signal?: AbortSignal | undefined;
+  /** How long a request that is under way when `signal` is aborted may still take, ms. Default 5 s. */
+  readonly stopGraceMs?: number | undefined;
   readonly timing?: Timing | undefined;
 }
 
@@ -72,16 +74,25 @@ export const systemTiming: Timing = {
 export class Refusal extends TraceletError {
   /** HTTP status. */
   readonly status: number;
-  /** MLflow's `error_code`, where the answer had one. */
-  readonly errorCode: string | undefined;
-  /** What the server said, fit to be shown. */
-  readonly said: string;
+  // As they came. Only `message` is fit to be shown: a password may be any word, and is starred out of it.
+  readonly #errorCode: string;
+  readonly #text: string;
 
-  constructor(message: string, status: number, errorCode: string | undefined, said: string, hint?: string) {
+  constructor(message: string, status: number, errorCode: string, text: string, hint?: string) {
     super("rejected", message, hint === undefined ? {} : { hint });
     this.status = status;
-    this.errorCode = errorCode;
-    this.said = said;
+    this.#errorCode = errorCode;
+    this.#text = text;
+  }
+
+  /** Whether MLflow's `error_code` is this one. */
+  is(errorCode: string): boolean {
+    return this.#errorCode === errorCode;
+  }
+
+  /** Whether what the server said matches. */
+  says(pattern: RegExp): boolean {
+    return pattern.test(this.#text);
   }
 }
 
@@ -106,6 +117,8 @@ const BACKOFF_CAP_MS = 30_000;
 const RETRY_AFTER_CAP_MS = 300_000;
 const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
 const MAX_SHOWN = 500;
+/** What is looked at of an error's text. */
+const MAX_READ = 20_000;
 const CONNECT_TIMEOUT_MS = 30_000;
 
 export class HttpClient {
@@ -116,6 +129,7 @@ export class HttpClient {
   readonly #giveUpAfterMs: number;
   readonly #onRetry: ((notice: RetryNotice) => void) | undefined;
   readonly #signal: AbortSignal | undefined;
+  readonly #stopGraceMs: number;
   readonly #timing: Timing;
   readonly #dispatchers: Readonly<Record<Connection, Dispatcher>>;
   readonly #connections = new ConnectionChoice();
@@ -130,6 +144,7 @@ export class HttpClient {
     this.#giveUpAfterMs = options.giveUpAfterMs ?? 600_000;
     this.#onRetry = options.onRetry;
     this.#signal = options.signal;
+    this.#stopGraceMs = options.stopGraceMs ?? 5000;
     this.#timing = options.timing ?? systemTiming;
     this.#dispatchers = { kept: connect(options, {}), fresh: connect(options, { pipelining: 0 }) };
     // Each request under way listens; Node would take more than ten for a leak.
@@ -185,12 +200,16 @@ export class HttpClient {
 
   async #attempt(request: HttpRequest): Promise<{ json: JsonObject } | { failure: Failure }> {
     const stop = new AbortController();
-    const onAbort = () => stop.abort();
-    this.#signal?.addEventListener("abort", onAbort, { once: true });
     const idleMs = this.#credentials.requestTimeoutMs;
     // undici's limits start anew with every byte; an answer that trickles must end as well.
-    const timer = setTimeout(onAbort, 2 * idleMs);
-    const connection = request.frequent ? this.#connections.choose(this.#timing.random()) : "kept";
+    let timer = setTimeout(() => stop.abort(), 2 * idleMs);
+    // What has been sent is most likely carried out, so its answer is worth a moment's wait.
+    const onAbort = () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => stop.abort(), this.#stopGraceMs);
+    };
+    this.#signal?.addEventListener("abort", onAbort, { once: true });
+    const connection = this.#connectionFor(request);
     const start = this.#timing.monotonic();
     let answer: Answer;
     try {
@@ -224,6 +243,12 @@ export class HttpClient {
     return this.#judge(request, answer);
   }
 
+  #connectionFor({ frequent, retryLostReply }: HttpRequest): Connection {
+    if (frequent) return this.#connections.choose(this.#timing.random());
+    // The server may be closing a kept connection just now, and then it would not be known what became of the request.
+    return retryLostReply ? "kept" : "fresh";
+  }
+
   async #read(request: HttpRequest, body: AsyncIterable<Buffer>): Promise<string> {
     const chunks: Buffer[] = [];
     let size = 0;
@@ -253,54 +278,38 @@ export class HttpClient {
     }
     if (status >= 300 && status < 400) throw this.#redirected(request, status, String(headers["location"] ?? ""));
 
-    const errorCode = typeof json?.["error_code"] === "string" ? this.#shown(json["error_code"]) : undefined;
-    const said = this.#shown(html ? "a web page" : (errorText(json) ?? text));
-    const reason = `HTTP ${status}${errorCode ? ` ${errorCode}` : ""}${said ? `: ${said}` : ""}`;
+    const errorCode = typeof json?.["error_code"] === "string" ? json["error_code"] : "";
+    const said = html ? "a web page" : (errorText(json) ?? text).slice(0, MAX_READ);
+    const reason = this.#shown([`HTTP ${status} ${errorCode}`.trim(), said].filter((part) => part !== "").join(": "));
     const retryAfterMs = this.#retryAfter(headers["retry-after"]);
+    const refusal = (what: string, hint?: string) =>
+      new Refusal(`${this.#base} ${what}: ${reason}`, status, errorCode, said, hint);
+
     // A server without workspaces answers 500 to a request that names one.
-    if (errorCode === "FEATURE_DISABLED") {
-      throw new Refusal(`${this.#base}: ${reason}`, status, errorCode, said, "unset MLFLOW_WORKSPACE");
-    }
+    if (errorCode === "FEATURE_DISABLED") throw refusal("cannot do that", "unset MLFLOW_WORKSPACE");
     if (status === 429) return failed(reason, { busy: true, notDone: true, retryAfterMs });
-    // Proxies also answer 503 when the server went away in the middle; one that names a time means "not now".
-    if (status === 503)
+    if (status === 503) {
+      // Proxies also answer it when the server went away in the middle; one that names a time means "not now".
       return failed(reason, { busy: true, notDone: headers["retry-after"] !== undefined, retryAfterMs });
+    }
     if (status === 408) return failed(reason, { busy: true, retryAfterMs });
-    // It got no connection to its database within 30 s, so nothing was written.
-    if (status === 400 && /QueuePool limit/.test(text))
+    if (status === 400 && /QueuePool limit/.test(text)) {
+      // It got no connection to its database within 30 s, so nothing was written.
       return failed(reason, { busy: true, notDone: true, retryAfterMs });
+    }
     if (status === 500 || status === 502 || status === 504) return failed(reason, { retryAfterMs });
 
     this.#lastAnswer = this.#timing.monotonic();
-    if (status === 403 && /Invalid Host header/i.test(said)) {
-      throw new Refusal(
-        `${this.#base} does not answer under this name: ${said}`,
-        status,
-        errorCode,
-        said,
-        `start the server with \`mlflow server --allowed-hosts ${new URL(this.#base).host}\``,
-      );
+    if (status === 403 && /Invalid Host header/i.test(text)) {
+      const name = new URL(this.#base).host;
+      throw refusal("does not go by this name", `start it with \`mlflow server --allowed-hosts ${name}\``);
     }
     if (status === 401 || status === 403) {
-      const sent = {
-        none: "no credentials were sent",
-        basic: "a user name and password were sent",
-        bearer: "a token was sent",
-      };
-      throw new TraceletError(
-        "auth",
-        `${this.#base} does not allow ${request.path} (${sent[this.#credentials.kind]}): ${reason}`,
-        { hint: HOW_TO_LOG_IN },
-      );
+      const message = `${this.#base} does not allow ${request.path} (${SENT[this.#credentials.kind]}): ${reason}`;
+      throw new TraceletError("auth", message, { hint: HOW_TO_LOG_IN });
     }
     if (status === 407) throw proxyLogin(reason);
-    throw new Refusal(
-      `${this.#base} refuses ${request.path}: ${reason}`,
-      status,
-      errorCode,
-      said,
-      html && status !== 413 ? IS_IT_MLFLOW : undefined,
-    );
+    throw refusal(`refuses ${request.path}`, html && status !== 413 ? IS_IT_MLFLOW : undefined);
   }
 
   #connectionFailure(error: unknown, timedOut: boolean): Failure {
@@ -313,7 +322,7 @@ export class HttpClient {
     if (this.#lastAnswer === Number.NEGATIVE_INFINITY && TLS_PROBLEM.test(code)) {
       throw this.#unreachable(`no safe connection to ${this.#base}: ${reason}`, tlsHint(code));
     }
-    const tunnelRefused = /^Proxy response \(/.test(message);
+    const tunnelRefused = message.startsWith("Proxy response (");
     return failed(reason, { notDone: NOTHING_SENT.has(code) || syscall === "connect" || tunnelRefused }).failure;
   }
 
@@ -360,6 +369,12 @@ export class HttpClient {
   }
 }
 
+const SENT = {
+  none: "no credentials were sent",
+  basic: "a user name and password were sent",
+  bearer: "a token was sent",
+} as const;
+
 const IS_IT_MLFLOW =
   "check the address, with the path if the server has one (--static-prefix), and whether a proxy or a page to log in stands before it";
 
@@ -380,6 +395,8 @@ function tlsHint(code: string): string {
   if (/WRONG_VERSION_NUMBER|EPROTO/.test(code))
     return "does the server speak https? If not, write http:// in the address";
   if (/ALERT/.test(code)) return "the server may want a certificate: set MLFLOW_TRACKING_CLIENT_CERT_PATH";
+  if (code.includes("ALTNAME")) return "give the address by a name that the server's certificate is for";
+  if (code.includes("EXPIRED")) return "the server's certificate has to be renewed";
   return "set MLFLOW_TRACKING_SERVER_CERT_PATH to the file of the authority that signed its certificate";
 }
 
@@ -462,5 +479,10 @@ function errorText(json: JsonObject | undefined): string | undefined {
 function describe(error: unknown): { code: string | undefined; syscall: string | undefined; message: string } {
   if (!(error instanceof Error)) return { code: undefined, syscall: undefined, message: String(error) };
   const { code, syscall, errors } = error as NodeJS.ErrnoException & { errors?: readonly Error[] };
-  return { code, syscall, message: error.message || errors?.[0]?.message || "connection failed" };
+  return {
+    // undici gives its parser's errors a code only where llhttp has one.
+    code: code ?? (error.name === "HTTPParserError" ? "HPE_INVALID" : undefined),
+    syscall,
+    message: error.message || errors?.[0]?.message || "connection failed",
+  };
 }

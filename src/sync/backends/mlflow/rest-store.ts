@@ -63,7 +63,7 @@ export class RestStore implements MlflowStore {
       // Safe to repeat: the second of two finds the name taken.
       return text(await this.#post("experiments/create", { name, tags: entries(tags) }), "experiment_id");
     } catch (error) {
-      if (!(error instanceof Refusal && error.errorCode === "RESOURCE_ALREADY_EXISTS")) throw error;
+      if (!(error instanceof Refusal && error.is("RESOURCE_ALREADY_EXISTS"))) throw error;
       const existing = await this.experimentByName(name);
       if (existing === undefined) throw error;
       if (existing.active) return existing.id;
@@ -210,16 +210,22 @@ interface Part extends LogBatchPart {
 }
 
 /** Too large for a proxy, or too many for a server with other limits than MLflow's (Azure ML: 200 or 250). */
-function saysTooMuch({ status, said }: Refusal): boolean {
-  if (status === 413) return true;
-  if (status !== 400 || /characters|length/i.test(said)) return false;
-  return /at most \d+ (metrics|params|tags|bytes)|metric.*(exceed|over the size limit|too many|more than)|too many metric|(exceed|more than|maximum).*metric/i.test(
-    said,
-  );
+function saysTooMuch(refusal: Refusal): boolean {
+  if (refusal.status === 413) return true;
+  return refusal.status === 400 && refusal.says(TOO_MUCH) && !refusal.says(/characters|length/i);
 }
 
+const TOO_MUCH = new RegExp(
+  [
+    "at most \\d+ (metrics|params|tags|bytes)",
+    "metric.*(exceed|too many|more than)",
+    "(exceed|over the size limit|more than|maximum|too many).*metric",
+  ].join("|"),
+  "i",
+);
+
 function notFoundAsUndefined(error: unknown): undefined {
-  if (error instanceof Refusal && error.errorCode === "RESOURCE_DOES_NOT_EXIST") return undefined;
+  if (error instanceof Refusal && error.is("RESOURCE_DOES_NOT_EXIST")) return undefined;
   throw error;
 }
 
@@ -229,13 +235,13 @@ const NOT_ACTIVE = /must be in the 'active' state/;
 /** `error`, or what it means for a run that was written to. */
 function asDeletedRun(error: unknown, runId: string): unknown {
   if (!(error instanceof Refusal)) return error;
-  if (NOT_ACTIVE.test(error.said)) {
+  if (error.says(NOT_ACTIVE)) {
     return new TraceletError("deleted", `run ${runId} was deleted in MLflow`, {
       hint: `bring it back with \`mlflow runs restore --run-id ${runId}\``,
       cause: error,
     });
   }
-  if (error.errorCode !== "RESOURCE_DOES_NOT_EXIST") return error;
+  if (!error.is("RESOURCE_DOES_NOT_EXIST")) return error;
   return new TraceletError("deleted", `run ${runId} is not in this MLflow any more`, {
     hint: "it was removed for good, or the server has another database than before",
     cause: error,
@@ -245,8 +251,8 @@ function asDeletedRun(error: unknown, runId: string): unknown {
 /** `error`, or what it means for an experiment that was written to. */
 function asDeletedExperiment(error: unknown, experimentId: string): unknown {
   if (!(error instanceof Refusal)) return error;
-  if (NOT_ACTIVE.test(error.said)) return deletedExperiment(experimentId, error);
-  if (error.errorCode !== "RESOURCE_DOES_NOT_EXIST") return error;
+  if (error.says(NOT_ACTIVE)) return deletedExperiment(experimentId, error);
+  if (!error.is("RESOURCE_DOES_NOT_EXIST")) return error;
   return new TraceletError("deleted", `experiment ${experimentId} is not in this MLflow any more`, {
     hint: "it was removed for good, or the server has another database than before",
     cause: error,

@@ -1,6 +1,289 @@
-import type { MlflowStore } from "./store.ts";
-export const SqliteStore = {
-  async open(_path: string): Promise<MlflowStore> {
-    throw new Error("todo");
-  },
-};
+/**
+ * MLflow's own SQLite database, written directly: no server and no Python. What MLflow's SqlAlchemyStore would have
+ * stored is stored, so that `mlflow ui` and its clients find everything; a server may run on the same file meanwhile.
+ *
+ * Source: mlflow/store/tracking/sqlalchemy_store.py, mlflow/store/tracking/dbmodels/models.py.
+ */
+import { randomUUID } from "node:crypto";
+import { mkdirSync } from "node:fs";
+import path from "node:path";
+import { TraceletError } from "../../../errors.ts";
+import { type Database, openDatabase, type SqlRow } from "../../sqlite.ts";
+import { columnsOf, ensureSchema } from "./schema.ts";
+import type { ExperimentRecord, LogBatch, MetricColumns, MlflowStore, NewRun, RunRecord, RunStatus } from "./store.ts";
+
+/** A server on the same file may hold the lock for one of its transactions, of 1000 metrics at most. ms. */
+const BUSY_TIMEOUT = 60_000;
+/** MLflow keeps infinities as the greatest double, since not every database can hold them. */
+const INFINITE = Number.MAX_VALUE;
+
+export class SqliteStore implements MlflowStore {
+  /** One transaction of this size costs little more than its rows. */
+  readonly batchSize = 50_000;
+  readonly #database: Database;
+  readonly #path: string;
+  readonly #artifactRoot: string;
+  /** MLflow 3.10 gave experiments a workspace. */
+  readonly #workspaces: boolean;
+
+  private constructor(database: Database, file: string, artifactRoot: string) {
+    this.#database = database;
+    this.#path = file;
+    this.#artifactRoot = artifactRoot;
+    this.#workspaces = columnsOf(database, "experiments").has("workspace");
+  }
+
+  /**
+   * Open the database, or create it.
+   *
+   * @throws TraceletError `unsupported` if it is no MLflow database or this Node has no SQLite; `rejected` if it cannot
+   * be opened
+   */
+  static open(file: string): SqliteStore {
+    return guard(file, () => {
+      mkdirSync(path.dirname(file), { recursive: true });
+      const database = openDatabase(file, { busyTimeout: BUSY_TIMEOUT });
+      try {
+        database.exec("PRAGMA synchronous = FULL");
+        const artifactRoot = path.join(path.dirname(file), "mlruns");
+        ensureSchema(database, file, artifactRoot);
+        return new SqliteStore(database, file, artifactRoot);
+      } catch (error) {
+        database.close();
+        throw error;
+      }
+    });
+  }
+
+  async experimentByName(name: string): Promise<ExperimentRecord | undefined> {
+    return this.#guarded(() => {
+      const where = this.#workspaces ? "name = ? AND workspace = 'default'" : "name = ?";
+      const row = this.#database.prepare(`SELECT experiment_id, lifecycle_stage FROM experiments WHERE ${where}`).get(name);
+      if (row === undefined) return undefined;
+      const tags = this.#pairs("SELECT key, value FROM experiment_tags WHERE experiment_id = ?", row["experiment_id"] as number);
+      return { id: String(row["experiment_id"]), active: row["lifecycle_stage"] === "active", tags };
+    });
+  }
+
+  async createExperiment(name: string, tags: ReadonlyMap<string, string>): Promise<string> {
+    const existing = await this.experimentByName(name);
+    if (existing !== undefined) return existing.id;
+    return this.#transaction(() => {
+      const now = Date.now();
+      const id = this.#database
+        .prepare("INSERT INTO experiments (name, lifecycle_stage, creation_time, last_update_time) VALUES (?, 'active', ?, ?)")
+        .run(name, now, now).lastInsertRowid;
+      this.#database
+        .prepare("UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?")
+        .run(`${this.#artifactRoot}/${id}`, id);
+      for (const [key, value] of tags) this.#putExperimentTag(id, key, value);
+      return String(id);
+    });
+  }
+
+  async setExperimentTag(experimentId: string, key: string, value: string): Promise<void> {
+    this.#transaction(() => this.#putExperimentTag(Number(experimentId), key, value));
+  }
+
+  async runsByTag(experimentId: string, key: string, value: string): Promise<RunRecord[]> {
+    return this.#guarded(() =>
+      this.#database
+        .prepare(
+          `SELECT runs.* FROM tags JOIN runs USING (run_uuid)
+           WHERE tags.key = ? AND tags.value = ? AND runs.experiment_id = ? ORDER BY runs.start_time DESC`,
+        )
+        .all(key, value, Number(experimentId))
+        .map((row) => this.#record(row)),
+    );
+  }
+
+  async hasRunsWithTag(experimentId: string, key: string): Promise<boolean> {
+    return this.#guarded(() => {
+      const sql = "SELECT 1 FROM tags JOIN runs USING (run_uuid) WHERE tags.key = ? AND runs.experiment_id = ? LIMIT 1";
+      return this.#database.prepare(sql).get(key, Number(experimentId)) !== undefined;
+    });
+  }
+
+  async run(runId: string): Promise<RunRecord | undefined> {
+    return this.#guarded(() => {
+      const row = this.#database.prepare("SELECT * FROM runs WHERE run_uuid = ?").get(runId);
+      return row && this.#record(row);
+    });
+  }
+
+  async createRun({ experimentId, name, startTime, user, tags }: NewRun): Promise<string> {
+    return this.#transaction(() => {
+      const experiment = this.#database
+        .prepare("SELECT artifact_location, lifecycle_stage FROM experiments WHERE experiment_id = ?")
+        .get(Number(experimentId));
+      if (experiment?.["lifecycle_stage"] !== "active") {
+        throw new TraceletError("deleted", `the MLflow experiment ${experimentId} was deleted`, {
+          hint: `restore it (mlflow experiments restore --experiment-id ${experimentId}), or give another --experiment`,
+        });
+      }
+      const id = randomUUID().replaceAll("-", "");
+      this.#database
+        .prepare(
+          `INSERT INTO runs (run_uuid, name, source_type, source_name, entry_point_name, user_id, status, start_time, end_time,
+             deleted_time, source_version, lifecycle_stage, artifact_uri, experiment_id)
+           VALUES (?, ?, 'UNKNOWN', '', '', ?, 'RUNNING', ?, NULL, NULL, '', 'active', ?, ?)`,
+        )
+        .run(id, name, user, startTime, `${String(experiment["artifact_location"])}/${id}/artifacts`, Number(experimentId));
+      this.#putTag(id, "mlflow.runName", name);
+      for (const [key, value] of tags) this.#putTag(id, key, value);
+      return id;
+    });
+  }
+
+  async logBatch(runId: string, { metrics, params, tags }: LogBatch): Promise<void> {
+    this.#transaction(() => {
+      this.#requireActive(runId);
+      const insertParam = this.#database.prepare("INSERT INTO params (key, value, run_uuid) VALUES (?, ?, ?) ON CONFLICT DO NOTHING");
+      for (const [key, value] of params) insertParam.run(key, value, runId);
+      this.#putMetrics(runId, metrics);
+      for (const [key, value] of tags) this.#putTag(runId, key, value);
+    });
+  }
+
+  async updateRun(runId: string, status: RunStatus, endTime: number): Promise<void> {
+    this.#transaction(() => {
+      this.#requireActive(runId);
+      this.#database.prepare("UPDATE runs SET status = ?, end_time = ? WHERE run_uuid = ?").run(status, endTime, runId);
+    });
+  }
+
+  experimentUrl(): undefined {
+    return undefined;
+  }
+
+  async close(): Promise<void> {
+    this.#database.close();
+  }
+
+  /** Insert points, those of one key together: the table is kept in the order of its key. */
+  #putMetrics(runId: string, metrics: MetricColumns): void {
+    const { keys, key, step, timestamp, value } = metrics;
+    const insert = this.#database.prepare(
+      "INSERT INTO metrics (key, value, timestamp, run_uuid, step, is_nan) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+    );
+    const latest = new Map<number, number>();
+    for (const i of orderByKey(metrics)) {
+      const id = key[i] as number;
+      const v = value[i] as number;
+      insert.run(keys[id] as string, storedValue(v), timestamp[i] as number, runId, step[i] as bigint, Number.isNaN(v) ? 1 : 0);
+      const best = latest.get(id);
+      if (best === undefined || isLater(metrics, i, best)) latest.set(id, i);
+    }
+    const upsert = this.#database.prepare(
+      `INSERT INTO latest_metrics (key, value, timestamp, step, is_nan, run_uuid) VALUES (?, ?, ?, ?, ?, ?)
+       ON CONFLICT (key, run_uuid) DO UPDATE
+         SET value = excluded.value, timestamp = excluded.timestamp, step = excluded.step, is_nan = excluded.is_nan
+         WHERE (excluded.step, excluded.timestamp, excluded.value) >
+           (latest_metrics.step, latest_metrics.timestamp, latest_metrics.value)`,
+    );
+    for (const [id, i] of latest) {
+      const v = value[i] as number;
+      upsert.run(keys[id] as string, storedValue(v), timestamp[i] as number, step[i] as bigint, Number.isNaN(v) ? 1 : 0, runId);
+    }
+  }
+
+  #putTag(runId: string, key: string, value: string): void {
+    this.#database
+      .prepare("INSERT INTO tags (key, value, run_uuid) VALUES (?, ?, ?) ON CONFLICT (key, run_uuid) DO UPDATE SET value = excluded.value")
+      .run(key, value, runId);
+  }
+
+  #putExperimentTag(experimentId: number, key: string, value: string): void {
+    this.#database
+      .prepare(
+        `INSERT INTO experiment_tags (key, value, experiment_id) VALUES (?, ?, ?)
+         ON CONFLICT (key, experiment_id) DO UPDATE SET value = excluded.value`,
+      )
+      .run(key, value, experimentId);
+  }
+
+  #requireActive(runId: string): void {
+    const row = this.#database.prepare("SELECT lifecycle_stage FROM runs WHERE run_uuid = ?").get(runId);
+    if (row?.["lifecycle_stage"] === "active") return;
+    throw new TraceletError("deleted", `the MLflow run ${runId} was deleted`, {
+      hint: row === undefined ? "sync again: it is then sent as a new run" : `restore it: mlflow runs restore --run-id ${runId}`,
+    });
+  }
+
+  #record(row: SqlRow): RunRecord {
+    const id = String(row["run_uuid"]);
+    const keys = this.#database.prepare("SELECT key FROM latest_metrics WHERE run_uuid = ?").all(id);
+    return {
+      id,
+      experimentId: String(row["experiment_id"]),
+      active: row["lifecycle_stage"] === "active",
+      status: row["status"] as RunStatus,
+      tags: this.#pairs("SELECT key, value FROM tags WHERE run_uuid = ?", id),
+      params: this.#pairs("SELECT key, value FROM params WHERE run_uuid = ?", id),
+      metricKeys: new Set(keys.map(({ key }) => String(key))),
+    };
+  }
+
+  #pairs(sql: string, owner: string | number): Map<string, string> {
+    return new Map(this.#database.prepare(sql).all(owner).map(({ key, value }) => [String(key), String(value)]));
+  }
+
+  #transaction<T>(work: () => T): T {
+    return this.#guarded(() => this.#database.transaction(work));
+  }
+
+  #guarded<T>(work: () => T): T {
+    return guard(this.#path, work);
+  }
+}
+
+function storedValue(value: number): number {
+  if (Number.isNaN(value)) return 0;
+  return Math.min(INFINITE, Math.max(-INFINITE, value));
+}
+
+/** Source: `SqlAlchemyStore._update_latest_metrics_if_necessary`; a NaN counts as the 0 it is stored as. */
+function isLater({ step, timestamp, value }: MetricColumns, a: number, b: number): boolean {
+  const [stepA, stepB] = [step[a] as bigint, step[b] as bigint];
+  if (stepA !== stepB) return stepA > stepB;
+  const [timeA, timeB] = [timestamp[a] as number, timestamp[b] as number];
+  if (timeA !== timeB) return timeA > timeB;
+  return storedValue(value[a] as number) > storedValue(value[b] as number);
+}
+
+/** Indices of the points grouped by key, in their order within each. */
+function orderByKey({ key, length }: MetricColumns): Int32Array {
+  const starts = new Map<number, number>();
+  for (let i = 0; i < length; i++) starts.set(key[i] as number, (starts.get(key[i] as number) ?? 0) + 1);
+  let at = 0;
+  for (const [id, n] of starts) {
+    starts.set(id, at);
+    at += n;
+  }
+  const order = new Int32Array(length);
+  for (let i = 0; i < length; i++) {
+    const place = starts.get(key[i] as number) as number;
+    order[place] = i;
+    starts.set(key[i] as number, place + 1);
+  }
+  return order;
+}
+
+function guard<T>(file: string, work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    if (cause instanceof TraceletError) throw cause;
+    const { code, errcode, message } = cause as { code?: unknown; errcode?: unknown; message: string };
+    if (code === "SQLITE_BUSY" || errcode === 5) {
+      throw new TraceletError("unreachable", `the database ${file} was locked by another process for too long`, {
+        hint: "sync again when it is free: nothing is lost",
+        cause,
+      });
+    }
+    throw new TraceletError("rejected", `cannot use the database ${file}: ${message}`, {
+      hint: "check that it is an SQLite file, that it is writable, and that its disk is not full",
+      cause,
+    });
+  }
+}

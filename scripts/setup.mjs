@@ -1,0 +1,84 @@
+// What `npm start` and `npm test` need on a machine that has Node, npm and Python only. Each step is done once, and
+// again when what it depends on has changed.
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..");
+
+/** Run a program in the root, its output shown; ends this process if it fails. */
+export function run(program, args, options = {}) {
+  try {
+    execFileSync(program, args, { cwd: root, stdio: "inherit", ...options });
+  } catch (error) {
+    if (typeof error.status !== "number") console.error(error.message);
+    process.exit(error.status || 1);
+  }
+}
+
+/** The packages of package-lock.json. */
+export function installPackages() {
+  once("node_modules", hashOf(["package-lock.json"], process.versions.modules), () => {
+    console.error("Installing packages …");
+    run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
+  });
+}
+
+/** dist/, from src/ as it is now. */
+export function build() {
+  once("dist", hashOf(filesIn("src", "proto", "scripts/build.mjs", "scripts/generate.mjs", "package-lock.json")), () => {
+    run(process.execPath, [path.join(root, "scripts/build.mjs")]);
+  });
+}
+
+/** A Python environment with the pinned packages of a file; returns its python. */
+export function pythonEnvironment(folder, requirements) {
+  once(folder, hashOf([requirements]), () => {
+    console.error(`Installing ${requirements} into ${folder} …`);
+    rmSync(path.join(root, folder), { recursive: true, force: true });
+    run("python3", ["-m", "venv", folder]);
+    const pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements];
+    run(path.join(root, folder, "bin/python"), pip);
+  });
+  return path.join(root, folder, "bin/python");
+}
+
+/** Another version of Node from npm; returns its executable. */
+export function otherNode(version) {
+  const folder = `.setup/node-${version}`;
+  once(folder, version, () => {
+    console.error(`Installing Node ${version} …`);
+    mkdirSync(path.join(root, folder), { recursive: true });
+    writeFileSync(path.join(root, folder, "package.json"), "{}");
+    run("npm", ["install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix", folder, `node@${version}`]);
+  });
+  return path.join(root, folder, "node_modules/node/bin/node");
+}
+
+function once(name, fingerprint, work) {
+  const stamp = path.join(root, ".setup", `${name.replaceAll("/", "-")}.stamp`);
+  const done = existsSync(path.join(root, name)) && existsSync(stamp) && readFileSync(stamp, "utf8") === fingerprint;
+  if (done) return;
+  work();
+  mkdirSync(path.dirname(stamp), { recursive: true });
+  writeFileSync(stamp, fingerprint);
+}
+
+function filesIn(...places) {
+  return places.flatMap((place) => {
+    if (!existsSync(path.join(root, place))) return [];
+    const found = path.extname(place) === "" ? readdirSync(path.join(root, place), { recursive: true, withFileTypes: true }) : [];
+    if (path.extname(place) !== "") return [place];
+    // What the build itself writes is no reason to build.
+    const files = found.filter((entry) => entry.isFile() && !entry.parentPath.endsWith("reader/proto"));
+    return files.map((entry) => path.relative(root, path.join(entry.parentPath, entry.name))).sort();
+  });
+}
+
+function hashOf(files, extra = "") {
+  const hash = createHash("sha256").update(extra);
+  for (const file of files) hash.update(file).update(readFileSync(path.join(root, file)));
+  return hash.digest("hex");
+}

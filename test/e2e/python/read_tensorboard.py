@@ -1,0 +1,38 @@
+"""All scalars of a logdir as TensorBoard's own loader reads them, nothing purged.
+
+usage: read_tensorboard.py LOGDIR   prints {run: {tag: [[step, wall time in ms, value], ...]}}; numbers as text, exact
+"""
+
+import json
+import math
+import os
+import sys
+
+from tensorboard import data_compat, dataclass_compat
+from tensorboard.backend.event_processing import event_file_loader, io_wrapper
+from tensorboard.util import tensor_util
+
+
+def scalars(directory):
+    """The scalars of one run, in the order of its files."""
+    tags = {}
+    for path in sorted(filter(io_wrapper.IsSummaryEventsFile, io_wrapper.ListDirectoryAbsolute(directory))):
+        metadata = {}
+        for event in event_file_loader.LegacyEventFileLoader(path).Load():
+            for migrated in dataclass_compat.migrate_event(data_compat.migrate_event(event), metadata):
+                for value in migrated.summary.value:
+                    # Graphs become summaries after their tag's metadata has been looked at.
+                    if value.tag not in metadata or metadata[value.tag].plugin_data.plugin_name != "scalars":
+                        continue
+                    number = float(tensor_util.make_ndarray(value.tensor).item())
+                    # MLflow's SQL stores have no infinities and no negative zero.
+                    if math.isinf(number):
+                        number = math.copysign(sys.float_info.max, number)
+                    point = [str(migrated.step), str(math.floor(migrated.wall_time * 1000)), repr(number + 0.0)]
+                    tags.setdefault(value.tag, []).append(point)
+    return tags
+
+
+logdir = os.path.abspath(sys.argv[1])
+runs = {os.path.relpath(run, logdir): scalars(run) for run in io_wrapper.GetLogdirSubdirectories(logdir)}
+json.dump(runs, sys.stdout)

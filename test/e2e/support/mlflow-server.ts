@@ -1,0 +1,67 @@
+/** A real MLflow server on a port of its own, over an SQLite file. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { NEW_PYTHON } from "./python.ts";
+
+const START_TIMEOUT = 120_000;
+
+export class MlflowServer {
+  readonly port: number;
+  readonly #process: ChildProcess;
+
+  private constructor(process: ChildProcess, port: number) {
+    this.#process = process;
+    this.port = port;
+  }
+
+  /** @param executable a Python that has mlflow */
+  static async start(database: string, options: { port?: number; executable?: string } = {}): Promise<MlflowServer> {
+    const { port = await freePort(), executable = NEW_PYTHON } = options;
+    const artifacts = path.join(path.dirname(database), "artifacts");
+    const args = ["server", "--backend-store-uri", `sqlite:///${database}`, "--artifacts-destination", artifacts];
+    const child = spawn(path.join(path.dirname(executable), "mlflow"), [...args, "--workers", "1", "--port", String(port)], {
+      env: { ...process.env, MLFLOW_SERVER_ENABLE_JOB_EXECUTION: "false", MLFLOW_DISABLE_TELEMETRY: "true" },
+      stdio: ["ignore", "pipe", "pipe"],
+      // Its workers are processes too; they are ended by their group.
+      detached: true,
+    });
+    let log = "";
+    child.stdout.on("data", (text) => (log += String(text)));
+    child.stderr.on("data", (text) => (log += String(text)));
+    const server = new MlflowServer(child, port);
+    for (const end = Date.now() + START_TIMEOUT; Date.now() < end; await sleep(200)) {
+      if (child.exitCode !== null) throw new Error(`mlflow server ended with ${child.exitCode}:\n${log}`);
+      const healthy = await fetch(`${server.uri}/health`).then(
+        (answer) => answer.ok,
+        () => false,
+      );
+      if (healthy) return server;
+    }
+    await server.stop();
+    throw new Error(`mlflow server does not answer:\n${log}`);
+  }
+
+  get uri(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  async stop(): Promise<void> {
+    const { pid, exitCode } = this.#process;
+    if (pid === undefined || exitCode !== null) return;
+    const ended = once(this.#process, "exit");
+    process.kill(-pid, "SIGKILL");
+    await ended;
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  if (address === null || typeof address === "string") throw new Error("no port");
+  return address.port;
+}
