@@ -37,7 +37,7 @@ function exactSteps(_key: string, value: unknown): unknown {
   return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
 }
 
-function printRun({ name, files, series }: RunSummary, output: Output): void {
+function printRun({ name, files, series, embeddings }: RunSummary, output: Output): void {
   output.write(`${paint(output, "bold", oneLine(name))}\n`);
   for (const file of files) {
     output.write(`  ${oneLine(file.path)}  ${bytes(file.size)}  ${plural(file.events, "event")}\n`);
@@ -51,6 +51,7 @@ function printRun({ name, files, series }: RunSummary, output: Output): void {
     }
   }
   if (series.length > 0) output.write(indent(table([HEADER, ...series.map(seriesRow)])));
+  for (const embedding of embeddings) output.write(`  embedding ${oneLine(embedding)}\n`);
   output.write("\n");
 }
 

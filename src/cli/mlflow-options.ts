@@ -24,7 +24,13 @@ export async function openMlflow(options: SyncCommandOptions, surroundings: Surr
   };
   const store = options.dryRun ? new DryRunStore() : await openStore(uri, options.giveUpAfter, surroundings, onRetry);
   return {
-    backend: new MlflowBackend({ store, experiment, version: VERSION, keepsMarks: !options.dryRun, giveUpAfterMs: options.giveUpAfter }),
+    backend: new MlflowBackend({
+      store,
+      experiment,
+      version: VERSION,
+      keepsMarks: !options.dryRun,
+      giveUpAfterMs: options.giveUpAfter,
+    }),
     key: `mlflow ${uri.destinationKey} ${experiment}`,
     howToLook:
       uri.scheme === "sqlite" && !options.dryRun

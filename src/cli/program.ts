@@ -1,5 +1,5 @@
 /** The command line: what can be given, what it means by default. The commands themselves are loaded when they run. */
-import { Command, Option } from "commander";
+import { Command, type Option } from "commander";
 import { RESTART_POLICIES } from "../reader/restarts.ts";
 import { DEFAULT_MAX_RECORD_BYTES } from "../reader/tfrecord.ts";
 import { VERSION } from "../version.ts";

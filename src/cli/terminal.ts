@@ -2,7 +2,6 @@
 import { styleText } from "node:util";
 
 /** Control characters, and those that reorder text: a tag or path may hold any, and none may reach a terminal raw. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what it looks for
 const UNSAFE = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
 /** Text with everything that a terminal would obey written as an escape; line breaks stay. */
@@ -24,7 +23,7 @@ export interface Output {
 /** @param stream standard output or error */
 export function outputTo(stream: NodeJS.WriteStream): Output {
   const { NO_COLOR, FORCE_COLOR } = process.env;
-  const colour = !NO_COLOR && (Boolean(FORCE_COLOR) || stream.isTTY === true);
+  const colour = !NO_COLOR && (Boolean(FORCE_COLOR) || stream.isTTY);
   return { write: (text) => void stream.write(text), colour };
 }
 

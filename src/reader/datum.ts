@@ -226,8 +226,8 @@ export type Datum =
   | TensorDatum
   | UnreadableDatum;
 
-/** What a summary value can be. */
-export type Kind = "scalars" | Datum["kind"];
+/** What a run can hold: summary values, and the projector's embeddings, which lie in files beside the event files. */
+export type Kind = "scalars" | Datum["kind"] | "embeddings";
 
 /** Where decoded values go. */
 export interface ValueSink {

@@ -34,6 +34,8 @@ export interface DiscoveredRun {
   readonly files: readonly EventFileEntry[];
   /** Lightning's `hparams.yaml` beside the event files. */
   readonly hparamsFile: EventFileEntry | undefined;
+  /** The embedding projector's `projector_config.pbtxt` beside them. */
+  readonly projectorFile: EventFileEntry | undefined;
 }
 
 /** Something in the tree that could not be looked at; the rest of the tree is unaffected. */
@@ -63,7 +65,12 @@ export function discover(logdir: string): Discovery {
   if (stats.isFile()) {
     const directory = path.dirname(root);
     const file = entryOf(root, path.basename(root), stats);
-    return { runs: [{ name: ".", directory, logdir: directory, files: [file], hparamsFile: undefined }], problems: [] };
+    return {
+      runs: [
+        { name: ".", directory, logdir: directory, files: [file], hparamsFile: undefined, projectorFile: undefined },
+      ],
+      problems: [],
+    };
   }
   const walk: Walk = { logdir: root, runs: [], problems: [] };
   const entries = readdirSync(root, { withFileTypes: true, encoding: "buffer" });
@@ -82,6 +89,10 @@ export function displayPath(fsPath: FsPath): string {
   return typeof fsPath === "string" ? fsPath : decodeName(fsPath);
 }
 
+const HPARAMS_FILE = "hparams.yaml";
+// Source: tensorboard/plugins/projector/metadata.py.
+const PROJECTOR_FILE = "projector_config.pbtxt";
+
 interface Walk {
   readonly logdir: string;
   readonly runs: DiscoveredRun[];
@@ -93,13 +104,13 @@ type Identity = Pick<BigIntStats, "dev" | "ino">;
 
 function visit(walk: Walk, directory: FsPath, name: string, entries: Entries, ancestors: readonly Identity[]): void {
   const files: EventFileEntry[] = [];
-  let hparamsFile: EventFileEntry | undefined;
+  const beside = new Map<string, EventFileEntry>();
   for (const entry of entries) {
     const entryName = decodeName(entry.name);
     const mayBeEvents = isEventFileName(entryName);
-    const isHparams = entryName === "hparams.yaml";
+    const isBeside = entryName === HPARAMS_FILE || entryName === PROJECTOR_FILE;
     const isLink = entry.isSymbolicLink();
-    if (!entry.isDirectory() && !isLink && !((mayBeEvents || isHparams) && entry.isFile())) continue;
+    if (!entry.isDirectory() && !isLink && !((mayBeEvents || isBeside) && entry.isFile())) continue;
     const entryPath = join(directory, entry.name);
     try {
       if (entry.isDirectory()) {
@@ -112,8 +123,8 @@ function visit(walk: Walk, directory: FsPath, name: string, entries: Entries, an
         if (!loops) descend(walk, entryPath, name === "" ? entryName : `${name}/${entryName}`, ancestors, stats);
       } else if (mayBeEvents && stats.isFile()) {
         files.push(entryOf(entryPath, entryName, stats));
-      } else if (isHparams && stats.isFile()) {
-        hparamsFile = entryOf(entryPath, entryName, stats);
+      } else if (isBeside && stats.isFile()) {
+        beside.set(entryName, entryOf(entryPath, entryName, stats));
       }
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code ?? String(error);
@@ -123,7 +134,8 @@ function visit(walk: Walk, directory: FsPath, name: string, entries: Entries, an
   }
   if (files.length === 0) return;
   if (files.length > 1) files.sort((a, b) => compareBytes(a.name, b.name));
-  walk.runs.push({ name: name === "" ? "." : name, directory, logdir: walk.logdir, files, hparamsFile });
+  const [hparamsFile, projectorFile] = [beside.get(HPARAMS_FILE), beside.get(PROJECTOR_FILE)];
+  walk.runs.push({ name: name === "" ? "." : name, directory, logdir: walk.logdir, files, hparamsFile, projectorFile });
 }
 
 function descend(

@@ -38,5 +38,5 @@ function plain(value: unknown): HparamValue {
   if (Array.isArray(value)) return value.map(plain);
   if (value instanceof Map) return Object.fromEntries([...value].map(([key, item]) => [String(key), plain(item)]));
   if (typeof value === "number" || typeof value === "bigint" || typeof value === "boolean") return value;
-  return String(value);
+  return typeof value === "string" ? value : JSON.stringify(value);
 }

@@ -3,6 +3,7 @@ import { FileSource } from "./byte-source.ts";
 import type { Kind, TagMetadata } from "./datum.ts";
 import { type DiscoveredRun, displayPath } from "./discover.ts";
 import { EventFileReader } from "./event-file.ts";
+import { readProjectorFile } from "./plugins/projector.ts";
 import { RecordBatch } from "./record-batch.ts";
 import { TagTable } from "./tag-table.ts";
 import { type Loss, RecordReader, type Tail } from "./tfrecord.ts";
@@ -40,6 +41,8 @@ export interface RunSummary {
   readonly files: readonly FileSummary[];
   /** By kind, then by first appearance. */
   readonly series: readonly SeriesSummary[];
+  /** Names of the projector's embeddings. */
+  readonly embeddings: readonly string[];
 }
 
 /** Read all of a run. Never throws for what the files hold or how they can be read: that is in the result. */
@@ -94,7 +97,17 @@ export async function inspectRun(run: DiscoveredRun, maxRecordBytes: number): Pr
   }
   for (const series of scalars) series.plugin = metadata.get(series.tag)?.plugin ?? "";
   const byKind = [...data.values()].sort((a, b) => (a.kind < b.kind ? -1 : Number(a.kind > b.kind)));
-  return { name: run.name, files, series: [...scalars, ...byKind] };
+  return { name: run.name, files, series: [...scalars, ...byKind], embeddings: await embeddingsOf(run) };
+}
+
+/** None where the projector's file is not whole: it is written again with each embedding. */
+async function embeddingsOf({ projectorFile }: DiscoveredRun): Promise<string[]> {
+  if (projectorFile === undefined) return [];
+  try {
+    return (await readProjectorFile(projectorFile)).embeddings.map(({ tensorName }) => tensorName);
+  } catch {
+    return [];
+  }
 }
 
 function addScalars(batch: RecordBatch, scalars: SeriesSummary[]): void {

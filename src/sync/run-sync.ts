@@ -3,6 +3,7 @@ import { TraceletError } from "../errors.ts";
 import type { Datum, HparamValue, Kind, TagMetadata } from "../reader/datum.ts";
 import { type DiscoveredRun, displayPath } from "../reader/discover.ts";
 import { readHparamsFile } from "../reader/hparams-file.ts";
+import { readProjectorFile } from "../reader/plugins/projector.ts";
 import { RecordBatch } from "../reader/record-batch.ts";
 import { findObsolete, type Obsolete, type RestartPolicy } from "../reader/restarts.ts";
 import { TagTable } from "../reader/tag-table.ts";
@@ -118,6 +119,7 @@ class RunSync {
         const message = `${this.#run.name} is no longer at its destination as ${remoteId}; it was sent again as ${handle.id}`;
         this.notes.push({ code: "recreated", message });
       }
+      if (handle.created) await this.#countEmbeddings();
       this.#stored.remoteId = handle.id;
       this.#stored.status = undefined;
       if (handle.marks !== undefined) await this.#eachFile((file) => file.resume(handle.marks as readonly FileMark[]));
@@ -194,6 +196,19 @@ class RunSync {
     } catch (error) {
       this.problems.push({ path: displayPath(hparamsFile.path), code: (error as Error).message });
       return new Map();
+    }
+  }
+
+  /** No destination takes embeddings yet. */
+  async #countEmbeddings(): Promise<void> {
+    const { projectorFile } = this.#run;
+    if (projectorFile === undefined) return;
+    try {
+      const { embeddings } = await readProjectorFile(projectorFile);
+      this.#tally.read("embeddings", embeddings.length);
+      this.#tally.leftOut("embeddings", "not supported yet", embeddings.length);
+    } catch (error) {
+      this.problems.push({ path: displayPath(projectorFile.path), code: (error as Error).message });
     }
   }
 

@@ -56,7 +56,7 @@ test("against a server", async () => {
     proxy.fault = (_method, url, body) => {
       if (url.endsWith("log-batch")) {
         for (const [point] of body.matchAll(/\{"key":[^}]*\}/g)) {
-          const identity = `${body.slice(0, 60)} ${point}`;
+          const identity = `${body.slice(0, 43)} ${point}`;
           sent.set(identity, (sent.get(identity) ?? 0) + 1);
         }
       }

@@ -26,7 +26,7 @@ const VECTORS: readonly (readonly [name: string, bytes: Uint8Array, crc: number]
 test("the mask is a rotation by 15 bits and a constant", () => {
   expect(masked(0)).toBe(0xa282ead8);
   expect(maskedCrc(Buffer.from("123456789"), 0, 9)).toBe(masked(0xe3069283));
-  // tensorflow/core/lib/io: the first eight bytes of a file whose first record is 24 bytes long, and their checksum.
+  // How every file begins that TensorFlow writes: a file version of 24 bytes, and the checksum of that length.
   expect(maskedCrc(Buffer.from("1800000000000000", "hex"), 0, 8)).toBe(Buffer.from("a37f4b22", "hex").readUInt32LE());
 });
 

@@ -46,7 +46,7 @@ export function cases(): Case[] {
       const folder = path.join(root, name);
       const file = ["expected.json", "truth.json"].map((base) => path.join(folder, base)).find(existsSync);
       if (file === undefined) return [];
-      const { runs, resync = {} } = JSON.parse(readFileSync(file, "utf8")) as Pick<Case, "runs" | "resync">;
+      const { runs, resync = {} } = JSON.parse(readFileSync(file, "utf8")) as Pick<Case, "runs"> & Partial<Case>;
       return [{ name, logdir: path.join(folder, "runs"), runs, resync }];
     }),
   );

@@ -170,7 +170,7 @@ describe("smaller limits than MLflow's", () => {
     mlflow.limit = 1;
     const { store } = await start(mlflow.handle);
     await store.logBatch("r", batch(5, 1, 1));
-    expect(sizes(mlflow)).toEqual([[1, 0, 0], ...Array(5).fill([0, 1, 0]), [0, 0, 1]]);
+    expect(sizes(mlflow)).toEqual([[1, 0, 0], ...Array.from({ length: 5 }, () => [0, 1, 0]), [0, 0, 1]]);
     expect(store.batchSize).toBe(1);
   });
 

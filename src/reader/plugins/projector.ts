@@ -5,6 +5,8 @@
  * protobufjs ships a reader of that format (`protobufjs/ext/textformat.js`), which cannot be used here: it refuses
  * unknown fields, and it needs the whole of the reflection that the generated decoder does without.
  */
+import { readFile } from "node:fs/promises";
+import type { EventFileEntry } from "../discover.ts";
 import { UnreadableError } from "./plugin.ts";
 
 /** One embedding. Paths are as written: relative to the configuration's directory, or absolute. */
@@ -31,8 +33,14 @@ export interface ProjectorConfig {
   readonly modelCheckpointDir: string;
 }
 
-/** Name of the file, in the directory of the run. Source: tensorboard/plugins/projector/metadata.py. */
-export const PROJECTOR_CONFIG_FILE = "projector_config.pbtxt";
+/**
+ * Read a run's `projector_config.pbtxt`.
+ *
+ * @throws UnreadableError if it is no text format; the system's error if it cannot be read
+ */
+export async function readProjectorFile(entry: EventFileEntry): Promise<ProjectorConfig> {
+  return parseProjectorConfig(await readFile(entry.path, "utf8"));
+}
 
 /**
  * Read the text of a `projector_config.pbtxt`. Unknown fields are passed over, and of a single-valued field that is given

@@ -6,11 +6,22 @@ usage: read_tensorboard.py LOGDIR   prints {run: {tag: [[step, wall time in ms, 
 import json
 import math
 import os
+import struct
 import sys
 
 from tensorboard import data_compat, dataclass_compat
 from tensorboard.backend.event_processing import event_file_loader, io_wrapper
+from tensorboard.compat.proto import types_pb2
 from tensorboard.util import tensor_util
+
+
+def to_float(tensor):
+    """A tensor of one element as a double."""
+    if tensor.dtype != types_pb2.DT_BFLOAT16:
+        return float(tensor_util.make_ndarray(tensor).item())
+    # TensorBoard cannot read these; they are the upper half of a float32.
+    bits = int.from_bytes(tensor.tensor_content, "little") if tensor.tensor_content else tensor.half_val[0]
+    return struct.unpack("<f", struct.pack("<I", bits << 16))[0]
 
 
 def scalars(directory):
@@ -24,7 +35,7 @@ def scalars(directory):
                     # Graphs become summaries after their tag's metadata has been looked at.
                     if value.tag not in metadata or metadata[value.tag].plugin_data.plugin_name != "scalars":
                         continue
-                    number = float(tensor_util.make_ndarray(value.tensor).item())
+                    number = to_float(value.tensor)
                     # MLflow's SQL stores have no infinities and no negative zero.
                     if math.isinf(number):
                         number = math.copysign(sys.float_info.max, number)

@@ -21,9 +21,16 @@ export class MlflowServer {
   static async start(database: string, options: { port?: number; executable?: string } = {}): Promise<MlflowServer> {
     const { port = await freePort(), executable = NEW_PYTHON } = options;
     const artifacts = path.join(path.dirname(database), "artifacts");
+    const bin = path.dirname(executable);
     const args = ["server", "--backend-store-uri", `sqlite:///${database}`, "--artifacts-destination", artifacts];
-    const child = spawn(path.join(path.dirname(executable), "mlflow"), [...args, "--workers", "1", "--port", String(port)], {
-      env: { ...process.env, MLFLOW_SERVER_ENABLE_JOB_EXECUTION: "false", MLFLOW_DISABLE_TELEMETRY: "true" },
+    const child = spawn(path.join(bin, "mlflow"), [...args, "--workers", "1", "--port", String(port)], {
+      // It starts its workers by the name of their program.
+      env: {
+        ...process.env,
+        PATH: `${bin}${path.delimiter}${process.env["PATH"]}`,
+        MLFLOW_SERVER_ENABLE_JOB_EXECUTION: "false",
+        MLFLOW_DISABLE_TELEMETRY: "true",
+      },
       stdio: ["ignore", "pipe", "pipe"],
       // Its workers are processes too; they are ended by their group.
       detached: true,

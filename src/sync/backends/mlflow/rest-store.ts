@@ -322,7 +322,7 @@ function keyValues(value: unknown): ReadonlyMap<string, string> {
   return new Map(
     list(value)
       .map(object)
-      .map((entry) => [text(entry, "key"), String(entry["value"] ?? "")]),
+      .map((entry) => [text(entry, "key"), typeof entry["value"] === "string" ? entry["value"] : ""]),
   );
 }
 

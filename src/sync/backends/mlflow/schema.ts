@@ -40,9 +40,13 @@ export function ensureSchema(database: Database, path: string, artifactRoot: str
     const missing = columns.filter((column) => !there.has(column));
     if (missing.length === 0) continue;
     const what = there.size === 0 ? `table ${table}` : `column ${table}.${missing[0]}`;
-    throw new TraceletError("unsupported", `${path} is no MLflow database that tracelet can write to: it has no ${what}`, {
-      hint: "give another file, or bring it up to date with a newer MLflow: mlflow db upgrade sqlite:///<file>",
-    });
+    throw new TraceletError(
+      "unsupported",
+      `${path} is no MLflow database that tracelet can write to: it has no ${what}`,
+      {
+        hint: "give another file, or bring it up to date with a newer MLflow: mlflow db upgrade sqlite:///<file>",
+      },
+    );
   }
 }
 

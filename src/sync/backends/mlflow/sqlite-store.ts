@@ -58,9 +58,14 @@ export class SqliteStore implements MlflowStore {
   async experimentByName(name: string): Promise<ExperimentRecord | undefined> {
     return this.#guarded(() => {
       const where = this.#workspaces ? "name = ? AND workspace = 'default'" : "name = ?";
-      const row = this.#database.prepare(`SELECT experiment_id, lifecycle_stage FROM experiments WHERE ${where}`).get(name);
+      const row = this.#database
+        .prepare(`SELECT experiment_id, lifecycle_stage FROM experiments WHERE ${where}`)
+        .get(name);
       if (row === undefined) return undefined;
-      const tags = this.#pairs("SELECT key, value FROM experiment_tags WHERE experiment_id = ?", row["experiment_id"] as number);
+      const tags = this.#pairs(
+        "SELECT key, value FROM experiment_tags WHERE experiment_id = ?",
+        row["experiment_id"] as number,
+      );
       return { id: String(row["experiment_id"]), active: row["lifecycle_stage"] === "active", tags };
     });
   }
@@ -71,7 +76,9 @@ export class SqliteStore implements MlflowStore {
     return this.#transaction(() => {
       const now = Date.now();
       const id = this.#database
-        .prepare("INSERT INTO experiments (name, lifecycle_stage, creation_time, last_update_time) VALUES (?, 'active', ?, ?)")
+        .prepare(
+          "INSERT INTO experiments (name, lifecycle_stage, creation_time, last_update_time) VALUES (?, 'active', ?, ?)",
+        )
         .run(name, now, now).lastInsertRowid;
       this.#database
         .prepare("UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?")
@@ -128,7 +135,14 @@ export class SqliteStore implements MlflowStore {
              deleted_time, source_version, lifecycle_stage, artifact_uri, experiment_id)
            VALUES (?, ?, 'UNKNOWN', '', '', ?, 'RUNNING', ?, NULL, NULL, '', 'active', ?, ?)`,
         )
-        .run(id, name, user, startTime, `${String(experiment["artifact_location"])}/${id}/artifacts`, Number(experimentId));
+        .run(
+          id,
+          name,
+          user,
+          startTime,
+          `${String(experiment["artifact_location"])}/${id}/artifacts`,
+          Number(experimentId),
+        );
       this.#putTag(id, "mlflow.runName", name);
       for (const [key, value] of tags) this.#putTag(id, key, value);
       return id;
@@ -138,7 +152,9 @@ export class SqliteStore implements MlflowStore {
   async logBatch(runId: string, { metrics, params, tags }: LogBatch): Promise<void> {
     this.#transaction(() => {
       this.#requireActive(runId);
-      const insertParam = this.#database.prepare("INSERT INTO params (key, value, run_uuid) VALUES (?, ?, ?) ON CONFLICT DO NOTHING");
+      const insertParam = this.#database.prepare(
+        "INSERT INTO params (key, value, run_uuid) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+      );
       for (const [key, value] of params) insertParam.run(key, value, runId);
       this.#putMetrics(runId, metrics);
       for (const [key, value] of tags) this.#putTag(runId, key, value);
@@ -170,7 +186,14 @@ export class SqliteStore implements MlflowStore {
     for (const i of orderByKey(metrics)) {
       const id = key[i] as number;
       const v = value[i] as number;
-      insert.run(keys[id] as string, storedValue(v), timestamp[i] as number, runId, step[i] as bigint, Number.isNaN(v) ? 1 : 0);
+      insert.run(
+        keys[id] as string,
+        storedValue(v),
+        timestamp[i] as number,
+        runId,
+        step[i] as bigint,
+        Number.isNaN(v) ? 1 : 0,
+      );
       const best = latest.get(id);
       if (best === undefined || isLater(metrics, i, best)) latest.set(id, i);
     }
@@ -183,13 +206,22 @@ export class SqliteStore implements MlflowStore {
     );
     for (const [id, i] of latest) {
       const v = value[i] as number;
-      upsert.run(keys[id] as string, storedValue(v), timestamp[i] as number, step[i] as bigint, Number.isNaN(v) ? 1 : 0, runId);
+      upsert.run(
+        keys[id] as string,
+        storedValue(v),
+        timestamp[i] as number,
+        step[i] as bigint,
+        Number.isNaN(v) ? 1 : 0,
+        runId,
+      );
     }
   }
 
   #putTag(runId: string, key: string, value: string): void {
     this.#database
-      .prepare("INSERT INTO tags (key, value, run_uuid) VALUES (?, ?, ?) ON CONFLICT (key, run_uuid) DO UPDATE SET value = excluded.value")
+      .prepare(
+        "INSERT INTO tags (key, value, run_uuid) VALUES (?, ?, ?) ON CONFLICT (key, run_uuid) DO UPDATE SET value = excluded.value",
+      )
       .run(key, value, runId);
   }
 
@@ -206,7 +238,10 @@ export class SqliteStore implements MlflowStore {
     const row = this.#database.prepare("SELECT lifecycle_stage FROM runs WHERE run_uuid = ?").get(runId);
     if (row?.["lifecycle_stage"] === "active") return;
     throw new TraceletError("deleted", `the MLflow run ${runId} was deleted`, {
-      hint: row === undefined ? "sync again: it is then sent as a new run" : `restore it: mlflow runs restore --run-id ${runId}`,
+      hint:
+        row === undefined
+          ? "sync again: it is then sent as a new run"
+          : `restore it: mlflow runs restore --run-id ${runId}`,
     });
   }
 
@@ -225,7 +260,12 @@ export class SqliteStore implements MlflowStore {
   }
 
   #pairs(sql: string, owner: string | number): Map<string, string> {
-    return new Map(this.#database.prepare(sql).all(owner).map(({ key, value }) => [String(key), String(value)]));
+    return new Map(
+      this.#database
+        .prepare(sql)
+        .all(owner)
+        .map(({ key, value }) => [String(key), String(value)]),
+    );
   }
 
   #transaction<T>(work: () => T): T {

@@ -1,0 +1,49 @@
+/** What `npm pack` makes works when it is installed globally somewhere else. */
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+const ROOT = path.resolve(import.meta.dirname, "../..");
+
+let workspace: string;
+let command: string;
+
+function run(program: string, ...args: string[]): string {
+  return execFileSync(program, args, { cwd: workspace, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
+}
+
+beforeAll(() => {
+  workspace = mkdtempSync(path.join(os.tmpdir(), "tracelet-package-"));
+  execFileSync("npm", ["pack", "--ignore-scripts", "--pack-destination", workspace, "--loglevel=error"], { cwd: ROOT });
+  const tarball = readdirSync(workspace).find((name) => name.endsWith(".tgz")) as string;
+  const prefix = path.join(workspace, "prefix");
+  mkdirSync(prefix);
+  run("npm", "install", "--global", "--prefix", prefix, "--no-audit", "--no-fund", "--loglevel=error", path.join(workspace, tarball));
+  command = path.join(prefix, "bin/tracelet");
+});
+
+afterAll(() => rmSync(workspace, { recursive: true, force: true }));
+
+test("the command runs", () => {
+  expect(run(command, "--version")).toMatch(/^\d+\.\d+\.\d+\n$/);
+  expect(run(command, "sync", "--help")).toContain("--tracking-uri");
+});
+
+test("it syncs", () => {
+  const uri = `sqlite:///${path.join(workspace, "mlflow.db")}`;
+  const runs = path.join(ROOT, "fixtures/example/runs");
+  const json = run(command, "sync", runs, "--tracking-uri", uri, "--state-dir", path.join(workspace, "state"), "--json", "--quiet");
+  expect(JSON.parse(json)).toMatchObject({ outcome: "ok", kinds: { scalars: { read: 2796, sent: 2796 } } });
+});
+
+test("the library can be imported, and holds nothing that is not meant for it", () => {
+  const installed = path.join(workspace, "prefix/lib/node_modules/tracelet");
+  const script = `import("${installed}/dist/index.js").then((m) => console.log(m.discover("${ROOT}/fixtures/example/runs").runs.length))`;
+  expect(run(process.execPath, "-e", script)).toBe("3\n");
+  expect(readdirSync(installed).filter((name) => name !== "node_modules").sort()).toEqual(
+    ["CHANGELOG.md", "LICENSE", "README.md", "dist", "package.json"].sort(),
+  );
+  expect(existsSync(path.join(installed, "dist/cli/main.js"))).toBe(true);
+});

@@ -1,0 +1,183 @@
+/**
+ * A destination in memory that keeps points as MLflow's store does: as a set, so that sending one again changes nothing.
+ * It counts what is asked of it, and fails as it is told to.
+ */
+import { TraceletError } from "../../src/errors.ts";
+import type { HparamValue } from "../../src/reader/datum.ts";
+import type { Backend, Batch, FinalStatus, Note, Receipt, RunDescription, RunHandle } from "../../src/sync/backend.ts";
+import type { FileMark } from "../../src/sync/fingerprint.ts";
+import { Tally } from "../../src/sync/tally.ts";
+
+export interface Call {
+  /** 1 for the first call since `calls` was last emptied. */
+  readonly n: number;
+  readonly method: "open" | "write" | "finish";
+  /** The run's name. */
+  readonly run: string;
+}
+
+/** How a call fails: before anything is done, after all of it is done, or with the values stored and the marks not. */
+export interface Fault {
+  readonly when: "before" | "after" | "between";
+  /** Without one: `unreachable`. */
+  readonly error?: Error;
+}
+
+export interface MemoryRun {
+  readonly id: string;
+  readonly name: string;
+  readonly source: string;
+  readonly startTime: number;
+  /** How often each point was stored, by `pointText`. */
+  readonly points: Map<string, number>;
+  /** How often each datum was stored, as `kind tag step`. */
+  readonly data: Map<string, number>;
+  readonly hparams: Map<string, HparamValue>;
+  readonly marks: Map<string, FileMark>;
+  status: FinalStatus | "running";
+  /** Seconds since the Unix epoch. */
+  endTime: number | undefined;
+}
+
+export class MemoryBackend implements Backend {
+  batchSize = 1000;
+  /** False: `open` tells no marks, as a destination that cannot keep any. */
+  keepsMarks = true;
+  runs: MemoryRun[] = [];
+  readonly calls: Call[] = [];
+  /** How many scalars each batch held. */
+  readonly batches: number[] = [];
+  /** Asked before every call. It may also change the world meanwhile. */
+  fault: (call: Call) => Fault | undefined = () => undefined;
+  /** Notes that each receipt carries. */
+  notes: readonly Note[] = [];
+  #ids = 0;
+
+  async open(run: RunDescription, knownId: string | undefined): Promise<RunHandle> {
+    return this.#call("open", run.name, async () => {
+      const found = this.runs.find(({ id }) => id === knownId) ?? (await this.#find(run));
+      if (found !== undefined) return { id: found.id, marks: this.#marksOf(found), created: false };
+      const made: MemoryRun = {
+        id: `id-${++this.#ids}`,
+        name: run.name,
+        source: run.source,
+        startTime: run.startTime,
+        points: new Map(),
+        data: new Map(),
+        hparams: new Map(),
+        marks: new Map(run.marks.map((mark) => [mark.key, mark])),
+        status: "running",
+        endTime: undefined,
+      };
+      this.runs.push(made);
+      return { id: made.id, marks: this.#marksOf(made), created: true };
+    });
+  }
+
+  async write(handle: RunHandle, batch: Batch): Promise<Receipt> {
+    const run = this.#byId(handle.id);
+    const put = (marksToo: boolean) => {
+      this.batches.push(batch.scalars.length);
+      for (const point of pointsOf(batch)) count(run.points, point);
+      for (const { kind, tag, step } of batch.data) count(run.data, `${kind} ${tag} ${step}`);
+      for (const [name, value] of batch.hparams) run.hparams.set(name, value);
+      if (marksToo) for (const mark of batch.marks) run.marks.set(mark.key, mark);
+    };
+    return this.#call(
+      "write",
+      run.name,
+      async () => {
+        put(true);
+        return { tally: tallyOf(batch), notes: this.notes };
+      },
+      () => put(false),
+    );
+  }
+
+  async finish(handle: RunHandle, status: FinalStatus, endTime: number): Promise<void> {
+    const run = this.#byId(handle.id);
+    await this.#call("finish", run.name, async () => {
+      run.status = status;
+      run.endTime = endTime;
+    });
+  }
+
+  location(): string {
+    return "memory";
+  }
+
+  async close(): Promise<void> {}
+
+  /** The one run of this name. */
+  run(name: string): MemoryRun {
+    const [run, ...others] = this.runs.filter((candidate) => candidate.name === name);
+    if (run === undefined || others.length > 0) throw new Error(`${others.length + (run ? 1 : 0)} runs are ${name}`);
+    return run;
+  }
+
+  /** What a backup of it would hold. */
+  snapshot(): MemoryRun[] {
+    return structuredClone(this.runs);
+  }
+
+  forgetMarks(): void {
+    for (const run of this.runs) run.marks.clear();
+  }
+
+  async #find(run: RunDescription): Promise<MemoryRun | undefined> {
+    for (const candidate of this.runs) {
+      if (candidate.source === run.source && (await run.owns([...candidate.marks.values()]))) return candidate;
+    }
+    return undefined;
+  }
+
+  #marksOf(run: MemoryRun): RunHandle["marks"] {
+    return this.keepsMarks ? [...run.marks.values()] : undefined;
+  }
+
+  #byId(id: string): MemoryRun {
+    const run = this.runs.find((candidate) => candidate.id === id);
+    if (run === undefined) throw new TraceletError("deleted", `there is no run ${id}`);
+    return run;
+  }
+
+  async #call<T>(method: Call["method"], run: string, work: () => Promise<T>, partly?: () => void): Promise<T> {
+    const call = { n: this.calls.length + 1, method, run };
+    this.calls.push(call);
+    const fault = this.fault(call);
+    if (fault === undefined) return work();
+    if (fault.when === "after") await work();
+    if (fault.when === "between") partly?.();
+    throw fault.error ?? new TraceletError("unreachable", `call ${call.n} (${method}) failed as it was told to`);
+  }
+}
+
+/** A point as text that only equal points share. */
+export function pointText(tag: string, step: bigint | number, wallTime: number, value: number): string {
+  return `${tag} ${step} ${wallTime} ${Object.is(value, -0) ? "-0" : value}`;
+}
+
+function pointsOf({ scalars }: Batch): string[] {
+  return Array.from({ length: scalars.length }, (_, i) =>
+    pointText(
+      scalars.tags[scalars.tag[i] as number] as string,
+      scalars.step[i] as bigint,
+      scalars.wallTime[i] as number,
+      scalars.value[i] as number,
+    ),
+  );
+}
+
+function tallyOf({ scalars, data }: Batch): Tally {
+  const tally = new Tally();
+  tally.sent("scalars", scalars.length);
+  for (const { kind } of data) {
+    if (kind === "unreadable") tally.leftOut(kind, "cannot be decoded", 1);
+    else tally.sent(kind, 1);
+  }
+  return tally;
+}
+
+function count(counts: Map<string, number>, key: string): void {
+  counts.set(key, (counts.get(key) ?? 0) + 1);
+}
