@@ -3,7 +3,7 @@ import type { ViteUserConfig } from "vitest/config";
 const config: ViteUserConfig = {
   test: {
     projects: [
-      { test: { name: "unit", include: ["test/{reader,sync,cli}/**/*.test.ts"] } },
+      { test: { name: "unit", include: ["test/{reader,sync,cli,pages}/**/*.test.ts"] } },
       {
         // Against real servers: slow to start, so each file brings its own and they do not run side by side.
         test: {

@@ -22,15 +22,20 @@ export function run(program, args, options = {}) {
 export function installPackages() {
   once("node_modules", hashOf(["package-lock.json"], process.versions.modules), () => {
     console.error("Installing packages …");
-    run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
+    // Not `npm ci`: it refuses a lock file that does not list the binaries of every platform there is.
+    run("npm", ["install", "--no-save", "--no-audit", "--no-fund", "--loglevel=error"]);
   });
 }
 
 /** dist/, from src/ as it is now. */
 export function build() {
-  once("dist", hashOf(filesIn("src", "proto", "scripts/build.mjs", "scripts/generate.mjs", "package-lock.json")), () => {
-    run(process.execPath, [path.join(root, "scripts/build.mjs")]);
-  });
+  once(
+    "dist",
+    hashOf(filesIn("src", "proto", "scripts/build.mjs", "scripts/generate.mjs", "package-lock.json")),
+    () => {
+      run(process.execPath, [path.join(root, "scripts/build.mjs")]);
+    },
+  );
 }
 
 /** A Python environment with the pinned packages of a file; returns its python. */
@@ -69,7 +74,8 @@ function once(name, fingerprint, work) {
 function filesIn(...places) {
   return places.flatMap((place) => {
     if (!existsSync(path.join(root, place))) return [];
-    const found = path.extname(place) === "" ? readdirSync(path.join(root, place), { recursive: true, withFileTypes: true }) : [];
+    const found =
+      path.extname(place) === "" ? readdirSync(path.join(root, place), { recursive: true, withFileTypes: true }) : [];
     if (path.extname(place) !== "") return [place];
     // What the build itself writes is no reason to build.
     const files = found.filter((entry) => entry.isFile() && !entry.parentPath.endsWith("reader/proto"));

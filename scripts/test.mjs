@@ -30,7 +30,11 @@ function test(name, node, args) {
   mkdirSync(path.dirname(report), { recursive: true });
   const vitest = [path.join(root, "node_modules/vitest/vitest.mjs"), "run", "--reporter=default", "--reporter=json"];
   console.log(`\n${name}`);
-  const { status } = spawnSync(node, [...vitest, `--outputFile.json=${report}`, ...args], { cwd: root, env, stdio: "inherit" });
+  const { status } = spawnSync(node, [...vitest, `--outputFile.json=${report}`, ...args], {
+    cwd: root,
+    env,
+    stdio: "inherit",
+  });
   const result = JSON.parse(readFileSync(report, "utf8"));
   counts.passed += result.numPassedTests;
   counts.failed += result.numFailedTests;

@@ -30,10 +30,19 @@ export class TraceletError extends Error {
   override readonly name = "TraceletError";
   readonly code: ErrorCode;
   readonly hint: string | undefined;
+  /** Whether it would be the same with every other run. */
+  readonly endsAll: boolean;
 
-  constructor(code: ErrorCode, message: string, options: { readonly hint?: string; readonly cause?: unknown } = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { readonly hint?: string | undefined; readonly cause?: unknown; readonly endsAll?: boolean } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.hint = options.hint;
+    this.endsAll = options.endsAll ?? ENDS_ALL.has(code);
   }
 }
+
+const ENDS_ALL: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["auth", "unreachable", "state", "unsupported"]);

@@ -2,7 +2,7 @@
 
 import { inspectRun, type RunSummary, type SeriesSummary } from "../reader/inspect.ts";
 import { discoverAll } from "../sync/engine.ts";
-import { bytes, count, type Output, oneLine, outputTo, paint, plural, table } from "./terminal.ts";
+import { bytes, count, type Output, oneLine, outputTo, paint, plural, printable, table } from "./terminal.ts";
 
 export interface InspectCommandOptions {
   readonly maxRecordSize: number;
@@ -19,7 +19,7 @@ export async function runInspect(logdirs: readonly string[], options: InspectCom
     summaries.push(summary);
     if (!options.json) printRun(summary, output);
   }
-  if (options.json) output.write(`${JSON.stringify({ runs: summaries, problems }, exactSteps)}\n`);
+  if (options.json) output.write(`${printable(JSON.stringify({ runs: summaries, problems }, exactSteps))}\n`);
   else {
     for (const { path, code } of problems)
       output.write(`${paint(output, "red", "cannot be read")}: ${oneLine(path)} (${code})\n`);
@@ -41,7 +41,8 @@ function printRun({ name, files, series, embeddings }: RunSummary, output: Outpu
   output.write(`${paint(output, "bold", oneLine(name))}\n`);
   for (const file of files) {
     output.write(`  ${oneLine(file.path)}  ${bytes(file.size)}  ${plural(file.events, "event")}\n`);
-    if (file.problem !== undefined) output.write(`    ${paint(output, "red", "cannot be read")}: ${file.problem}\n`);
+    if (file.problem !== undefined)
+      output.write(`    ${paint(output, "red", "cannot be read")}: ${oneLine(file.problem)}\n`);
     for (const { start, end, reason } of file.losses) {
       output.write(`    ${paint(output, "yellow", "damage")}: ${bytes(end - start)} at ${start} (${reason})\n`);
     }

@@ -2,7 +2,7 @@
 import { CommanderError } from "commander";
 import { TraceletError } from "../errors.ts";
 import { buildProgram } from "./program.ts";
-import { oneLine, outputTo, paint } from "./terminal.ts";
+import { oneLine, outputTo, paint, printable } from "./terminal.ts";
 
 /** Usage errors end with 2, as they do in most tools. */
 const USAGE = 2;
@@ -18,12 +18,16 @@ async function main(argv: readonly string[]): Promise<number> {
     if (error instanceof TraceletError) {
       stderr.write(`${paint(stderr, "red", "error:")} ${oneLine(error.message)}\n`);
       if (error.hint !== undefined) stderr.write(`  ${oneLine(error.hint)}\n`);
-      if (wantsDebug(argv) && error.cause instanceof Error) stderr.write(`${error.cause.stack}\n`);
+      if (wantsDebug(argv) && error.cause instanceof Error) stderr.write(`${printable(String(error.cause.stack))}\n`);
       return error.code === "usage" ? USAGE : 1;
     }
     const { message, stack } = error as Error;
     stderr.write(`${paint(stderr, "red", "error:")} ${oneLine(message)}\n`);
-    stderr.write(wantsDebug(argv) ? `${stack}\n` : "  this is a fault of tracelet; --log-level debug shows where\n");
+    stderr.write(
+      wantsDebug(argv)
+        ? `${printable(String(stack))}\n`
+        : "  this is a fault of tracelet; --log-level debug shows where\n",
+    );
     return 1;
   }
 }
@@ -37,5 +41,8 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code === "EPIPE") process.exit(0);
   throw error;
 });
+
+// Nor is it a reason to stop sending (`2>&1 | head`).
+process.stderr.on("error", () => {});
 
 process.exitCode = await main(process.argv);

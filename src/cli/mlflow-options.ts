@@ -1,11 +1,31 @@
 /** What the command line and the environment say of MLflow → a destination. */
 import os from "node:os";
+import type { Backend } from "../sync/backend.ts";
 import { MlflowBackend } from "../sync/backends/mlflow/backend.ts";
 import { DryRunStore } from "../sync/backends/mlflow/dry-run-store.ts";
 import type { MlflowStore } from "../sync/backends/mlflow/store.ts";
 import { resolveTrackingUri, type TrackingUri } from "../sync/backends/mlflow/tracking-uri.ts";
 import { VERSION } from "../version.ts";
-import type { Destination, SyncCommandOptions } from "./sync-command.ts";
+
+export interface MlflowOptions {
+  readonly trackingUri?: string;
+  readonly experiment?: string;
+  /** ms. */
+  readonly giveUpAfter: number;
+  readonly dryRun: boolean;
+  readonly verbose: boolean;
+}
+
+/** What a destination needs beside the engine. */
+export interface Destination {
+  readonly backend: Backend;
+  /** Names it in the state, without credentials. */
+  readonly key: string;
+  /** How to look at the result where it has no address. */
+  readonly howToLook: string | undefined;
+  /** Requests that were sent again so far. */
+  readonly retries: () => number;
+}
 
 interface Surroundings {
   readonly signal: AbortSignal;
@@ -13,7 +33,7 @@ interface Surroundings {
 }
 
 /** @throws TraceletError `usage` or `unsupported` */
-export async function openMlflow(options: SyncCommandOptions, surroundings: Surroundings): Promise<Destination> {
+export async function openMlflow(options: MlflowOptions, surroundings: Surroundings): Promise<Destination> {
   const { env } = process;
   const uri = resolveTrackingUri(options.trackingUri, env, process.cwd());
   const experiment = options.experiment ?? (env["MLFLOW_EXPERIMENT_NAME"] || env["TRACELET_PROJECT"] || "Default");

@@ -6,7 +6,11 @@ import { InvalidArgumentError, Option } from "commander";
 /** Every option can be given as an environment variable too: `--state-dir` as `TRACELET_STATE_DIR`. */
 export function option(flags: string, description: string): Option {
   const made = new Option(flags, description);
-  return made.env(`TRACELET_${made.name().replace(/^no-/, "").replaceAll("-", "_").toUpperCase()}`);
+  const variable = `TRACELET_${made.name().replace(/^no-/, "").replaceAll("-", "_").toUpperCase()}`;
+  const value = process.env[variable] ?? "given by nobody";
+  // For commander every variable that is there is given: an empty one too, and a flag that is "false".
+  const isGiven = value !== "" && !(made.isBoolean() && /^(0|false|no|off)$/i.test(value));
+  return isGiven ? made.env(variable) : made;
 }
 
 /** Where checkpoints are kept if nothing else is said: the XDG state home. */
@@ -44,7 +48,7 @@ export function parseBytes(text: string): number {
   return Math.floor(Number(match[1]) * (units[(match[2] as string).toLowerCase()] as number));
 }
 
-/** For an option that may be given several times, or once with commas between. */
+/** For an option that may be given several times, or once with commas between; those in braces are a glob's own. */
 export function collect(text: string, before: readonly string[] | undefined): string[] {
-  return [...(before ?? []), ...text.split(",").filter((part) => part !== "")];
+  return [...(before ?? []), ...text.split(/,(?![^{]*\})/).filter((part) => part !== "")];
 }

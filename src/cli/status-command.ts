@@ -1,7 +1,7 @@
 /** `tracelet status`: how far each run is at each destination, as far as this machine remembers. */
 import { Checkpoints } from "../sync/checkpoints.ts";
 import { discoverAll } from "../sync/engine.ts";
-import { bytes, oneLine, outputTo, paint, plural, table } from "./terminal.ts";
+import { bytes, oneLine, outputTo, paint, plural, printable, table } from "./terminal.ts";
 
 export interface StatusCommandOptions {
   readonly stateDir: string;
@@ -38,13 +38,13 @@ export async function runStatus(logdirs: readonly string[], options: StatusComma
       const sent = run.files.reduce((sum, { name, size }) => {
         return sum + Math.min(size, best?.files.find((file) => file.name === name)?.offset ?? 0);
       }, 0);
-      const done = best?.status !== undefined && sent === total;
+      const done = best?.done === true && sent === total;
       const state = best === undefined ? "not sent" : done ? "done" : "partly";
       statuses.push({ destination, run: run.name, remoteId: best?.remoteId ?? null, state, sent, left: total - sent });
     }
   }
   if (options.json) {
-    output.write(`${JSON.stringify({ runs: statuses })}\n`);
+    output.write(`${printable(JSON.stringify({ runs: statuses }))}\n`);
     return 0;
   }
   for (const destination of new Set(statuses.map((status) => status.destination))) {

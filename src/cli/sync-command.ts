@@ -1,21 +1,19 @@
 /** `tracelet sync`: options → backend, engine, report. */
+import { realpathSync } from "node:fs";
 import os from "node:os";
 import { TraceletError } from "../errors.ts";
 import type { RestartPolicy } from "../reader/restarts.ts";
-import type { Backend } from "../sync/backend.ts";
 import { Checkpoints } from "../sync/checkpoints.ts";
-import { sync } from "../sync/engine.ts";
+import { requireLogdir, sync } from "../sync/engine.ts";
 import { type Lock, lockSource } from "../sync/lock.ts";
 import { globFilter } from "../sync/transform.ts";
-import { openMlflow } from "./mlflow-options.ts";
+import { type MlflowOptions, openMlflow } from "./mlflow-options.ts";
 import { showProgress } from "./progress-view.ts";
 import { exitCode, printSummary, runLine, toJson } from "./sync-report.ts";
-import { oneLine, outputTo } from "./terminal.ts";
+import { oneLine, outputTo, printable } from "./terminal.ts";
 
-export interface SyncCommandOptions {
+export interface SyncCommandOptions extends MlflowOptions {
   readonly backend: "mlflow";
-  readonly trackingUri?: string;
-  readonly experiment?: string;
   readonly stateDir: string;
   readonly concurrency: number;
   readonly restarts: RestartPolicy;
@@ -25,23 +23,9 @@ export interface SyncCommandOptions {
   readonly includeTags: readonly string[];
   readonly excludeTags: readonly string[];
   readonly maxRecordSize: number;
-  readonly giveUpAfter: number;
-  readonly dryRun: boolean;
   readonly json: boolean;
   readonly quiet: boolean;
-  readonly verbose: boolean;
   readonly logLevel: "info" | "debug";
-}
-
-/** What a destination needs beside the engine. */
-export interface Destination {
-  readonly backend: Backend;
-  /** Names it in the state, without credentials. */
-  readonly key: string;
-  /** How to look at the result where it has no address. */
-  readonly howToLook: string | undefined;
-  /** Requests that were sent again so far. */
-  readonly retries: () => number;
 }
 
 /**
@@ -57,20 +41,22 @@ export async function runSync(logdirs: readonly string[], options: SyncCommandOp
   const say = (line: string) => {
     if (!options.quiet) stderr.write(`${oneLine(line)}\n`);
   };
+  for (const logdir of logdirs) requireLogdir(logdir);
   const destination = await openMlflow(options, { signal: stop.signal, say });
   const locks: Lock[] = [];
   const checkpoints = Checkpoints.open(options.stateDir, destination.key, { readOnly: options.dryRun });
   const progress = showProgress(options.quiet ? "none" : process.stderr.isTTY && !debug ? "live" : "lines", stderr);
   try {
     if (!options.dryRun)
-      for (const logdir of new Set(logdirs)) locks.push(lockSource(options.stateDir, destination.key, logdir));
+      for (const logdir of new Set(logdirs.map((each) => realpathSync(each))))
+        locks.push(lockSource(options.stateDir, destination.key, logdir));
     const result = await sync({
       logdirs,
       backend: destination.backend,
       checkpoints,
       restarts: options.restarts,
       transform: { includeTags: options.includeTags, excludeTags: options.excludeTags, nan: options.nan },
-      wantsRun: globFilter(options.includeRuns, options.excludeRuns),
+      wantsRun: globFilter(options.includeRuns, options.excludeRuns, false),
       maxRecordBytes: options.maxRecordSize,
       concurrency: options.concurrency,
       signal: stop.signal,
@@ -92,7 +78,7 @@ export async function runSync(logdirs: readonly string[], options: SyncCommandOp
     };
     const code = exitCode(result);
     if (!options.quiet || code !== 0) printSummary(report, stderr, options.verbose);
-    if (options.json) process.stdout.write(`${JSON.stringify(toJson(report))}\n`);
+    if (options.json) process.stdout.write(`${printable(JSON.stringify(toJson(report)))}\n`);
     return signals.received === undefined ? code : 128 + os.constants.signals[signals.received];
   } finally {
     progress.stop();

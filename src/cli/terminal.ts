@@ -2,7 +2,7 @@
 import { styleText } from "node:util";
 
 /** Control characters, and those that reorder text: a tag or path may hold any, and none may reach a terminal raw. */
-const UNSAFE = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+const UNSAFE = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
 /** Text with everything that a terminal would obey written as an escape; line breaks stay. */
 export function printable(text: string): string {

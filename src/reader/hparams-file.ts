@@ -1,10 +1,13 @@
 /** `hparams.yaml`, which Lightning writes beside its event files with the exact types of what the user gave. */
 import { readFile } from "node:fs/promises";
-import { parseDocument } from "yaml";
+import { Lexer, Parser, parseDocument } from "yaml";
 import type { HparamValue } from "./datum.ts";
 import { displayPath, type EventFileEntry } from "./discover.ts";
 
 const MAX_BYTES = 10 * 1024 * 1024;
+const MAX_DEPTH = 100;
+/** PyYAML writes an alias wherever one object is used again; a bomb of nested ones soon counts more. */
+const MAX_ALIASES = 10_000;
 
 /**
  * Read it, nested mappings flattened with `/` as Lightning's own logger flattens them.
@@ -12,31 +15,70 @@ const MAX_BYTES = 10 * 1024 * 1024;
  * @throws Error, with the path in its message, if it cannot be read or is no YAML mapping
  */
 export async function readHparamsFile(entry: EventFileEntry): Promise<Map<string, HparamValue>> {
-  if (entry.size > MAX_BYTES) throw new Error(`${displayPath(entry.path)} is larger than ${MAX_BYTES} bytes`);
+  const name = displayPath(entry.path);
+  if (entry.size > MAX_BYTES) throw new Error(`${name} is larger than ${MAX_BYTES} bytes`);
   const text = await readFile(entry.path, "utf8");
+  if (isDeep(text)) throw new Error(`${name} is nested more than ${MAX_DEPTH} deep`);
   // Tags of Python objects are not resolved: what they hold is taken as plain data, and nothing is ever constructed.
-  const document = parseDocument(text, { intAsBigInt: true, logLevel: "silent" });
+  const document = parseDocument(text, { intAsBigInt: true, logLevel: "error", uniqueKeys: false, merge: true });
   const [error] = document.errors;
-  if (error !== undefined) throw new Error(`${displayPath(entry.path)} is not YAML: ${error.message}`);
+  if (error !== undefined) throw new Error(`${name} is not YAML: ${error.message}`);
   const flat = new Map<string, HparamValue>();
-  const content: unknown = document.toJS({ mapAsMap: true, maxAliasCount: 100 });
-  if (content instanceof Map) flatten(content, "", flat);
-  else if (content !== null) throw new Error(`${displayPath(entry.path)} holds no mapping`);
+  let content: unknown;
+  try {
+    content = document.toJS({ mapAsMap: true, maxAliasCount: MAX_ALIASES });
+    if (content instanceof Map) flatten(content, "", flat, 0);
+  } catch (cause) {
+    throw new Error(`${name} is not YAML: ${(cause as Error).message}`, { cause });
+  }
+  if (!(content instanceof Map) && content !== null) throw new Error(`${name} holds no mapping`);
   return flat;
 }
 
-function flatten(mapping: ReadonlyMap<unknown, unknown>, prefix: string, into: Map<string, HparamValue>): void {
+/** Found out before it is parsed: what parses it recurses, and V8 aborts if the stack ends within a regular expression. */
+function isDeep(text: string): boolean {
+  const parser = new Parser();
+  for (const lexeme of new Lexer().lex(text)) {
+    for (const _ of parser.next(lexeme));
+    if (parser.stack.length > MAX_DEPTH) return true;
+  }
+  return false;
+}
+
+function flatten(
+  mapping: ReadonlyMap<unknown, unknown>,
+  prefix: string,
+  into: Map<string, HparamValue>,
+  depth: number,
+): void {
   for (const [key, value] of mapping) {
     const name = prefix + String(key);
-    if (value instanceof Map) flatten(value, `${name}/`, into);
-    else into.set(name, plain(value));
+    if (value instanceof Map) flatten(value, `${name}/`, into, deeper(depth));
+    else into.set(name, plain(value, depth));
   }
 }
 
-function plain(value: unknown): HparamValue {
+/** An alias can stand within what it stands for. */
+function deeper(depth: number): number {
+  if (depth >= MAX_DEPTH) throw new Error(`nested more than ${MAX_DEPTH} deep`);
+  return depth + 1;
+}
+
+function plain(value: unknown, depth: number): HparamValue {
   if (value === null || value === undefined) return null;
-  if (Array.isArray(value)) return value.map(plain);
-  if (value instanceof Map) return Object.fromEntries([...value].map(([key, item]) => [String(key), plain(item)]));
-  if (typeof value === "number" || typeof value === "bigint" || typeof value === "boolean") return value;
-  return typeof value === "string" ? value : JSON.stringify(value);
+  const inner = (item: unknown) => plain(item, deeper(depth));
+  if (Array.isArray(value)) return value.map(inner);
+  if (value instanceof Set) return Array.from(value, inner);
+  if (value instanceof Map) return Object.fromEntries(Array.from(value, ([key, item]) => [String(key), inner(item)]));
+  if (value instanceof Uint8Array) return Buffer.from(value).toString("base64");
+  if (value instanceof Date) return value.toISOString();
+  switch (typeof value) {
+    case "string":
+    case "number":
+    case "bigint":
+    case "boolean":
+      return value;
+    default:
+      return JSON.stringify(value);
+  }
 }

@@ -95,7 +95,8 @@ export async function inspectRun(run: DiscoveredRun, maxRecordBytes: number): Pr
       problem,
     });
   }
-  for (const series of scalars) series.plugin = metadata.get(series.tag)?.plugin ?? "";
+  // A tag's first word may be of another plugin; what arrives as a scalar is of this one or of none.
+  for (const series of scalars) series.plugin = metadata.get(series.tag)?.plugin === "scalars" ? "scalars" : "";
   const byKind = [...data.values()].sort((a, b) => (a.kind < b.kind ? -1 : Number(a.kind > b.kind)));
   return { name: run.name, files, series: [...scalars, ...byKind], embeddings: await embeddingsOf(run) };
 }

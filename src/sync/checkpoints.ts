@@ -21,7 +21,9 @@ const SCHEMA = `
     destination TEXT NOT NULL,
     name TEXT NOT NULL,
     remote_id TEXT,
-    status TEXT,
+    done INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    first_wall_time REAL,
     last_wall_time REAL,
     hparams_file TEXT
   );
@@ -70,8 +72,12 @@ export interface StoredRun {
   readonly name: string;
   /** The destination's name of it; undefined before it was opened there. */
   remoteId: string | undefined;
-  /** Undefined while something is left to be done. */
-  status: FinalStatus | undefined;
+  /** False while something is left to be done. */
+  done: boolean;
+  /** How the run ends, as far as its hyperparameter sessions have told. */
+  status: FinalStatus;
+  /** Seconds since the Unix epoch; undefined before the first event, and where that has none. */
+  firstWallTime: number | undefined;
   /** Seconds since the Unix epoch; -Infinity before the first event. */
   lastWallTime: number;
   /** Stamp of the `hparams.yaml` whose params were sent. */
@@ -174,18 +180,23 @@ export class Checkpoints {
 
   #save(run: StoredRun, newMetadata: Iterable<readonly [string, TagMetadata]>): number {
     const database = this.#database;
+    const { remoteId, done, status, firstWallTime, hparamsFile } = run;
     const lastWallTime = run.lastWallTime === -Infinity ? null : run.lastWallTime;
-    const columns = [run.remoteId ?? null, run.status ?? null, lastWallTime, run.hparamsFile ?? null];
+    const columns = [remoteId ?? null, done ? 1 : 0, status, firstWallTime ?? null, lastWallTime, hparamsFile ?? null];
     let id = run.id;
     if (id === undefined) {
       id = database
         .prepare(
-          "INSERT INTO run (destination, name, remote_id, status, last_wall_time, hparams_file) VALUES (?, ?, ?, ?, ?, ?)",
+          `INSERT INTO run (destination, name, remote_id, done, status, first_wall_time, last_wall_time, hparams_file)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
         )
         .run(this.#destination, run.name, ...columns).lastInsertRowid;
     } else {
       database
-        .prepare("UPDATE run SET remote_id = ?, status = ?, last_wall_time = ?, hparams_file = ? WHERE id = ?")
+        .prepare(
+          `UPDATE run SET remote_id = ?, done = ?, status = ?, first_wall_time = ?, last_wall_time = ?, hparams_file = ?
+           WHERE id = ?`,
+        )
         .run(...columns, id);
     }
     const keys = run.files.map((file) => file.key);
@@ -234,7 +245,9 @@ function runOf(row: SqlRow, files: readonly StoredFile[]): StoredRun {
     id: Number(row["id"]),
     name: String(row["name"]),
     remoteId: row["remote_id"] === null ? undefined : String(row["remote_id"]),
-    status: row["status"] === null ? undefined : (row["status"] as FinalStatus),
+    done: row["done"] === 1,
+    status: row["status"] as FinalStatus,
+    firstWallTime: row["first_wall_time"] === null ? undefined : Number(row["first_wall_time"]),
     lastWallTime: row["last_wall_time"] === null ? -Infinity : Number(row["last_wall_time"]),
     hparamsFile: row["hparams_file"] === null ? undefined : String(row["hparams_file"]),
     files,

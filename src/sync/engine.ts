@@ -1,4 +1,5 @@
 /** All runs of one or more logdirs to one destination. */
+import { accessSync, constants } from "node:fs";
 import PQueue from "p-queue";
 import { TraceletError } from "../errors.ts";
 import { type DiscoveredRun, type Discovery, type DiscoveryProblem, discover } from "../reader/discover.ts";
@@ -56,7 +57,7 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
     const result = await syncRun(run, candidates, { ...options, progress });
     results.set(run, result);
     progress.runs++;
-    if (result.error !== undefined && ENDS_ALL.has(result.error.code)) error = result.error;
+    if (result.error?.endsAll) error = result.error;
     options.onRun?.(result);
   };
   // Runs of one name may be copies of each other; the second has to see what became of the first.
@@ -82,9 +83,6 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
   };
 }
 
-/** After these, no other run can be written either. */
-const ENDS_ALL: ReadonlySet<string> = new Set(["auth", "unreachable", "state", "unsupported"]);
-
 /** The runs of several logdirs. @throws TraceletError `logdir` if one of them cannot be read */
 export function discoverAll(logdirs: readonly string[]): Discovery {
   const all = logdirs.map(discoverOrThrow);
@@ -95,13 +93,30 @@ function discoverOrThrow(logdir: string): Discovery {
   try {
     return discover(logdir);
   } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    const message = code === "ENOENT" ? `there is no ${logdir}` : `cannot read ${logdir}: ${(cause as Error).message}`;
-    throw new TraceletError("logdir", message, {
+    throw logdirError(logdir, cause);
+  }
+}
+
+/** @throws TraceletError `logdir` if there is no such directory or file */
+export function requireLogdir(logdir: string): void {
+  try {
+    accessSync(logdir, constants.R_OK);
+  } catch (cause) {
+    throw logdirError(logdir, cause);
+  }
+}
+
+/** What it means that the system has refused the logdir itself. */
+export function logdirError(logdir: string, cause: unknown): TraceletError {
+  const { code, message } = cause as NodeJS.ErrnoException;
+  return new TraceletError(
+    "logdir",
+    code === "ENOENT" ? `there is no ${logdir}` : `cannot read ${logdir}: ${message}`,
+    {
       hint: "give the directory that you give to tensorboard --logdir",
       cause,
-    });
-  }
+    },
+  );
 }
 
 function newBytes(runs: readonly DiscoveredRun[], stored: ReadonlyMap<string, readonly StoredRun[]>): number {

@@ -24,6 +24,14 @@ export interface FileMark {
   readonly tail: string;
 }
 
+/** The `tail` of offset 0. */
+export const NO_TAIL: string = hashText("");
+
+/** The same file, with nothing of it passed on. */
+export function atStart(mark: FileMark): FileMark {
+  return { ...mark, offset: 0, from: 0, tail: NO_TAIL };
+}
+
 /** How many bytes of a file name it, once it has been read up to `offset`. */
 export function headLength(offset: number): number {
   return Math.min(offset, HEAD_BYTES);

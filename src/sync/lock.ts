@@ -8,6 +8,7 @@ import { mkdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { TraceletError } from "../errors.ts";
+import { logdirError } from "./engine.ts";
 import { openDatabase } from "./sqlite.ts";
 
 /** A held lock. */
@@ -18,12 +19,12 @@ export interface Lock {
 /**
  * Take the lock on a logdir for a destination.
  *
- * @throws TraceletError `locked` if another process holds it, with who that is; `state` if the state directory cannot be
- * written
+ * @throws TraceletError `locked` if another process holds it, with who that is; `logdir` if there is none; `state` if the
+ * state directory cannot be written
  */
 export function lockSource(stateDir: string, destination: string, logdir: string): Lock {
   const name = createHash("sha256")
-    .update(`${destination}\n${realpathSync(logdir)}`)
+    .update(`${destination}\n${realPath(logdir)}`)
     .digest("hex")
     .slice(0, 32);
   const file = path.join(stateDir, "locks", `${name}.lock`);
@@ -52,6 +53,14 @@ export function lockSource(stateDir: string, destination: string, logdir: string
       hint: "check that it is writable and its disk not full, or give another with --state-dir",
       cause,
     });
+  }
+}
+
+function realPath(logdir: string): string {
+  try {
+    return realpathSync(logdir);
+  } catch (cause) {
+    throw logdirError(logdir, cause);
   }
 }
 

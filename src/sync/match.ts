@@ -34,7 +34,7 @@ export function stampOf(entry: EventFileEntry): string {
 /** Whether all of the run was sent, and nothing about it has changed since; told without opening a file. */
 export function isUnchanged(run: DiscoveredRun, stored: StoredRun): boolean {
   return (
-    stored.status !== undefined &&
+    stored.done &&
     stored.hparamsFile === (run.hparamsFile && stampOf(run.hparamsFile)) &&
     run.files.every((entry) => stored.files.some((file) => file.name === entry.name && file.stamp === stampOf(entry)))
   );
@@ -65,7 +65,7 @@ export async function matchRun(run: DiscoveredRun, candidates: readonly StoredRu
       if (changed) notes.push({ ...changed, message: `${displayPath(entry.path)} ${changed.message}` });
       files.push({ entry, stored: changed ? undefined : stored });
     }
-    if (best === undefined && candidates.some((stored) => namesOverlap(run, stored))) {
+    if (best === undefined && candidates.some((stored) => namesOverlap(opened, stored))) {
       const message = `${run.name} holds other data than when it was last synced; it becomes a new run`;
       notes.push({ code: "replaced", message });
     }
@@ -112,6 +112,6 @@ async function changeOf(entry: EventFileEntry, source: FileSource, stored: Store
   return { code: "replaced", message: `holds other data than what was read of it${again}` };
 }
 
-function namesOverlap(run: DiscoveredRun, stored: StoredRun): boolean {
-  return run.files.some((entry) => stored.files.some((file) => file.name === entry.name));
+function namesOverlap(opened: readonly { readonly entry: EventFileEntry }[], stored: StoredRun): boolean {
+  return opened.some(({ entry }) => stored.files.some((file) => file.name === entry.name));
 }

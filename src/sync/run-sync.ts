@@ -8,9 +8,9 @@ import { RecordBatch } from "../reader/record-batch.ts";
 import { findObsolete, type Obsolete, type RestartPolicy } from "../reader/restarts.ts";
 import { TagTable } from "../reader/tag-table.ts";
 import type { Loss, Tail } from "../reader/tfrecord.ts";
-import type { Backend, FinalStatus, Note, RunHandle } from "./backend.ts";
+import type { Backend, Note, RunHandle } from "./backend.ts";
 import type { Checkpoints, StoredFile, StoredRun } from "./checkpoints.ts";
-import { type FileMark, hashText } from "./fingerprint.ts";
+import { atStart, type FileMark, hashText } from "./fingerprint.ts";
 import { type FileProblem, isUnchanged, matchRun, problemOf, stampOf } from "./match.ts";
 import type { Progress } from "./progress.ts";
 import { type OpenFile, SourceFile } from "./source-file.ts";
@@ -72,7 +72,7 @@ export async function syncRun(
   job.problems.push(...match.problems);
   job.notes.push(...match.notes);
   const outcome = await job.execute();
-  if (match.stored === undefined && stored.id !== undefined) candidates.push(stored);
+  if (match.stored === undefined && stored.remoteId !== undefined) candidates.push(stored);
   return job.result(outcome);
 }
 
@@ -88,9 +88,10 @@ class RunSync {
   readonly #metadata: Map<string, TagMetadata>;
   #files: SourceFile[];
   #savedMetadata: number;
-  #failedSession: boolean;
   /** Hyperparameters from `hparams.yaml` that are still to be sent. */
   #hparams: ReadonlyMap<string, HparamValue> = new Map();
+  /** Stamp of the `hparams.yaml` that they are from. */
+  #hparamsStamp: string | undefined;
 
   constructor(run: DiscoveredRun, stored: StoredRun, files: SourceFile[], context: RunSyncContext) {
     this.#run = run;
@@ -99,35 +100,33 @@ class RunSync {
     this.#context = context;
     this.#metadata = context.checkpoints.metadata(stored);
     this.#savedMetadata = this.#metadata.size;
-    this.#failedSession = stored.status === "failed";
+    this.#hparamsStamp = stored.hparamsFile;
   }
 
   async execute(): Promise<Outcome> {
     const { backend, signal } = this.#context;
     if (signal.aborted) return "interrupted";
-    const first = await this.#lookAhead();
-    this.#hparams = await this.#newHparams();
-    const { remoteId, status } = this.#stored;
-    if (!first.anyValue && this.#hparams.size === 0 && (status !== undefined || remoteId === undefined)) {
+    const anyValue = await this.#lookAhead();
+    await this.#readHparams();
+    const { remoteId, done } = this.#stored;
+    if (!anyValue && this.#hparams.size === 0 && (done || remoteId === undefined)) {
       if (remoteId === undefined) return "empty";
-      this.#save(status);
+      this.#save(true);
       return "unchanged";
     }
     try {
-      const handle = await backend.open(this.#describe(first.wallTime), remoteId);
+      const handle = await backend.open(this.#describe(), remoteId);
       if (remoteId !== undefined && handle.id !== remoteId) {
         const message = `${this.#run.name} is no longer at its destination as ${remoteId}; it was sent again as ${handle.id}`;
         this.notes.push({ code: "recreated", message });
       }
       if (handle.created) await this.#countEmbeddings();
       this.#stored.remoteId = handle.id;
-      this.#stored.status = undefined;
       if (handle.marks !== undefined) await this.#eachFile((file) => file.resume(handle.marks as readonly FileMark[]));
       await this.#relearn();
       if (!(await this.#send(handle, await this.#findObsolete()))) return "interrupted";
-      const finalStatus: FinalStatus = this.#failedSession ? "failed" : "finished";
-      await backend.finish(handle, finalStatus, this.#stored.lastWallTime);
-      this.#save(finalStatus);
+      await backend.finish(handle, this.#stored.status, this.#stored.lastWallTime);
+      this.#save(true);
       return "sent";
     } catch (error) {
       if (!(error instanceof TraceletError)) throw error;
@@ -154,9 +153,8 @@ class RunSync {
   }
 
   /** Read up to the first new value of each file: is there any, and by which bytes can the file be told? */
-  async #lookAhead(): Promise<{ anyValue: boolean; wallTime: number }> {
+  async #lookAhead(): Promise<boolean> {
     let anyValue = false;
-    let wallTime: number | undefined;
     await this.#eachFile(async (file) => {
       if (anyValue && file.key !== undefined) return;
       const batch = new RecordBatch(1, new TagTable());
@@ -164,39 +162,43 @@ class RunSync {
       try {
         await open.reader.read(batch);
         const { records, firstWallTime } = open.reader;
-        wallTime ??= firstWallTime;
+        this.#stored.firstWallTime ??= firstWallTime;
         file.tail = records.tail;
-        if (batch.empty) return;
-        anyValue = true;
         await file.name(open.source, records.position, this.#files);
+        if (!batch.empty) anyValue = true;
+        // Nobody may come this way again: where no value is new, nothing is sent.
+        else file.learn(open.reader);
       } finally {
         await open.close();
       }
     });
-    return { anyValue, wallTime: wallTime ?? Number.NaN };
+    return anyValue;
   }
 
-  #describe(startTime: number): Parameters<Backend["open"]>[0] {
+  #describe(): Parameters<Backend["open"]>[0] {
     const { name, directory } = this.#run;
     return {
       name: name === "." ? displayPath(directory).replace(/^.*\//, "") || "/" : name,
       source: hashText(name),
-      startTime,
-      marks: this.#marks(),
+      startTime: this.#stored.firstWallTime ?? Number.NaN,
+      marks: this.#marks().map(atStart),
       owns: async (marks) => (await matchRun(this.#run, [asStored(name, marks)])).stored !== undefined,
     };
   }
 
-  async #newHparams(): Promise<ReadonlyMap<string, HparamValue>> {
+  async #readHparams(): Promise<void> {
     const { hparamsFile } = this.#run;
-    if (hparamsFile === undefined) this.#stored.hparamsFile = undefined;
-    if (hparamsFile === undefined || stampOf(hparamsFile) === this.#stored.hparamsFile) return new Map();
-    try {
-      return await readHparamsFile(hparamsFile);
-    } catch (error) {
-      this.problems.push({ path: displayPath(hparamsFile.path), code: (error as Error).message });
-      return new Map();
+    const stamp = hparamsFile && stampOf(hparamsFile);
+    if (hparamsFile !== undefined && stamp !== this.#hparamsStamp) {
+      try {
+        this.#hparams = await readHparamsFile(hparamsFile);
+      } catch (error) {
+        const { code, message } = error as NodeJS.ErrnoException;
+        this.problems.push({ path: displayPath(hparamsFile.path), code: code ?? message });
+        return;
+      }
     }
+    this.#hparamsStamp = stamp;
   }
 
   /** No destination takes embeddings yet. */
@@ -220,7 +222,10 @@ class RunSync {
       const open = await file.open(this.#metadata, range.start, range.end);
       try {
         const batch = new RecordBatch(4096, new TagTable());
-        for (let more = true; more; batch.clear()) more = await open.reader.read(batch);
+        for (let more = true; more; batch.clear()) {
+          more = await open.reader.read(batch);
+          for (const datum of batch.data) this.#sawSession(datum);
+        }
         file.learn(open.reader);
         this.#sawWallTime(open.reader.lastWallTime);
       } finally {
@@ -230,13 +235,23 @@ class RunSync {
   }
 
   async #findObsolete(): Promise<Obsolete> {
+    let current: SourceFile | undefined;
     const scans = this.#files.map((file) => ({
       start: file.start,
       size: file.entry.size,
       restartStep: file.restartStep,
-      open: () => file.open(new Map(this.#metadata)),
+      open: () => {
+        current = file;
+        return file.open(new Map(this.#metadata));
+      },
     }));
-    return findObsolete(scans, this.#context.restarts);
+    try {
+      return await findObsolete(scans, this.#context.restarts);
+    } catch (error) {
+      if (current === undefined) throw error;
+      this.#leaveOut(current, error);
+      return this.#findObsolete();
+    }
   }
 
   /** @returns false if it was interrupted */
@@ -254,7 +269,10 @@ class RunSync {
           for (let more = true; more; ) {
             more = await this.#read(open, index, batch, transform);
             if (batch.full || (more && batch.empty)) await this.#flush(handle, batch, opened);
-            if (signal.aborted) return false;
+            if (signal.aborted) {
+              this.#count(batch, (kind, n) => this.#tally.leftOut(kind, "interrupted", n));
+              return false;
+            }
           }
           file.tail = open.reader.records.tail;
         } catch (error) {
@@ -287,8 +305,7 @@ class RunSync {
     if (!batch.empty || this.#hparams.size > 0) await this.#write(handle, batch);
     for (const datum of batch.data) this.#sawSession(datum);
     this.#hparams = new Map();
-    if (this.#run.hparamsFile !== undefined) this.#stored.hparamsFile = stampOf(this.#run.hparamsFile);
-    this.#save(undefined);
+    this.#save(false);
     batch.clear();
   }
 
@@ -307,16 +324,20 @@ class RunSync {
       progress.values += batch.length + data.length;
     } catch (error) {
       const interrupted = this.#context.signal.aborted;
-      const count = (kind: Kind, n: number) =>
-        interrupted ? this.#tally.leftOut(kind, "interrupted", n) : this.#tally.failed(kind, n);
-      count("scalars", batch.length);
-      for (const datum of batch.data) count(datum.kind, 1);
+      this.#count(batch, (kind, n) =>
+        interrupted ? this.#tally.leftOut(kind, "interrupted", n) : this.#tally.failed(kind, n),
+      );
       throw error;
     }
     const trace = this.#trace();
     if (trace === undefined) return;
     for (let i = 0; i < batch.length; i++) trace(`${describeScalar(batch, i)}: written`);
     for (const datum of batch.data) trace(`${describeDatum(datum)}: written, where the destination takes its kind`);
+  }
+
+  #count(batch: RecordBatch, as: (kind: Kind, n: number) => void): void {
+    as("scalars", batch.length);
+    for (const datum of batch.data) as(datum.kind, 1);
   }
 
   #trace(): ((line: string) => void) | undefined {
@@ -328,8 +349,10 @@ class RunSync {
     return this.#files.flatMap((file) => file.mark() ?? []);
   }
 
-  #save(status: FinalStatus | undefined): void {
-    this.#stored.status = status;
+  /** @param done whether all that is there is sent */
+  #save(done: boolean): void {
+    this.#stored.done = done;
+    if (this.#hparams.size === 0) this.#stored.hparamsFile = this.#hparamsStamp;
     const files = this.#files.flatMap((file) => file.checkpoint() ?? []);
     this.#stored.files = files;
     const learnt = [...this.#metadata].slice(this.#savedMetadata);
@@ -339,8 +362,10 @@ class RunSync {
 
   #sawSession(datum: Datum): void {
     if (datum.kind !== "hparams") return;
-    if (datum.record.type === "session_start") this.#failedSession = false;
-    if (datum.record.type === "session_end") this.#failedSession = datum.record.status === "failure";
+    if (datum.record.type === "session_start") this.#stored.status = "finished";
+    if (datum.record.type === "session_end") {
+      this.#stored.status = datum.record.status === "failure" ? "failed" : "finished";
+    }
   }
 
   #sawWallTime(wallTime: number): void {
@@ -353,10 +378,14 @@ class RunSync {
       try {
         await work(file);
       } catch (error) {
-        this.#isProblemOf(file, error);
-        this.#files = this.#files.filter((other) => other !== file);
+        this.#leaveOut(file, error);
       }
     }
+  }
+
+  #leaveOut(file: SourceFile, error: unknown): void {
+    this.#isProblemOf(file, error);
+    this.#files = this.#files.filter((other) => other !== file);
   }
 
   /** Note what the file system says of a file; throw on whatever else it is. */
@@ -372,7 +401,9 @@ function newRun(name: string): StoredRun {
     id: undefined,
     name,
     remoteId: undefined,
-    status: undefined,
+    done: false,
+    status: "finished",
+    firstWallTime: undefined,
     lastWallTime: -Infinity,
     hparamsFile: undefined,
     files: [],

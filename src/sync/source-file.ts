@@ -4,7 +4,7 @@ import type { TagMetadata } from "../reader/datum.ts";
 import { EventFileReader } from "../reader/event-file.ts";
 import { type Loss, RecordReader, type Tail } from "../reader/tfrecord.ts";
 import type { StoredFile } from "./checkpoints.ts";
-import { type FileMark, hashHead, hashTail, headHash, headLength } from "./fingerprint.ts";
+import { type FileMark, hashHead, hashTail, headHash, headLength, NO_TAIL } from "./fingerprint.ts";
 import { type MatchedFile, stampOf } from "./match.ts";
 
 export class SourceFile {
@@ -34,7 +34,7 @@ export class SourceFile {
     this.#head = stored && { length: stored.head, key: stored.key };
     this.#offset = this.start;
     this.#from = stored?.from ?? 0;
-    this.#tailHash = stored?.tail ?? "";
+    this.#tailHash = stored?.tail ?? NO_TAIL;
   }
 
   /** The mark's key, once a place behind a record has been reached; see `name`. */
@@ -65,7 +65,7 @@ export class SourceFile {
   }
 
   /**
-   * Take over what the destination says of this file, and set `start` to where sending has to begin.
+   * Take over what the destination says of this file, and go to where sending has to begin.
    *
    * A destination's mark may lag behind what it has by one batch, but never lead. So sending goes on at the lower of
    * the local checkpoint and the mark; but not before the batch that brought the destination to its mark, since all
@@ -76,13 +76,13 @@ export class SourceFile {
     try {
       const mark = await this.#markAmong(marks, source);
       const holds = mark !== undefined && (await hashTail(source, mark.offset)) === mark.tail;
-      if (!holds) {
-        this.start = 0;
-        return;
-      }
-      const local = this.#stored?.offset;
-      this.start = local === undefined || local >= mark.offset ? mark.offset : Math.max(local, mark.from);
-      this.#head = { length: mark.head, key: mark.key };
+      const local = this.#stored?.offset ?? Infinity;
+      this.start = !holds ? 0 : local >= mark.offset ? mark.offset : Math.max(local, mark.from);
+      if (holds) this.#head = { length: mark.head, key: mark.key };
+      // The next batch of the run carries this file's mark even if it holds nothing of the file.
+      this.#offset = this.start;
+      this.#from = holds ? Math.min(mark.from, this.start) : 0;
+      this.#tailHash = (await hashTail(source, this.start)) ?? "";
     } finally {
       await source.close();
     }

@@ -27,7 +27,9 @@ afterAll(() => rmSync(workspace, { recursive: true, force: true }));
 async function killOften(args: readonly string[]): Promise<number> {
   let killed = 0;
   for (let i = 0; killed < KILLS && i < 4 * KILLS; i++) {
-    const { signal } = await tracelet(["sync", logdir, "--concurrency", "3", ...args], { killAfter: 100 + Math.random() * 500 });
+    const { signal } = await tracelet(["sync", logdir, "--concurrency", "3", ...args], {
+      killAfter: 100 + Math.random() * 500,
+    });
     if (signal === "SIGKILL") killed++;
     else break;
   }

@@ -20,7 +20,17 @@ beforeAll(() => {
   const tarball = readdirSync(workspace).find((name) => name.endsWith(".tgz")) as string;
   const prefix = path.join(workspace, "prefix");
   mkdirSync(prefix);
-  run("npm", "install", "--global", "--prefix", prefix, "--no-audit", "--no-fund", "--loglevel=error", path.join(workspace, tarball));
+  run(
+    "npm",
+    "install",
+    "--global",
+    "--prefix",
+    prefix,
+    "--no-audit",
+    "--no-fund",
+    "--loglevel=error",
+    path.join(workspace, tarball),
+  );
   command = path.join(prefix, "bin/tracelet");
 });
 
@@ -34,7 +44,17 @@ test("the command runs", () => {
 test("it syncs", () => {
   const uri = `sqlite:///${path.join(workspace, "mlflow.db")}`;
   const runs = path.join(ROOT, "fixtures/example/runs");
-  const json = run(command, "sync", runs, "--tracking-uri", uri, "--state-dir", path.join(workspace, "state"), "--json", "--quiet");
+  const json = run(
+    command,
+    "sync",
+    runs,
+    "--tracking-uri",
+    uri,
+    "--state-dir",
+    path.join(workspace, "state"),
+    "--json",
+    "--quiet",
+  );
   expect(JSON.parse(json)).toMatchObject({ outcome: "ok", kinds: { scalars: { read: 2796, sent: 2796 } } });
 });
 
@@ -42,8 +62,10 @@ test("the library can be imported, and holds nothing that is not meant for it", 
   const installed = path.join(workspace, "prefix/lib/node_modules/tracelet");
   const script = `import("${installed}/dist/index.js").then((m) => console.log(m.discover("${ROOT}/fixtures/example/runs").runs.length))`;
   expect(run(process.execPath, "-e", script)).toBe("3\n");
-  expect(readdirSync(installed).filter((name) => name !== "node_modules").sort()).toEqual(
-    ["CHANGELOG.md", "LICENSE", "README.md", "dist", "package.json"].sort(),
-  );
+  expect(
+    readdirSync(installed)
+      .filter((name) => name !== "node_modules")
+      .sort(),
+  ).toEqual(["CHANGELOG.md", "LICENSE", "README.md", "dist", "package.json"].sort());
   expect(existsSync(path.join(installed, "dist/cli/main.js"))).toBe(true);
 });

@@ -78,10 +78,22 @@ test("the latest value of each metric is the one a server would show", async () 
   await sync([logdir, "--restarts", "keep", ...options]);
   const server = await MlflowServer.start(path.join(workspace, "other.db"));
   try {
-    await sync([logdir, "--restarts", "keep", "--tracking-uri", server.uri, "--experiment", "mine", "--state-dir", `${database}-state`]);
+    await sync([
+      logdir,
+      "--restarts",
+      "keep",
+      "--tracking-uri",
+      server.uri,
+      "--experiment",
+      "mine",
+      "--state-dir",
+      `${database}-state`,
+    ]);
     const latest = async (uri: string) => {
       const { runs } = await readMlflow(uri, "mine");
-      return Object.fromEntries(runs.map((run) => [run.name, { latest: run.latest, params: run.params, start: run.start, end: run.end }]));
+      return Object.fromEntries(
+        runs.map((run) => [run.name, { latest: run.latest, params: run.params, start: run.start, end: run.end }]),
+      );
     };
     expect(await latest(`sqlite:///${database}`)).toEqual(await latest(server.uri));
   } finally {

@@ -1,5 +1,17 @@
 /** Against a real MLflow server, read back with MLflow's own client, compared with what TensorBoard's loader reads. */
-import { appendFileSync, copyFileSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  copyFileSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -49,7 +61,9 @@ const requestsTo = (end: string) => proxy.requests.filter((request) => request.e
 /** Every point TensorBoard reads is there once, and nothing else. */
 async function expectEqualToTensorBoard(directory: string): Promise<void> {
   const expected = await readTensorBoard(directory);
-  const actual = new Map((await runsOf()).map((run) => [run.name === path.basename(directory) ? "." : run.name, byTag(run)]));
+  const actual = new Map(
+    (await runsOf()).map((run) => [run.name === path.basename(directory) ? "." : run.name, byTag(run)]),
+  );
   for (const [run, tags] of Object.entries(expected)) {
     const points = Object.fromEntries(Object.entries(tags).map(([tag, all]) => [tag, distinct(all)]));
     expect([run, actual.get(run) ?? {}]).toEqual([run, points]);
@@ -77,7 +91,11 @@ describe("every writer's runs", () => {
     expect([0, 3]).toContain(result.code);
     await expectEqualToTensorBoard(runs);
     proxy.requests.length = 0;
-    expect((await sync([runs, "--restarts", "keep", ...options()])).runs.every((run) => ["unchanged", "empty"].includes(run.outcome))).toBe(true);
+    expect(
+      (await sync([runs, "--restarts", "keep", ...options()])).runs.every((run) =>
+        ["unchanged", "empty"].includes(run.outcome),
+      ),
+    ).toBe(true);
     expect(proxy.requests).toEqual([]);
   });
 
@@ -99,7 +117,9 @@ describe("every writer's runs", () => {
   test("Lightning's hyperparameters are params, with their types", async () => {
     await sync([path.join(FIXTURES, "lightning/runs"), ...options()]);
     const run = (await runsOf()).find(({ name }) => name === "lightning_logs/version_0");
-    expect(run?.params).toMatchObject(JSON.parse(readFileSync(path.join(import.meta.dirname, "lightning-params.json"), "utf8")) as object);
+    expect(run?.params).toMatchObject(
+      JSON.parse(readFileSync(path.join(import.meta.dirname, "lightning-params.json"), "utf8")) as object,
+    );
   });
 });
 
@@ -187,8 +207,15 @@ describe("what a server really does", () => {
 
   test("a 200 that drops half the batch: the server does so, and no value of ours provokes it", async () => {
     const post = async (endpoint: string, body: string) => {
-      const answer = await fetch(`${server.uri}/api/2.0/mlflow/${endpoint}`, { method: "POST", body, headers: { "content-type": "application/json" } });
-      return { status: answer.status, json: (await answer.json()) as { experiment_id?: string; run?: { info: { run_id: string } } } };
+      const answer = await fetch(`${server.uri}/api/2.0/mlflow/${endpoint}`, {
+        method: "POST",
+        body,
+        headers: { "content-type": "application/json" },
+      });
+      return {
+        status: answer.status,
+        json: (await answer.json()) as { experiment_id?: string; run?: { info: { run_id: string } } },
+      };
     };
     const { json: created } = await post("experiments/create", JSON.stringify({ name: experiment }));
     const { json: run } = await post("runs/create", JSON.stringify({ experiment_id: created.experiment_id }));
@@ -201,7 +228,10 @@ describe("what a server really does", () => {
     const result = await sync([odd, "--restarts", "keep", ...options(), "--experiment", `${experiment} odd`]);
     expect(result.runs.map((entry) => entry.error)).toEqual(result.runs.map(() => null));
     const { runs } = await readMlflow(server.uri, `${experiment} odd`);
-    const stored = runs.reduce((sum, { metrics }) => sum + Object.values(metrics).reduce((n, points) => n + points.length, 0), 0);
+    const stored = runs.reduce(
+      (sum, { metrics }) => sum + Object.values(metrics).reduce((n, points) => n + points.length, 0),
+      0,
+    );
     const distinctPoints = Object.values(await readTensorBoardOdd(odd));
     expect(stored).toBe(distinctPoints.reduce((sum, n) => sum + n, 0));
   });
@@ -243,7 +273,8 @@ describe("what a server really does", () => {
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ run_id: deleted?.id }),
     });
-    for (const run of ["baseline", "lr-0.01/bs-64"]) appendFileSync(eventFile(run), lastRecord(eventFile("lr-0.10/bs-32")));
+    for (const run of ["baseline", "lr-0.01/bs-64"])
+      appendFileSync(eventFile(run), lastRecord(eventFile("lr-0.10/bs-32")));
     const result = await sync([logdir(), ...options()]);
     expect(result.code).toBe(1);
     const [baseline, other] = result.runs;
@@ -256,13 +287,18 @@ describe("what a server really does", () => {
 /** How many distinct points TensorBoard reads in each run of the odd fixtures, as MLflow tells points apart. */
 async function readTensorBoardOdd(odd: string): Promise<{ [run: string]: number }> {
   const expected = JSON.parse(readFileSync(path.join(odd, "../expected.json"), "utf8")) as {
-    runs: { [run: string]: { tags: { [tag: string]: { plugin: string | null; points: [number | string, string, unknown][] } } } };
+    runs: {
+      [run: string]: {
+        tags: { [tag: string]: { plugin: string | null; points: [number | string, string, unknown][] } };
+      };
+    };
   };
   return Object.fromEntries(
     Object.entries(expected.runs).map(([run, { tags }]) => {
       let n = 0;
       for (const { points } of Object.values(tags)) {
-        n += new Set(points.filter(([, , value]) => typeof value === "number").map((point) => JSON.stringify(point))).size;
+        n += new Set(points.filter(([, , value]) => typeof value === "number").map((point) => JSON.stringify(point)))
+          .size;
       }
       return [run, n];
     }),

@@ -37,6 +37,11 @@ function touch(name: string, content = ""): string {
   return file;
 }
 
+/** In an order that no file system takes for sorted, neither forwards nor backwards. */
+function shuffled(names: readonly string[]): string[] {
+  return [...names.filter((_, i) => i % 2), ...names.filter((_, i) => i % 2 === 0)];
+}
+
 /** Runs with the names of their files, as one line each. */
 function runsOf({ runs }: Discovery): string[] {
   return runs.map(({ name, files }) => `${name}: ${files.map((file) => file.name).join(" ")}`);
@@ -69,7 +74,7 @@ describe("runs", () => {
   test("are ordered by the bytes of their names, as TensorBoard orders them", () => {
     // JavaScript would put the astral character, which is two surrogates, before U+FF5E.
     const names = ["A", "B", "a", "a-b", "a/b", "é", "\uFF5E", "\u{1F600}"];
-    for (const name of names.toReversed()) touch(`${name}/${EVENTS}`);
+    for (const name of shuffled(names)) touch(`${name}/${EVENTS}`);
     expect(discover(logdir).runs.map(({ name }) => name)).toEqual(names);
   });
 
@@ -118,7 +123,7 @@ describe("files", () => {
       "events.out.tfevents.\uFF5E",
       "events.out.tfevents.\u{1F600}",
     ];
-    for (const name of names.toReversed()) touch(name);
+    for (const name of shuffled(names)) touch(name);
     expect(discover(logdir).runs[0]?.files.map(({ name }) => name)).toEqual(names);
   });
 
@@ -150,19 +155,22 @@ describe("files", () => {
     expect(found.runs[0]?.files[0]).toMatchObject({ path: file, size: 4 });
   });
 
-  test("hparams.yaml beside event files is found; alone it makes no run", () => {
+  test.each([
+    ["hparams.yaml", "hparamsFile"],
+    ["projector_config.pbtxt", "projectorFile"],
+  ] as const)("%s beside event files is found; alone it makes no run", (beside, property) => {
     touch(`version_0/${EVENTS}`);
-    const file = touch("version_0/hparams.yaml", "lr: 1\n");
-    touch("version_1/hparams.yaml");
+    const file = touch(`version_0/${beside}`, "12345\n");
+    touch(`version_1/${beside}`);
     touch(`version_2/${EVENTS}`);
-    touch("version_2/hparams.yml");
-    mkdirSync(path.join(logdir, "version_2/hparams.yaml"));
+    touch(`version_2/my ${beside}`);
+    mkdirSync(path.join(logdir, `version_2/${beside}`));
     const { runs } = discover(logdir);
-    expect(runs.map(({ name, hparamsFile }) => [name, hparamsFile?.path])).toEqual([
+    expect(runs.map((run) => [run.name, run[property]?.path])).toEqual([
       ["version_0", file],
       ["version_2", undefined],
     ]);
-    expect(runs[0]?.hparamsFile).toMatchObject({ name: "hparams.yaml", size: 6 });
+    expect(runs[0]?.[property]).toMatchObject({ name: beside, size: 6 });
   });
 });
 
@@ -190,9 +198,13 @@ describe("what is neither a directory nor a file", () => {
     const server = createServer();
     await new Promise<void>((resolve) => void server.listen(path.join(logdir, "socket.tfevents"), resolve));
     symlinkSync("/dev/zero", path.join(logdir, "zero.tfevents"));
+    touch(`run/${EVENTS}`);
+    symlinkSync("/dev/zero", path.join(logdir, "run/hparams.yaml"));
     const found = discover(logdir);
     await new Promise((resolve) => void server.close(resolve));
-    expect(found).toMatchObject({ runs: [], problems: [] });
+    expect(runsOf(found)).toEqual([`run: ${EVENTS}`]);
+    expect(found.runs[0]?.hparamsFile).toBeUndefined();
+    expect(found.problems).toEqual([]);
   });
 });
 
@@ -303,10 +315,13 @@ describe("what cannot be read", () => {
     const half = Array.from({ length: 15 }, () => "d".repeat(200)).join("/");
     for (const name of ["upper", "lower"]) mkdirSync(path.join(logdir, name, half), { recursive: true });
     renameSync(path.join(logdir, "lower"), path.join(logdir, "upper", half, "lower"));
-    const found = discover(logdir);
-    expect(runsOf(found)).toEqual([`run: ${EVENTS}`]);
-    expect(found.problems.map(({ code }) => code)).toEqual(["ENAMETOOLONG"]);
-    execFileSync("rm", ["-rf", path.join(logdir, "upper")]);
+    try {
+      const found = discover(logdir);
+      expect(runsOf(found)).toEqual([`run: ${EVENTS}`]);
+      expect(found.problems.map(({ code }) => code)).toEqual(["ENAMETOOLONG"]);
+    } finally {
+      execFileSync("rm", ["-rf", path.join(logdir, "upper")]);
+    }
   });
 });
 

@@ -265,6 +265,7 @@ describe("what a file holds beside values", () => {
     [[7n, 3n, 5n], 3n],
     [[0n, -(2n ** 63n), 2n ** 63n - 1n], -(2n ** 63n)],
     [[2n ** 53n + 1n], 2n ** 53n + 1n],
+    [[2n ** 40n + 2n ** 32n - 1n], 2n ** 40n + 2n ** 32n - 1n],
   ])("the least step of a session start: %s", async (steps, least) => {
     const stop = event({ wallTime: WALL_TIME, step: -(2n ** 62n), sessionLog: { status: "STOP" } });
     const reader = readerOf(eventFile(stop, ...steps.map((step) => sessionStart(step))));

@@ -21,10 +21,12 @@ interface Scalar {
   readonly value: number;
 }
 
+/** One for all, as a reader has it: nothing of an event may be left for the next. */
+const event = new ScalarEvent();
+
 /** What the fast path makes of bytes that stand among others; undefined if it leaves them to the other decoder. */
 function fast(payload: Uint8Array, around: Uint8Array): Scalar | "bad tag" | undefined {
   const bytes = Buffer.concat([around, payload, around]);
-  const event = new ScalarEvent();
   if (!event.decode(bytes, around.length, around.length + payload.length)) return undefined;
   const tag = bytes.subarray(event.tagStart, event.tagEnd);
   if (!isUtf8(tag)) return "bad tag";
@@ -34,15 +36,15 @@ function fast(payload: Uint8Array, around: Uint8Array): Scalar | "bad tag" | und
 
 /** What the generated decoder makes of them; undefined unless it is one V1 scalar and nothing else. */
 function generated(payload: Uint8Array): Scalar | "no event" | undefined {
-  let event: tensorboard.Event;
+  let decoded: tensorboard.Event;
   try {
-    event = tensorboard.Event.decode(payload);
+    decoded = tensorboard.Event.decode(payload);
   } catch {
     return "no event";
   }
-  const { wallTime, step, summary, what: _, ...rest } = event;
+  const { wallTime, step, summary, what: _, ...rest } = decoded;
   const [value, second] = summary?.value ?? [];
-  if (!value || second || event.$unknowns || summary?.$unknowns || Object.keys(rest).length > 0) return undefined;
+  if (!value || second || decoded.$unknowns || summary?.$unknowns || Object.keys(rest).length > 0) return undefined;
   const { tag, simpleValue, value: __, ...more } = value;
   if (value.$unknowns || Object.keys(more).length > 0) return undefined;
   if (typeof tag !== "string" || typeof simpleValue !== "number") return undefined;

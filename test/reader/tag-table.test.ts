@@ -42,7 +42,7 @@ test("tags that are easily taken for each other", () => {
     ["", " ", "\0", "\0\0", "a", "A", "a ", " a", "ab", "ba", "a\0", "a/b", "a/b/", "a//b"],
     ["__proto__", "constructor", "toString", "hasOwnProperty", "0", "00", "-0"],
     ["\uFEFFa", "\uFEFF", "\uFFFD", "é", "e\u0301", "\u{1F600}", "\u{1F601}", "\uFF5E", "日本", "日"],
-    ["x".repeat(5000), `${"x".repeat(5000)}y`, "x".repeat(4999)],
+    ["x".repeat(5000), `${"x".repeat(5000)}y`, "x".repeat(4999), "x".repeat(100_000)],
   ].flat();
   const checked = new Checked();
   for (const how of ["bytes", "name", "bytes"] as const) for (const tag of tags) checked.ask(tag, how);
@@ -74,6 +74,8 @@ test("100,000 different tags, and as many seen again", () => {
     const again = Math.imul(i, 0x9e3779b1) >>> 0;
     checked.ask(`layer${(again % (i + 1)) % 977}/weight/${again % (i + 1)}`, i % 5 ? "bytes" : "name");
   }
+  // Backwards, no tag is what came after the last one before.
+  for (const tag of [...checked.model.keys()].reverse()) checked.ask(tag, "bytes");
   checked.end();
   expect(checked.table.names.length).toBe(100_000);
 });

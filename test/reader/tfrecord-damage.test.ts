@@ -157,6 +157,12 @@ const SCENES: { readonly [name: string]: Scene } = {
     lost: [],
     tail: ["incomplete", 1],
   },
+  "as many bytes of garbage as a header has": {
+    parts: [records("ab"), garbage(12)],
+    read: "ab",
+    lost: [],
+    tail: ["damaged", 1],
+  },
   "zeros at the end": { parts: [records("ab"), zeros(100)], read: "ab", lost: [], tail: ["zeros", 1] },
   "a few zeros at the end": { parts: [records("ab"), zeros(3)], read: "ab", lost: [], tail: ["zeros", 1] },
   "zeros only": { parts: [zeros(2_500_000)], read: "", lost: [], tail: ["zeros", 0] },
@@ -277,7 +283,7 @@ describe("the next record is found wherever it stands", () => {
   });
 
   test("a record longer than a window", async () => {
-    const long = Buffer.alloc(2_500_000, "q");
+    const long = Buffer.alloc(2_500_000, "q").fill("r", 1_200_000).fill("s", 2_200_000);
     const read = await readRecords(Buffer.concat([garbage(10), record(long), records("a")]));
     expect(letters(read)).toBe("qa");
     expect(read.losses).toEqual([{ start: 0, end: 10, reason: "length-crc" }]);

@@ -57,6 +57,7 @@ describe("whole files", () => {
     for (const [i, { end }] of ranges.entries()) {
       const rest = await readRecords(eventFile(...payloads), { start: end });
       expect(rest.payloads).toEqual(payloads.slice(i + 1).map(text));
+      expect(rest.ranges).toEqual(ranges.slice(i + 1));
     }
   });
 
@@ -159,6 +160,7 @@ describe("records that are large", () => {
       expect(read.payloads[3]).toBe(text(after));
       expect(read.tail.state).toBe("clean");
       expect(source.bytesRead).toBe(source.size);
+      expectCovered(read, 0, source.size);
     }
   });
 

@@ -26,7 +26,7 @@ export interface EventFields extends Fields {
 }
 
 /** Wall time of events of which the test does not say one. */
-export const WALL_TIME = 1_700_000_000.25;
+export const WALL_TIME: number = 1_700_000_000.25;
 
 /** An `Event`, serialized. */
 export function event({ step, ...fields }: EventFields): Uint8Array {
@@ -38,7 +38,12 @@ export function versionEvent(fileVersion = "brain.Event:2"): Uint8Array {
   return event({ wallTime: WALL_TIME, fileVersion });
 }
 
-export function scalarEvent(tag: string, step: bigint | number, value: number, wallTime = WALL_TIME): Uint8Array {
+export function scalarEvent(
+  tag: string,
+  step: bigint | number,
+  value: number,
+  wallTime: number = WALL_TIME,
+): Uint8Array {
   return event({ wallTime, step, summary: { value: [{ tag, simpleValue: value }] } });
 }
 

@@ -268,7 +268,7 @@ test("the path of the tracking URI is kept", async () => {
   );
   await store.run("r");
   expect(server.requests[0]?.target).toBe("/team/ml/api/2.0/mlflow/runs/get?run_id=r");
-  expect(store.experimentUrl("1")).toBe(`${server.url}/team/ml/#/experiments/1`);
+  expect(store.experimentUrl("1")).toBe(`${server.url}/team/ml/#/experiments/1?workflowType=machine_learning`);
 });
 
 test("JSON that is not MLflow's is refused", async () => {

@@ -18,15 +18,19 @@ export class MlflowServer {
   }
 
   /** @param executable a Python that has mlflow */
-  static async start(database: string, options: { port?: number; executable?: string } = {}): Promise<MlflowServer> {
+  static async start(
+    database: string,
+    options: { port?: number; executable?: string; artifacts?: string; env?: NodeJS.ProcessEnv } = {},
+  ): Promise<MlflowServer> {
     const { port = await freePort(), executable = NEW_PYTHON } = options;
-    const artifacts = path.join(path.dirname(database), "artifacts");
+    const { artifacts = path.join(path.dirname(database), "artifacts") } = options;
     const bin = path.dirname(executable);
     const args = ["server", "--backend-store-uri", `sqlite:///${database}`, "--artifacts-destination", artifacts];
     const child = spawn(path.join(bin, "mlflow"), [...args, "--workers", "1", "--port", String(port)], {
       // It starts its workers by the name of their program.
       env: {
         ...process.env,
+        ...options.env,
         PATH: `${bin}${path.delimiter}${process.env["PATH"]}`,
         MLFLOW_SERVER_ENABLE_JOB_EXECUTION: "false",
         MLFLOW_DISABLE_TELEMETRY: "true",
@@ -64,7 +68,7 @@ export class MlflowServer {
   }
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const address = server.address();

@@ -40,14 +40,17 @@ export class Proxy {
           incoming.socket.resetAndDestroy();
           return;
         }
-        const forward = request({ port: proxy.#target, host: "127.0.0.1", method, path: url, headers: incoming.headers }, (answer) => {
-          const parts: Buffer[] = [];
-          answer.on("data", (part: Buffer) => parts.push(part));
-          answer.on("end", () => {
-            if (fault === "lose reply") incoming.socket.resetAndDestroy();
-            else outgoing.writeHead(answer.statusCode ?? 502, answer.headers).end(Buffer.concat(parts));
-          });
-        });
+        const forward = request(
+          { port: proxy.#target, host: "127.0.0.1", method, path: url, headers: incoming.headers },
+          (answer) => {
+            const parts: Buffer[] = [];
+            answer.on("data", (part: Buffer) => parts.push(part));
+            answer.on("end", () => {
+              if (fault === "lose reply") incoming.socket.resetAndDestroy();
+              else outgoing.writeHead(answer.statusCode ?? 502, answer.headers).end(Buffer.concat(parts));
+            });
+          },
+        );
         forward.on("error", () => incoming.socket.resetAndDestroy());
         forward.end(body);
       });

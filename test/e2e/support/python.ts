@@ -25,7 +25,9 @@ export const NEW_PYTHON: string = python("TRACELET_TEST_PYTHON", ".venv");
 export const OLD_PYTHON: string = python("TRACELET_TEST_PYTHON_OLD", ".venv-old");
 
 export async function readTensorBoard(logdir: string): Promise<{ [run: string]: { [tag: string]: Point[] } }> {
-  return JSON.parse(await script(NEW_PYTHON, "read_tensorboard.py", logdir)) as { [run: string]: { [tag: string]: Point[] } };
+  return JSON.parse(await script(NEW_PYTHON, "read_tensorboard.py", [logdir])) as {
+    [run: string]: { [tag: string]: Point[] };
+  };
 }
 
 export async function readMlflow(
@@ -33,7 +35,21 @@ export async function readMlflow(
   experiment: string,
   executable: string = NEW_PYTHON,
 ): Promise<{ experiment: { tags: { [key: string]: string } }; runs: MlflowRun[] }> {
-  return JSON.parse(await script(executable, "read_mlflow.py", uri, experiment)) as Awaited<ReturnType<typeof readMlflow>>;
+  return JSON.parse(await script(executable, "read_mlflow.py", [uri, experiment])) as Awaited<
+    ReturnType<typeof readMlflow>
+  >;
+}
+
+/** What MLflow's client finds of a run's artifacts: for each path the size that is listed and the SHA-256. */
+export async function readArtifacts(
+  uri: string,
+  runId: string,
+  env: NodeJS.ProcessEnv = {},
+  executable: string = NEW_PYTHON,
+): Promise<{ [path: string]: [size: number | null, sha256: string] }> {
+  return JSON.parse(await script(executable, "artifacts.py", [uri, runId], env)) as Awaited<
+    ReturnType<typeof readArtifacts>
+  >;
 }
 
 /** What MLflow should hold of a run: each distinct point once, since MLflow stores none twice. */
@@ -50,7 +66,10 @@ export function comparePoints(a: Point, b: Point): number {
 /** A run's metrics under the tags that TensorBoard has for them. */
 export function byTag({ metrics, tags }: MlflowRun): { [tag: string]: Point[] } {
   return Object.fromEntries(
-    Object.entries(metrics).map(([key, points]) => [tags[`tracelet.tag.${key}`] ?? key, [...points].sort(comparePoints)]),
+    Object.entries(metrics).map(([key, points]) => [
+      tags[`tracelet.tag.${key}`] ?? key,
+      [...points].sort(comparePoints),
+    ]),
   );
 }
 
@@ -58,9 +77,9 @@ function python(variable: string, folder: string): string {
   return process.env[variable] ?? path.resolve(import.meta.dirname, "../../..", folder, "bin/python");
 }
 
-async function script(executable: string, name: string, ...args: string[]): Promise<string> {
+async function script(executable: string, name: string, args: string[], more: NodeJS.ProcessEnv = {}): Promise<string> {
   const file = path.resolve(import.meta.dirname, "../python", name);
-  const env = { ...process.env, MLFLOW_DISABLE_TELEMETRY: "true" };
+  const env = { ...process.env, ...more, MLFLOW_DISABLE_TELEMETRY: "true" };
   const { stdout } = await run(executable, [file, ...args], { maxBuffer: 1 << 30, env });
   return stdout;
 }

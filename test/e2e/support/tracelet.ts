@@ -16,7 +16,13 @@ export interface Ended {
 export interface SyncJson {
   readonly outcome: string;
   readonly retries: number;
-  readonly kinds: { readonly [kind: string]: { readonly read: number; readonly sent: number; readonly leftOut: { readonly [reason: string]: number } } };
+  readonly kinds: {
+    readonly [kind: string]: {
+      readonly read: number;
+      readonly sent: number;
+      readonly leftOut: { readonly [reason: string]: number };
+    };
+  };
   readonly runs: readonly {
     readonly name: string;
     readonly outcome: string;
@@ -27,7 +33,10 @@ export interface SyncJson {
 }
 
 /** @param killAfter ms after which it is ended with SIGKILL, if it still runs */
-export async function tracelet(args: readonly string[], options: { killAfter?: number; env?: NodeJS.ProcessEnv } = {}): Promise<Ended> {
+export async function tracelet(
+  args: readonly string[],
+  options: { killAfter?: number; env?: NodeJS.ProcessEnv } = {},
+): Promise<Ended> {
   const { MLFLOW_TRACKING_URI: _uri, MLFLOW_EXPERIMENT_NAME: _experiment, ...inherited } = process.env;
   const child = spawn(process.execPath, [MAIN, ...args], {
     env: { ...inherited, ...options.env },
@@ -37,14 +46,18 @@ export async function tracelet(args: readonly string[], options: { killAfter?: n
   let stderr = "";
   child.stdout.on("data", (text) => (stdout += String(text)));
   child.stderr.on("data", (text) => (stderr += String(text)));
-  const timer = options.killAfter === undefined ? undefined : setTimeout(() => child.kill("SIGKILL"), options.killAfter);
+  const timer =
+    options.killAfter === undefined ? undefined : setTimeout(() => child.kill("SIGKILL"), options.killAfter);
   const [code, signal] = (await once(child, "close")) as [number | null, NodeJS.Signals | null];
   clearTimeout(timer);
   return { code, signal, stdout, stderr };
 }
 
 /** `tracelet sync … --json`, which has to succeed. */
-export async function sync(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<SyncJson & { readonly code: number | null }> {
+export async function sync(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+): Promise<SyncJson & { readonly code: number | null }> {
   const ended = await tracelet(["sync", "--json", ...args], { env });
   if (ended.stdout === "") throw new Error(`tracelet sync ended with ${ended.code}:\n${ended.stderr}`);
   return { ...(JSON.parse(ended.stdout) as SyncJson), code: ended.code };

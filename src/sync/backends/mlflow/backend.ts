@@ -5,13 +5,12 @@ import type { HparamValue } from "../../../reader/datum.ts";
 import type { Backend, Batch, FinalStatus, Note, Receipt, RunDescription, RunHandle } from "../../backend.ts";
 import { Tally } from "../../tally.ts";
 import { marksOfTags, tagOfMark } from "./marks.ts";
-import { KeyNames } from "./names.ts";
+import { KeyNames, recordedName } from "./names.ts";
 import { pythonText } from "./python-text.ts";
 import { type MetricColumns, type MlflowStore, ReplyLost, type RunRecord } from "./store.ts";
 
-/** Longest values that every MLflow stores whole; longer ones it would cut without a word. Characters. */
+/** The longest param that MLflow stores whole; a longer one it would cut without a word. Characters. */
 const MAX_PARAM = 6000;
-const MAX_TAG = 5000;
 /** Latest time, in ms, that a JavaScript page such as MLflow's can show. */
 const MAX_TIME = 8.64e15;
 
@@ -50,7 +49,12 @@ export class MlflowBackend implements Backend {
   }
 
   async open(run: RunDescription, knownId: string | undefined): Promise<RunHandle> {
-    this.#experiment ??= this.#openExperiment();
+    this.#experiment ??= this.#openExperiment().catch((error: unknown) => {
+      // Without the experiment no run can be opened.
+      if (!(error instanceof TraceletError)) throw error;
+      const { code, message, hint } = error;
+      throw new TraceletError(code, message, { hint, cause: error, endsAll: true });
+    });
     const experiment = await this.#experiment;
     const known = knownId === undefined ? undefined : await this.#store.run(knownId);
     const found = known ?? (await this.#find(run, experiment));
@@ -61,10 +65,13 @@ export class MlflowBackend implements Backend {
   async write(handle: RunHandle, batch: Batch): Promise<Receipt> {
     const run = handle as MlflowRun;
     const notes: Note[] = [];
-    const tags = new Map(batch.marks.map(tagOfMark));
-    const metrics = run.metrics(batch, tags, notes);
-    const params = run.params(batch, tags, notes);
-    await this.#store.logBatch(run.id, { metrics, params, tags });
+    const names = new Map<string, string>();
+    const metrics = run.metrics(batch, names, notes);
+    const params = run.params(batch, names, notes);
+    // Tags are stored last. A metric whose own name is not known yet would be taken for one of its key's name after a
+    // crash, and be sent again under another key.
+    if (names.size > 0) await this.#store.logBatch(run.id, { metrics: NO_METRICS, params: new Map(), tags: names });
+    await this.#store.logBatch(run.id, { metrics, params, tags: new Map(batch.marks.map(tagOfMark)) });
     run.wrote(params);
     return { tally: tallyOf(batch), notes };
   }
@@ -115,9 +122,8 @@ export class MlflowBackend implements Backend {
       });
     }
     const { metricKeys, params, tags } = found;
-    const original = (prefix: string) => (key: string) => [key, tags.get(prefix + key) ?? key] as const;
-    const metricNames = [...metricKeys].map(original(METRIC_NAME_TAG));
-    const paramNames = [...params.keys()].map(original(PARAM_NAME_TAG));
+    const metricNames = namesOfKeys(metricKeys, METRIC_NAME_TAG, tags);
+    const paramNames = namesOfKeys(params.keys(), PARAM_NAME_TAG, tags);
     const marks = this.#keepsMarks ? marksOfTags(tags) : undefined;
     return new MlflowRun(found.id, false, marks, metricNames, paramNames, params);
   }
@@ -156,6 +162,13 @@ export class MlflowBackend implements Backend {
   }
 }
 
+/** Whose keys they are, those included that were only announced so far. */
+function namesOfKeys(keys: Iterable<string>, prefix: string, tags: ReadonlyMap<string, string>): Map<string, string> {
+  const names = new Map(Array.from(keys, (key) => [key, key]));
+  for (const [tag, name] of tags) if (tag.startsWith(prefix)) names.set(tag.slice(prefix.length), name);
+  return names;
+}
+
 /** A container may run as a user that the system has no name for. */
 function userName(): string {
   try {
@@ -172,6 +185,15 @@ interface Experiment {
 }
 
 type Names = Iterable<readonly [key: string, name: string]>;
+
+const NO_METRICS: MetricColumns = {
+  keys: [],
+  key: new Int32Array(),
+  step: new BigInt64Array(),
+  timestamp: new Float64Array(),
+  value: new Float64Array(),
+  length: 0,
+};
 
 class MlflowRun implements RunHandle {
   readonly id: string;
@@ -200,12 +222,12 @@ class MlflowRun implements RunHandle {
     this.#params = new Map(params);
   }
 
-  /** The batch's scalars as MLflow takes them; originals of changed names are added to `tags`. */
-  metrics({ scalars }: Batch, tags: Map<string, string>, notes: Note[]): MetricColumns {
+  /** The batch's scalars as MLflow takes them; the tags that tell changed names are added to `names`. */
+  metrics({ scalars }: Batch, names: Map<string, string>, notes: Note[]): MetricColumns {
     const timestamp = new Float64Array(scalars.length);
     for (let i = 0; i < scalars.length; i++) {
       const id = scalars.tag[i] as number;
-      if (this.#keys[id] === undefined) this.#nameMetric(id, scalars.tags[id] as string, tags, notes);
+      if (this.#keys[id] === undefined) this.#nameMetric(id, scalars.tags[id] as string, names, notes);
       const wallTime = scalars.wallTime[i] as number;
       timestamp[i] = milliseconds(wallTime);
       if (!isTime(wallTime)) {
@@ -223,13 +245,13 @@ class MlflowRun implements RunHandle {
   }
 
   /** The batch's hyperparameters that MLflow does not have yet. */
-  params(batch: Batch, tags: Map<string, string>, notes: Note[]): Map<string, string> {
+  params(batch: Batch, names: Map<string, string>, notes: Note[]): Map<string, string> {
     const fresh = new Map<string, string>();
     // The file first: it knows an integer from a float.
-    for (const [name, value] of batch.hparams) this.#param(name, value, fresh, tags, notes);
+    for (const [name, value] of batch.hparams) this.#param(name, value, fresh, names, notes);
     for (const datum of batch.data) {
       if (datum.kind !== "hparams" || datum.record.type !== "session_start") continue;
-      for (const [name, value] of datum.record.hparams) this.#param(name, value, fresh, tags, notes);
+      for (const [name, value] of datum.record.hparams) this.#param(name, value, fresh, names, notes);
     }
     return fresh;
   }
@@ -239,18 +261,20 @@ class MlflowRun implements RunHandle {
     for (const [key, value] of params) this.#params.set(key, value);
   }
 
-  #nameMetric(id: number, tag: string, tags: Map<string, string>, notes: Note[]): void {
-    const key = this.#metricNames.keyOf(tag);
+  #nameMetric(id: number, tag: string, names: Map<string, string>, notes: Note[]): void {
+    const name = recordedName(tag);
+    const key = this.#metricNames.keyOf(name);
     this.#keys[id] = key;
-    if (key === tag) return;
-    tags.set(METRIC_NAME_TAG + key, cut(tag, MAX_TAG));
-    this.#note(notes, "renamed", `tag ${JSON.stringify(tag)} is metric "${key}"`);
+    if (key === name) return;
+    names.set(METRIC_NAME_TAG + key, name);
+    this.#note(notes, "renamed", `tag ${JSON.stringify(name)} is metric "${key}"`);
   }
 
-  #param(name: string, value: HparamValue, fresh: Map<string, string>, tags: Map<string, string>, notes: Note[]): void {
+  #param(raw: string, value: HparamValue, fresh: Map<string, string>, names: Map<string, string>, notes: Note[]): void {
+    const name = recordedName(raw);
     const key = this.#paramNames.keyOf(name);
     if (key !== name) {
-      tags.set(PARAM_NAME_TAG + key, cut(name, MAX_TAG));
+      names.set(PARAM_NAME_TAG + key, name);
       this.#note(notes, "renamed", `hyperparameter ${JSON.stringify(name)} is param "${key}"`);
     }
     const whole = pythonText(value);

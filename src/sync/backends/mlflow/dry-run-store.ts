@@ -1,3 +1,4 @@
+import type { ArtifactStore } from "./artifacts.ts";
 import type { ExperimentRecord, MlflowStore, RunRecord } from "./store.ts";
 
 /** An MLflow that takes everything and keeps nothing: `--dry-run` is the same engine against it. */
@@ -28,6 +29,7 @@ export class DryRunStore implements MlflowStore {
     return {
       id,
       experimentId: "dry-run",
+      artifactUri: undefined,
       active: true,
       status: "RUNNING",
       tags: none,
@@ -40,6 +42,10 @@ export class DryRunStore implements MlflowStore {
     return `dry-run-${++this.#runs}`;
   }
 
+  async artifacts(): Promise<ArtifactStore> {
+    return NOWHERE;
+  }
+
   async logBatch(): Promise<void> {}
 
   async updateRun(): Promise<void> {}
@@ -50,3 +56,10 @@ export class DryRunStore implements MlflowStore {
 
   async close(): Promise<void> {}
 }
+
+const NOWHERE: ArtifactStore = {
+  put: async () => {},
+  putFile: async () => {},
+  get: async () => undefined,
+  list: async () => [],
+};

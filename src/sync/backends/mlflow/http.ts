@@ -1,28 +1,48 @@
 /**
- * JSON over HTTP to one MLflow server: sends, judges the answer, and tries again for as long as that can help.
+ * HTTP to one MLflow server, JSON mostly: sends, judges the answer, and tries again for as long as that can help.
  *
  * Nothing thrown here holds a credential: errors are built from checked texts, and the library's own errors are not
  * passed on as causes.
  */
 import { setMaxListeners } from "node:events";
+import type { Readable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { Agent, type Dispatcher, EnvHttpProxyAgent, request as send } from "undici";
 import { TraceletError } from "../../../errors.ts";
-import { type Credentials, HOW_TO_LOG_IN } from "./credentials.ts";
+import { Credentials, HOW_TO_LOG_IN } from "./credentials.ts";
 import { ReplyLost } from "./store.ts";
 
 export interface HttpRequest {
-  readonly method: "GET" | "POST";
+  readonly method: "GET" | "POST" | "PUT";
   /** Behind the tracking URI, from the slash on: `/api/2.0/mlflow/runs/get`. */
   readonly path: string;
   readonly query?: Readonly<Record<string, string>>;
-  /** JSON text. */
-  readonly body?: string;
+  /** JSON text, or bytes. */
+  readonly body?: string | Uint8Array | Upload;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** What messages call it instead of its path, which may hold a signature. */
+  readonly shownAs?: string;
   /** Whether the request may be sent again when it is not known if the server has carried it out. */
   readonly retryLostReply: boolean;
   /** One of many alike: it is measured whether they go faster on kept connections or on new ones. */
   readonly frequent?: boolean;
+  /** Whether an HTTP 500 is a refusal: MLflow answers some questions so for ever. */
+  readonly refusedBy500?: boolean;
 }
+
+/** A body that is streamed, from its beginning at each attempt. */
+export interface Upload {
+  /** Bytes. */
+  readonly size: number;
+  /** What its iterator throws has to be a TraceletError. */
+  open(): Promise<OpenUpload>;
+}
+
+export interface OpenUpload extends AsyncIterable<Uint8Array> {
+  close(): Promise<void>;
+}
+
+export type Headers = Readonly<Record<string, string | string[] | undefined>>;
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -33,18 +53,22 @@ export interface RetryNotice {
   readonly attempt: number;
 }
 
-export interface HttpClientOptions {
-  /** The tracking URI without login and trailing slash. */
-  readonly base: string;
-  readonly credentials: Credentials;
+/** How to try again. */
+export interface Patience {
   /** How long to go on without a useful answer, ms. Default 10 minutes. */
   readonly giveUpAfterMs?: number | undefined;
   readonly onRetry?: ((notice: RetryNotice) => void) | undefined;
   /** Its abort ends every wait, and every request that is under way some time later; they then throw its reason. */
   readonly signal?: AbortSignal | undefined;
+  readonly timing?: Timing | undefined;
+}
+
+export interface HttpClientOptions extends Patience {
+  /** The tracking URI without login and trailing slash. */
+  readonly base: string;
+  readonly credentials: Credentials;
   /** How long a request that is under way when `signal` is aborted may still take, ms. Default 5 s. */
   readonly stopGraceMs?: number | undefined;
-  readonly timing?: Timing | undefined;
 }
 
 /** Time and chance, passed in so that tests need neither. */
@@ -108,18 +132,34 @@ interface Failure {
 
 interface Answer {
   readonly status: number;
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  readonly text: string;
+  readonly headers: Headers;
+  readonly body: Buffer;
 }
+
+/** A 2xx, looked at. */
+interface Success {
+  readonly headers: Headers;
+  readonly body: Buffer;
+  readonly text: string;
+  readonly json: JsonObject | undefined;
+  readonly html: boolean;
+  readonly compressed: boolean;
+}
+
+type Outcome<T> = { readonly value: T } | { readonly failure: Failure };
 
 const BACKOFF_BASE_MS = 500;
 const BACKOFF_CAP_MS = 30_000;
 const RETRY_AFTER_CAP_MS = 300_000;
 const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
+/** What one buffer can hold in each Node. */
+const MAX_FILE_BYTES = 2 ** 32 - 1;
 const MAX_SHOWN = 500;
 /** What is looked at of an error's text. */
 const MAX_READ = 20_000;
 const CONNECT_TIMEOUT_MS = 30_000;
+/** Attempts that a large body gets even if one of them takes longer than all may. */
+const MIN_UPLOADS = 4;
 
 export class HttpClient {
   /** How many times a request was sent again so far. */
@@ -132,13 +172,20 @@ export class HttpClient {
   readonly #stopGraceMs: number;
   readonly #timing: Timing;
   readonly #dispatchers: Readonly<Record<Connection, Dispatcher>>;
-  readonly #connections = new ConnectionChoice();
+  readonly #connections: Readonly<Record<HttpRequest["method"], ConnectionChoice>> = {
+    GET: new ConnectionChoice(),
+    POST: new ConnectionChoice(),
+    PUT: new ConnectionChoice(),
+  };
+  readonly #options: HttpClientOptions;
+  readonly #others = new Map<string, HttpClient>();
   /** When any request last got an answer that makes sense. */
   #lastAnswer = Number.NEGATIVE_INFINITY;
   #lostInARow = 0;
 
   /** @throws TraceletError `usage` if TLS material or a proxy's address cannot be used */
   constructor(options: HttpClientOptions) {
+    this.#options = options;
     this.#base = options.base;
     this.#credentials = options.credentials;
     this.#giveUpAfterMs = options.giveUpAfterMs ?? 600_000;
@@ -157,30 +204,89 @@ export class HttpClient {
    *   reason
    */
   async request(request: HttpRequest): Promise<JsonObject> {
+    return this.#exchange(request, (success) => this.#json(success));
+  }
+
+  /**
+   * The same for a request whose answer says nothing but that it is done.
+   *
+   * @returns the answer's headers
+   */
+  async upload(request: HttpRequest): Promise<Headers> {
+    return this.#exchange(request, ({ headers, html }) => {
+      if (html) throw this.#notMlflow("answers with a web page");
+      return { value: headers };
+    });
+  }
+
+  /** The same for an answer that is a file. It is held once if the server says how long it is. */
+  async download(request: HttpRequest): Promise<Buffer> {
+    return this.#exchange(
+      request,
+      ({ body, compressed }) => {
+        if (compressed) throw this.#notMlflow("compresses its answers, which it was not asked to");
+        return { value: body };
+      },
+      true,
+    );
+  }
+
+  /** Address of the server, without login and trailing slash. */
+  get base(): string {
+    return this.#base;
+  }
+
+  /** For others that try again as this does; what they tell is counted with its own. */
+  get patience(): Patience {
+    const { giveUpAfterMs, signal, timing } = this.#options;
+    const onRetry = (notice: RetryNotice) => {
+      this.retries++;
+      this.#onRetry?.(notice);
+    };
+    return { giveUpAfterMs, onRetry, signal, timing };
+  }
+
+  /**
+   * A client for another address that connects and tries in the same way; it is closed with this. The login is sent to
+   * the same host only: who may make an experiment says where its artifacts go.
+   *
+   * @param kind what is there: another of the MLflow's servers, or an object store that has its own certificates
+   */
+  elsewhere(base: string, kind: "mlflow" | "storage", giveUpAfterMs: number = this.#giveUpAfterMs): HttpClient {
+    const known = this.#others.get(base);
+    if (known !== undefined) return known;
+    const sameHost = kind === "mlflow" && new URL(base).hostname === new URL(this.#base).hostname;
+    const credentials = sameHost ? this.#credentials : new NoLogin(this.#credentials, kind);
+    const other = new HttpClient({ ...this.#options, ...this.patience, base, credentials, giveUpAfterMs });
+    this.#others.set(base, other);
+    return other;
+  }
+
+  async #exchange<T>(request: HttpRequest, accept: (success: Success) => Outcome<T>, wantsFile = false): Promise<T> {
     const start = this.#timing.monotonic();
     for (let attempt = 1; ; attempt++) {
       this.#signal?.throwIfAborted();
-      const outcome = await this.#attempt(request);
+      const outcome = await this.#attempt(request, accept, wantsFile);
       const now = this.#timing.monotonic();
-      if ("json" in outcome) {
+      if ("value" in outcome) {
         this.#lastAnswer = now;
         if (!request.retryLostReply) this.#lostInARow = 0;
-        return outcome.json;
+        return outcome.value;
       }
       const { reason, busy, notDone } = outcome.failure;
       if (!request.retryLostReply && !notDone) {
         // The caller will look and ask again at once, so the pause that a retry would make is made here.
         await this.#pause(outcome.failure, ++this.#lostInARow, RETRY_AFTER_CAP_MS);
-        throw new ReplyLost(`whether ${this.#base} has carried out ${request.path} is not known: ${reason}`);
+        throw new ReplyLost(`whether ${this.#base} has carried out ${nameOf(request)} is not known: ${reason}`);
       }
       // A request that fails alone while others succeed is at fault itself: MLflow has lasting 500s.
       const since = busy ? Math.max(start, this.#lastAnswer) : start;
       const left = since + this.#giveUpAfterMs - now;
-      if (left <= 0) {
+      if (left <= 0 && !(isUpload(request.body) && attempt < MIN_UPLOADS)) {
         const tried = `${Math.round((now - since) / 1000)} s, ${attempt} ${attempt === 1 ? "attempt" : "attempts"}`;
         throw this.#unreachable(`no useful answer from ${this.#base} for ${tried}: ${reason}`);
       }
-      await this.#pause(outcome.failure, attempt, left);
+      await this.#pause(outcome.failure, attempt, Math.max(left, 0));
     }
   }
 
@@ -195,10 +301,16 @@ export class HttpClient {
 
   /** Ends the connections, with what is still under way on them. */
   async close(): Promise<void> {
-    await Promise.all([this.#dispatchers.kept.destroy(), this.#dispatchers.fresh.destroy()]);
+    const others = Array.from(this.#others.values(), (other) => other.close());
+    await Promise.all([this.#dispatchers.kept.destroy(), this.#dispatchers.fresh.destroy(), ...others]);
   }
 
-  async #attempt(request: HttpRequest): Promise<{ json: JsonObject } | { failure: Failure }> {
+  async #attempt<T>(
+    request: HttpRequest,
+    accept: (success: Success) => Outcome<T>,
+    wantsFile: boolean,
+  ): Promise<Outcome<T>> {
+    const upload = isUpload(request.body) ? await request.body.open() : undefined;
     const stop = new AbortController();
     const idleMs = this.#credentials.requestTimeoutMs;
     // undici's limits start anew with every byte; an answer that trickles must end as well.
@@ -209,6 +321,10 @@ export class HttpClient {
       timer = setTimeout(() => stop.abort(), this.#stopGraceMs);
     };
     this.#signal?.addEventListener("abort", onAbort, { once: true });
+    // What is large may take longer than that, as long as it goes on.
+    const goesOn = () => {
+      if (!this.#signal?.aborted) timer.refresh();
+    };
     const connection = this.#connectionFor(request);
     const start = this.#timing.monotonic();
     let answer: Answer;
@@ -219,18 +335,26 @@ export class HttpClient {
         method: request.method,
         headers: {
           ...this.#credentials.headers(),
-          accept: "application/json",
+          accept: wantsFile ? "*/*" : "application/json",
           "user-agent": "tracelet",
-          ...(request.body !== undefined && { "content-type": "application/json" }),
+          ...(wantsFile && { "accept-encoding": "identity" }),
+          ...bodyHeaders(request.body),
+          ...request.headers,
         },
-        body: request.body ?? null,
-        headersTimeout: idleMs,
+        // undici knows iterables, which its types do not.
+        body: upload
+          ? (watched(upload, goesOn) as unknown as Readable)
+          : ((request.body as string | Uint8Array) ?? null),
+        // undici's limit is over while a slow body is still on its way.
+        headersTimeout: upload ? 0 : idleMs,
         bodyTimeout: idleMs,
         signal: stop.signal,
       });
-      answer = { status: statusCode, headers, text: await this.#read(request, body) };
+      const file = wantsFile && statusCode >= 200 && statusCode < 300;
+      const read = file ? readFile(body, headers, goesOn) : this.#read(request, body);
+      answer = { status: statusCode, headers, body: await read };
       if (request.frequent && statusCode === 200) {
-        this.#connections.took(connection, this.#timing.monotonic() - start);
+        this.#connections[request.method].took(connection, this.#timing.monotonic() - start);
       }
     } catch (error) {
       this.#signal?.throwIfAborted();
@@ -239,43 +363,52 @@ export class HttpClient {
     } finally {
       clearTimeout(timer);
       this.#signal?.removeEventListener("abort", onAbort);
+      await upload?.close();
     }
-    return this.#judge(request, answer);
+    return this.#judge(request, answer, accept, wantsFile);
   }
 
-  #connectionFor({ frequent, retryLostReply }: HttpRequest): Connection {
-    if (frequent) return this.#connections.choose(this.#timing.random());
+  #connectionFor({ method, frequent, retryLostReply }: HttpRequest): Connection {
+    if (frequent) return this.#connections[method].choose(this.#timing.random());
     // The server may be closing a kept connection just now, and then it would not be known what became of the request.
     return retryLostReply ? "kept" : "fresh";
   }
 
-  async #read(request: HttpRequest, body: AsyncIterable<Buffer>): Promise<string> {
+  async #read(request: HttpRequest, body: AsyncIterable<Buffer>): Promise<Buffer> {
     const chunks: Buffer[] = [];
     let size = 0;
     for await (const chunk of body) {
       size += chunk.length;
       if (size > MAX_ANSWER_BYTES) {
-        throw new TraceletError("rejected", `${this.#base} answers ${request.path} with more than 32 MiB`);
+        throw new TraceletError("rejected", `${this.#base} answers ${nameOf(request)} with more than 32 MiB`);
       }
       chunks.push(chunk);
     }
-    return Buffer.concat(chunks).toString();
+    return Buffer.concat(chunks);
   }
 
-  #judge(request: HttpRequest, answer: Answer): { json: JsonObject } | { failure: Failure } {
-    const { status, headers } = answer;
+  /** What to make of a 2xx that has to be JSON. */
+  #json({ json, html, compressed, text }: Success): Outcome<JsonObject> {
+    if (json) return { value: json };
+    if (html) throw this.#notMlflow("answers with a web page");
+    if (compressed) throw this.#notMlflow("compresses its answers, which it was not asked to");
+    // What begins like MLflow's answer, or not at all, was cut off on the way. It acknowledges nothing.
+    if (text === "" || text.startsWith("{")) return failed("HTTP 200 with a damaged answer");
+    throw this.#notMlflow("answers with something else than JSON");
+  }
+
+  #judge<T>(
+    request: HttpRequest,
+    { status, headers, body }: Answer,
+    accept: (success: Success) => Outcome<T>,
+    wantsFile: boolean,
+  ): Outcome<T> {
+    const success = status >= 200 && status < 300;
     const compressed = /\w/.test(String(headers["content-encoding"] ?? "").replace("identity", ""));
-    const text = compressed ? "" : answer.text;
+    const text = compressed || (wantsFile && success) ? "" : body.toString();
     const json = parseObject(text);
     const html = !json && (/^\s*</.test(text) || /html/.test(String(headers["content-type"])));
-    if (status >= 200 && status < 300) {
-      if (json) return { json };
-      if (html) throw this.#notMlflow("answers with a web page");
-      if (compressed) throw this.#notMlflow("compresses its answers, which it was not asked to");
-      // What begins like MLflow's answer, or not at all, was cut off on the way. It acknowledges nothing.
-      if (text === "" || text.startsWith("{")) return failed(`HTTP ${status} with a damaged answer`);
-      throw this.#notMlflow("answers with something else than JSON");
-    }
+    if (success) return accept({ headers, body, text, json, html, compressed });
     if (status >= 300 && status < 400) throw this.#redirected(request, status, String(headers["location"] ?? ""));
 
     const errorCode = typeof json?.["error_code"] === "string" ? json["error_code"] : "";
@@ -285,6 +418,10 @@ export class HttpClient {
     const refusal = (what: string, hint?: string) =>
       new Refusal(`${this.#base} ${what}: ${reason}`, status, errorCode, said, hint);
 
+    if (status === 500 && request.refusedBy500) throw refusal(`refuses ${nameOf(request)}`);
+    if (status === 503 && /Artifact serving is|--no-serve-artifacts/.test(text)) {
+      throw refusal("does not serve artifacts", "start it with `mlflow server --serve-artifacts`");
+    }
     // A server without workspaces answers 500 to a request that names one.
     if (errorCode === "FEATURE_DISABLED") throw refusal("cannot do that", "unset MLFLOW_WORKSPACE");
     if (status === 429) return failed(reason, { busy: true, notDone: true, retryAfterMs });
@@ -305,11 +442,11 @@ export class HttpClient {
       throw refusal("does not go by this name", `start it with \`mlflow server --allowed-hosts ${name}\``);
     }
     if (status === 401 || status === 403) {
-      const message = `${this.#base} does not allow ${request.path} (${SENT[this.#credentials.kind]}): ${reason}`;
+      const message = `${this.#base} does not allow ${nameOf(request)} (${SENT[this.#credentials.kind]}): ${reason}`;
       throw new TraceletError("auth", message, { hint: HOW_TO_LOG_IN });
     }
     if (status === 407) throw proxyLogin(reason);
-    throw refusal(`refuses ${request.path}`, html && status !== 413 ? IS_IT_MLFLOW : undefined);
+    throw refusal(`refuses ${nameOf(request)}`, html && status !== 413 ? IS_IT_MLFLOW : undefined);
   }
 
   #connectionFailure(error: unknown, timedOut: boolean): Failure {
@@ -404,6 +541,75 @@ function proxyLogin(reason: string): TraceletError {
   return new TraceletError("auth", `the HTTP proxy wants a login: ${reason}`, {
     hint: "write it into HTTP_PROXY or HTTPS_PROXY: http://user:password@host:port",
   });
+}
+
+function nameOf({ path, shownAs }: HttpRequest): string {
+  return shownAs ?? path;
+}
+
+function isUpload(body: HttpRequest["body"]): body is Upload {
+  return typeof body === "object" && "open" in body;
+}
+
+function bodyHeaders(body: HttpRequest["body"]): Record<string, string> {
+  if (body === undefined) return {};
+  if (typeof body === "string") return { "content-type": "application/json" };
+  const length = isUpload(body) ? { "content-length": String(body.size) } : {};
+  return { "content-type": "application/octet-stream", ...length };
+}
+
+async function* watched(chunks: AsyncIterable<Uint8Array>, each: () => void): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) {
+    each();
+    yield chunk;
+  }
+}
+
+/** A whole body. One that ends too early is undici's to notice. */
+async function readFile(body: AsyncIterable<Buffer>, headers: Headers, goesOn: () => void): Promise<Buffer> {
+  const length = headers["content-length"];
+  const expected = typeof length === "string" && /^\d+$/.test(length) ? Number(length) : undefined;
+  if (expected !== undefined && expected > MAX_FILE_BYTES) {
+    throw new TraceletError("rejected", `the server has a file of ${expected} bytes, more than fits into memory`);
+  }
+  const whole = expected === undefined ? undefined : Buffer.allocUnsafeSlow(expected);
+  const chunks: Buffer[] = [];
+  let size = 0;
+  // A byte now and then is no progress.
+  let seen = 0;
+  for await (const chunk of body) {
+    if (whole === undefined) chunks.push(chunk);
+    else chunk.copy(whole, size);
+    size += chunk.length;
+    if (size - seen >= 1 << 20) {
+      goesOn();
+      seen = size;
+    }
+  }
+  return whole ?? Buffer.concat(chunks, size);
+}
+
+/** What is left of credentials for an address that they were not meant for. */
+class NoLogin extends Credentials {
+  readonly #of: Credentials;
+
+  constructor(of: Credentials, kind: "mlflow" | "storage") {
+    const { ca, rejectUnauthorized } = of.tlsOptions();
+    const tls = { ...(ca !== undefined && { ca }), ...(rejectUnauthorized === false && { rejectUnauthorized }) };
+    const parts = {
+      authorization: undefined,
+      workspace: kind === "mlflow" ? of.headers()["x-mlflow-workspace"] : undefined,
+      tls: kind === "mlflow" ? tls : {},
+      proxies: { "http:": of.proxy("http:"), "https:": of.proxy("https:") },
+      secrets: undefined,
+    };
+    super(parts, of.requestTimeoutMs, of.noProxy, []);
+    this.#of = of;
+  }
+
+  override scrub(text: string): string {
+    return this.#of.scrub(text);
+  }
 }
 
 function failed(reason: string, more: Partial<Failure> = {}): { failure: Failure } {

@@ -7,6 +7,9 @@ import { createHash } from "node:crypto";
 
 /** MLflow counts characters as Python does, by code point. */
 const MAX_KEY = 250;
+/** The longest run tag that every MLflow stores whole. */
+const MAX_RECORDED = 5000;
+const RECORDED = /… sha256:[0-9a-f]{64}$/;
 /** Leaves room for a suffix, and for the prefix of the run tag that keeps the original. */
 const MAX_READABLE = 200;
 
@@ -16,11 +19,11 @@ const NOT_ALLOWED = /[^\p{L}\p{N}_/.\- :]/gu;
 
 /** Whether MLflow takes the text as the key of a metric, param or tag. */
 export function isValidKey(key: string): boolean {
-  if (!ALLOWED.test(key) || (key.length > MAX_KEY && [...key].length > MAX_KEY)) return false;
+  if (!ALLOWED.test(key) || key.startsWith("..") || (key.length > MAX_KEY && [...key].length > MAX_KEY)) return false;
   return key.split("/").every((part) => part !== "" && part !== "." && part !== "..");
 }
 
-/** The keys of one run: no two names ever share one. */
+/** The keys of one run: no two names, as `recordedName` calls them, ever share one. */
 export class KeyNames {
   readonly #keys = new Map<string, string>();
   readonly #names = new Map<string, string>();
@@ -37,9 +40,9 @@ export class KeyNames {
 
   #choose(name: string): string {
     if (isValidKey(name) && !this.#names.has(name)) return this.#bind(name, name);
-    const digest = createHash("sha256").update(name).digest("hex");
-    for (let at = 0; ; at = (at + 8) % (digest.length - 8)) {
-      const key = `${readable(name)}-${digest.slice(at, at + 8)}`;
+    // Another name may stand in the way, by chance or because somebody wants it to.
+    for (let attempt = 0; ; attempt++) {
+      const key = `${readable(name)}-${digestOf(attempt === 0 ? name : `${name}\0${attempt}`).slice(0, 8)}`;
       if (!this.#names.has(key)) return this.#bind(key, name);
     }
   }
@@ -51,9 +54,29 @@ export class KeyNames {
   }
 }
 
+/**
+ * What a name is called in a run tag, where it can be found again: the name itself, or where it is too long for a tag,
+ * its beginning and its digest. No two names are called the same.
+ */
+export function recordedName(name: string): string {
+  const text = wellFormed(name);
+  if (text.length <= MAX_RECORDED && !RECORDED.test(text)) return text;
+  return `${wellFormed(text.slice(0, MAX_RECORDED - 100))}… sha256:${digestOf(text)}`;
+}
+
+/** A half surrogate pair, which a YAML escape can write or a cut can leave, is no text any server takes. */
+function wellFormed(text: string): string {
+  return Buffer.from(text).toString();
+}
+
+function digestOf(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}
+
 /** What can be kept of a name, as a valid beginning of a key. */
 function readable(name: string): string {
   const parts = name.replace(NOT_ALLOWED, "_").split("/");
   const kept = parts.filter((part) => part !== "").map((part) => (part === "." || part === ".." ? "_" : part));
-  return [...(kept.join("/") || "_")].slice(0, MAX_READABLE).join("").replace(/\/+$/, "");
+  const joined = kept.join("/").replace(/^\.(?=\.)/, "_") || "_";
+  return [...joined].slice(0, MAX_READABLE).join("").replace(/\/+$/, "");
 }

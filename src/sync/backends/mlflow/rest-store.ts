@@ -1,5 +1,7 @@
 /** MLflow behind its REST API, version 2.0: the one that all its releases speak for tracking. */
 import { TraceletError } from "../../../errors.ts";
+import { openArtifactStore } from "./artifact-stores/open.ts";
+import type { ArtifactStore } from "./artifacts.ts";
 import type { Credentials } from "./credentials.ts";
 import { HttpClient, type JsonObject, Refusal, type RetryNotice, type Timing } from "./http.ts";
 import { type LogBatchPart, logBatchBody } from "./log-batch-body.ts";
@@ -31,6 +33,8 @@ export class RestStore implements MlflowStore {
   readonly #base: string;
   /** Entities per `log-batch`: MLflow's limit, or less where the server, or a proxy before it, showed a smaller one. */
   #limit = MAX_ENTITIES;
+  /** Of the runs it has created, until somebody asks. */
+  readonly #artifactUris = new Map<string, string>();
 
   /** @throws TraceletError `usage` if TLS material or a proxy's address cannot be used */
   constructor({ uri, ...options }: RestStoreOptions) {
@@ -109,10 +113,19 @@ export class RestStore implements MlflowStore {
       tags: entries(run.tags),
     };
     try {
-      return text(object(object((await this.#post("runs/create", body, false))["run"])["info"]), "run_id");
+      const info = object(object((await this.#post("runs/create", body, false))["run"])["info"]);
+      const id = text(info, "run_id");
+      if (typeof info["artifact_uri"] === "string") this.#artifactUris.set(id, info["artifact_uri"]);
+      return id;
     } catch (error) {
       throw asDeletedExperiment(error, run.experimentId);
     }
+  }
+
+  async artifacts({ id, artifactUri }: { id: string; artifactUri?: string | undefined }): Promise<ArtifactStore> {
+    const known = artifactUri ?? this.#artifactUris.get(id) ?? (await this.run(id))?.artifactUri ?? "";
+    this.#artifactUris.delete(id);
+    return openArtifactStore({ artifactUri: known, tracking: { kind: "server", http: this.#http, runId: id } });
   }
 
   async logBatch(runId: string, batch: LogBatch): Promise<void> {
@@ -173,7 +186,8 @@ export class RestStore implements MlflowStore {
   }
 
   experimentUrl(experimentId: string): string {
-    return `${this.#base}/#/experiments/${encodeURIComponent(experimentId)}`;
+    // Where nothing is said, MLflow 3 opens an experiment as one of GenAI traces.
+    return `${this.#base}/#/experiments/${encodeURIComponent(experimentId)}?workflowType=machine_learning`;
   }
 
   async close(): Promise<void> {
@@ -306,6 +320,7 @@ function runRecord(value: unknown): RunRecord {
   return {
     id: text(info, "run_id"),
     experimentId: text(info, "experiment_id"),
+    artifactUri: typeof info["artifact_uri"] === "string" ? info["artifact_uri"] : undefined,
     active: info["lifecycle_stage"] !== "deleted",
     status: STATUSES[String(info["status"])] ?? "RUNNING",
     tags: keyValues(data["tags"]),

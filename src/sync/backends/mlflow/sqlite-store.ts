@@ -7,8 +7,11 @@
 import { randomUUID } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { TraceletError } from "../../../errors.ts";
 import { type Database, openDatabase, type SqlRow } from "../../sqlite.ts";
+import { openArtifactStore } from "./artifact-stores/open.ts";
+import type { ArtifactStore } from "./artifacts.ts";
 import { columnsOf, ensureSchema } from "./schema.ts";
 import type { ExperimentRecord, LogBatch, MetricColumns, MlflowStore, NewRun, RunRecord, RunStatus } from "./store.ts";
 
@@ -18,19 +21,23 @@ const BUSY_TIMEOUT = 60_000;
 const INFINITE = Number.MAX_VALUE;
 
 export class SqliteStore implements MlflowStore {
-  /** One transaction of this size costs little more than its rows. */
-  readonly batchSize = 50_000;
+  /** A transaction of some 100 ms: long enough to cost little more than its rows, short enough for others to wait. */
+  readonly batchSize = 20_000;
   readonly #database: Database;
   readonly #path: string;
   readonly #artifactRoot: string;
   /** MLflow 3.10 gave experiments a workspace. */
-  readonly #workspaces: boolean;
+  #workspaces = false;
+  /** SQLite counts up when anybody changes the tables. */
+  #schemaVersion = 0;
+  /** How long the last batch kept others from writing, ms. */
+  #lastBatchMs = 0;
 
   private constructor(database: Database, file: string, artifactRoot: string) {
     this.#database = database;
     this.#path = file;
     this.#artifactRoot = artifactRoot;
-    this.#workspaces = columnsOf(database, "experiments").has("workspace");
+    this.#learnSchema();
   }
 
   /**
@@ -44,9 +51,9 @@ export class SqliteStore implements MlflowStore {
       mkdirSync(path.dirname(file), { recursive: true });
       const database = openDatabase(file, { busyTimeout: BUSY_TIMEOUT });
       try {
-        database.exec("PRAGMA synchronous = FULL");
-        const artifactRoot = path.join(path.dirname(file), "mlruns");
-        ensureSchema(database, file, artifactRoot);
+        database.exec("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON");
+        // MLflow takes it for a URI, of which it decodes the path.
+        const artifactRoot = path.join(path.dirname(file), "mlruns").replaceAll("%", "%25");
         return new SqliteStore(database, file, artifactRoot);
       } catch (error) {
         database.close();
@@ -56,24 +63,14 @@ export class SqliteStore implements MlflowStore {
   }
 
   async experimentByName(name: string): Promise<ExperimentRecord | undefined> {
-    return this.#guarded(() => {
-      const where = this.#workspaces ? "name = ? AND workspace = 'default'" : "name = ?";
-      const row = this.#database
-        .prepare(`SELECT experiment_id, lifecycle_stage FROM experiments WHERE ${where}`)
-        .get(name);
-      if (row === undefined) return undefined;
-      const tags = this.#pairs(
-        "SELECT key, value FROM experiment_tags WHERE experiment_id = ?",
-        row["experiment_id"] as number,
-      );
-      return { id: String(row["experiment_id"]), active: row["lifecycle_stage"] === "active", tags };
-    });
+    return this.#guarded(() => this.#experiment(name));
   }
 
   async createExperiment(name: string, tags: ReadonlyMap<string, string>): Promise<string> {
-    const existing = await this.experimentByName(name);
-    if (existing !== undefined) return existing.id;
     return this.#transaction(() => {
+      const existing = this.#experiment(name);
+      if (existing?.active === false) throw deletedExperiment(existing.id);
+      if (existing !== undefined) return existing.id;
       const now = Date.now();
       const id = this.#database
         .prepare(
@@ -124,9 +121,7 @@ export class SqliteStore implements MlflowStore {
         .prepare("SELECT artifact_location, lifecycle_stage FROM experiments WHERE experiment_id = ?")
         .get(Number(experimentId));
       if (experiment?.["lifecycle_stage"] !== "active") {
-        throw new TraceletError("deleted", `the MLflow experiment ${experimentId} was deleted`, {
-          hint: `restore it (mlflow experiments restore --experiment-id ${experimentId}), or give another --experiment`,
-        });
+        throw deletedExperiment(experimentId);
       }
       const id = randomUUID().replaceAll("-", "");
       this.#database
@@ -149,7 +144,15 @@ export class SqliteStore implements MlflowStore {
     });
   }
 
+  async artifacts({ id, artifactUri }: { id: string; artifactUri?: string | undefined }): Promise<ArtifactStore> {
+    const known = artifactUri ?? (await this.run(id))?.artifactUri ?? "";
+    const tracking = { kind: "database", folder: path.dirname(this.#path) } as const;
+    return openArtifactStore({ artifactUri: known, tracking });
+  }
+
   async logBatch(runId: string, { metrics, params, tags }: LogBatch): Promise<void> {
+    await this.#letOthersIn();
+    const start = performance.now();
     this.#transaction(() => {
       this.#requireActive(runId);
       const insertParam = this.#database.prepare(
@@ -159,6 +162,7 @@ export class SqliteStore implements MlflowStore {
       this.#putMetrics(runId, metrics);
       for (const [key, value] of tags) this.#putTag(runId, key, value);
     });
+    this.#lastBatchMs = performance.now() - start;
   }
 
   async updateRun(runId: string, status: RunStatus, endTime: number): Promise<void> {
@@ -174,6 +178,27 @@ export class SqliteStore implements MlflowStore {
 
   async close(): Promise<void> {
     this.#database.close();
+  }
+
+  /**
+   * A gap between two batches: SQLite hands its lock to whoever asks at the right moment, and an MLflow that brings the
+   * tables up to date asks for 5 s only and then fails to start. While it does so, it gets all the time it needs.
+   */
+  async #letOthersIn(): Promise<void> {
+    await sleep(Math.max(5, this.#lastBatchMs / 10));
+    while (this.#guarded(() => schemaVersion(this.#database)) !== this.#schemaVersion) {
+      this.#learnSchema();
+      await sleep(1000);
+    }
+  }
+
+  /** @throws TraceletError `unsupported` if the tables are not those of an MLflow */
+  #learnSchema(): void {
+    this.#guarded(() => {
+      ensureSchema(this.#database, this.#path, this.#artifactRoot);
+      this.#workspaces = columnsOf(this.#database, "experiments").has("workspace");
+      this.#schemaVersion = schemaVersion(this.#database);
+    });
   }
 
   /** Insert points, those of one key together: the table is kept in the order of its key. */
@@ -217,6 +242,19 @@ export class SqliteStore implements MlflowStore {
     }
   }
 
+  #experiment(name: string): ExperimentRecord | undefined {
+    const where = this.#workspaces ? "name = ? AND workspace = 'default'" : "name = ?";
+    const row = this.#database
+      .prepare(`SELECT experiment_id, lifecycle_stage FROM experiments WHERE ${where}`)
+      .get(name);
+    if (row === undefined) return undefined;
+    const tags = this.#pairs(
+      "SELECT key, value FROM experiment_tags WHERE experiment_id = ?",
+      row["experiment_id"] as number,
+    );
+    return { id: String(row["experiment_id"]), active: row["lifecycle_stage"] === "active", tags };
+  }
+
   #putTag(runId: string, key: string, value: string): void {
     this.#database
       .prepare(
@@ -251,6 +289,7 @@ export class SqliteStore implements MlflowStore {
     return {
       id,
       experimentId: String(row["experiment_id"]),
+      artifactUri: row["artifact_uri"] === null ? undefined : String(row["artifact_uri"]),
       active: row["lifecycle_stage"] === "active",
       status: row["status"] as RunStatus,
       tags: this.#pairs("SELECT key, value FROM tags WHERE run_uuid = ?", id),
@@ -275,6 +314,16 @@ export class SqliteStore implements MlflowStore {
   #guarded<T>(work: () => T): T {
     return guard(this.#path, work);
   }
+}
+
+function schemaVersion(database: Database): number {
+  return Number(database.prepare("PRAGMA schema_version").get()?.["schema_version"]);
+}
+
+function deletedExperiment(id: string): TraceletError {
+  return new TraceletError("deleted", `the MLflow experiment ${id} was deleted`, {
+    hint: `restore it (mlflow experiments restore --experiment-id ${id}), or give another --experiment`,
+  });
 }
 
 function storedValue(value: number): number {

@@ -5,6 +5,8 @@
  * Words are MLflow's own: a *tag* is a label of a run, a *metric key* is what TensorBoard calls a tag.
  */
 
+import type { ArtifactStore } from "./artifacts.ts";
+
 /** An experiment as a store returns it. */
 export interface ExperimentRecord {
   readonly id: string;
@@ -17,6 +19,8 @@ export interface ExperimentRecord {
 export interface RunRecord {
   readonly id: string;
   readonly experimentId: string;
+  /** Where its files are; undefined if MLflow does not say. */
+  readonly artifactUri: string | undefined;
   /** False after the run was deleted. */
   readonly active: boolean;
   readonly status: RunStatus;
@@ -83,6 +87,13 @@ export interface MlflowStore {
    * whether the run is there before it asks again.
    */
   createRun(run: NewRun): Promise<string>;
+  /**
+   * The run's files.
+   *
+   * @param run its URI may be left out; that of a run which this store has created is known without a question
+   * @throws TraceletError with code `unsupported` if they are in a place that tracelet cannot write to
+   */
+  artifacts(run: { readonly id: string; readonly artifactUri?: string | undefined }): Promise<ArtifactStore>;
   /** @throws TraceletError with code `deleted` if the run was deleted */
   logBatch(runId: string, batch: LogBatch): Promise<void>;
   /** @param endTime ms since the Unix epoch */

@@ -1,0 +1,80 @@
+/** `mlflow-artifacts:`: the tracking server, or another MLflow server, keeps the files and passes them through. */
+import type { Artifact, ArtifactStore, StoredArtifact } from "../artifacts.ts";
+import { type HttpClient, type HttpRequest, Refusal } from "../http.ts";
+import { FilePart } from "./file-part.ts";
+import { isListed, type ListOne, walk } from "./listing.ts";
+import { MULTIPART_MINIMUM, Multipart } from "./multipart.ts";
+import { encodeParts, partsForServer, partsOfDirectory, percentDecode } from "./paths.ts";
+
+const ENDPOINT = "/api/2.0/mlflow-artifacts/artifacts";
+/** Up to this size, what an upload takes is mostly waiting. Bytes. */
+const SMALL = 64 * 1024;
+
+export class ProxiedStore implements ArtifactStore {
+  readonly #http: HttpClient;
+  /** Of the run's artifacts, below the server's root. */
+  readonly #root: readonly string[];
+  readonly #multipart: Multipart;
+
+  /** @param root path of the run's artifact URI */
+  constructor(http: HttpClient, root: string) {
+    this.#http = http;
+    this.#root = root
+      .split("/")
+      .filter((part) => part !== "")
+      .map(percentDecode);
+    this.#multipart = new Multipart(http);
+  }
+
+  async put({ path, bytes }: Artifact): Promise<void> {
+    await this.#put(path, bytes, bytes.length <= SMALL);
+  }
+
+  async putFile(path: string, file: string | Buffer, size: number): Promise<void> {
+    const parts = [...this.#root, ...partsForServer(path)];
+    if (size >= MULTIPART_MINIMUM && (await this.#multipart.put(parts, file, size))) return;
+    await this.#put(path, new FilePart(file, 0, size), false);
+  }
+
+  async get(path: string): Promise<Uint8Array | undefined> {
+    return getFile(this.#http, path, { path: this.#url(path) }, this.#listOne);
+  }
+
+  async list(directory: string): Promise<StoredArtifact[]> {
+    return walk(directory, this.#listOne);
+  }
+
+  readonly #listOne: ListOne = (directory) => {
+    const path = [...this.#root, ...partsOfDirectory(directory)].join("/");
+    return this.#http.request({ method: "GET", path: ENDPOINT, query: { path }, retryLostReply: true });
+  };
+
+  async #put(path: string, body: NonNullable<HttpRequest["body"]>, frequent: boolean): Promise<void> {
+    await this.#http.upload({ method: "PUT", path: this.#url(path), body, retryLostReply: true, frequent });
+  }
+
+  #url(path: string): string {
+    return `${ENDPOINT}/${encodeParts([...this.#root, ...partsForServer(path)])}`;
+  }
+}
+
+/** A file, or undefined where none of this path is listed. */
+export async function getFile(
+  http: HttpClient,
+  path: string,
+  where: Pick<HttpRequest, "path" | "query">,
+  listOne: ListOne,
+): Promise<Uint8Array | undefined> {
+  const request: HttpRequest = { ...where, method: "GET", retryLostReply: true };
+  try {
+    return await http.download({ ...request, refusedBy500: true });
+  } catch (error) {
+    // What a file that is not there is answered depends on where the server keeps them: 404, 400 for a directory, 500.
+    if (!(error instanceof Refusal)) throw error;
+    if (error.is("RESOURCE_DOES_NOT_EXIST")) return undefined;
+    if (error.status !== 500 && error.status !== 404 && error.status !== 400) throw error;
+    if (!(await isListed(path, listOne))) return undefined;
+    if (error.status === 500) return http.download(request);
+    throw error;
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * A run whose files are on a disk that only its server knows: the server writes them itself, up to 10 MB.
+ *
+ * Its other endpoint for files would answer 200 and put them where the run's page does not look.
+ */
+import { TraceletError } from "../../../../errors.ts";
+import type { Artifact, ArtifactStore, StoredArtifact } from "../artifacts.ts";
+import type { HttpClient, HttpRequest } from "../http.ts";
+import { FilePart } from "./file-part.ts";
+import { type ListOne, walk } from "./listing.ts";
+import { partsForServer, partsOfDirectory } from "./paths.ts";
+import { getFile } from "./proxied.ts";
+
+/** MLflow's. Bytes. */
+const MAX_BYTES = 10 * 1024 * 1024;
+const SMALL = 64 * 1024;
+
+export class ThroughServerStore implements ArtifactStore {
+  readonly #http: HttpClient;
+  readonly #runId: string;
+
+  constructor(http: HttpClient, runId: string) {
+    this.#http = http;
+    this.#runId = runId;
+  }
+
+  async put({ path, bytes }: Artifact): Promise<void> {
+    await this.#put(path, bytes, bytes.length);
+  }
+
+  async putFile(path: string, file: string | Buffer, size: number): Promise<void> {
+    await this.#put(path, new FilePart(file, 0, size), size);
+  }
+
+  async get(path: string): Promise<Uint8Array | undefined> {
+    return getFile(this.#http, path, { path: "/get-artifact", query: this.#query(path) }, this.#listOne);
+  }
+
+  async list(directory: string): Promise<StoredArtifact[]> {
+    return walk(directory, this.#listOne);
+  }
+
+  readonly #listOne: ListOne = (directory) => {
+    partsOfDirectory(directory);
+    const query = { run_id: this.#runId, ...(directory !== "" && { path: directory }) };
+    return this.#http.request({ method: "GET", path: "/api/2.0/mlflow/artifacts/list", query, retryLostReply: true });
+  };
+
+  async #put(path: string, body: NonNullable<HttpRequest["body"]>, size: number): Promise<void> {
+    const query = this.#query(path);
+    if (size > MAX_BYTES) throw refused(path, `has ${size} bytes: more than 10 MB`);
+    if (size === 0) throw refused(path, "is empty");
+    await this.#http.upload({
+      method: "POST",
+      path: "/ajax-api/2.0/mlflow/upload-artifact",
+      query,
+      body,
+      retryLostReply: true,
+      frequent: size <= SMALL,
+    });
+  }
+
+  #query(path: string): { run_uuid: string; path: string } {
+    return { run_uuid: this.#runId, path: partsForServer(path).join("/") };
+  }
+}
+
+function refused(path: string, why: string): TraceletError {
+  return new TraceletError(
+    "rejected",
+    `the artifact ${JSON.stringify(path)} ${why}, which this run's MLflow server does not take`,
+    {
+      hint: "start the server with `mlflow server --serve-artifacts --artifacts-destination <folder or bucket>`, and use a new experiment: an experiment keeps the place that it was created with",
+    },
+  );
+}

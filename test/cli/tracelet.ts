@@ -1,0 +1,100 @@
+/** The built command, run as a user runs it, in a home of its own. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, rmSync } from "node:fs";
+import path from "node:path";
+import { expect, onTestFinished } from "vitest";
+import { type Database, openDatabase } from "../../src/sync/sqlite.ts";
+import { Logdir, temporaryDirectory } from "../support/logdirs.ts";
+
+const MAIN = path.resolve(import.meta.dirname, "../../dist/cli/main.js");
+
+export interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface SyncJson {
+  readonly outcome: string;
+  readonly dryRun: boolean;
+  readonly location: string | null;
+  readonly excludedRuns: number;
+  readonly error: { readonly code: string } | null;
+  readonly kinds: Readonly<
+    Record<string, { read: number; sent: number; failed: number; leftOut: Record<string, number> }>
+  >;
+  readonly problems: readonly { readonly path: string; readonly code: string }[];
+  readonly runs: readonly {
+    readonly name: string;
+    readonly outcome: string;
+    readonly remoteId: string | null;
+    readonly damage: readonly { readonly reason: string; readonly path: string }[];
+    readonly problems: readonly { readonly path: string; readonly code: string }[];
+    readonly notes: readonly { readonly code: string; readonly message: string }[];
+  }[];
+}
+
+/** A machine with a logdir `runs`; commands run in the directory that it lies in. */
+export class Machine {
+  readonly root: string = temporaryDirectory();
+  readonly logdir: Logdir = new Logdir(path.join(this.root, "runs"));
+  readonly database: string = path.join(this.root, "mlflow.db");
+  readonly state: string = path.join(this.root, "home", "state", "tracelet");
+  env: Readonly<Record<string, string>> = {};
+
+  static create(): Machine {
+    const machine = new Machine();
+    mkdirSync(path.join(machine.root, "home"));
+    onTestFinished(() => rmSync(machine.root, { recursive: true, force: true }));
+    return machine;
+  }
+
+  start(...args: readonly string[]): ChildProcess {
+    const { PATH } = process.env;
+    const home = path.join(this.root, "home");
+    const env = { PATH, HOME: home, XDG_STATE_HOME: path.join(home, "state"), ...this.env };
+    return spawn(process.execPath, [MAIN, ...args], { cwd: this.root, env, stdio: ["ignore", "pipe", "pipe"] });
+  }
+
+  async run(...args: readonly string[]): Promise<Ended> {
+    return ended(this.start(...args));
+  }
+
+  /** `tracelet sync runs --json …`, which has to print exactly one object. */
+  async sync(...args: readonly string[]): Promise<SyncJson & Ended> {
+    const end = await this.run("sync", "runs", "--json", ...args);
+    expect(end.stdout).toMatch(/^\{.*\}\n$/);
+    return { ...(JSON.parse(end.stdout) as SyncJson), ...end };
+  }
+
+  look<T>(work: (database: Database) => T, file: string = this.database): T {
+    const database = openDatabase(file, { busyTimeout: 1000, mustExist: true });
+    const result = work(database);
+    database.close();
+    return result;
+  }
+
+  /** How many points the database holds. */
+  points(): number {
+    return Number(this.look((database) => database.prepare("SELECT count(*) AS n FROM metrics").get()?.["n"]));
+  }
+}
+
+export async function ended(child: ChildProcess): Promise<Ended> {
+  let stdout = "";
+  let stderr = "";
+  child.stdout?.on("data", (text) => (stdout += String(text)));
+  child.stderr?.on("data", (text) => (stderr += String(text)));
+  const [code] = (await once(child, "close")) as [number | null];
+  return { code, stdout, stderr };
+}
+
+/** What a terminal obeys, or what changes the order of what it shows; a line break is none of it. */
+export const UNSAFE: RegExp = /[\p{Cc}\p{Bidi_Control}]/u;
+
+/** Nothing in the text could move a terminal, and nothing in it is a stack trace. */
+export function expectHarmless(text: string): void {
+  expect(text.replaceAll("\n", "").match(UNSAFE)).toBeNull();
+  expect(text).not.toMatch(/^\s+at /m);
+}

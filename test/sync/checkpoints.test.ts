@@ -1,0 +1,278 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
+import type { TagMetadata } from "../../src/reader/datum.ts";
+import { Checkpoints, type StoredFile, type StoredRun } from "../../src/sync/checkpoints.ts";
+import { openDatabase } from "../../src/sync/sqlite.ts";
+import { temporaryDirectory } from "../support/logdirs.ts";
+
+function stateDirectory(): string {
+  const directory = temporaryDirectory();
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+const FILE: StoredFile = {
+  key: "a".repeat(32),
+  name: "events.tfevents.1",
+  head: 100,
+  offset: 2 ** 40 + 1,
+  from: 2 ** 40,
+  tail: "b".repeat(32),
+  stamp: "1:2:3",
+  restartStep: -(2n ** 63n),
+  losses: [{ start: 10, end: 20, reason: "payload-crc" }],
+};
+
+function newRun(changes: Partial<StoredRun> = {}): StoredRun {
+  return {
+    id: undefined,
+    name: "train/日本 \\xff",
+    remoteId: "remote",
+    done: true,
+    status: "failed",
+    firstWallTime: 1_700_000_000.1234567,
+    lastWallTime: 1_700_000_001.7654321,
+    hparamsFile: "4:5:6",
+    files: [FILE, { ...FILE, key: "c".repeat(32), restartStep: undefined, losses: [] }],
+    ...changes,
+  };
+}
+
+const metadata = (plugin: string): TagMetadata => ({
+  plugin,
+  displayName: "Loß\0",
+  description: "a\nb",
+  dataClass: 1,
+  content: Uint8Array.of(0, 255, 1),
+});
+
+/** What another process would find. */
+function reopened<T>(directory: string, work: (checkpoints: Checkpoints) => T, destination = "here"): T {
+  const checkpoints = Checkpoints.open(directory, destination);
+  try {
+    return work(checkpoints);
+  } finally {
+    checkpoints.close();
+  }
+}
+
+const onlyRun = (directory: string) =>
+  reopened(directory, (checkpoints) => [...checkpoints.runs().values()].flat()[0] as StoredRun);
+
+describe("what is saved", () => {
+  test("is there in the next process, to the last digit", () => {
+    const directory = stateDirectory();
+    const run = newRun();
+    reopened(directory, (checkpoints) => checkpoints.save(run, []));
+    expect(run.id).toBe(1);
+    expect(onlyRun(directory)).toEqual(run);
+  });
+
+  test("also of a run that has hardly begun", () => {
+    const directory = stateDirectory();
+    const nothing = {
+      remoteId: undefined,
+      done: false,
+      firstWallTime: undefined,
+      lastWallTime: -Infinity,
+      hparamsFile: undefined,
+    };
+    const run = newRun({ ...nothing, status: "finished", files: [] });
+    reopened(directory, (checkpoints) => checkpoints.save(run, []));
+    expect(onlyRun(directory)).toEqual(run);
+  });
+
+  test("is changed by saving again, and files that are gone are forgotten", () => {
+    const directory = stateDirectory();
+    const run = newRun();
+    reopened(directory, (checkpoints) => checkpoints.save(run, []));
+    run.done = false;
+    run.status = "finished";
+    run.files = [{ ...FILE, offset: 7, losses: [] }];
+    reopened(directory, (checkpoints) => checkpoints.save(run, []));
+    expect(onlyRun(directory)).toEqual(run);
+    run.files = [];
+    reopened(directory, (checkpoints) => checkpoints.save(run, []));
+    expect(onlyRun(directory).files).toEqual([]);
+  });
+
+  test("is told apart by destination; several runs may have one name", () => {
+    const directory = stateDirectory();
+    reopened(directory, (checkpoints) => {
+      checkpoints.save(newRun({ remoteId: "1" }), []);
+      checkpoints.save(newRun({ remoteId: "2" }), []);
+      checkpoints.save(newRun({ name: "other" }), []);
+    });
+    reopened(directory, (checkpoints) => checkpoints.save(newRun({ remoteId: "3" }), []), "there");
+    const ids = (destination: string) =>
+      reopened(
+        directory,
+        (checkpoints) => [...(checkpoints.runs().get(newRun().name) ?? [])].map((run) => run.remoteId),
+        destination,
+      );
+    expect([ids("here"), ids("there"), ids("nowhere")]).toEqual([["1", "2"], ["3"], []]);
+    expect(Checkpoints.destinations(directory)).toEqual(["here", "there"]);
+  });
+
+  test("holds what is known of tags: the first word stays", () => {
+    const directory = stateDirectory();
+    const run = newRun();
+    const other = newRun({ name: "other" });
+    reopened(directory, (checkpoints) => {
+      expect(checkpoints.metadata(run)).toEqual(new Map());
+      checkpoints.save(run, [["loss", metadata("scalars")]]);
+      checkpoints.save(run, [
+        ["loss", metadata("images")],
+        ["odd \0 tag", metadata("text")],
+      ]);
+      checkpoints.save(other, [["loss", metadata("other")]]);
+    });
+    const stored = reopened(directory, (checkpoints) => checkpoints.metadata(run));
+    const found = new Map([...stored].map(([tag, each]) => [tag, { ...each, content: Uint8Array.from(each.content) }]));
+    expect(found).toEqual(
+      new Map([
+        ["loss", metadata("scalars")],
+        ["odd \0 tag", metadata("text")],
+      ]),
+    );
+  });
+
+  test("is all or nothing", () => {
+    const directory = stateDirectory();
+    const run = newRun();
+    reopened(directory, (checkpoints) => {
+      checkpoints.save(run, []);
+      const broken = { ...FILE, key: undefined as unknown as string };
+      expect(() => checkpoints.save({ ...run, remoteId: "changed", files: [broken] }, [])).toThrow(
+        expect.objectContaining({ code: "state" }),
+      );
+    });
+    expect(onlyRun(directory)).toEqual(run);
+  });
+});
+
+describe("the state directory", () => {
+  test("is made for its owner alone", () => {
+    const directory = path.join(stateDirectory(), "deep", "er");
+    Checkpoints.open(directory, "here").close();
+    expect(statSync(directory).mode & 0o777).toBe(0o700);
+    expect(statSync(path.join(directory, "state.db")).mode & 0o777).toBe(0o600);
+  });
+
+  test("is not made, and holds nothing, for one who only reads", () => {
+    const directory = path.join(stateDirectory(), "none");
+    const checkpoints = Checkpoints.open(directory, "here", { readOnly: true });
+    const run = newRun();
+    checkpoints.save(run, []);
+    expect(run.id).toBeUndefined();
+    expect(checkpoints.runs().size).toBe(0);
+    checkpoints.close();
+    expect(Checkpoints.destinations(directory)).toEqual([]);
+    expect(existsSync(directory)).toBe(false);
+  });
+
+  test("is read by one who only reads, and left as it is", () => {
+    const directory = stateDirectory();
+    const run = newRun();
+    reopened(directory, (checkpoints) => checkpoints.save(run, [["loss", metadata("scalars")]]));
+    const before = readFileSync(path.join(directory, "state.db"));
+    const checkpoints = Checkpoints.open(directory, "here", { readOnly: true });
+    const [found] = checkpoints.runs().get(run.name) ?? [];
+    expect(found).toEqual(run);
+    expect(checkpoints.metadata(run).size).toBe(1);
+    checkpoints.save({ ...run, remoteId: "changed" }, []);
+    checkpoints.close();
+    expect(readFileSync(path.join(directory, "state.db"))).toEqual(before);
+  });
+
+  test("of a newer tracelet is refused, and left as it is", () => {
+    const directory = stateDirectory();
+    Checkpoints.open(directory, "here").close();
+    const database = openDatabase(path.join(directory, "state.db"), { busyTimeout: 0 });
+    database.exec("PRAGMA user_version = 99");
+    database.close();
+    for (const readOnly of [false, true]) {
+      expect(() => Checkpoints.open(directory, "here", { readOnly })).toThrow(
+        expect.objectContaining({ code: "state", message: expect.stringContaining("newer tracelet") }),
+      );
+    }
+  });
+
+  test.each([
+    ["text", "This is no database.\n".repeat(100)],
+    ["a damaged header", "SQLite format 3\0".padEnd(4096, "x")],
+  ])("with %s instead of a database is refused, by name and with what to do", (_, content) => {
+    const directory = stateDirectory();
+    writeFileSync(path.join(directory, "state.db"), content);
+    expect(() => Checkpoints.open(directory, "here")).toThrow(
+      expect.objectContaining({
+        name: "TraceletError",
+        code: "state",
+        message: expect.stringContaining(directory),
+        hint: expect.stringContaining("--state-dir"),
+      }),
+    );
+  });
+
+  test("damaged in the midst never gives wrong places: it is refused or read", () => {
+    const directory = stateDirectory();
+    const runs = Array.from({ length: 200 }, (_, i) => newRun({ name: `run ${i}` }));
+    reopened(directory, (checkpoints) => runs.forEach((run) => checkpoints.save(run, [])));
+    const file = path.join(directory, "state.db");
+    const whole = readFileSync(file);
+    for (let length = 0; length < whole.length; length += 4096) {
+      writeFileSync(file, whole.subarray(0, length));
+      try {
+        const found = reopened(directory, (checkpoints) => [...checkpoints.runs().values()].flat());
+        for (const run of found) expect(runs).toContainEqual(run);
+      } catch (error) {
+        expect(error).toMatchObject({ name: "TraceletError", code: "state" });
+      }
+    }
+  });
+
+  test("that cannot be written is refused", () => {
+    const directory = stateDirectory();
+    const file = path.join(directory, "a file");
+    writeFileSync(file, "");
+    mkdirSync(path.join(directory, "taken", "state.db"), { recursive: true });
+    for (const place of [file, path.join(file, "below"), "/sys/tracelet", path.join(directory, "taken")]) {
+      expect(() => Checkpoints.open(place, "here")).toThrow(
+        expect.objectContaining({ name: "TraceletError", code: "state", message: expect.stringContaining(place) }),
+      );
+    }
+  });
+});
+
+test("processes that begin at the same moment share the state", { timeout: 30_000 }, async () => {
+  const directory = path.join(stateDirectory(), "new");
+  const script = `
+    import { openDatabase } from ${JSON.stringify(path.resolve(import.meta.dirname, "../../dist/sync/sqlite.js"))};
+    import { Checkpoints } from ${JSON.stringify(path.resolve(import.meta.dirname, "../../dist/sync/checkpoints.js"))};
+    while (Date.now() < Number(process.argv[1]));
+    const checkpoints = Checkpoints.open(process.argv[2], "here");
+    for (let i = 0; i < 20; i++) {
+      checkpoints.save({ id: undefined, name: process.argv[3] + i, remoteId: "r", done: true, status: "finished",
+        firstWallTime: 1, lastWallTime: 1, hparamsFile: undefined, files: [] }, []);
+    }
+    checkpoints.close();`;
+  const at = String(Date.now() + 700);
+  const children = ["a", "b", "c", "d"].map((name) =>
+    spawn(process.execPath, ["--input-type=module", "-e", script, at, directory, name], {
+      stdio: ["ignore", "ignore", "pipe"],
+    }),
+  );
+  const ends = await Promise.all(
+    children.map(async (child) => {
+      let stderr = "";
+      child.stderr.on("data", (text) => (stderr += String(text)));
+      const [code] = (await once(child, "close")) as [number | null];
+      return `${code} ${stderr}`;
+    }),
+  );
+  expect(ends).toEqual(["0 ", "0 ", "0 ", "0 "]);
+  expect(reopened(directory, (checkpoints) => checkpoints.runs().size)).toBe(80);
+});
