@@ -4,6 +4,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const MAX_DEPTH = 40;
 /** More children than this are put into groups: a layout of thousands of boxes takes minutes, and nobody can read it. */
 const MAX_CHILDREN = 120;
+const MAX_EDGES = 250;
 
 /* The tree of scopes. A scope has children by name; a leaf is one node of the graph. */
 
@@ -41,11 +42,11 @@ function adopt(parent, part, scope, leaf) {
 
 /** Sizes, and groups where a scope has too many children: those with one stem first, then by position. */
 function settle(scope) {
-  for (const child of [...scope.children.values()]) if (child.children) settle(child);
-  if (scope.children.size > MAX_CHILDREN) {
+  for (const child of scope.children.values()) if (child.children && !scope.gathered) settle(child);
+  if (scope.children.size > MAX_CHILDREN && !scope.gathered) {
     const stems = new Map();
     for (const [key, child] of scope.children) {
-      const stem = child.label.replace(/[_.\-]?\d+$/, "") || child.label;
+      const stem = child.label.replace(/[_.-]?\d+$/, "") || child.label;
       if (!stems.has(stem)) stems.set(stem, []);
       stems.get(stem).push([key, child]);
     }
@@ -71,10 +72,9 @@ function gather(scope, label, members) {
     scope.children.delete(key);
     group.children.set(key, child);
     child.parent = group;
-    group.size += child.size;
   }
   scope.children.set("\u0000group " + label + " " + members[0][0], group);
-  if (group.children.size > MAX_CHILDREN) settle(group);
+  settle(group);
 }
 settle(top);
 
@@ -133,10 +133,13 @@ function layoutOf(scope) {
   for (const [source, targets] of edgesOf.get(scope) || []) {
     for (const [target, edge] of targets) {
       if (source === target) continue;
-      graph.setEdge(ids.get(source), ids.get(target), { weight: 1 });
       edges.push({ source, target, ...edge });
     }
   }
+  // The layout's time grows with the edges' square: the strongest place the boxes, the others are drawn straight.
+  edges.sort((a, b) => b.count - a.count);
+  const placing = edges.slice(0, MAX_EDGES);
+  for (const { source, target } of placing) graph.setEdge(ids.get(source), ids.get(target));
   // What has no edges would make one row, as wide as it is long: it stands in a block of its own below.
   const joined = new Set(edges.flatMap(({ source, target }) => [source, target]));
   const lone = items.filter((item) => !joined.has(item));
@@ -149,7 +152,11 @@ function layoutOf(scope) {
       const { x, y, width, height } = graph.node(ids.get(item));
       places.set(item, { x: x - width / 2, y: y - height / 2, width, height });
     }
-    for (const edge of edges) edge.points = graph.edge(ids.get(edge.source), ids.get(edge.target)).points;
+    for (const edge of placing) edge.points = graph.edge(ids.get(edge.source), ids.get(edge.target)).points;
+    for (const edge of edges.slice(MAX_EDGES)) {
+      const [from, to] = [places.get(edge.source), places.get(edge.target)];
+      edge.points = [{ x: from.x + from.width / 2, y: from.y }, { x: to.x + to.width / 2, y: to.y + to.height }];
+    }
     width = graph.graph().width;
     height = graph.graph().height;
   }

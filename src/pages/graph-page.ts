@@ -4,7 +4,7 @@ import type { GraphNode } from "./graph-nodes.ts";
 import { dagre } from "./library.ts";
 import { renderPage } from "./page.ts";
 
-export { type GraphNode, type GraphNodes, graphNodes } from "./graph-nodes.ts";
+export { type GraphNode, graphNodes } from "./graph-nodes.ts";
 
 export interface GraphPageData {
   /** Names of ops and devices, which repeat. */

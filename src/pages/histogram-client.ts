@@ -183,6 +183,8 @@ const bands = chart(
     return {
       padding: [12, 12, 0, 0],
       scales: { x: { time: state.axis === "wall" } },
+      // UTC, as everywhere on the page.
+      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
       axes: [
         plotAxis(state.axis === "relative" ? { values: (_, splits) => splits.map(formatSpan) } : {}),
         plotAxis({ size: 70, values: (_, splits) => splits.map((value) => format(value, 5)) }),

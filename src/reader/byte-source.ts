@@ -33,6 +33,16 @@ export class FileSource implements ByteSource {
     throw Object.assign(new Error(`not a regular file: ${displayPath(fsPath)}`), { code: "EINVAL" });
   }
 
+  /** Open a file for as long as `work` takes. @throws what `open` throws, and what `work` throws */
+  static async use<T>(fsPath: FsPath, work: (source: FileSource) => Promise<T>): Promise<T> {
+    const source = await FileSource.open(fsPath);
+    try {
+      return await work(source);
+    } finally {
+      await source.close();
+    }
+  }
+
   async read(into: Uint8Array, at: number, length: number, position: number): Promise<number> {
     let done = 0;
     while (done < length) {

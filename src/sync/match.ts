@@ -44,35 +44,31 @@ export function isUnchanged(run: DiscoveredRun, stored: StoredRun): boolean {
 export async function matchRun(run: DiscoveredRun, candidates: readonly StoredRun[]): Promise<Match> {
   const problems: FileProblem[] = [];
   const notes: Note[] = [];
-  const opened: { entry: EventFileEntry; source: FileSource }[] = [];
-  try {
-    for (const entry of run.files) {
-      try {
-        opened.push({ entry, source: await FileSource.open(entry.path) });
-      } catch (error) {
-        problems.push(problemOf(entry, error));
-      }
+  const readable: EventFileEntry[] = [];
+  for (const entry of run.files) {
+    try {
+      await FileSource.use(entry.path, async () => readable.push(entry));
+    } catch (error) {
+      problems.push(problemOf(entry, error));
     }
-    let best: { stored: StoredRun; files: Map<EventFileEntry, StoredFile> } | undefined;
-    for (const stored of candidates) {
-      const files = await pairFiles(opened, stored);
-      if (files.size > (best?.files.size ?? 0)) best = { stored, files };
-    }
-    const files: MatchedFile[] = [];
-    for (const { entry, source } of opened) {
-      const stored = best?.files.get(entry);
-      const changed = stored && (await changeOf(entry, source, stored));
-      if (changed) notes.push({ ...changed, message: `${displayPath(entry.path)} ${changed.message}` });
-      files.push({ entry, stored: changed ? undefined : stored });
-    }
-    if (best === undefined && candidates.some((stored) => namesOverlap(opened, stored))) {
-      const message = `${run.name} holds other data than when it was last synced; it becomes a new run`;
-      notes.push({ code: "replaced", message });
-    }
-    return { stored: best?.stored, files, problems, notes };
-  } finally {
-    await Promise.all(opened.map(({ source }) => source.close()));
   }
+  let best: { stored: StoredRun; files: Map<EventFileEntry, StoredFile> } | undefined;
+  for (const stored of candidates) {
+    const files = await pairFiles(readable, stored);
+    if (files.size > (best?.files.size ?? 0)) best = { stored, files };
+  }
+  const files: MatchedFile[] = [];
+  for (const entry of readable) {
+    const stored = best?.files.get(entry);
+    const changed = stored && (await changeOf(entry, stored));
+    if (changed) notes.push({ ...changed, message: `${displayPath(entry.path)} ${changed.message}` });
+    files.push({ entry, stored: changed ? undefined : stored });
+  }
+  if (best === undefined && candidates.some((stored) => namesOverlap(readable, stored))) {
+    const message = `${run.name} holds other data than when it was last synced; it becomes a new run`;
+    notes.push({ code: "replaced", message });
+  }
+  return { stored: best?.stored, files, problems, notes };
 }
 
 export function problemOf(entry: EventFileEntry, error: unknown): FileProblem {
@@ -80,38 +76,40 @@ export function problemOf(entry: EventFileEntry, error: unknown): FileProblem {
 }
 
 async function pairFiles(
-  opened: readonly { entry: EventFileEntry; source: FileSource }[],
+  entries: readonly EventFileEntry[],
   stored: StoredRun,
 ): Promise<Map<EventFileEntry, StoredFile>> {
   const pairs = new Map<EventFileEntry, StoredFile>();
+  const byName = new Map(entries.map((entry) => [entry.name, entry]));
   for (const file of stored.files) {
-    const free = opened.filter(({ entry }) => !pairs.has(entry));
     // The same name first: most files keep it, and of two with the same beginning it tells which is which.
-    free.sort((a, b) => Number(b.entry.name === file.name) - Number(a.entry.name === file.name));
-    for (const { entry, source } of free) {
-      if (entry.name === file.name && stampOf(entry) === file.stamp) {
-        pairs.set(entry, file);
-        break;
-      }
-      const hash = await hashHead(source, file.head).catch(() => undefined);
-      if (hash === headHash(file.key)) {
-        pairs.set(entry, file);
-        break;
-      }
+    const sameName = byName.get(file.name);
+    const others = entries.filter((entry) => entry !== sameName);
+    for (const entry of sameName === undefined ? others : [sameName, ...others]) {
+      if (pairs.has(entry) || !(await isSame(entry, file))) continue;
+      pairs.set(entry, file);
+      break;
     }
   }
   return pairs;
 }
 
+async function isSame(entry: EventFileEntry, file: StoredFile): Promise<boolean> {
+  if (entry.name === file.name && stampOf(entry) === file.stamp) return true;
+  const hash = await FileSource.use(entry.path, (source) => hashHead(source, file.head)).catch(() => undefined);
+  return hash === headHash(file.key);
+}
+
 /** Whether a file that begins as it did is still the one that was read. */
-async function changeOf(entry: EventFileEntry, source: FileSource, stored: StoredFile): Promise<Note | undefined> {
+async function changeOf(entry: EventFileEntry, stored: StoredFile): Promise<Note | undefined> {
   if (stampOf(entry) === stored.stamp) return undefined;
   const again = "; it is read again from the start";
   if (entry.size < stored.offset) return { code: "truncated", message: `is shorter than what was read of it${again}` };
-  if ((await hashTail(source, stored.offset).catch(() => undefined)) === stored.tail) return undefined;
+  const tail = await FileSource.use(entry.path, (source) => hashTail(source, stored.offset)).catch(() => undefined);
+  if (tail === stored.tail) return undefined;
   return { code: "replaced", message: `holds other data than what was read of it${again}` };
 }
 
-function namesOverlap(opened: readonly { readonly entry: EventFileEntry }[], stored: StoredRun): boolean {
-  return opened.some(({ entry }) => stored.files.some((file) => file.name === entry.name));
+function namesOverlap(entries: readonly EventFileEntry[], stored: StoredRun): boolean {
+  return entries.some((entry) => stored.files.some((file) => file.name === entry.name));
 }

@@ -266,6 +266,7 @@ class RunSync {
         try {
           const open = await file.open(this.#metadata);
           opened.set(file, open);
+          file.tail = undefined;
           for (let more = true; more; ) {
             more = await this.#read(open, index, batch, transform);
             if (batch.full || (more && batch.empty)) await this.#flush(handle, batch, opened);
@@ -300,8 +301,14 @@ class RunSync {
   }
 
   /** Send what is in the batch, then remember how far that is. */
-  async #flush(handle: RunHandle, batch: RecordBatch, opened: ReadonlyMap<SourceFile, OpenFile>): Promise<void> {
-    for (const [file, open] of opened) await file.moveTo(open, this.#files);
+  async #flush(handle: RunHandle, batch: RecordBatch, opened: Map<SourceFile, OpenFile>): Promise<void> {
+    for (const [file, open] of opened) {
+      await file.moveTo(open, this.#files);
+      // Of a run in thousands of files only those that are in the batch stay open.
+      if (file.tail === undefined) continue;
+      opened.delete(file);
+      await open.close();
+    }
     if (!batch.empty || this.#hparams.size > 0) await this.#write(handle, batch);
     for (const datum of batch.data) this.#sawSession(datum);
     this.#hparams = new Map();

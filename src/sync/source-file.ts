@@ -72,8 +72,7 @@ export class SourceFile {
    * before that had been acknowledged.
    */
   async resume(marks: readonly FileMark[]): Promise<void> {
-    const source = await FileSource.open(this.entry.path);
-    try {
+    await FileSource.use(this.entry.path, async (source) => {
       const mark = await this.#markAmong(marks, source);
       const holds = mark !== undefined && (await hashTail(source, mark.offset)) === mark.tail;
       const local = this.#stored?.offset ?? Infinity;
@@ -83,9 +82,7 @@ export class SourceFile {
       this.#offset = this.start;
       this.#from = holds ? Math.min(mark.from, this.start) : 0;
       this.#tailHash = (await hashTail(source, this.start)) ?? "";
-    } finally {
-      await source.close();
-    }
+    });
   }
 
   /** What has to be read again without being sent, because nobody remembers what was learnt from it. */

@@ -6,8 +6,10 @@ import path from "node:path";
 import { expect, onTestFinished } from "vitest";
 import { type Database, openDatabase } from "../../src/sync/sqlite.ts";
 import { Logdir, temporaryDirectory } from "../support/logdirs.ts";
+import { curve, fileOf } from "../sync/world.ts";
 
-const MAIN = path.resolve(import.meta.dirname, "../../dist/cli/main.js");
+export const ROOT: string = path.resolve(import.meta.dirname, "../..");
+const MAIN = path.join(ROOT, "dist/cli/main.js");
 
 export interface Ended {
   readonly code: number | null;
@@ -89,6 +91,16 @@ export async function ended(child: ChildProcess): Promise<Ended> {
   const [code] = (await once(child, "close")) as [number | null];
   return { code, stdout, stderr };
 }
+
+/** A machine whose logdir holds one run of two tags and ten steps. */
+export function machineWithRun(): Machine {
+  const machine = Machine.create();
+  machine.logdir.write("train", fileOf([...curve("loss", 0, 10), ...curve("lr", 0, 10)]));
+  return machine;
+}
+
+/** A name that would move a terminal if it were printed as it is. */
+export const EVIL = "a\u001b]52;c;AAAA\u0007b\u009b31mc\u202ed\re";
 
 /** What a terminal obeys, or what changes the order of what it shows; a line break is none of it. */
 export const UNSAFE: RegExp = /[\p{Cc}\p{Bidi_Control}]/u;

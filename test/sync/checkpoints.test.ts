@@ -2,11 +2,13 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { TagMetadata } from "../../src/reader/datum.ts";
 import { Checkpoints, type StoredFile, type StoredRun } from "../../src/sync/checkpoints.ts";
 import { openDatabase } from "../../src/sync/sqlite.ts";
 import { temporaryDirectory } from "../support/logdirs.ts";
+
+vi.setConfig({ testTimeout: 60_000 });
 
 function stateDirectory(): string {
   const directory = temporaryDirectory();
@@ -247,7 +249,7 @@ describe("the state directory", () => {
   });
 });
 
-test("processes that begin at the same moment share the state", { timeout: 30_000 }, async () => {
+test("processes that begin at the same moment share the state", async () => {
   const directory = path.join(stateDirectory(), "new");
   const script = `
     import { openDatabase } from ${JSON.stringify(path.resolve(import.meta.dirname, "../../dist/sync/sqlite.js"))};

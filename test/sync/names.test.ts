@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { isValidKey, KeyNames, recordedName } from "../../src/sync/backends/mlflow/names.ts";
 import { askPython } from "./python.ts";
 
@@ -26,6 +26,8 @@ def valid(key):
     return norm == key and norm != "." and not norm.startswith("..") and not norm.startswith("/")
 answer = [[valid(key), all(unicodedata.category(c) != "Cn" for c in key)] for key in data]
 `;
+
+vi.setConfig({ testTimeout: 60_000 });
 
 test("a tag that MLflow allows is kept as it is", () => {
   for (const name of ["loss", "train/loss", "a b", "a:b", "ä", "日本/語", "a..b", " a", "-", ".a", "é".repeat(250)]) {
@@ -57,7 +59,7 @@ test("any other is readable all the same", () => {
   }
 });
 
-test("of 100,000 tags no two share a key, and every key is valid for MLflow", { timeout: 60_000 }, () => {
+test("of 100,000 tags no two share a key, and every key is valid for MLflow", () => {
   const names = [...new Set(fc.sample(tag, 100_000))];
   const keys = new KeyNames([]);
   const chosen = names.map((name) => keys.keyOf(name));
@@ -100,7 +102,7 @@ describe("somebody wants two tags to share a key", () => {
     }
   });
 
-  test("every key that could be chosen is taken already", { timeout: 5000 }, () => {
+  test("every key that could be chosen is taken already", () => {
     const taken: [string, string][] = [];
     for (let i = 0; i < 100; i++) {
       const key = new KeyNames(taken).keyOf("a?");

@@ -146,3 +146,18 @@ export function only(result: SyncResult): RunResult {
   expect(result.runs).toHaveLength(1);
   return result.runs[0] as RunResult;
 }
+
+/** What became of each run, by name. */
+export function outcomes(result: SyncResult): Record<string, string> {
+  return Object.fromEntries(result.runs.map(({ name, outcome }) => [name, outcome]));
+}
+
+/** What was noted, of all runs. */
+export function codes(result: SyncResult): string[] {
+  return result.runs.flatMap(({ notes }) => notes.map(({ code }) => code));
+}
+
+/** The points of several curves as a training writes them: step by step. */
+export function interleaved(...curves: readonly (readonly Point[])[]): Point[] {
+  return curves.flat().sort((a, b) => a.step - b.step);
+}

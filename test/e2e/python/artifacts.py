@@ -11,12 +11,14 @@ import sys
 import tempfile
 
 import mlflow
+from mlflow.tracking import MlflowClient
 
 mlflow.set_tracking_uri(sys.argv[1])
+client = MlflowClient()
 
 
 def files(path):
-    for info in mlflow.artifacts.list_artifacts(run_id=sys.argv[2], artifact_path=path):
+    for info in client.list_artifacts(sys.argv[2], path):
         if info.is_dir:
             yield from files(info.path)
         else:

@@ -25,6 +25,11 @@ const DONE: Answer = { status: 200, body: "" };
 const PROXIED = "mlflow-artifacts:/1/abc/artifacts";
 const PUT_PATH = "/api/2.0/mlflow-artifacts/artifacts/1/abc/artifacts";
 const bytes = (text: string) => new TextEncoder().encode(text);
+const fileAnswer = (body: string, type = "text/plain"): Answer => ({
+  status: 200,
+  headers: { "content-type": type, "content-length": String(Buffer.byteLength(body)) },
+  body,
+});
 
 interface Options {
   readonly env?: Record<string, string>;
@@ -146,7 +151,7 @@ describe.each(kinds)("%s", (_, artifactUri) => {
   });
 
   test("a file that is cut off on the way is asked for again", async () => {
-    const { server, store } = await start(() => ({ status: 200, body: "0123456789" }), { artifactUri });
+    const { server, store } = await start(() => fileAnswer("0123456789"), { artifactUri });
     server.script({ kind: "half" }, { kind: "reset-after" });
     expect(new TextDecoder().decode(await store.get("a"))).toBe("0123456789");
     expect(server.requests).toHaveLength(3);
@@ -174,15 +179,30 @@ describe.each(kinds)("%s", (_, artifactUri) => {
     const { store } = await start(
       ({ target }) => {
         if (/list|artifacts\?path/.test(target)) return listing;
-        return left-- > 0 ? refusal(500, "INTERNAL_ERROR", "x") : { status: 200, body: "content" };
+        return left-- > 0 ? refusal(500, "INTERNAL_ERROR", "x") : fileAnswer("content");
       },
       { artifactUri },
     );
     expect(new TextDecoder().decode(await store.get("a"))).toBe("content");
   });
 
+  test("a file without a length is compared with the listing", async () => {
+    const files = [
+      { path: "a", file_size: 7 },
+      { path: "b", file_size: 8 },
+    ];
+    const { server, store } = await start(
+      ({ target }) => (/list|artifacts\?path/.test(target) ? json({ files }) : { status: 200, body: "content" }),
+      { artifactUri },
+    );
+    server.script({ status: 200, body: "cont" });
+    expect(new TextDecoder().decode(await store.get("a"))).toBe("content");
+    expect(await store.get("directory")).toBeUndefined();
+    expect((await failure(store.get("b"))).code).toBe("unreachable");
+  });
+
   test("a web page is a file as any other", async () => {
-    const page = { status: 200, headers: { "content-type": "text/html" }, body: "<!doctype html>" };
+    const page = fileAnswer("<!doctype html>", "text/html");
     const { store } = await start(() => page, { artifactUri });
     expect(new TextDecoder().decode(await store.get("a.html"))).toBe(page.body);
   });

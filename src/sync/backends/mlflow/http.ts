@@ -42,6 +42,12 @@ export interface OpenUpload extends AsyncIterable<Uint8Array> {
   close(): Promise<void>;
 }
 
+export interface Download {
+  readonly bytes: Buffer;
+  /** Whether the server has said beforehand how long it is. */
+  readonly whole: boolean;
+}
+
 export type Headers = Readonly<Record<string, string | string[] | undefined>>;
 
 export type JsonObject = Readonly<Record<string, unknown>>;
@@ -213,22 +219,19 @@ export class HttpClient {
    * @returns the answer's headers
    */
   async upload(request: HttpRequest): Promise<Headers> {
-    return this.#exchange(request, ({ headers, html }) => {
-      if (html) throw this.#notMlflow("answers with a web page");
+    return this.#exchange(request, ({ headers, html, text }) => {
+      if (html && text !== "") throw this.#notMlflow("answers with a web page");
       return { value: headers };
     });
   }
 
   /** The same for an answer that is a file. It is held once if the server says how long it is. */
-  async download(request: HttpRequest): Promise<Buffer> {
-    return this.#exchange(
-      request,
-      ({ body, compressed }) => {
-        if (compressed) throw this.#notMlflow("compresses its answers, which it was not asked to");
-        return { value: body };
-      },
-      true,
-    );
+  async download(request: HttpRequest): Promise<Download> {
+    const accept = ({ headers, body, compressed }: Success) => {
+      if (compressed) throw this.#notMlflow("compresses its answers, which it was not asked to");
+      return { value: { bytes: body, whole: headers["content-length"] !== undefined } };
+    };
+    return this.#exchange(request, accept, true);
   }
 
   /** Address of the server, without login and trailing slash. */

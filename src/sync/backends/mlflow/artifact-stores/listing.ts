@@ -16,11 +16,11 @@ export async function walk(directory: string, listOne: ListOne): Promise<StoredA
   return found.sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-/** Whether a file of exactly this path is listed. */
-export async function isListed(path: string, listOne: ListOne): Promise<boolean> {
+/** The size of the file of exactly this path; undefined if none is listed. */
+export async function listedSize(path: string, listOne: ListOne): Promise<number | undefined> {
   const parent = posix.dirname(path);
   const directory = parent === "." ? "" : parent;
-  return entries(directory, await listOne(directory)).files.some((file) => file.path === path);
+  return entries(directory, await listOne(directory)).files.find((file) => file.path === path)?.size;
 }
 
 /** MLflow's answer for what is in a directory; `""` is the one that holds all. */

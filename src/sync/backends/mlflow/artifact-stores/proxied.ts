@@ -1,12 +1,15 @@
 /** `mlflow-artifacts:`: the tracking server, or another MLflow server, keeps the files and passes them through. */
+import { TraceletError } from "../../../../errors.ts";
 import type { Artifact, ArtifactStore, StoredArtifact } from "../artifacts.ts";
 import { type HttpClient, type HttpRequest, Refusal } from "../http.ts";
 import { FilePart } from "./file-part.ts";
-import { isListed, type ListOne, walk } from "./listing.ts";
+import { type ListOne, listedSize, walk } from "./listing.ts";
 import { MULTIPART_MINIMUM, Multipart } from "./multipart.ts";
 import { encodeParts, partsForServer, partsOfDirectory, percentDecode } from "./paths.ts";
 
 const ENDPOINT = "/api/2.0/mlflow-artifacts/artifacts";
+/** How often to ask for a file that arrives cut off. */
+const MAX_CUT_OFF = 5;
 /** Up to this size, what an upload takes is mostly waiting. Bytes. */
 const SMALL = 64 * 1024;
 
@@ -66,15 +69,27 @@ export async function getFile(
   listOne: ListOne,
 ): Promise<Uint8Array | undefined> {
   const request: HttpRequest = { ...where, method: "GET", retryLostReply: true };
-  try {
-    return await http.download({ ...request, refusedBy500: true });
-  } catch (error) {
-    // What a file that is not there is answered depends on where the server keeps them: 404, 400 for a directory, 500.
-    if (!(error instanceof Refusal)) throw error;
-    if (error.is("RESOURCE_DOES_NOT_EXIST")) return undefined;
-    if (error.status !== 500 && error.status !== 404 && error.status !== 400) throw error;
-    if (!(await isListed(path, listOne))) return undefined;
-    if (error.status === 500) return http.download(request);
-    throw error;
+  let refusal: Refusal | undefined;
+  for (let attempt = 1; attempt <= MAX_CUT_OFF; attempt++) {
+    const answer = await http.download({ ...request, refusedBy500: refusal === undefined }).catch((error: unknown) => {
+      if (error instanceof Refusal) return error;
+      throw error;
+    });
+    if (answer instanceof Refusal) {
+      // How a file that is not there is answered depends on where the server keeps them: 404, 400 for a directory, 500.
+      if (answer.is("RESOURCE_DOES_NOT_EXIST")) return undefined;
+      if (refusal !== undefined || ![400, 404, 500].includes(answer.status)) throw answer;
+      if ((await listedSize(path, listOne)) === undefined) return undefined;
+      if (answer.status !== 500) throw answer;
+      refusal = answer;
+      continue;
+    }
+    if (answer.whole) return answer.bytes;
+    // What the server fetches from an object store it passes on in pieces, of which nobody can see that some are
+    // missing; for a directory there are none.
+    const size = await listedSize(path, listOne);
+    if (size === undefined) return undefined;
+    if (size === answer.bytes.length) return answer.bytes;
   }
+  throw new TraceletError("unreachable", `${http.base} does not send the artifact ${JSON.stringify(path)} whole`);
 }

@@ -1,0 +1,158 @@
+/**
+ * Tags → where their files lie among a run's artifacts.
+ *
+ * A path comes from the tag alone, so that a file sent again replaces itself. It means the same file to MLflow, to an
+ * object store and to a disk that folds case or Unicode normal forms, and no two tags share one: a tag that is safe and
+ * equals its own folded form stays as it is; any other is made safe and ends in 8 hex digits of its digest, which a tag
+ * that stays as it is never does.
+ *
+ * Source: `path_not_unique` in mlflow/utils/validation.py, `validate_path_is_safe` in mlflow/utils/uri.py.
+ */
+import { createHash } from "node:crypto";
+
+/** Folder below a run's artifacts, one a kind of file. */
+export type ArtifactRoot =
+  | "audio"
+  | "custom_scalars"
+  | "embeddings"
+  | "graph"
+  | "histograms"
+  | "hparams"
+  | "images"
+  | "media"
+  | "mesh"
+  | "pr_curves"
+  | "tensors"
+  | "text"
+  | "videos";
+
+/** One line of the run's `index.json`. */
+export interface ArtifactEntry {
+  readonly kind: ArtifactRoot;
+  readonly tag: string;
+  /** What the paths of the tag's files begin with. */
+  readonly path: string;
+}
+
+/** Of a part, in bytes; an extension still fits behind it. */
+const MAX_PART = 104;
+/** Of a tag's parts together, in bytes; the folder and the file's name still fit around them. */
+const MAX_PATH = 320;
+/** Of an image's key, in characters; step, time, uuid and ending still fit into one file name of 255 bytes. */
+const MAX_KEY = 100;
+
+/** What MLflow, Windows or a URL gives a meaning to, and what no reader sees or some file systems leave out. */
+const UNSAFE = /[%#\\:?*"<>|\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]|(?! )\p{Zs}/gu;
+const EDGES = /^[. ]+|[. ]+$/g;
+const RESERVED = /^(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$) *(?:\.|$)/i;
+/**
+ * The dot or `@` of what looks like one of tracelet's own files: `text/a/5.md` is step 5 of the tag `a`, and never a folder
+ * for the tag `a/5.md`.
+ */
+const OWN_ENDING =
+  /\.(?=(?:aac|bin|bmp|bytes|flac|gif|html|jpg|json|jsonl|m4a|md|mp3|npy|ogg|pb|pbtxt|ply|png|run_metadata|svg|tsv|txt|wav|webp)$)|@(?=-?\d+(?:-\d+)?$)/gi;
+const DIGEST_ENDING = /-[0-9a-f]{8}$/i;
+
+const KEY = /^[a-zA-Z0-9_\-./ ]+$/;
+const NOT_IN_KEY = /[^a-zA-Z0-9_\-./ ]/g;
+
+/** The paths of one run's tags, each of which it remembers. */
+export class ArtifactPaths {
+  readonly #entries = new Map<string, ArtifactEntry>();
+
+  /** The folder of a tag's files: `text/loss`. */
+  directory(kind: ArtifactRoot, tag: string): string {
+    return this.#record(kind, tag, () => `${kind}/${pathOfTag(tag)}`);
+  }
+
+  /** The one file of a tag: `graph/model.pb`. A kind uses an extension either here or inside of `directory`, not both. */
+  file(kind: ArtifactRoot, tag: string, extension: string): string {
+    return `${this.directory(kind, tag)}.${extension}`;
+  }
+
+  /**
+   * The key under which MLflow's image grid shows an image, and which it reads out of the file's name. An image alone
+   * takes the tag's, of several each takes one behind it: `tag/0`, `tag/1`.
+   *
+   * Source: `log_image` in mlflow/tracking/client.py.
+   */
+  imageKey(tag: string, index: number, count: number): string {
+    const path = this.#record("images", tag, () => `images/${keyOfTag(tag).replaceAll("/", "~")}`);
+    const key = path.slice("images/".length).replaceAll("~", "/");
+    return count === 1 ? key : `${key}/${index}`;
+  }
+
+  /** Every tag that got a path, in the order of the first time. */
+  entries(): ArtifactEntry[] {
+    return [...this.#entries.values()];
+  }
+
+  #record(kind: ArtifactRoot, tag: string, pathOf: () => string): string {
+    const id = `${kind}/${tag}`;
+    const known = this.#entries.get(id);
+    if (known) return known.path;
+    const path = pathOf();
+    this.#entries.set(id, { kind, tag, path });
+    return path;
+  }
+}
+
+function pathOfTag(tag: string): string {
+  const parts = tag.split("/").map(safePart);
+  const kept = parts.filter((part) => part !== "");
+  const safe = within(kept.length === 0 ? ["_"] : kept, MAX_PATH);
+  if (safe.join("/") === tag && folded(tag) === tag && !DIGEST_ENDING.test(tag)) return tag;
+  const digest = `-${digestOf(tag)}`;
+  const cut = within(safe, MAX_PATH - digest.length);
+  const last = trimmed(cut.at(-1) as string, MAX_PART - digest.length);
+  return [...cut.slice(0, -1), `${last}${digest}`].join("/");
+}
+
+function safePart(part: string): string {
+  const plain = part.replace(UNSAFE, "_").replace(EDGES, "_").replace(OWN_ENDING, "_");
+  return trimmed(RESERVED.test(plain) ? `_${plain}` : plain, MAX_PART);
+}
+
+/** As many parts, the last one perhaps cut, as there is room for. */
+function within(parts: readonly string[], bytes: number): string[] {
+  const kept: string[] = [];
+  let room = bytes;
+  for (const part of parts) {
+    const cut = trimmed(part, room);
+    if (cut === "") break;
+    kept.push(cut);
+    room -= Buffer.byteLength(cut) + 1;
+    if (cut !== part || room <= 0) break;
+  }
+  return kept;
+}
+
+/** The beginning of a safe part, itself safe. */
+function trimmed(part: string, bytes: number): string {
+  if (Buffer.byteLength(part) <= bytes) return part;
+  let kept = "";
+  let room = bytes;
+  for (const character of part) {
+    room -= Buffer.byteLength(character);
+    if (room < 0) break;
+    kept += character;
+  }
+  return kept.replace(/[. ]+$/, "").replace(OWN_ENDING, "_");
+}
+
+/** The same for all names that some file system takes for one. */
+function folded(text: string): string {
+  return text.normalize("NFD").toUpperCase().toLowerCase().normalize("NFC");
+}
+
+function keyOfTag(tag: string): string {
+  // The grid keeps its keys in a plain object, where this one would be lost.
+  const fits = KEY.test(tag) && tag.length <= MAX_KEY && tag !== "__proto__";
+  if (fits && !DIGEST_ENDING.test(tag)) return tag;
+  const plain = tag.normalize("NFKD").replace(/\p{M}/gu, "").replace(NOT_IN_KEY, "_");
+  return `${plain.slice(0, MAX_KEY) || "_"}-${digestOf(tag)}`;
+}
+
+function digestOf(tag: string): string {
+  return createHash("sha256").update(tag).digest("hex").slice(0, 8);
+}

@@ -1,0 +1,27 @@
+/**
+ * Histograms → `histograms/<segment>.jsonl`: the exact buckets as data, readable as text in the artifact viewer. One line
+ * a histogram, one file a segment, which is never written again.
+ */
+import type { HistogramDatum } from "../../../../reader/datum.ts";
+import type { Artifact } from "../artifacts.ts";
+import { type Json, jsonLines } from "./json.ts";
+
+/** All histograms of a segment. */
+export function encodeHistograms(data: Iterable<HistogramDatum>, segment: string): Artifact {
+  return { path: `histograms/${segment}.jsonl`, bytes: jsonLines(lines(data)) };
+}
+
+function* lines(data: Iterable<HistogramDatum>): Iterable<Json> {
+  for (const { tag, step, wallTime, buckets, stats } of data) {
+    const rows: Json[] = [];
+    for (let i = 0; i < buckets.length; i += 3) rows.push(buckets.subarray(i, i + 3));
+    const { sumSquares, ...others } = stats ?? {};
+    yield {
+      tag,
+      step,
+      wall_time: wallTime,
+      buckets: rows,
+      stats: stats && { ...others, sum_squares: sumSquares },
+    };
+  }
+}

@@ -1,0 +1,106 @@
+/** What a sync leaves out on purpose is counted, value for value. */
+import { describe, expect, test } from "vitest";
+import { event, eventFile, record, scalarEvent, sessionStart, WALL_TIME } from "../support/event-writer.ts";
+import { curve, expectPoints, fileOf, interleaved, only, records, scalarsOf, version, World } from "./world.ts";
+
+describe("what is left out is counted", () => {
+  const restarted = eventFile(sessionStart(5));
+
+  function restartedRun(world: World): void {
+    world.logdir.write("train/tfevents.1", fileOf(curve("loss", 0, 10)));
+    world.logdir.write("train/tfevents.2", Buffer.concat([version(1), restarted, records(curve("loss", 5, 12))]));
+  }
+
+  test("restarts explicit: what a session start makes obsolete", async () => {
+    const world = World.create();
+    restartedRun(world);
+    expect(scalarsOf(await world.sync())).toEqual({ read: 17, sent: 12, failed: 0, leftOut: { obsolete: 5 } });
+    expectPoints(world.backend.run("train"), curve("loss", 0, 12));
+  });
+
+  test("restarts explicit, with the start in an earlier sync", async () => {
+    const world = World.create();
+    world.logdir.write("train/tfevents.1", fileOf(curve("loss", 0, 4)));
+    world.logdir.write("train/tfevents.2", Buffer.concat([version(1), restarted, records(curve("loss", 5, 12))]));
+    await world.sync();
+    // The first writer's last words, which its restart has made obsolete.
+    world.logdir.append("train/tfevents.1", records(curve("loss", 4, 7)));
+    expect(scalarsOf(await world.sync())).toEqual({ read: 3, sent: 1, failed: 0, leftOut: { obsolete: 2 } });
+    expectPoints(
+      world.backend.run("train"),
+      curve("loss", 0, 12).filter(({ step }) => step !== 12),
+    );
+  });
+
+  test("restarts any: only strictly increasing steps", async () => {
+    const world = World.create();
+    world.logdir.write("train", fileOf([...curve("loss", 0, 10), ...curve("loss", 7, 12), ...curve("other", 0, 3)]));
+    const result = await world.sync({ restarts: "any" });
+    expect(scalarsOf(result)).toEqual({ read: 18, sent: 15, failed: 0, leftOut: { obsolete: 3 } });
+  });
+
+  test("restarts keep: everything", async () => {
+    const world = World.create();
+    restartedRun(world);
+    expect(scalarsOf(await world.sync({ restarts: "keep" }))).toEqual({ read: 17, sent: 17, failed: 0, leftOut: {} });
+  });
+
+  test("filters of tags and runs, and NaN", async () => {
+    const world = World.create();
+    const nan = eventFile(scalarEvent("train/loss", 99, Number.NaN), scalarEvent("train/loss", 100, Infinity));
+    const points = interleaved(curve("train/loss", 0, 5), curve("train/lr", 0, 5), curve("eval/loss", 0, 5));
+    world.logdir.write("a", Buffer.concat([fileOf(points), nan]));
+    world.logdir.write("b", fileOf(points, 1));
+    const result = await world.sync({
+      transform: { includeTags: ["train/*"], excludeTags: ["*lr"], nan: "skip" },
+      wantsRun: (name) => name === "a",
+    });
+    expect(result.excludedRuns).toBe(1);
+    expect(scalarsOf(result)).toEqual({ read: 17, sent: 6, failed: 0, leftOut: { excluded: 10, nan: 1 } });
+    expect(world.backend.runs.map(({ name }) => name)).toEqual(["a"]);
+  });
+
+  test("batches that a filter empties again and again", async () => {
+    const world = World.create();
+    world.backend.batchSize = 4;
+    world.logdir.write("train", fileOf([...curve("noise", 0, 50), ...curve("loss", 0, 3), ...curve("noise", 50, 90)]));
+    const transform = { includeTags: ["loss"], excludeTags: [], nan: "keep" } as const;
+    expect(scalarsOf(await world.sync({ transform }))).toEqual({
+      read: 93,
+      sent: 3,
+      failed: 0,
+      leftOut: { excluded: 90 },
+    });
+    expect(world.backend.batches).toEqual([3]);
+    expect(only(await world.sync({ transform })).outcome).toBe("unchanged");
+  });
+
+  test("a value that nobody can decode", async () => {
+    const bad = event({
+      wallTime: WALL_TIME,
+      step: 1,
+      summary: {
+        value: [{ tag: "i", tensor: { dtype: "DT_FLOAT" }, metadata: { pluginData: { pluginName: "images" } } }],
+      },
+    });
+    const world = World.create();
+    world.logdir.write("train", Buffer.concat([fileOf(curve("loss", 0, 2)), record(bad)]));
+    const { kinds } = only(await world.sync()).tally;
+    expect(kinds.get("unreadable")).toMatchObject({ read: 1, sent: 0, leftOut: new Map([["cannot be decoded", 1]]) });
+  });
+
+  test("every value is traced", async () => {
+    const world = World.create();
+    world.logdir.write("train", fileOf([...curve("loss", 0, 2), ...curve("noise", 0, 1)]));
+    const lines: string[] = [];
+    await world.sync({
+      transform: { includeTags: [], excludeTags: ["noise"], nan: "keep" },
+      trace: (line) => void lines.push(line.replace(/@\d+/, "@")),
+    });
+    expect(lines.sort()).toEqual([
+      "train: @ scalars loss step 0: written",
+      "train: @ scalars loss step 1: written",
+      "train: @ scalars noise step 0: left out (excluded)",
+    ]);
+  });
+});
