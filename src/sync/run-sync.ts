@@ -260,31 +260,32 @@ class RunSync {
     const trace = this.#trace();
     const transform = new Transform(this.#context.transform, obsolete, trace);
     const batch = new RecordBatch(this.#context.backend.batchSize, new TagTable());
-    const opened = new Map<SourceFile, OpenFile>();
-    try {
-      for (const [index, file] of this.#files.entries()) {
+    for (const [index, file] of this.#files.entries()) {
+      try {
+        const open = await file.open(this.#metadata);
         try {
-          const open = await file.open(this.#metadata);
-          opened.set(file, open);
-          file.tail = undefined;
           for (let more = true; more; ) {
             more = await this.#read(open, index, batch, transform);
-            if (batch.full || (more && batch.empty)) await this.#flush(handle, batch, opened);
+            if (batch.full || (more && batch.empty)) {
+              await file.moveTo(open, this.#files);
+              await this.#flush(handle, batch);
+            }
             if (signal.aborted) {
               this.#count(batch, (kind, n) => this.#tally.leftOut(kind, "interrupted", n));
               return false;
             }
           }
+          await file.moveTo(open, this.#files);
           file.tail = open.reader.records.tail;
-        } catch (error) {
-          this.#isProblemOf(file, error);
+        } finally {
+          await open.close();
         }
+      } catch (error) {
+        this.#isProblemOf(file, error);
       }
-      await this.#flush(handle, batch, opened);
-      return true;
-    } finally {
-      for (const open of opened.values()) await open.close();
     }
+    await this.#flush(handle, batch);
+    return true;
   }
 
   async #read(open: OpenFile, file: number, batch: RecordBatch, transform: Transform): Promise<boolean> {
@@ -300,15 +301,8 @@ class RunSync {
     }
   }
 
-  /** Send what is in the batch, then remember how far that is. */
-  async #flush(handle: RunHandle, batch: RecordBatch, opened: Map<SourceFile, OpenFile>): Promise<void> {
-    for (const [file, open] of opened) {
-      await file.moveTo(open, this.#files);
-      // Of a run in thousands of files only those that are in the batch stay open.
-      if (file.tail === undefined) continue;
-      opened.delete(file);
-      await open.close();
-    }
+  /** Send what is in the batch, then remember how far that is: to the places that the files were moved to. */
+  async #flush(handle: RunHandle, batch: RecordBatch): Promise<void> {
     if (!batch.empty || this.#hparams.size > 0) await this.#write(handle, batch);
     for (const datum of batch.data) this.#sawSession(datum);
     this.#hparams = new Map();

@@ -141,9 +141,11 @@ export class SourceFile {
 
   async #markAmong(marks: readonly FileMark[], source: FileSource): Promise<FileMark | undefined> {
     if (this.#stored !== undefined) return marks.find((mark) => mark.key === this.#stored?.key);
-    const alike: FileMark[] = [];
-    for (const mark of marks) if ((await hashHead(source, mark.head)) === headHash(mark.key)) alike.push(mark);
-    return alike.find((mark) => mark.name === this.entry.name) ?? alike[0];
+    const sameName = marks.filter(({ name }) => name === this.entry.name);
+    for (const mark of new Set([...sameName, ...marks])) {
+      if ((await hashHead(source, mark.head)) === headHash(mark.key)) return mark;
+    }
+    return undefined;
   }
 }
 
