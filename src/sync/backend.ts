@@ -46,7 +46,15 @@ export interface Receipt {
 
 /** Something that was done otherwise than the source has it, and is no loss. */
 export interface Note {
-  readonly code: "renamed" | "param-conflict" | "cut" | "wall-time" | "replaced" | "truncated" | "recreated";
+  readonly code:
+    | "renamed"
+    | "param-conflict"
+    | "cut"
+    | "wall-time"
+    | "replaced"
+    | "truncated"
+    | "recreated"
+    | "artifacts";
   readonly message: string;
 }
 

@@ -88,6 +88,8 @@ class RunSync {
   readonly #metadata: Map<string, TagMetadata>;
   #files: SourceFile[];
   #savedMetadata: number;
+  /** The offsets that the destination has been told, by the marks' keys. */
+  readonly #written = new Map<string, number>();
   /** Hyperparameters from `hparams.yaml` that are still to be sent. */
   #hparams: ReadonlyMap<string, HparamValue> = new Map();
   /** Stamp of the `hparams.yaml` that they are from. */
@@ -314,12 +316,9 @@ class RunSync {
     const { backend, progress } = this.#context;
     try {
       const { data } = batch;
-      const receipt = await backend.write(handle, {
-        scalars: batch,
-        data,
-        marks: this.#marks(),
-        hparams: this.#hparams,
-      });
+      const marks = this.#marks().filter(({ key, offset }) => this.#written.get(key) !== offset);
+      const receipt = await backend.write(handle, { scalars: batch, data, marks, hparams: this.#hparams });
+      for (const { key, offset } of marks) this.#written.set(key, offset);
       this.#tally.add(receipt.tally);
       this.notes.push(...receipt.notes);
       progress.values += batch.length + data.length;

@@ -34,8 +34,8 @@ export interface ArtifactEntry {
   readonly path: string;
 }
 
-/** Of a part, in bytes; an extension still fits behind it. */
-const MAX_PART = 104;
+/** Of a part, in bytes; behind it still fits the longest of endings, `@<step>-<i>.run_metadata.pb`, within 120. */
+const MAX_PART = 80;
 /** Of a tag's parts together, in bytes; the folder and the file's name still fit around them. */
 const MAX_PATH = 320;
 /** Of an image's key, in characters; step, time, uuid and ending still fit into one file name of 255 bytes. */

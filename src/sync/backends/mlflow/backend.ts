@@ -7,6 +7,7 @@ import { Tally } from "../../tally.ts";
 import { marksOfTags, tagOfMark } from "./marks.ts";
 import { KeyNames, recordedName } from "./names.ts";
 import { pythonText } from "./python-text.ts";
+import { RunArtifacts } from "./run-artifacts.ts";
 import { type MetricColumns, type MlflowStore, ReplyLost, type RunRecord } from "./store.ts";
 
 /** The longest param that MLflow stores whole; a longer one it would cut without a word. Characters. */
@@ -14,6 +15,8 @@ const MAX_PARAM = 6000;
 /** Latest time, in ms, that a JavaScript page such as MLflow's can show. */
 const MAX_TIME = 8.64e15;
 
+/** Without it MLflow's page does not look for images. */
+const SHOWS_IMAGES = ["mlflow.loggedImages", "True"] as const;
 const RUN_TAG = "tracelet.run";
 const METRIC_NAME_TAG = "tracelet.tag.";
 const PARAM_NAME_TAG = "tracelet.param.";
@@ -58,8 +61,17 @@ export class MlflowBackend implements Backend {
     const experiment = await this.#experiment;
     const known = knownId === undefined ? undefined : await this.#store.run(knownId);
     const found = known ?? (await this.#find(run, experiment));
-    if (found !== undefined) return this.#adopt(found);
-    return new MlflowRun(await this.#create(run, experiment), true, run.marks, [], [], new Map());
+    if (found !== undefined) return this.#adopt(found, run);
+    const id = await this.#create(run, experiment);
+    return new MlflowRun({ id, created: true, marks: run.marks, artifacts: this.#artifactsOf({ id }, run) });
+  }
+
+  #artifactsOf(run: Pick<RunRecord, "id"> & Partial<RunRecord>, { source }: RunDescription): RunArtifacts {
+    return new RunArtifacts({
+      source,
+      open: () => this.#store.artifacts(run),
+      timestamp: milliseconds,
+    });
   }
 
   async write(handle: RunHandle, batch: Batch): Promise<Receipt> {
@@ -71,9 +83,13 @@ export class MlflowBackend implements Backend {
     // Tags are stored last. A metric whose own name is not known yet would be taken for one of its key's name after a
     // crash, and be sent again under another key.
     if (names.size > 0) await this.#store.logBatch(run.id, { metrics: NO_METRICS, params: new Map(), tags: names });
-    await this.#store.logBatch(run.id, { metrics, params, tags: new Map(batch.marks.map(tagOfMark)) });
+    // Files before marks: what a mark says to be there is there.
+    const obstacle = await run.write(batch, notes);
+    const tags = new Map(batch.marks.map(tagOfMark));
+    if (obstacle === undefined && batch.data.some(({ kind }) => kind === "images")) tags.set(...SHOWS_IMAGES);
+    await this.#store.logBatch(run.id, { metrics, params, tags });
     run.wrote(params);
-    return { tally: tallyOf(batch), notes };
+    return { tally: tallyOf(batch, obstacle), notes };
   }
 
   async finish(handle: RunHandle, status: FinalStatus, endTime: number): Promise<void> {
@@ -115,7 +131,7 @@ export class MlflowBackend implements Backend {
     return undefined;
   }
 
-  #adopt(found: RunRecord): RunHandle {
+  #adopt(found: RunRecord, run: RunDescription): RunHandle {
     if (!found.active) {
       throw new TraceletError("deleted", `its MLflow run ${found.id} was deleted`, {
         hint: `restore it (mlflow runs restore --run-id ${found.id}), or remove it for good (mlflow gc) to have it sent again`,
@@ -125,7 +141,8 @@ export class MlflowBackend implements Backend {
     const metricNames = namesOfKeys(metricKeys, METRIC_NAME_TAG, tags);
     const paramNames = namesOfKeys(params.keys(), PARAM_NAME_TAG, tags);
     const marks = this.#keepsMarks ? marksOfTags(tags) : undefined;
-    return new MlflowRun(found.id, false, marks, metricNames, paramNames, params);
+    const artifacts = this.#artifactsOf(found, run);
+    return new MlflowRun({ id: found.id, created: false, marks, metricNames, paramNames, params, artifacts });
   }
 
   async #create(run: RunDescription, experiment: Experiment): Promise<string> {
@@ -199,6 +216,7 @@ class MlflowRun implements RunHandle {
   readonly id: string;
   readonly created: boolean;
   readonly marks: RunHandle["marks"];
+  readonly artifacts: RunArtifacts;
   readonly #metricNames: KeyNames;
   readonly #paramNames: KeyNames;
   readonly #params: Map<string, string>;
@@ -206,20 +224,31 @@ class MlflowRun implements RunHandle {
   readonly #keys: string[] = [];
   readonly #noted = new Set<string>();
 
-  constructor(
-    id: string,
-    created: boolean,
-    marks: RunHandle["marks"],
-    metricNames: Names,
-    paramNames: Names,
-    params: ReadonlyMap<string, string>,
-  ) {
-    this.id = id;
-    this.created = created;
-    this.marks = marks;
-    this.#metricNames = new KeyNames(metricNames);
-    this.#paramNames = new KeyNames(paramNames);
-    this.#params = new Map(params);
+  constructor(run: {
+    readonly id: string;
+    readonly created: boolean;
+    readonly marks: RunHandle["marks"];
+    readonly artifacts: RunArtifacts;
+    readonly metricNames?: Names;
+    readonly paramNames?: Names;
+    readonly params?: ReadonlyMap<string, string>;
+  }) {
+    this.id = run.id;
+    this.created = run.created;
+    this.marks = run.marks;
+    this.artifacts = run.artifacts;
+    this.#metricNames = new KeyNames(run.metricNames ?? []);
+    this.#paramNames = new KeyNames(run.paramNames ?? []);
+    this.#params = new Map(run.params);
+  }
+
+  /** Store the batch's files. @returns why they cannot be stored, if they cannot */
+  async write(batch: Batch, notes: Note[]): Promise<TraceletError | undefined> {
+    const moved = batch.marks.find(({ offset, from }) => offset > from);
+    await this.artifacts.write(batch.data, moved === undefined ? "0" : `${moved.key.slice(0, 8)}-${moved.from}`);
+    const { obstacle } = this.artifacts;
+    if (obstacle !== undefined) this.#note(notes, "artifacts", `${obstacle.message}; ${obstacle.hint ?? ""}`);
+    return obstacle;
   }
 
   /** The batch's scalars as MLflow takes them; the tags that tell changed names are added to `names`. */
@@ -299,13 +328,15 @@ class MlflowRun implements RunHandle {
   }
 }
 
-function tallyOf(batch: Batch): Tally {
+/** @param obstacle why files could not be stored */
+function tallyOf(batch: Batch, obstacle: TraceletError | undefined): Tally {
   const tally = new Tally();
   tally.sent("scalars", batch.scalars.length);
   for (const datum of batch.data) {
-    if (datum.kind === "hparams" && datum.record.type !== "experiment") tally.sent("hparams", 1);
-    else if (datum.kind === "unreadable") tally.leftOut(datum.kind, "cannot be decoded", 1);
-    else tally.leftOut(datum.kind, "not supported yet", 1);
+    const isParam = datum.kind === "hparams" && datum.record.type !== "experiment";
+    if (datum.kind === "unreadable") tally.leftOut(datum.kind, "cannot be decoded", 1);
+    else if (obstacle !== undefined && !isParam) tally.leftOut(datum.kind, "no place for files", 1);
+    else tally.sent(datum.kind, 1);
   }
   return tally;
 }
