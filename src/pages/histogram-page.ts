@@ -27,22 +27,23 @@ export interface HistogramPageData extends StepColumns {
 const BIN_COUNT = 30;
 const MAX_STEPS = 200;
 
-export function histogramPage(tag: string, series: readonly HistogramStep[]): string {
+/** @param all how many steps there are, where `series` has not all of them */
+export function histogramPage(tag: string, series: readonly HistogramStep[], all: number = series.length): string {
   return renderPage({
     title: tag,
     script: HISTOGRAM_SCRIPT,
     style: HISTOGRAM_STYLE,
     libraries: [uplot()],
-    data: histogramPageData(series),
+    data: histogramPageData(series, all),
   });
 }
 
-export function histogramPageData(series: readonly HistogramStep[]): HistogramPageData {
+export function histogramPageData(series: readonly HistogramStep[], all: number = series.length): HistogramPageData {
   const shown = thinned(inOrder(series), MAX_STEPS);
-  const all = shown.map(({ buckets }) => drawable(buckets));
-  const lost = shown.filter(({ buckets }, i) => buckets.length > (all[i] as Float64Array).length).length;
+  const usable = shown.map(({ buckets }) => drawable(buckets));
+  const lost = shown.filter(({ buckets }, i) => buckets.length > (usable[i] as Float64Array).length).length;
   const endless = shown.filter(({ buckets }) => buckets.includes(Infinity) || buckets.includes(-Infinity)).length;
-  const full = all.map((buckets) => (total(buckets) > 0 ? buckets : new Float64Array()));
+  const full = usable.map((buckets) => (total(buckets) > 0 ? buckets : new Float64Array()));
   const empty = full.filter((buckets) => buckets.length === 0).length;
   const range = rangeOf(full, BIN_COUNT);
   const numbers = (values: Float64Array) => Array.from(values, (value) => rounded(value));
@@ -52,7 +53,7 @@ export function histogramPageData(series: readonly HistogramStep[]): HistogramPa
     bins: full.map((buckets) => (range && buckets.length > 0 ? numbers(rebinned(buckets, range, BIN_COUNT)) : [])),
     percentiles: full.map((buckets) => (buckets.length > 0 ? numbers(percentiles(buckets)) : [])),
     notes: [
-      thinnedNote(shown.length, series.length),
+      thinnedNote(shown.length, all),
       empty > 0 ? `${stepsOf(empty)} without values.` : "",
       endless > 0
         ? `${stepsOf(endless)} with buckets that reach to infinity; they are drawn at their finite edge.`

@@ -33,11 +33,12 @@ const MAX_POINTS = 1001;
 /** Points of all curves together: about 5 MB of page. */
 const MAX_TOTAL = 100_000;
 
-export function prCurvePage(tag: string, series: readonly PrCurveStep[]): string {
-  return renderPage({ title: tag, script: PR_CURVE_SCRIPT, style: PR_CURVE_STYLE, data: prCurvePageData(series) });
+/** @param all how many steps there are, where `series` has not all of them */
+export function prCurvePage(tag: string, series: readonly PrCurveStep[], all: number = series.length): string {
+  return renderPage({ title: tag, script: PR_CURVE_SCRIPT, style: PR_CURVE_STYLE, data: prCurvePageData(series, all) });
 }
 
-export function prCurvePageData(series: readonly PrCurveStep[]): PrCurvePageData {
+export function prCurvePageData(series: readonly PrCurveStep[], all: number = series.length): PrCurvePageData {
   const points = Math.max(1, ...series.map(({ numThresholds }) => Math.min(numThresholds, MAX_POINTS)));
   const shown = thinned(inOrder(series), Math.max(2, Math.min(MAX_STEPS, Math.floor(MAX_TOTAL / points))));
   const curves = shown.map((step) => {
@@ -55,7 +56,7 @@ export function prCurvePageData(series: readonly PrCurveStep[]): PrCurvePageData
     ...stepColumns(shown),
     curves,
     notes: [
-      thinnedNote(shown.length, series.length),
+      thinnedNote(shown.length, all),
       cut ? `At most ${MAX_POINTS} thresholds a step shown, evenly spread.` : "",
     ].filter((text) => text !== ""),
   };

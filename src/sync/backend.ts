@@ -1,5 +1,5 @@
 /** The way out: what every destination has to keep. */
-import type { Datum, HparamValue, ScalarColumns } from "../reader/datum.ts";
+import type { Datum, HparamValue, Kind, ScalarColumns } from "../reader/datum.ts";
 import type { FileMark } from "./fingerprint.ts";
 import type { Tally } from "./tally.ts";
 
@@ -58,6 +58,13 @@ export interface Note {
   readonly message: string;
 }
 
+/** A self-contained HTML page that draws all values of one tag. */
+export interface Page {
+  readonly kind: Kind;
+  readonly tag: string;
+  readonly html: string;
+}
+
 export type FinalStatus = "finished" | "failed";
 
 /**
@@ -78,6 +85,8 @@ export interface Backend {
    * Resolves once the batch is durable, its marks not before its values. Writing the same batch again changes nothing.
    */
   write(run: RunHandle, batch: Batch): Promise<Receipt>;
+  /** Store pages; one of the same kind and tag is replaced. A destination that has no place for them stores none. */
+  attach(run: RunHandle, pages: AsyncIterable<Page>): Promise<void>;
   /** @param endTime wall time of the last event, in seconds since the Unix epoch; -Infinity if there is none */
   finish(run: RunHandle, status: FinalStatus, endTime: number): Promise<void>;
   /** Where a person finds the result; undefined before anything was opened, or where there is no such place. */

@@ -22,6 +22,7 @@ const SCHEMA = `
     name TEXT NOT NULL,
     remote_id TEXT,
     done INTEGER NOT NULL,
+    pages_due INTEGER NOT NULL,
     status TEXT NOT NULL,
     first_wall_time REAL,
     last_wall_time REAL,
@@ -74,6 +75,8 @@ export interface StoredRun {
   remoteId: string | undefined;
   /** False while something is left to be done. */
   done: boolean;
+  /** Whether values were sent that its pages do not show yet. */
+  pagesDue: boolean;
   /** How the run ends, as far as its hyperparameter sessions have told. */
   status: FinalStatus;
   /** Seconds since the Unix epoch; undefined before the first event, and where that has none. */
@@ -180,21 +183,29 @@ export class Checkpoints {
 
   #save(run: StoredRun, newMetadata: Iterable<readonly [string, TagMetadata]>): number {
     const database = this.#database;
-    const { remoteId, done, status, firstWallTime, hparamsFile } = run;
+    const { remoteId, done, pagesDue, status, firstWallTime, hparamsFile } = run;
     const lastWallTime = run.lastWallTime === -Infinity ? null : run.lastWallTime;
-    const columns = [remoteId ?? null, done ? 1 : 0, status, firstWallTime ?? null, lastWallTime, hparamsFile ?? null];
+    const columns = [
+      remoteId ?? null,
+      done ? 1 : 0,
+      pagesDue ? 1 : 0,
+      status,
+      firstWallTime ?? null,
+      lastWallTime,
+      hparamsFile ?? null,
+    ];
     let id = run.id;
     if (id === undefined) {
       id = database
         .prepare(
-          `INSERT INTO run (destination, name, remote_id, done, status, first_wall_time, last_wall_time, hparams_file)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+          `INSERT INTO run (destination, name, remote_id, done, pages_due, status, first_wall_time, last_wall_time, hparams_file)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
         )
         .run(this.#destination, run.name, ...columns).lastInsertRowid;
     } else {
       database
         .prepare(
-          `UPDATE run SET remote_id = ?, done = ?, status = ?, first_wall_time = ?, last_wall_time = ?, hparams_file = ?
+          `UPDATE run SET remote_id = ?, done = ?, pages_due = ?, status = ?, first_wall_time = ?, last_wall_time = ?, hparams_file = ?
            WHERE id = ?`,
         )
         .run(...columns, id);
@@ -246,6 +257,7 @@ function runOf(row: SqlRow, files: readonly StoredFile[]): StoredRun {
     name: String(row["name"]),
     remoteId: row["remote_id"] === null ? undefined : String(row["remote_id"]),
     done: row["done"] === 1,
+    pagesDue: row["pages_due"] === 1,
     status: row["status"] as FinalStatus,
     firstWallTime: row["first_wall_time"] === null ? undefined : Number(row["first_wall_time"]),
     lastWallTime: row["last_wall_time"] === null ? -Infinity : Number(row["last_wall_time"]),

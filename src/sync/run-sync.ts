@@ -13,6 +13,7 @@ import type { Checkpoints, StoredFile, StoredRun } from "./checkpoints.ts";
 import { atStart, type FileMark, hashText } from "./fingerprint.ts";
 import { type FileProblem, isUnchanged, matchRun, problemOf, stampOf } from "./match.ts";
 import type { Progress } from "./progress.ts";
+import type { ReadAgain } from "./run-pages.ts";
 import { type OpenFile, SourceFile } from "./source-file.ts";
 import { Tally } from "./tally.ts";
 import { describeDatum, describeScalar, Transform, type TransformOptions } from "./transform.ts";
@@ -76,6 +77,9 @@ export async function syncRun(
   return job.result(outcome);
 }
 
+/** Kinds that are drawn on pages. */
+const PAGE_KINDS: ReadonlySet<Kind> = new Set<Kind>(["histograms", "text", "pr_curves", "graphs", "custom_scalars"]);
+
 type Outcome = RunResult["outcome"] | TraceletError;
 
 class RunSync {
@@ -127,6 +131,7 @@ class RunSync {
       if (handle.marks !== undefined) await this.#eachFile((file) => file.resume(handle.marks as readonly FileMark[]));
       await this.#relearn();
       if (!(await this.#send(handle, await this.#findObsolete()))) return "interrupted";
+      await this.#attachPages(handle);
       await backend.finish(handle, this.#stored.status, this.#stored.lastWallTime);
       this.#save(true);
       return "sent";
@@ -290,6 +295,37 @@ class RunSync {
     return true;
   }
 
+  /** Draw the pages anew if there is more to be seen on them. */
+  async #attachPages(handle: RunHandle): Promise<void> {
+    if (!this.#stored.pagesDue) return;
+    for (const file of this.#files) file.start = 0;
+    const obsolete = await this.#findObsolete();
+    const readAgain: ReadAgain = async (take) => {
+      const transform = new Transform(this.#context.transform, obsolete);
+      const batch = new RecordBatch(4096, new TagTable());
+      for (const [index, file] of this.#files.entries()) {
+        try {
+          const open = await file.open(new Map(this.#metadata));
+          try {
+            for (let more = true; more; batch.clear()) {
+              more = await open.reader.read(batch);
+              transform.apply(batch, { file: index, firstScalar: 0, firstDatum: 0 }, new Tally());
+              take(batch);
+            }
+          } finally {
+            await open.close();
+          }
+        } catch (error) {
+          this.#isProblemOf(file, error);
+        }
+      }
+    };
+    // Loaded for those runs only that have something to draw.
+    const { makePages } = await import("./run-pages.ts");
+    await this.#context.backend.attach(handle, makePages(readAgain));
+    this.#stored.pagesDue = false;
+  }
+
   async #read(open: OpenFile, file: number, batch: RecordBatch, transform: Transform): Promise<boolean> {
     const { reader } = open;
     const origin = { file, firstScalar: batch.length, firstDatum: batch.data.length };
@@ -306,7 +342,10 @@ class RunSync {
   /** Send what is in the batch, then remember how far that is: to the places that the files were moved to. */
   async #flush(handle: RunHandle, batch: RecordBatch): Promise<void> {
     if (!batch.empty || this.#hparams.size > 0) await this.#write(handle, batch);
-    for (const datum of batch.data) this.#sawSession(datum);
+    for (const datum of batch.data) {
+      this.#sawSession(datum);
+      if (PAGE_KINDS.has(datum.kind)) this.#stored.pagesDue = true;
+    }
     this.#hparams = new Map();
     this.#save(false);
     batch.clear();
@@ -402,6 +441,7 @@ function newRun(name: string): StoredRun {
     name,
     remoteId: undefined,
     done: false,
+    pagesDue: false,
     status: "finished",
     firstWallTime: undefined,
     lastWallTime: -Infinity,

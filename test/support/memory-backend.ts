@@ -4,7 +4,16 @@
  */
 import { TraceletError } from "../../src/errors.ts";
 import type { HparamValue } from "../../src/reader/datum.ts";
-import type { Backend, Batch, FinalStatus, Note, Receipt, RunDescription, RunHandle } from "../../src/sync/backend.ts";
+import type {
+  Backend,
+  Batch,
+  FinalStatus,
+  Note,
+  Page,
+  Receipt,
+  RunDescription,
+  RunHandle,
+} from "../../src/sync/backend.ts";
 import type { FileMark } from "../../src/sync/fingerprint.ts";
 import { Tally } from "../../src/sync/tally.ts";
 
@@ -40,6 +49,8 @@ export interface MemoryRun {
 }
 
 export class MemoryBackend implements Backend {
+  /** Kind and tag of every page it was given. */
+  readonly pages: Set<string> = new Set();
   batchSize = 1000;
   /** False: `open` tells no marks, as a destination that cannot keep any. */
   keepsMarks = true;
@@ -92,6 +103,11 @@ export class MemoryBackend implements Backend {
       },
       () => put(false),
     );
+  }
+
+  /** Pages are drawn from what the files hold; what they show is tested where they are made. */
+  async attach(_run: RunHandle, pages: AsyncIterable<Page>): Promise<void> {
+    for await (const { kind, tag } of pages) this.pages.add(`${kind} ${tag}`);
   }
 
   async finish(handle: RunHandle, status: FinalStatus, endTime: number): Promise<void> {

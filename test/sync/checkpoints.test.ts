@@ -34,6 +34,7 @@ function newRun(changes: Partial<StoredRun> = {}): StoredRun {
     name: "train/日本 \\xff",
     remoteId: "remote",
     done: true,
+    pagesDue: false,
     status: "failed",
     firstWallTime: 1_700_000_000.1234567,
     lastWallTime: 1_700_000_001.7654321,
@@ -257,7 +258,7 @@ test("processes that begin at the same moment share the state", async () => {
     while (Date.now() < Number(process.argv[1]));
     const checkpoints = Checkpoints.open(process.argv[2], "here");
     for (let i = 0; i < 20; i++) {
-      checkpoints.save({ id: undefined, name: process.argv[3] + i, remoteId: "r", done: true, status: "finished",
+      checkpoints.save({ id: undefined, name: process.argv[3] + i, remoteId: "r", done: true, pagesDue: false, status: "finished",
         firstWallTime: 1, lastWallTime: 1, hparamsFile: undefined, files: [] }, []);
     }
     checkpoints.close();`;

@@ -24,6 +24,7 @@ async function storedOf(run: DiscoveredRun, changes: Partial<StoredRun> = {}, of
   const rest = {
     remoteId: "r",
     done: true,
+    pagesDue: false,
     firstWallTime: 1,
     lastWallTime: 1,
     hparamsFile: run.hparamsFile && stampOf(run.hparamsFile),

@@ -2,7 +2,7 @@
 import os from "node:os";
 import { TraceletError } from "../../../errors.ts";
 import type { HparamValue } from "../../../reader/datum.ts";
-import type { Backend, Batch, FinalStatus, Note, Receipt, RunDescription, RunHandle } from "../../backend.ts";
+import type { Backend, Batch, FinalStatus, Note, Page, Receipt, RunDescription, RunHandle } from "../../backend.ts";
 import { Tally } from "../../tally.ts";
 import { marksOfTags, tagOfMark } from "./marks.ts";
 import { KeyNames, recordedName } from "./names.ts";
@@ -90,6 +90,10 @@ export class MlflowBackend implements Backend {
     await this.#store.logBatch(run.id, { metrics, params, tags });
     run.wrote(params);
     return { tally: tallyOf(batch, obstacle), notes };
+  }
+
+  async attach(handle: RunHandle, pages: AsyncIterable<Page>): Promise<void> {
+    await (handle as MlflowRun).artifacts.attach(pages);
   }
 
   async finish(handle: RunHandle, status: FinalStatus, endTime: number): Promise<void> {

@@ -1,7 +1,8 @@
 /** The files of one run: where they go, and what each is called. */
 import { TraceletError } from "../../../errors.ts";
-import type { Datum } from "../../../reader/datum.ts";
-import { ArtifactPaths } from "./artifact-paths.ts";
+import type { Datum, Kind } from "../../../reader/datum.ts";
+import type { Page } from "../../backend.ts";
+import { ArtifactPaths, type ArtifactRoot } from "./artifact-paths.ts";
 import type { ArtifactStore } from "./artifacts.ts";
 import { encodeData, isEncoded } from "./media/encode.ts";
 import { readableJson } from "./media/json.ts";
@@ -10,6 +11,15 @@ import { readableJson } from "./media/json.ts";
 const CONCURRENCY = 8;
 /** Tells which tag each path stands for. */
 const INDEX = "tracelet/index.json";
+
+/** Where pages lie. */
+const FOLDERS: ReadonlyMap<Kind, ArtifactRoot> = new Map<Kind, ArtifactRoot>([
+  ["histograms", "histograms"],
+  ["pr_curves", "pr_curves"],
+  ["text", "text"],
+  ["graphs", "graph"],
+  ["custom_scalars", "custom_scalars"],
+]);
 
 export interface RunArtifactsOptions {
   /** Says which run of which source this is, for ever: a part of its images' identity. */
@@ -51,6 +61,18 @@ export class RunArtifacts {
       for (let at = 0; at < artifacts.length; at += CONCURRENCY) {
         await Promise.all(artifacts.slice(at, at + CONCURRENCY).map((artifact) => store.put(artifact)));
       }
+    }
+    await this.#writeIndex(store);
+  }
+
+  /** Store pages beside the files of their tags. */
+  async attach(pages: AsyncIterable<Page>): Promise<void> {
+    const store = await this.#open();
+    if (store === undefined) return;
+    for await (const { kind, tag, html } of pages) {
+      const folder = FOLDERS.get(kind);
+      if (folder !== undefined)
+        await store.put({ path: this.#paths.file(folder, tag, "html"), bytes: Buffer.from(html) });
     }
     await this.#writeIndex(store);
   }

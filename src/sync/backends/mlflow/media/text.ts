@@ -52,6 +52,6 @@ function cell(text: string): string {
     .replace(/\r\n?/g, "\n")
     .replace(/[ \t]*\n[ \t]*\n\s*/g, " ¶ ")
     .replaceAll("\n", " ");
-  // Behind a backslash, one more would not escape the bar but the backslash.
-  return flat.replace(/(\\*)\|/g, (_, slashes: string) => (slashes === "" ? "\\|" : `${slashes}&#124;`));
+  // One that is escaped already stays so; two backslashes are an escaped backslash.
+  return flat.replace(/(\\*)\|/g, (bar, slashes: string) => (slashes.length % 2 === 1 ? bar : `${slashes}\\|`));
 }
