@@ -62,6 +62,17 @@ export function otherNode(version) {
   return path.join(root, folder, "node_modules/node/bin/node");
 }
 
+/** The browser that the pages are tested in: Debian's, installed where that can be done without asking. */
+export function browser() {
+  const root = process.getuid?.() === 0;
+  if (existsSync("/usr/bin/chromium") || !root || !existsSync("/usr/bin/apt-get")) return;
+  console.error("Installing chromium …");
+  run("apt-get", ["update", "-qq"]);
+  run("apt-get", ["install", "-y", "-qq", "--no-install-recommends", "chromium"], {
+    env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
+  });
+}
+
 function once(name, fingerprint, work) {
   const stamp = path.join(root, ".setup", `${name.replaceAll("/", "-")}.stamp`);
   const done = existsSync(path.join(root, name)) && existsSync(stamp) && readFileSync(stamp, "utf8") === fingerprint;

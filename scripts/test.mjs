@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync } from "node:fs";
 import path from "node:path";
-import { build, installPackages, otherNode, pythonEnvironment, root, run } from "./setup.mjs";
+import { browser, build, installPackages, otherNode, pythonEnvironment, root, run } from "./setup.mjs";
 
 const NODE_24 = "24.21.0";
 const only = process.argv.slice(2);
@@ -10,6 +10,7 @@ const only = process.argv.slice(2);
 installPackages();
 build();
 if (only.length === 0) run("npm", ["run", "--silent", "check"]);
+browser();
 const env = {
   ...process.env,
   TRACELET_TEST_PYTHON: pythonEnvironment(".venv", "test/e2e/requirements.txt"),

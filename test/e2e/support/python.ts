@@ -52,6 +52,16 @@ export async function readArtifacts(
   >;
 }
 
+/** Size and SHA-256 of every artifact of every run of an experiment, by path. */
+export async function readExperimentArtifacts(
+  uri: string,
+  experiment: string,
+): Promise<{ [run: string]: { [path: string]: readonly [bytes: number, sha256: string] } }> {
+  return JSON.parse(await script(NEW_PYTHON, "read_artifacts.py", [uri, experiment])) as Awaited<
+    ReturnType<typeof readExperimentArtifacts>
+  >;
+}
+
 /** What MLflow should hold of a run: each distinct point once, since MLflow stores none twice. */
 export function distinct(points: readonly Point[]): Point[] {
   const seen = new Map(points.map((point) => [point.join(" "), point]));

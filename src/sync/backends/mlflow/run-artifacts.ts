@@ -57,7 +57,9 @@ export class RunArtifacts {
     const store = await this.#open();
     if (store === undefined) return;
     const { source, timestamp } = this.#options;
-    for await (const artifacts of encodeData(data, { source, paths: this.#paths, segment, timestamp })) {
+    for await (const encoded of encodeData(data, { source, paths: this.#paths, segment, timestamp })) {
+      // Of two values of one tag and step the later one stays, whichever of two uploads would end first.
+      const artifacts = [...new Map(encoded.map((artifact) => [artifact.path, artifact])).values()];
       for (let at = 0; at < artifacts.length; at += CONCURRENCY) {
         await Promise.all(artifacts.slice(at, at + CONCURRENCY).map((artifact) => store.put(artifact)));
       }
