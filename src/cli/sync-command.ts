@@ -9,7 +9,7 @@ import { type Lock, lockSource } from "../sync/lock.ts";
 import { globFilter } from "../sync/transform.ts";
 import { type MlflowOptions, openMlflow } from "./mlflow-options.ts";
 import { showProgress } from "./progress-view.ts";
-import { exitCode, printSummary, runLine, toJson } from "./sync-report.ts";
+import { errorJson, exitCode, printSummary, runLine, toJson } from "./sync-report.ts";
 import { oneLine, outputTo, printable } from "./terminal.ts";
 
 export interface SyncCommandOptions extends MlflowOptions {
@@ -33,6 +33,16 @@ export interface SyncCommandOptions extends MlflowOptions {
  * @throws TraceletError
  */
 export async function runSync(logdirs: readonly string[], options: SyncCommandOptions): Promise<number> {
+  try {
+    return await syncAndReport(logdirs, options);
+  } catch (error) {
+    // Whoever reads the one object gets one, also where nothing could be begun.
+    if (options.json && error instanceof TraceletError) printJson({ outcome: "failed", error: errorJson(error) });
+    throw error;
+  }
+}
+
+async function syncAndReport(logdirs: readonly string[], options: SyncCommandOptions): Promise<number> {
   const started = performance.now();
   const stop = new AbortController();
   const signals = onSignals(stop);
@@ -68,17 +78,17 @@ export async function runSync(logdirs: readonly string[], options: SyncCommandOp
     });
     progress.stop();
     if (result.runs.length === 0 && result.excludedRuns === 0) say(`no event files in ${logdirs.join(", ")}`);
-    const location = destination.backend.location() ?? destination.howToLook;
     const report = {
       result,
       dryRun: options.dryRun,
       elapsedMs: performance.now() - started,
       retries: destination.retries(),
-      location,
+      location: destination.backend.location(),
+      howToLook: destination.howToLook,
     };
     const code = exitCode(result);
     if (!options.quiet || code !== 0) printSummary(report, stderr, options.verbose);
-    if (options.json) process.stdout.write(`${printable(JSON.stringify(toJson(report)))}\n`);
+    if (options.json) printJson(toJson(report));
     return signals.received === undefined ? code : 128 + os.constants.signals[signals.received];
   } finally {
     progress.stop();
@@ -87,6 +97,10 @@ export async function runSync(logdirs: readonly string[], options: SyncCommandOp
     checkpoints.close();
     await destination.backend.close();
   }
+}
+
+function printJson(value: object): void {
+  process.stdout.write(`${printable(JSON.stringify(value))}\n`);
 }
 
 /** First signal: finish what is under way and stop. Second: stop now. */

@@ -10,8 +10,10 @@ export interface SyncReport {
   readonly dryRun: boolean;
   readonly elapsedMs: number;
   readonly retries: number;
-  /** Where a person finds the result. */
+  /** Address of the result, where it has one. */
   readonly location: string | undefined;
+  /** How to look at it where it has none. */
+  readonly howToLook: string | undefined;
 }
 
 /** 0: all sent. 1: something could not be sent. 3: sent, but damage in the source was passed over. */
@@ -58,7 +60,8 @@ export function printSummary(report: SyncReport, output: Output, verbose: boolea
     result.runs.flatMap((run) => run.notes.map((note) => `${run.name}: ${note.message}`)),
   );
   output.write(`${headline(report)}\n`);
-  if (report.location !== undefined) output.write(`${oneLine(report.location)}\n`);
+  const where = report.location ?? report.howToLook;
+  if (where !== undefined) output.write(`${oneLine(where)}\n`);
 }
 
 /** The one object of `--json`. Steps and counts are numbers; nothing in it is ever a credential. */
@@ -169,6 +172,6 @@ function tallyJson(tally: Tally): object {
   return Object.fromEntries(kinds) as object;
 }
 
-function errorJson(error: TraceletError | undefined): object | null {
+export function errorJson(error: TraceletError | undefined): object | null {
   return error === undefined ? null : { code: error.code, message: error.message, hint: error.hint ?? null };
 }

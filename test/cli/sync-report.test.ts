@@ -22,7 +22,15 @@ function run(changes: Partial<RunResult> = {}): RunResult {
 
 function report(result: Partial<SyncResult> = {}, changes: Partial<SyncReport> = {}): SyncReport {
   const whole = { runs: [run()], excludedRuns: 0, problems: [], error: undefined, interrupted: false, ...result };
-  return { result: whole, dryRun: false, elapsedMs: 1234, retries: 0, location: "http://localhost/#/1", ...changes };
+  return {
+    result: whole,
+    dryRun: false,
+    elapsedMs: 1234,
+    retries: 0,
+    location: "http://localhost/#/1",
+    howToLook: undefined,
+    ...changes,
+  };
 }
 
 function printed(of: SyncReport, verbose = false): string {
