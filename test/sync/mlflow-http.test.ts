@@ -5,8 +5,9 @@ import { inspect } from "node:util";
 import { afterEach, describe, expect, onTestFinished, test } from "vitest";
 import { TraceletError } from "../../src/errors.ts";
 import { readCredentials, Secret } from "../../src/sync/backends/mlflow/credentials.ts";
-import { HttpClient, type HttpRequest, type RetryNotice, systemTiming } from "../../src/sync/backends/mlflow/http.ts";
+import { HttpClient, type HttpRequest, type RetryNotice } from "../../src/sync/backends/mlflow/http.ts";
 import { ReplyLost } from "../../src/sync/backends/mlflow/store.ts";
+import { systemTiming } from "../../src/sync/backends/mlflow/timing.ts";
 import { type Answer, type Fault, FaultServer, html, json, refusal } from "./fault-server.ts";
 
 const NOW = Date.UTC(2026, 10, 21, 12, 0, 0);

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { readCredentials } from "../../src/sync/backends/mlflow/credentials.ts";
-import { systemTiming } from "../../src/sync/backends/mlflow/http.ts";
 import { RestStore } from "../../src/sync/backends/mlflow/rest-store.ts";
 import { type LogBatch, type NewRun, ReplyLost } from "../../src/sync/backends/mlflow/store.ts";
+import { systemTiming } from "../../src/sync/backends/mlflow/timing.ts";
 import { type HttpTrackingUri, resolveTrackingUri } from "../../src/sync/backends/mlflow/tracking-uri.ts";
 import { type Answer, FaultServer, type Handler, html, json, MlflowImitation, refusal } from "./fault-server.ts";
 

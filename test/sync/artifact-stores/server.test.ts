@@ -10,7 +10,8 @@ import { TraceletError } from "../../../src/errors.ts";
 import { openArtifactStore } from "../../../src/sync/backends/mlflow/artifact-stores/open.ts";
 import type { ArtifactStore } from "../../../src/sync/backends/mlflow/artifacts.ts";
 import { readCredentials } from "../../../src/sync/backends/mlflow/credentials.ts";
-import { HttpClient, systemTiming } from "../../../src/sync/backends/mlflow/http.ts";
+import { HttpClient } from "../../../src/sync/backends/mlflow/http.ts";
+import { systemTiming } from "../../../src/sync/backends/mlflow/timing.ts";
 import { temporaryDirectory } from "../../support/logdirs.ts";
 import { type Answer, type Fault, FaultServer, type Handler, html, json, refusal } from "../fault-server.ts";
 

@@ -93,6 +93,29 @@ export class Credentials {
   }
 }
 
+/** What is left of credentials for an address that they were not meant for. */
+export class NoLogin extends Credentials {
+  readonly #of: Credentials;
+
+  constructor(of: Credentials, kind: "mlflow" | "storage") {
+    const { ca, rejectUnauthorized } = of.tlsOptions();
+    const tls = { ...(ca !== undefined && { ca }), ...(rejectUnauthorized === false && { rejectUnauthorized }) };
+    const parts = {
+      authorization: undefined,
+      workspace: kind === "mlflow" ? of.headers()["x-mlflow-workspace"] : undefined,
+      tls: kind === "mlflow" ? tls : {},
+      proxies: { "http:": of.proxy("http:"), "https:": of.proxy("https:") },
+      secrets: undefined,
+    };
+    super(parts, of.requestTimeoutMs, of.noProxy, []);
+    this.#of = of;
+  }
+
+  override scrub(text: string): string {
+    return this.#of.scrub(text);
+  }
+}
+
 /**
  * Read what MLflow's client would read, with its precedence: a login in the URI, then user name and password
  * (environment before `~/.mlflow/credentials`), then the token.

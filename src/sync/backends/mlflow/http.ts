@@ -6,11 +6,12 @@
  */
 import { setMaxListeners } from "node:events";
 import type { Readable } from "node:stream";
-import { setTimeout as delay } from "node:timers/promises";
-import { Agent, type Dispatcher, EnvHttpProxyAgent, request as send } from "undici";
+import { type Dispatcher, request as send } from "undici";
 import { TraceletError } from "../../../errors.ts";
-import { Credentials, HOW_TO_LOG_IN } from "./credentials.ts";
+import { type Connection, ConnectionChoice, connect } from "./connections.ts";
+import { type Credentials, HOW_TO_LOG_IN, NoLogin } from "./credentials.ts";
 import { ReplyLost } from "./store.ts";
+import { systemTiming, type Timing } from "./timing.ts";
 
 export interface HttpRequest {
   readonly method: "GET" | "POST" | "PUT";
@@ -77,29 +78,6 @@ export interface HttpClientOptions extends Patience {
   readonly stopGraceMs?: number | undefined;
 }
 
-/** Time and chance, passed in so that tests need neither. */
-export interface Timing {
-  /** ms that never jump; for durations. */
-  monotonic(): number;
-  /** ms since the Unix epoch; for the dates servers name. */
-  wall(): number;
-  /** @throws the reason of `signal` when it is aborted */
-  sleep(ms: number, signal: AbortSignal | undefined): Promise<void>;
-  /** In [0, 1). */
-  random(): number;
-}
-
-export const systemTiming: Timing = {
-  monotonic: () => performance.now(),
-  wall: () => Date.now(),
-  sleep: async (ms, signal) => {
-    await delay(ms, undefined, signal && { signal }).catch((error: unknown) => {
-      throw signal?.aborted ? signal.reason : error;
-    });
-  },
-  random: Math.random,
-};
-
 /** The server answered that it will not do this. The store knows what some of these mean. */
 export class Refusal extends TraceletError {
   /** HTTP status. */
@@ -163,7 +141,6 @@ const MAX_FILE_BYTES = 2 ** 32 - 1;
 const MAX_SHOWN = 500;
 /** What is looked at of an error's text. */
 const MAX_READ = 20_000;
-const CONNECT_TIMEOUT_MS = 30_000;
 /** Attempts that a large body gets even if one of them takes longer than all may. */
 const MIN_UPLOADS = 4;
 
@@ -199,7 +176,10 @@ export class HttpClient {
     this.#signal = options.signal;
     this.#stopGraceMs = options.stopGraceMs ?? 5000;
     this.#timing = options.timing ?? systemTiming;
-    this.#dispatchers = { kept: connect(options, {}), fresh: connect(options, { pipelining: 0 }) };
+    this.#dispatchers = {
+      kept: connect(options.base, options.credentials, {}),
+      fresh: connect(options.base, options.credentials, { pipelining: 0 }),
+    };
     // Each request under way listens; Node would take more than ten for a leak.
     if (this.#signal) setMaxListeners(0, this.#signal);
   }
@@ -592,81 +572,8 @@ async function readFile(body: AsyncIterable<Buffer>, headers: Headers, goesOn: (
   return whole ?? Buffer.concat(chunks, size);
 }
 
-/** What is left of credentials for an address that they were not meant for. */
-class NoLogin extends Credentials {
-  readonly #of: Credentials;
-
-  constructor(of: Credentials, kind: "mlflow" | "storage") {
-    const { ca, rejectUnauthorized } = of.tlsOptions();
-    const tls = { ...(ca !== undefined && { ca }), ...(rejectUnauthorized === false && { rejectUnauthorized }) };
-    const parts = {
-      authorization: undefined,
-      workspace: kind === "mlflow" ? of.headers()["x-mlflow-workspace"] : undefined,
-      tls: kind === "mlflow" ? tls : {},
-      proxies: { "http:": of.proxy("http:"), "https:": of.proxy("https:") },
-      secrets: undefined,
-    };
-    super(parts, of.requestTimeoutMs, of.noProxy, []);
-    this.#of = of;
-  }
-
-  override scrub(text: string): string {
-    return this.#of.scrub(text);
-  }
-}
-
 function failed(reason: string, more: Partial<Failure> = {}): { failure: Failure } {
   return { failure: { reason, busy: false, notDone: false, retryAfterMs: 0, ...more } };
-}
-
-type Connection = "kept" | "fresh";
-
-/**
- * Which kind of connection answers faster.
- *
- * `mlflow server` with more than one worker, as it is by default, leaves Nagle's algorithm on: each answer on a kept
- * connection then comes 40 ms late, and the workers share the load badly. Elsewhere kept connections are the better.
- */
-class ConnectionChoice {
-  readonly #times: Readonly<Record<Connection, number[]>> = { kept: [], fresh: [] };
-
-  /** @param random in [0, 1): now and then the other kind is tried, since a server may change */
-  choose(random: number): Connection {
-    const { kept, fresh } = this.#times;
-    if (Math.min(kept.length, fresh.length) < 5) return kept.length <= fresh.length ? "kept" : "fresh";
-    return median(kept) <= 1.1 * median(fresh) === random >= 0.04 ? "kept" : "fresh";
-  }
-
-  took(connection: Connection, ms: number): void {
-    const times = this.#times[connection];
-    times.push(ms);
-    if (times.length > 15) times.shift();
-  }
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1] as number;
-}
-
-function connect({ base, credentials }: HttpClientOptions, more: Agent.Options): Dispatcher {
-  const tls = credentials.tlsOptions();
-  const timeout = Math.min(CONNECT_TIMEOUT_MS, credentials.requestTimeoutMs);
-  const options = { ...more, connect: { ...tls, timeout } };
-  const proxy = credentials.proxy(base.startsWith("https:") ? "https:" : "http:");
-  if (proxy === undefined) return new Agent(options);
-  try {
-    return new EnvHttpProxyAgent({
-      ...options,
-      httpProxy: proxy,
-      httpsProxy: proxy,
-      noProxy: credentials.noProxy,
-      requestTls: tls,
-      // As `requests` does it; many proxies refuse a tunnel to a port other than 443.
-      proxyTunnel: base.startsWith("https:"),
-    });
-  } catch {
-    throw new TraceletError("usage", "HTTP_PROXY or HTTPS_PROXY holds no valid address");
-  }
 }
 
 function parseObject(text: string): JsonObject | undefined {

@@ -3,9 +3,10 @@ import { TraceletError } from "../../../errors.ts";
 import { openArtifactStore } from "./artifact-stores/open.ts";
 import type { ArtifactStore } from "./artifacts.ts";
 import type { Credentials } from "./credentials.ts";
-import { HttpClient, type JsonObject, Refusal, type RetryNotice, type Timing } from "./http.ts";
+import { HttpClient, type JsonObject, Refusal, type RetryNotice } from "./http.ts";
 import { type LogBatchPart, logBatchBody } from "./log-batch-body.ts";
 import type { ExperimentRecord, LogBatch, MlflowStore, NewRun, RunRecord, RunStatus } from "./store.ts";
+import { type Timing } from "./timing.ts";
 import type { HttpTrackingUri } from "./tracking-uri.ts";
 
 export interface RestStoreOptions {

@@ -4,7 +4,8 @@ import type { S3Client, S3ClientConfig } from "@aws-sdk/client-s3";
 import { TraceletError } from "../../../../errors.ts";
 import type { Artifact, ArtifactStore, StoredArtifact } from "../artifacts.ts";
 import type { Environment } from "../credentials.ts";
-import { type Patience, systemTiming } from "../http.ts";
+import { type Patience } from "../http.ts";
+import { systemTiming } from "../timing.ts";
 import { FilePart } from "./file-part.ts";
 import { partsOf, partsOfDirectory } from "./paths.ts";
 
