@@ -231,7 +231,7 @@ class RunSync {
         const batch = new RecordBatch(4096, new TagTable());
         for (let more = true; more; batch.clear()) {
           more = await open.reader.read(batch);
-          for (const datum of batch.data) this.#sawSession(datum);
+          for (const datum of batch.data) this.#saw(datum);
         }
         file.learn(open.reader);
         this.#sawWallTime(open.reader.lastWallTime);
@@ -342,10 +342,7 @@ class RunSync {
   /** Send what is in the batch, then remember how far that is: to the places that the files were moved to. */
   async #flush(handle: RunHandle, batch: RecordBatch): Promise<void> {
     if (!batch.empty || this.#hparams.size > 0) await this.#write(handle, batch);
-    for (const datum of batch.data) {
-      this.#sawSession(datum);
-      if (PAGE_KINDS.has(datum.kind)) this.#stored.pagesDue = true;
-    }
+    for (const datum of batch.data) this.#saw(datum);
     this.#hparams = new Map();
     this.#save(false);
     batch.clear();
@@ -399,7 +396,9 @@ class RunSync {
     this.#savedMetadata = this.#metadata.size;
   }
 
-  #sawSession(datum: Datum): void {
+  /** Remember what a value that the destination has means for its run. */
+  #saw(datum: Datum): void {
+    if (PAGE_KINDS.has(datum.kind)) this.#stored.pagesDue = true;
     if (datum.kind !== "hparams") return;
     if (datum.record.type === "session_start") this.#stored.status = "finished";
     if (datum.record.type === "session_end") {

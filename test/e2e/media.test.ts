@@ -76,6 +76,7 @@ describe.each(["a server", "a database"])("through %s", (place) => {
   });
 
   test("ended with SIGKILL again and again, the files are those of a sync in one go", async () => {
+    await sync([TORCH, ...options("torch")]);
     const whole = await readExperimentArtifacts(uri("torch"), "torch");
     for (let i = 0; i < 10; i++) {
       await tracelet(["sync", TORCH, ...options("killed")], { killAfter: 120 + 60 * i });
