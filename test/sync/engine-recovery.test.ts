@@ -144,6 +144,17 @@ describe("what is lost is found again", () => {
     expect(sentAgain(world.backend.run("train"))).toBeLessThanOrEqual(5);
   });
 
+  test("a lost acknowledgement of values that a page draws: the page is drawn all the same", async () => {
+    const world = World.create();
+    world.logdir.write("train", Buffer.concat([fileOf(half), eventFile(textEvent("note", 1, "hello"))]));
+    world.backend.fault = ({ method }) => (method === "write" ? { when: "after" } : undefined);
+    await world.sync();
+    expect(world.backend.pages).toEqual(new Set());
+    world.backend.fault = () => undefined;
+    await world.sync();
+    expect(world.backend.pages).toEqual(new Set(["text note"]));
+  });
+
   test("marks that lag by one batch: that batch is sent again", async () => {
     for (const loseState of [false, true]) {
       const world = World.create();
