@@ -226,18 +226,11 @@ class RunSync {
     await this.#eachFile(async (file) => {
       const range = file.unknownRange;
       if (range === undefined) return;
-      const open = await file.open(this.#metadata, range.start, range.end);
-      try {
-        const batch = new RecordBatch(4096, new TagTable());
-        for (let more = true; more; batch.clear()) {
-          more = await open.reader.read(batch);
-          for (const datum of batch.data) this.#saw(datum);
-        }
-        file.learn(open.reader);
-        this.#sawWallTime(open.reader.lastWallTime);
-      } finally {
-        await open.close();
-      }
+      const reader = await file.readAgain(this.#metadata, range, (batch) => {
+        for (const datum of batch.data) this.#saw(datum);
+      });
+      file.learn(reader);
+      this.#sawWallTime(reader.lastWallTime);
     });
   }
 
@@ -302,19 +295,12 @@ class RunSync {
     const obsolete = await this.#findObsolete();
     const readAgain: ReadAgain = async (take) => {
       const transform = new Transform(this.#context.transform, obsolete);
-      const batch = new RecordBatch(4096, new TagTable());
       for (const [index, file] of this.#files.entries()) {
         try {
-          const open = await file.open(new Map(this.#metadata));
-          try {
-            for (let more = true; more; batch.clear()) {
-              more = await open.reader.read(batch);
-              transform.apply(batch, { file: index, firstScalar: 0, firstDatum: 0 }, new Tally());
-              take(batch);
-            }
-          } finally {
-            await open.close();
-          }
+          await file.readAgain(new Map(this.#metadata), { start: 0, end: file.entry.size }, (batch) => {
+            transform.apply(batch, { file: index, firstScalar: 0, firstDatum: 0 }, new Tally());
+            take(batch);
+          });
         } catch (error) {
           this.#isProblemOf(file, error);
         }

@@ -2,6 +2,8 @@
 import { FileSource } from "../reader/byte-source.ts";
 import type { TagMetadata } from "../reader/datum.ts";
 import { EventFileReader } from "../reader/event-file.ts";
+import { RecordBatch } from "../reader/record-batch.ts";
+import { TagTable } from "../reader/tag-table.ts";
 import { type Loss, RecordReader, type Tail } from "../reader/tfrecord.ts";
 import type { StoredFile } from "./checkpoints.ts";
 import { type FileMark, hashHead, hashTail, headHash, headLength, NO_TAIL } from "./fingerprint.ts";
@@ -51,6 +53,30 @@ export class SourceFile {
     const source = await FileSource.open(this.entry.path);
     const records = new RecordReader(source, { start, end, maxRecordBytes: this.#maxRecordBytes });
     return { reader: new EventFileReader(records, metadata), source, close: () => source.close() };
+  }
+
+  /**
+   * Read all values from `start` to `end` and hand them on, batch by batch, without sending them.
+   *
+   * @returns the reader, for what it has learnt beside values
+   * @throws the system's error
+   */
+  async readAgain(
+    metadata: Map<string, TagMetadata>,
+    { start, end }: { readonly start: number; readonly end: number },
+    take: (batch: RecordBatch) => void,
+  ): Promise<EventFileReader> {
+    const { reader, close } = await this.open(metadata, start, end);
+    try {
+      const batch = new RecordBatch(4096, new TagTable());
+      for (let more = true; more; batch.clear()) {
+        more = await reader.read(batch);
+        take(batch);
+      }
+      return reader;
+    } finally {
+      await close();
+    }
   }
 
   /** Give the file its key from what stands before `offset`, unlike those of the run's other files. */
