@@ -22,44 +22,10 @@ export function buildProgram(onExit: (code: number) => void): Command {
 }
 
 function syncCommand(onExit: (code: number) => void): Command {
-  return new Command("sync")
-    .description("send what is new in one or more logdirs, then end")
-    .argument("<logdir...>", "what you give to tensorboard --logdir; or a single event file")
-    .addOption(option("--backend <name>", "where to send it").choices(["mlflow"]).default("mlflow"))
-    .addOption(
-      option("--tracking-uri <uri>", "MLflow server (http://…) or database (sqlite:///mlflow.db)").default(
-        undefined,
-        "$MLFLOW_TRACKING_URI, or sqlite:///mlflow.db",
-      ),
-    )
-    .addOption(
-      option("--experiment <name>", "MLflow experiment").default(
-        undefined,
-        "$MLFLOW_EXPERIMENT_NAME, $TRACELET_PROJECT, or Default",
-      ),
-    )
+  const command = new Command("sync").description("send what is new in one or more logdirs, then end");
+  return withChoice(withDestination(command))
     .addOption(stateDirOption())
     .addOption(option("--concurrency <n>", "runs sent at the same time").argParser(parseCount).default(4))
-    .addOption(
-      option("--restarts <policy>", "what a restarted run keeps: see below")
-        .choices(RESTART_POLICIES)
-        .default("explicit"),
-    )
-    .addOption(option("--nan <what>", "what becomes of scalars that are NaN").choices(["keep", "skip"]).default("keep"))
-    .addOption(globs("--include-runs <globs>", "only these runs"))
-    .addOption(globs("--exclude-runs <globs>", "not these runs"))
-    .addOption(globs("--include-tags <globs>", "only these tags; * crosses /"))
-    .addOption(globs("--exclude-tags <globs>", "not these tags; * crosses /"))
-    .addOption(
-      option("--max-record-size <size>", "skip records that are larger")
-        .argParser(parseBytes)
-        .default(DEFAULT_MAX_RECORD_BYTES, "256 MiB"),
-    )
-    .addOption(
-      option("--give-up-after <time>", "how long to try again without any success")
-        .argParser(parseDuration)
-        .default(600_000, "10m"),
-    )
     .addOption(option("--dry-run", "do all of it but send and remember nothing").default(false))
     .addOption(option("--json", "print one JSON object on standard output at the end").default(false))
     .addOption(option("-q, --quiet", "print nothing unless something goes wrong").default(false))
@@ -120,6 +86,50 @@ function statusCommand(onExit: (code: number) => void): Command {
       const { runStatus } = await import("./status-command.ts");
       onExit(await runStatus(logdirs, options));
     });
+}
+
+/** What goes where: the same for every command that has to do with a destination. */
+function withDestination(command: Command): Command {
+  return command
+    .argument("<logdir...>", "what you give to tensorboard --logdir; or a single event file")
+    .addOption(option("--backend <name>", "where to send it").choices(["mlflow"]).default("mlflow"))
+    .addOption(
+      option("--tracking-uri <uri>", "MLflow server (http://…) or database (sqlite:///mlflow.db)").default(
+        undefined,
+        "$MLFLOW_TRACKING_URI, or sqlite:///mlflow.db",
+      ),
+    )
+    .addOption(
+      option("--experiment <name>", "MLflow experiment").default(
+        undefined,
+        "$MLFLOW_EXPERIMENT_NAME, $TRACELET_PROJECT, or Default",
+      ),
+    )
+    .addOption(
+      option("--give-up-after <time>", "how long to try again without any success")
+        .argParser(parseDuration)
+        .default(600_000, "10m"),
+    );
+}
+
+/** What of the source counts: see `choice.ts`. */
+function withChoice(command: Command): Command {
+  return command
+    .addOption(
+      option("--restarts <policy>", "what a restarted run keeps: see below")
+        .choices(RESTART_POLICIES)
+        .default("explicit"),
+    )
+    .addOption(option("--nan <what>", "what becomes of scalars that are NaN").choices(["keep", "skip"]).default("keep"))
+    .addOption(globs("--include-runs <globs>", "only these runs"))
+    .addOption(globs("--exclude-runs <globs>", "not these runs"))
+    .addOption(globs("--include-tags <globs>", "only these tags; * crosses /"))
+    .addOption(globs("--exclude-tags <globs>", "not these tags; * crosses /"))
+    .addOption(
+      option("--max-record-size <size>", "skip records that are larger")
+        .argParser(parseBytes)
+        .default(DEFAULT_MAX_RECORD_BYTES, "256 MiB"),
+    );
 }
 
 function globs(flags: string, description: string): Option {

@@ -2,27 +2,19 @@
 import { realpathSync } from "node:fs";
 import os from "node:os";
 import { TraceletError } from "../errors.ts";
-import type { RestartPolicy } from "../reader/restarts.ts";
 import { Checkpoints } from "../sync/checkpoints.ts";
 import { requireLogdir, sync } from "../sync/engine.ts";
 import { type Lock, lockSource } from "../sync/lock.ts";
-import { globFilter } from "../sync/transform.ts";
+import { type ChoiceOptions, chosen } from "./choice.ts";
 import { type MlflowOptions, openMlflow } from "./mlflow-options.ts";
 import { showProgress } from "./progress-view.ts";
 import { errorJson, exitCode, printSummary, runLine, toJson } from "./sync-report.ts";
 import { oneLine, outputTo, printable } from "./terminal.ts";
 
-export interface SyncCommandOptions extends MlflowOptions {
+export interface SyncCommandOptions extends MlflowOptions, ChoiceOptions {
   readonly backend: "mlflow";
   readonly stateDir: string;
   readonly concurrency: number;
-  readonly restarts: RestartPolicy;
-  readonly nan: "keep" | "skip";
-  readonly includeRuns: readonly string[];
-  readonly excludeRuns: readonly string[];
-  readonly includeTags: readonly string[];
-  readonly excludeTags: readonly string[];
-  readonly maxRecordSize: number;
   readonly json: boolean;
   readonly quiet: boolean;
   readonly logLevel: "info" | "debug";
@@ -64,10 +56,7 @@ async function syncAndReport(logdirs: readonly string[], options: SyncCommandOpt
       logdirs,
       backend: destination.backend,
       checkpoints,
-      restarts: options.restarts,
-      transform: { includeTags: options.includeTags, excludeTags: options.excludeTags, nan: options.nan },
-      wantsRun: globFilter(options.includeRuns, options.excludeRuns, false),
-      maxRecordBytes: options.maxRecordSize,
+      ...chosen(options),
       concurrency: options.concurrency,
       signal: stop.signal,
       onStart: (state) => progress.start(state),
