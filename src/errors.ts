@@ -16,6 +16,8 @@ export type ErrorCode =
   | "rejected"
   /** The run or experiment was deleted at the destination. */
   | "deleted"
+  /** The run that a run is to be nested in could not be opened. */
+  | "nested"
   /** The user asked to stop. */
   | "interrupted"
   /** The destination is of a kind that is not supported. */

@@ -2,6 +2,7 @@
 import { Command, type Option } from "commander";
 import { RESTART_POLICIES } from "../reader/restarts.ts";
 import { DEFAULT_MAX_RECORD_BYTES } from "../reader/tfrecord.ts";
+import { GROUP_MODES } from "../sync/groups.ts";
 import { VERSION } from "../version.ts";
 import { collect, option, parseBytes, parseCount, parseDuration, stateDirOption } from "./options.ts";
 
@@ -36,6 +37,13 @@ function syncCommand(onExit: (code: number) => void): Command {
     .addHelpText(
       "after",
       `
+One run of the destination (--group):
+  run        each of TensorBoard's; the sub-directories that add_scalars and add_hparams
+             make are a part of the run they belong to
+  parent     all runs of one directory, such as Keras's train/ and validation/: train/loss
+  nested     as run, and the directories above become parent runs
+  none       each of TensorBoard's runs, nothing folded
+
 Restarted runs (--restarts):
   explicit   a SessionLog START (torch's purge_step) makes what the run has before it at
              steps from its own on obsolete
@@ -115,6 +123,7 @@ function withDestination(command: Command): Command {
 /** What of the source counts: see `choice.ts`. */
 function withChoice(command: Command): Command {
   return command
+    .addOption(option("--group <how>", "what becomes one run: see below").choices(GROUP_MODES).default("run"))
     .addOption(
       option("--restarts <policy>", "what a restarted run keeps: see below")
         .choices(RESTART_POLICIES)

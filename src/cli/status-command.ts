@@ -1,6 +1,8 @@
 /** `tracelet status`: how far each run is at each destination, as far as this machine remembers. */
-import { Checkpoints } from "../sync/checkpoints.ts";
+import type { DiscoveredRun } from "../reader/discover.ts";
+import { Checkpoints, type StoredRun } from "../sync/checkpoints.ts";
 import { discoverAll } from "../sync/engine.ts";
+import { directoriesAbove, pathBelow } from "../sync/groups.ts";
 import { bytes, oneLine, outputTo, paint, plural, printable, table } from "./terminal.ts";
 
 export interface StatusCommandOptions {
@@ -27,21 +29,8 @@ export async function runStatus(logdirs: readonly string[], options: StatusComma
     const checkpoints = Checkpoints.open(options.stateDir, destination, { readOnly: true });
     const stored = checkpoints.runs();
     checkpoints.close();
-    if (!runs.some((run) => stored.has(run.name))) continue;
-    for (const run of runs) {
-      const candidates = stored.get(run.name) ?? [];
-      const total = run.files.reduce((sum, file) => sum + file.size, 0);
-      // The run that has these files' names; which of several it is shows only when it is synced.
-      const best = candidates.findLast(({ files }) =>
-        files.some(({ name }) => run.files.some((file) => file.name === name)),
-      );
-      const sent = run.files.reduce((sum, { name, size }) => {
-        return sum + Math.min(size, best?.files.find((file) => file.name === name)?.offset ?? 0);
-      }, 0);
-      const done = best?.done === true && sent === total;
-      const state = best === undefined ? "not sent" : done ? "done" : "partly";
-      statuses.push({ destination, run: run.name, remoteId: best?.remoteId ?? null, state, sent, left: total - sent });
-    }
+    const ofIt = runs.map((run) => statusOf(run, stored, destination));
+    if (ofIt.some(({ state }) => state !== "not sent")) statuses.push(...ofIt);
   }
   if (options.json) {
     output.write(`${printable(JSON.stringify({ runs: statuses }))}\n`);
@@ -61,4 +50,36 @@ export async function runStatus(logdirs: readonly string[], options: StatusComma
   }
   if (statuses.length === 0) output.write(`${plural(runs.length, "run")}, none of them sent anywhere from here\n`);
   return 0;
+}
+
+function statusOf(
+  run: DiscoveredRun,
+  stored: ReadonlyMap<string, readonly StoredRun[]>,
+  destination: string,
+): RunStatus {
+  const total = run.files.reduce((sum, file) => sum + file.size, 0);
+  const best = findStored(run, stored);
+  const sent = run.files.reduce((sum, { name, size }) => sum + Math.min(size, best?.offsetOf(name) ?? 0), 0);
+  const done = best?.of.done === true && sent === total;
+  const state = best === undefined ? "not sent" : done ? "done" : "partly";
+  return { destination, run: run.name, remoteId: best?.of.remoteId ?? null, state, sent, left: total - sent };
+}
+
+interface Found {
+  readonly of: StoredRun;
+  offsetOf(file: string): number | undefined;
+}
+
+/** The run that has these files' names, or has them as a part; which of several it is shows only when it is synced. */
+function findStored(run: DiscoveredRun, stored: ReadonlyMap<string, readonly StoredRun[]>): Found | undefined {
+  for (const name of [run.name, ...directoriesAbove(run.name).reverse(), "."]) {
+    const below = pathBelow(run.name, name);
+    const prefix = below === undefined ? "" : `${below}/`;
+    for (const of of [...(stored.get(name) ?? [])].reverse()) {
+      const offsets = new Map(of.files.map((file) => [file.name, file.offset]));
+      if (!run.files.some((file) => offsets.has(prefix + file.name))) continue;
+      return { of, offsetOf: (file) => offsets.get(prefix + file) };
+    }
+  }
+  return undefined;
 }

@@ -79,6 +79,7 @@ export function toJson(report: SyncReport): object {
     problems: result.problems,
     runs: result.runs.map((run) => ({
       name: run.name,
+      parts: run.parts,
       outcome: run.outcome,
       remoteId: run.remoteId ?? null,
       error: errorJson(run.error),

@@ -11,6 +11,8 @@ export interface RunDescription {
   readonly source: string;
   /** Wall time of the first event, in seconds since the Unix epoch; may be NaN. */
   readonly startTime: number;
+  /** The destination's name of the run that it is a part of, where runs are nested. */
+  readonly parentId: string | undefined;
   /** The files as they are known when the run is first opened, at offset 0. */
   readonly marks: readonly FileMark[];
   /** Whether files that a destination remembers are files of this run. */

@@ -11,9 +11,10 @@ import type { TagMetadata } from "../reader/datum.ts";
 import type { Loss } from "../reader/tfrecord.ts";
 import type { FinalStatus } from "./backend.ts";
 import type { FileMark } from "./fingerprint.ts";
+import type { Fold } from "./folds.ts";
 import { type Database, openDatabase, type SqlRow } from "./sqlite.ts";
 
-const VERSION = 1;
+const VERSION = 2;
 
 const SCHEMA = `
   CREATE TABLE run (
@@ -26,7 +27,8 @@ const SCHEMA = `
     status TEXT NOT NULL,
     first_wall_time REAL,
     last_wall_time REAL,
-    hparams_file TEXT
+    hparams_files TEXT NOT NULL,
+    folds TEXT NOT NULL
   );
   CREATE INDEX run_by_name ON run (destination, name);
   CREATE TABLE file (
@@ -45,13 +47,20 @@ const SCHEMA = `
   );
   CREATE TABLE tag (
     run INTEGER NOT NULL REFERENCES run (id),
+    member TEXT NOT NULL,
     tag TEXT NOT NULL,
     plugin TEXT NOT NULL,
     display_name TEXT NOT NULL,
     description TEXT NOT NULL,
     data_class INTEGER NOT NULL,
     content BLOB NOT NULL,
-    PRIMARY KEY (run, tag)
+    PRIMARY KEY (run, member, tag)
+  ) WITHOUT ROWID;
+  CREATE TABLE claim (
+    run INTEGER NOT NULL REFERENCES run (id),
+    name TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    PRIMARY KEY (run, name)
   ) WITHOUT ROWID;
   PRAGMA user_version = ${VERSION};
 `;
@@ -83,9 +92,19 @@ export interface StoredRun {
   firstWallTime: number | undefined;
   /** Seconds since the Unix epoch; -Infinity before the first event. */
   lastWallTime: number;
-  /** Stamp of the `hparams.yaml` whose params were sent. */
-  hparamsFile: string | undefined;
+  /** Stamps of the `hparams.yaml` files whose params were sent, by the paths of the members that they lie in. */
+  hparamsFiles: ReadonlyMap<string, string>;
+  /** The members that were folded into it, by their paths. */
+  folds: ReadonlyMap<string, Fold>;
   files: readonly StoredFile[];
+}
+
+/** What was learnt of a run's tags since it was last saved. */
+export interface Learnt {
+  /** What the values of a member said of their tags. */
+  readonly metadata: Iterable<readonly [member: string, tag: string, metadata: TagMetadata]>;
+  /** Whose the names are that members' tags were given. */
+  readonly claims: Iterable<readonly [name: string, owner: string]>;
 }
 
 /** The checkpoints of one destination. */
@@ -124,7 +143,7 @@ export class Checkpoints {
           hint: "update tracelet, or give another --state-dir",
         });
       }
-      if (version === 0) database.transaction(() => createOnce(database));
+      if (version < VERSION) database.transaction(() => createOnce(database));
       return new Checkpoints(database, destination, readOnly);
     });
   }
@@ -157,13 +176,23 @@ export class Checkpoints {
     });
   }
 
-  /** What the run's files said of their tags. */
-  metadata(run: StoredRun): Map<string, TagMetadata> {
+  /** What the files of a member of the run said of their tags. */
+  metadata(run: StoredRun, member: string): Map<string, TagMetadata> {
     if (run.id === undefined) return new Map();
     const id = run.id;
     return guard("the state", () => {
-      const rows = this.#database.prepare("SELECT * FROM tag WHERE run = ?").all(id);
+      const rows = this.#database.prepare("SELECT * FROM tag WHERE run = ? AND member = ?").all(id, member);
       return new Map(rows.map((row) => [String(row["tag"]), metadataOf(row)]));
+    });
+  }
+
+  /** Whose the names are that the tags of the run's members were given. */
+  claims(run: StoredRun): Map<string, string> {
+    if (run.id === undefined) return new Map();
+    const id = run.id;
+    return guard("the state", () => {
+      const rows = this.#database.prepare("SELECT name, owner FROM claim WHERE run = ?").all(id);
+      return new Map(rows.map((row) => [String(row["name"]), String(row["owner"])]));
     });
   }
 
@@ -172,18 +201,18 @@ export class Checkpoints {
    *
    * @throws TraceletError `state`; the caller then has to stop, since what it goes on to send would not be remembered
    */
-  save(run: StoredRun, newMetadata: Iterable<readonly [string, TagMetadata]>): void {
+  save(run: StoredRun, learnt: Learnt): void {
     if (this.#readOnly) return;
-    run.id = guard("the state", () => this.#database.transaction(() => this.#save(run, newMetadata)));
+    run.id = guard("the state", () => this.#database.transaction(() => this.#save(run, learnt)));
   }
 
   close(): void {
     this.#database.close();
   }
 
-  #save(run: StoredRun, newMetadata: Iterable<readonly [string, TagMetadata]>): number {
+  #save(run: StoredRun, learnt: Learnt): number {
     const database = this.#database;
-    const { remoteId, done, pagesDue, status, firstWallTime, hparamsFile } = run;
+    const { remoteId, done, pagesDue, status, firstWallTime } = run;
     const lastWallTime = run.lastWallTime === -Infinity ? null : run.lastWallTime;
     const columns = [
       remoteId ?? null,
@@ -192,20 +221,23 @@ export class Checkpoints {
       status,
       firstWallTime ?? null,
       lastWallTime,
-      hparamsFile ?? null,
+      jsonOf(run.hparamsFiles),
+      jsonOf(run.folds),
     ];
     let id = run.id;
     if (id === undefined) {
       id = database
         .prepare(
-          `INSERT INTO run (destination, name, remote_id, done, pages_due, status, first_wall_time, last_wall_time, hparams_file)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+          `INSERT INTO run (destination, name, remote_id, done, pages_due, status, first_wall_time, last_wall_time, hparams_files,
+folds)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
         )
         .run(this.#destination, run.name, ...columns).lastInsertRowid;
     } else {
       database
         .prepare(
-          `UPDATE run SET remote_id = ?, done = ?, pages_due = ?, status = ?, first_wall_time = ?, last_wall_time = ?, hparams_file = ?
+          `UPDATE run SET remote_id = ?, done = ?, pages_due = ?, status = ?, first_wall_time = ?, last_wall_time = ?, hparams_files = ?,
+             folds = ?
            WHERE id = ?`,
         )
         .run(...columns, id);
@@ -225,18 +257,23 @@ export class Checkpoints {
       const restartStep = file.restartStep === undefined ? null : String(file.restartStep);
       upsert.run(id, key, name, head, offset, from, tail, stamp, restartStep, JSON.stringify(file.losses));
     }
-    const insertTag = database.prepare("INSERT OR IGNORE INTO tag VALUES (?, ?, ?, ?, ?, ?, ?)");
-    for (const [tag, metadata] of newMetadata) {
+    const insertTag = database.prepare("INSERT OR IGNORE INTO tag VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
+    for (const [member, tag, metadata] of learnt.metadata) {
       const { plugin, displayName, description, dataClass, content } = metadata;
-      insertTag.run(id, tag, plugin, displayName, description, dataClass, content);
+      insertTag.run(id, member, tag, plugin, displayName, description, dataClass, content);
     }
+    const insertClaim = database.prepare("INSERT OR IGNORE INTO claim VALUES (?, ?, ?)");
+    for (const [name, owner] of learnt.claims) insertClaim.run(id, name, owner);
     return id;
   }
 }
 
-/** Two processes may open a new state at the same time. */
+/** Two processes may open a new state at the same time. What an older version remembers is found again at its destination. */
 function createOnce(database: Database): void {
-  if (database.prepare("PRAGMA user_version").get()?.["user_version"] === 0) database.exec(SCHEMA);
+  if (database.prepare("PRAGMA user_version").get()?.["user_version"] === VERSION) return;
+  database.exec(
+    `DROP TABLE IF EXISTS claim; DROP TABLE IF EXISTS tag; DROP TABLE IF EXISTS file; DROP TABLE IF EXISTS run; ${SCHEMA}`,
+  );
 }
 
 function guard<T>(what: string, work: () => T): T {
@@ -261,7 +298,8 @@ function runOf(row: SqlRow, files: readonly StoredFile[]): StoredRun {
     status: row["status"] as FinalStatus,
     firstWallTime: row["first_wall_time"] === null ? undefined : Number(row["first_wall_time"]),
     lastWallTime: row["last_wall_time"] === null ? -Infinity : Number(row["last_wall_time"]),
-    hparamsFile: row["hparams_file"] === null ? undefined : String(row["hparams_file"]),
+    hparamsFiles: mapOf(row["hparams_files"]),
+    folds: mapOf(row["folds"]),
     files,
   };
 }
@@ -288,6 +326,14 @@ function metadataOf(row: SqlRow): TagMetadata {
     dataClass: Number(row["data_class"]),
     content: row["content"] as Uint8Array,
   };
+}
+
+function jsonOf(map: ReadonlyMap<string, unknown>): string {
+  return JSON.stringify([...map]);
+}
+
+function mapOf<V>(column: unknown): Map<string, V> {
+  return new Map(JSON.parse(String(column)) as [string, V][]);
 }
 
 function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {

@@ -2,15 +2,19 @@
 import { accessSync, constants } from "node:fs";
 import PQueue from "p-queue";
 import { TraceletError } from "../errors.ts";
-import { type DiscoveredRun, type Discovery, type DiscoveryProblem, discover } from "../reader/discover.ts";
+import { type Discovery, type DiscoveryProblem, discover } from "../reader/discover.ts";
 import type { StoredRun } from "./checkpoints.ts";
+import { type GroupMode, groupRuns, type RunGroup } from "./groups.ts";
+import { Parents } from "./parents.ts";
 import type { Progress } from "./progress.ts";
 import { type RunResult, type RunSyncContext, syncRun } from "./run-sync.ts";
 
-export interface SyncOptions extends Omit<RunSyncContext, "progress"> {
+export interface SyncOptions extends Omit<RunSyncContext, "progress" | "parentId" | "onOpen"> {
   readonly logdirs: readonly string[];
   /** Which runs, by their name. */
   readonly wantsRun: (name: string) => boolean;
+  /** What becomes one run of the destination. */
+  readonly group: GroupMode;
   /** How many runs are sent at the same time. */
   readonly concurrency: number;
   /** Called once, before the first run, with an object that is kept up to date. */
@@ -38,8 +42,10 @@ export interface SyncResult {
 export async function sync(options: SyncOptions): Promise<SyncResult> {
   const { checkpoints, signal } = options;
   const { runs: all, problems } = discoverAll(options.logdirs);
-  const runs = all.filter((run) => options.wantsRun(run.name));
+  const wanted = all.filter((run) => options.wantsRun(run.name));
   const stored = checkpoints.runs();
+  const runs = await groupRuns(wanted, options.group, stored);
+  const parents = new Parents();
   const progress: Progress = {
     runs: 0,
     totalRuns: runs.length,
@@ -48,13 +54,19 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
     values: 0,
   };
   options.onStart?.(progress);
-  const results = new Map<DiscoveredRun, RunResult>();
+  const results = new Map<RunGroup, RunResult>();
   let error: TraceletError | undefined;
   let failure: unknown;
   const queue = new PQueue({ concurrency: options.concurrency });
-  const one = async (run: DiscoveredRun, candidates: StoredRun[]) => {
+  const one = async (run: RunGroup, candidates: StoredRun[]) => {
     if (error !== undefined || signal.aborted) return;
-    const result = await syncRun(run, candidates, { ...options, progress });
+    const context = {
+      ...options,
+      progress,
+      parentId: (parent: RunGroup) => parents.idOf(parent),
+      onOpen: (group: RunGroup, id: string) => parents.opened(group, id),
+    };
+    const result = await syncRun(run, candidates, context);
     results.set(run, result);
     progress.runs++;
     if (result.error?.endsAll) error = result.error;
@@ -65,7 +77,8 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
     const candidates = stored.get(name) ?? [];
     void queue
       .add(async () => {
-        for (const run of sameName) await one(run, candidates);
+        for (const run of sameName)
+          await one(run, candidates).finally(() => parents.ended(run, results.get(run)?.outcome === "empty"));
       })
       .catch((cause: unknown) => {
         failure ??= cause;
@@ -76,7 +89,7 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
   if (failure !== undefined) throw failure;
   return {
     runs: runs.flatMap((run) => results.get(run) ?? []),
-    excludedRuns: all.length - runs.length,
+    excludedRuns: all.length - wanted.length,
     problems,
     error,
     interrupted: signal.aborted,
@@ -119,7 +132,7 @@ export function logdirError(logdir: string, cause: unknown): TraceletError {
   );
 }
 
-function newBytes(runs: readonly DiscoveredRun[], stored: ReadonlyMap<string, readonly StoredRun[]>): number {
+function newBytes(runs: readonly RunGroup[], stored: ReadonlyMap<string, readonly StoredRun[]>): number {
   let bytes = 0;
   for (const run of runs) {
     const files = stored.get(run.name)?.flatMap((candidate) => candidate.files) ?? [];
@@ -131,8 +144,8 @@ function newBytes(runs: readonly DiscoveredRun[], stored: ReadonlyMap<string, re
   return bytes;
 }
 
-function groupByName(runs: readonly DiscoveredRun[]): Map<string, DiscoveredRun[]> {
-  const groups = new Map<string, DiscoveredRun[]>();
+function groupByName(runs: readonly RunGroup[]): Map<string, RunGroup[]> {
+  const groups = new Map<string, RunGroup[]>();
   for (const run of runs) {
     const group = groups.get(run.name);
     if (group === undefined) groups.set(run.name, [run]);

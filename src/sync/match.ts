@@ -1,13 +1,14 @@
 /** Which of the runs that were synced before a directory is, and how much of each of its files is known. */
 import { FileSource } from "../reader/byte-source.ts";
-import { type DiscoveredRun, displayPath, type EventFileEntry } from "../reader/discover.ts";
+import { displayPath, type EventFileEntry } from "../reader/discover.ts";
 import type { Note } from "./backend.ts";
 import type { StoredFile, StoredRun } from "./checkpoints.ts";
 import { hashHead, hashTail, headHash } from "./fingerprint.ts";
+import type { GroupFile, RunGroup } from "./groups.ts";
 
 /** A file of a run and what is known of it. */
 export interface MatchedFile {
-  readonly entry: EventFileEntry;
+  readonly entry: GroupFile;
   readonly stored: StoredFile | undefined;
 }
 
@@ -32,19 +33,21 @@ export function stampOf(entry: EventFileEntry): string {
 }
 
 /** Whether all of the run was sent, and nothing about it has changed since; told without opening a file. */
-export function isUnchanged(run: DiscoveredRun, stored: StoredRun): boolean {
+export function isUnchanged(run: RunGroup, stored: StoredRun): boolean {
   return (
     stored.done &&
-    stored.hparamsFile === (run.hparamsFile && stampOf(run.hparamsFile)) &&
+    run.members.every(({ path, run: { hparamsFile } }) => {
+      return stored.hparamsFiles.get(path) === (hparamsFile && stampOf(hparamsFile));
+    }) &&
     run.files.every((entry) => stored.files.some((file) => file.name === entry.name && file.stamp === stampOf(entry)))
   );
 }
 
 /** Find the run again among those of the same name, by the content of its files. */
-export async function matchRun(run: DiscoveredRun, candidates: readonly StoredRun[]): Promise<Match> {
+export async function matchRun(run: RunGroup, candidates: readonly StoredRun[]): Promise<Match> {
   const problems: FileProblem[] = [];
   const notes: Note[] = [];
-  const readable: EventFileEntry[] = [];
+  const readable: GroupFile[] = [];
   for (const entry of run.files) {
     try {
       await FileSource.use(entry.path, async () => readable.push(entry));
@@ -52,7 +55,7 @@ export async function matchRun(run: DiscoveredRun, candidates: readonly StoredRu
       problems.push(problemOf(entry, error));
     }
   }
-  let best: { stored: StoredRun; files: Map<EventFileEntry, StoredFile> } | undefined;
+  let best: { stored: StoredRun; files: Map<GroupFile, StoredFile> } | undefined;
   for (const stored of candidates) {
     const files = await pairFiles(readable, stored);
     if (files.size > (best?.files.size ?? 0)) best = { stored, files };
@@ -75,11 +78,8 @@ export function problemOf(entry: EventFileEntry, error: unknown): FileProblem {
   return { path: displayPath(entry.path), code: (error as NodeJS.ErrnoException).code ?? String(error) };
 }
 
-async function pairFiles(
-  entries: readonly EventFileEntry[],
-  stored: StoredRun,
-): Promise<Map<EventFileEntry, StoredFile>> {
-  const pairs = new Map<EventFileEntry, StoredFile>();
+async function pairFiles(entries: readonly GroupFile[], stored: StoredRun): Promise<Map<GroupFile, StoredFile>> {
+  const pairs = new Map<GroupFile, StoredFile>();
   const byName = new Map(entries.map((entry) => [entry.name, entry]));
   for (const file of stored.files) {
     // The same name first: most files keep it, and of two with the same beginning it tells which is which.

@@ -1,18 +1,21 @@
 /** One run: read → transform → batch → write → checkpoint, until its files are read to the end. */
 import { TraceletError } from "../errors.ts";
-import type { Datum, HparamValue, Kind, TagMetadata } from "../reader/datum.ts";
-import { type DiscoveredRun, displayPath } from "../reader/discover.ts";
+import type { HparamValue, Kind } from "../reader/datum.ts";
+import { displayPath } from "../reader/discover.ts";
 import { readHparamsFile } from "../reader/hparams-file.ts";
 import { readProjectorFile } from "../reader/plugins/projector.ts";
 import { RecordBatch } from "../reader/record-batch.ts";
-import { findObsolete, type Obsolete, type RestartPolicy } from "../reader/restarts.ts";
+import { findObsolete, NOTHING_OBSOLETE, type Obsolete, type RestartPolicy } from "../reader/restarts.ts";
 import { TagTable } from "../reader/tag-table.ts";
 import type { Loss, Tail } from "../reader/tfrecord.ts";
-import type { Backend, Note, RunHandle } from "./backend.ts";
+import type { Backend, Note, RunDescription, RunHandle } from "./backend.ts";
 import type { Checkpoints, StoredFile, StoredRun } from "./checkpoints.ts";
 import { atStart, type FileMark, hashText } from "./fingerprint.ts";
+import type { Member, RunGroup } from "./groups.ts";
 import { type FileProblem, isUnchanged, matchRun, problemOf, stampOf } from "./match.ts";
+import { MemberTags } from "./member-tags.ts";
 import type { Progress } from "./progress.ts";
+import { RunMemory } from "./run-memory.ts";
 import type { ReadAgain } from "./run-pages.ts";
 import { type OpenFile, SourceFile } from "./source-file.ts";
 import { Tally } from "./tally.ts";
@@ -31,11 +34,17 @@ export interface RunSyncContext {
   readonly progress: Progress;
   /** Told what becomes of every value. */
   readonly trace?: (line: string) => void;
+  /** The destination's name of the run that a group is nested in, if it has one. @throws TraceletError if it failed */
+  readonly parentId: (parent: RunGroup) => Promise<string | undefined>;
+  /** Told the destination's name of a group's run as soon as it is known. */
+  readonly onOpen: (group: RunGroup, remoteId: string) => void;
 }
 
 /** How the sync of one run ended. */
 export interface RunResult {
   readonly name: string;
+  /** TensorBoard's names of the runs that are parts of it, beside its own. */
+  readonly parts: readonly string[];
   /**
    * `unchanged`: nothing new since the last time. `empty`: no values yet. `sent`: all that is there is sent.
    * `failed`: see `error`. `interrupted`: stopped on request, to be continued.
@@ -59,17 +68,16 @@ export interface RunResult {
  * @param candidates the stored runs of this name; one that is made is added
  * @returns how it ended; what the destination refused is in `error`, what the file system refused in `problems`
  */
-export async function syncRun(
-  run: DiscoveredRun,
-  candidates: StoredRun[],
-  context: RunSyncContext,
-): Promise<RunResult> {
-  const unchanged = candidates.find((stored) => isUnchanged(run, stored));
-  if (unchanged !== undefined) return unchangedResult(run, unchanged);
-  const match = await matchRun(run, candidates);
+export async function syncRun(group: RunGroup, candidates: StoredRun[], context: RunSyncContext): Promise<RunResult> {
+  const unchanged = candidates.find((stored) => isUnchanged(group, stored));
+  if (unchanged !== undefined) {
+    if (unchanged.remoteId !== undefined) context.onOpen(group, unchanged.remoteId);
+    return unchangedResult(group, unchanged);
+  }
+  const match = await matchRun(group, candidates);
   const files = match.files.map((file) => new SourceFile(file, context.maxRecordBytes));
-  const stored = match.stored ?? newRun(run.name);
-  const job = new RunSync(run, stored, files, context);
+  const stored = match.stored ?? newRun(group.name);
+  const job = new RunSync(group, stored, files, context);
   job.problems.push(...match.problems);
   job.notes.push(...match.notes);
   const outcome = await job.execute();
@@ -77,62 +85,61 @@ export async function syncRun(
   return job.result(outcome);
 }
 
-/** Kinds that are drawn on pages. */
-const PAGE_KINDS: ReadonlySet<Kind> = new Set<Kind>(["histograms", "text", "pr_curves", "graphs", "custom_scalars"]);
-
 type Outcome = RunResult["outcome"] | TraceletError;
 
 class RunSync {
   readonly notes: Note[] = [];
   readonly problems: FileProblem[] = [];
-  readonly #run: DiscoveredRun;
+  readonly #group: RunGroup;
   readonly #stored: StoredRun;
   readonly #context: RunSyncContext;
   readonly #tally = new Tally();
-  readonly #metadata: Map<string, TagMetadata>;
+  readonly #memory: RunMemory;
+  /** Undefined where the tags' own names will do. */
+  readonly #tags: MemberTags | undefined;
   #files: SourceFile[];
-  #savedMetadata: number;
   /** The offsets that the destination has been told, by the marks' keys. */
   readonly #written = new Map<string, number>();
-  /** Hyperparameters from `hparams.yaml` that are still to be sent. */
+  /** Hyperparameters from `hparams.yaml` files that are still to be sent. */
   #hparams: ReadonlyMap<string, HparamValue> = new Map();
-  /** Stamp of the `hparams.yaml` that they are from. */
-  #hparamsStamp: string | undefined;
+  /** Stamps of the files that they are from. */
+  #hparamsStamps: ReadonlyMap<string, string>;
 
-  constructor(run: DiscoveredRun, stored: StoredRun, files: SourceFile[], context: RunSyncContext) {
-    this.#run = run;
+  constructor(group: RunGroup, stored: StoredRun, files: SourceFile[], context: RunSyncContext) {
+    this.#group = group;
     this.#stored = stored;
     this.#files = files;
     this.#context = context;
-    this.#metadata = context.checkpoints.metadata(stored);
-    this.#savedMetadata = this.#metadata.size;
-    this.#hparamsStamp = stored.hparamsFile;
+    this.#memory = new RunMemory(stored, context.checkpoints);
+    const plain = group.members.every(({ path }) => path === "");
+    this.#tags = plain ? undefined : new MemberTags(this.#memory.claims, this.notes);
+    this.#hparamsStamps = stored.hparamsFiles;
+    stored.folds = new Map(group.members.flatMap(({ path, fold }) => (fold === undefined ? [] : [[path, fold]])));
   }
 
   async execute(): Promise<Outcome> {
-    const { backend, signal } = this.#context;
+    const { signal } = this.#context;
     if (signal.aborted) return "interrupted";
     const anyValue = await this.#lookAhead();
     await this.#readHparams();
     const { remoteId, done } = this.#stored;
-    if (!anyValue && this.#hparams.size === 0 && (done || remoteId === undefined)) {
-      if (remoteId === undefined) return "empty";
-      this.#save(true);
-      return "unchanged";
+    if (!anyValue && this.#hparams.size === 0) {
+      if (remoteId === undefined && !this.#mustBeThere()) return "empty";
+      if (remoteId !== undefined && done) {
+        this.#context.onOpen(this.#group, remoteId);
+        this.#save(true);
+        return "unchanged";
+      }
     }
     try {
-      const handle = await backend.open(this.#describe(), remoteId);
-      if (remoteId !== undefined && handle.id !== remoteId) {
-        const message = `${this.#run.name} is no longer at its destination as ${remoteId}; it was sent again as ${handle.id}`;
-        this.notes.push({ code: "recreated", message });
+      const handle = await this.#open();
+      // A directory's files are there only to tell it by.
+      if (this.#group.isDirectory) for (const file of this.#files) file.settle();
+      else {
+        if (!(await this.#send(handle, await this.#findObsolete()))) return "interrupted";
+        await this.#attachPages(handle);
       }
-      if (handle.created) await this.#countEmbeddings();
-      this.#stored.remoteId = handle.id;
-      if (handle.marks !== undefined) await this.#eachFile((file) => file.resume(handle.marks as readonly FileMark[]));
-      await this.#relearn();
-      if (!(await this.#send(handle, await this.#findObsolete()))) return "interrupted";
-      await this.#attachPages(handle);
-      await backend.finish(handle, this.#stored.status, this.#stored.lastWallTime);
+      await this.#context.backend.finish(handle, this.#stored.status, this.#stored.lastWallTime);
       this.#save(true);
       return "sent";
     } catch (error) {
@@ -144,7 +151,8 @@ class RunSync {
   result(outcome: Outcome): RunResult {
     const error = outcome instanceof TraceletError ? outcome : undefined;
     return {
-      name: this.#run.name,
+      name: this.#group.name,
+      parts: partsOf(this.#group),
       outcome: outcome instanceof TraceletError ? "failed" : outcome,
       remoteId: this.#stored.remoteId,
       error,
@@ -165,7 +173,7 @@ class RunSync {
     await this.#eachFile(async (file) => {
       if (anyValue && file.key !== undefined) return;
       const batch = new RecordBatch(1, new TagTable());
-      const open = await file.open(new Map(this.#metadata));
+      const open = await file.open(new Map(this.#memory.metadata(file.member.path)));
       try {
         await open.reader.read(batch);
         const { records, firstWallTime } = open.reader;
@@ -182,42 +190,83 @@ class RunSync {
     return anyValue;
   }
 
-  #describe(): Parameters<Backend["open"]>[0] {
-    const { name, directory } = this.#run;
+  /** Whether it is needed at the destination though it has no values: others are nested in it. */
+  #mustBeThere(): boolean {
+    return this.#group.isParent && this.#files.some(({ key }) => key !== undefined);
+  }
+
+  async #open(): Promise<RunHandle> {
+    const { backend, onOpen, parentId } = this.#context;
+    const { remoteId } = this.#stored;
+    const { parent } = this.#group;
+    const handle = await backend.open(this.#describe(parent && (await parentId(parent))), remoteId);
+    if (remoteId !== undefined && handle.id !== remoteId) {
+      const message = `${this.#group.name} is no longer at its destination as ${remoteId}; it was sent again as ${handle.id}`;
+      this.notes.push({ code: "recreated", message });
+    }
+    if (handle.created) await this.#countEmbeddings();
+    this.#stored.remoteId = handle.id;
+    onOpen(this.#group, handle.id);
+    if (handle.marks !== undefined) await this.#eachFile((file) => file.resume(handle.marks as readonly FileMark[]));
+    await this.#relearn();
+    return handle;
+  }
+
+  #describe(parentId: string | undefined): RunDescription {
+    const { name, directory } = this.#group;
     return {
       name: name === "." ? displayPath(directory).replace(/^.*\//, "") || "/" : name,
       source: hashText(name),
       startTime: this.#stored.firstWallTime ?? Number.NaN,
+      parentId,
       marks: this.#marks().map(atStart),
-      owns: async (marks) => (await matchRun(this.#run, [asStored(name, marks)])).stored !== undefined,
+      owns: async (marks) => (await matchRun(this.#group, [asStored(name, marks)])).stored !== undefined,
     };
   }
 
   async #readHparams(): Promise<void> {
-    const { hparamsFile } = this.#run;
-    const stamp = hparamsFile && stampOf(hparamsFile);
-    if (hparamsFile !== undefined && stamp !== this.#hparamsStamp) {
-      try {
-        this.#hparams = await readHparamsFile(hparamsFile);
-      } catch (error) {
-        const { code, message } = error as NodeJS.ErrnoException;
-        this.problems.push({ path: displayPath(hparamsFile.path), code: code ?? message });
-        return;
+    const stamps = new Map<string, string>();
+    const all = new Map<string, HparamValue>();
+    for (const { path, run } of this.#group.members) {
+      const { hparamsFile } = run;
+      if (hparamsFile === undefined) continue;
+      const stamp = stampOf(hparamsFile);
+      if (stamp !== this.#hparamsStamps.get(path)) {
+        try {
+          for (const [name, value] of await readHparamsFile(hparamsFile)) this.#addHparam(all, name, value);
+        } catch (error) {
+          const { code, message } = error as NodeJS.ErrnoException;
+          this.problems.push({ path: displayPath(hparamsFile.path), code: code ?? message });
+          continue;
+        }
       }
+      stamps.set(path, stamp);
     }
-    this.#hparamsStamp = stamp;
+    this.#hparams = all;
+    this.#hparamsStamps = stamps;
+  }
+
+  #addHparam(all: Map<string, HparamValue>, name: string, value: HparamValue): void {
+    const first = all.get(name);
+    if (first === undefined) all.set(name, value);
+    else if (JSON.stringify(first, exact) !== JSON.stringify(value, exact)) {
+      const message = `hyperparameter ${JSON.stringify(name)} stays ${JSON.stringify(first, exact)}; another part of the run has ${JSON.stringify(value, exact)}`;
+      this.notes.push({ code: "param-conflict", message });
+    }
   }
 
   /** No destination takes embeddings yet. */
   async #countEmbeddings(): Promise<void> {
-    const { projectorFile } = this.#run;
-    if (projectorFile === undefined) return;
-    try {
-      const { embeddings } = await readProjectorFile(projectorFile);
-      this.#tally.read("embeddings", embeddings.length);
-      this.#tally.leftOut("embeddings", "not supported yet", embeddings.length);
-    } catch (error) {
-      this.problems.push({ path: displayPath(projectorFile.path), code: (error as Error).message });
+    for (const { run } of this.#group.members) {
+      const { projectorFile } = run;
+      if (projectorFile === undefined) continue;
+      try {
+        const { embeddings } = await readProjectorFile(projectorFile);
+        this.#tally.read("embeddings", embeddings.length);
+        this.#tally.leftOut("embeddings", "not supported yet", embeddings.length);
+      } catch (error) {
+        this.problems.push({ path: displayPath(projectorFile.path), code: (error as Error).message });
+      }
     }
   }
 
@@ -226,23 +275,45 @@ class RunSync {
     await this.#eachFile(async (file) => {
       const range = file.unknownRange;
       if (range === undefined) return;
-      const reader = await file.readAgain(this.#metadata, range, (batch) => {
-        for (const datum of batch.data) this.#saw(datum);
+      const reader = await file.readAgain(this.#memory.metadata(file.member.path), range, (batch) => {
+        this.#tags?.apply(batch, START, file.member);
+        for (const datum of batch.data) this.#memory.saw(datum);
       });
       file.learn(reader);
-      this.#sawWallTime(reader.lastWallTime);
+      this.#memory.sawWallTime(reader.lastWallTime);
     });
   }
 
+  /** What restarts make obsolete, each of TensorBoard's runs by itself. */
   async #findObsolete(): Promise<Obsolete> {
+    const byMember = new Map<Member, { readonly obsolete: Obsolete; readonly files: readonly SourceFile[] }>();
+    for (const { member } of this.#files) {
+      if (byMember.has(member)) continue;
+      const obsolete = await this.#findObsoleteOf(member);
+      byMember.set(member, { obsolete, files: this.#files.filter((file) => file.member === member) });
+    }
+    if (![...byMember.values()].some(({ obsolete }) => obsolete.some)) return NOTHING_OBSOLETE;
+    const all = this.#files;
+    return {
+      some: true,
+      has(index, ...value) {
+        const file = all[index] as SourceFile;
+        const of = byMember.get(file.member);
+        return of?.obsolete.has(of.files.indexOf(file), ...value) ?? false;
+      },
+    };
+  }
+
+  async #findObsoleteOf(member: Member): Promise<Obsolete> {
     let current: SourceFile | undefined;
-    const scans = this.#files.map((file) => ({
+    const files = this.#files.filter((file) => file.member === member);
+    const scans = files.map((file) => ({
       start: file.start,
       size: file.entry.size,
       restartStep: file.restartStep,
       open: () => {
         current = file;
-        return file.open(new Map(this.#metadata));
+        return file.open(new Map(this.#memory.metadata(member.path)));
       },
     }));
     try {
@@ -250,7 +321,7 @@ class RunSync {
     } catch (error) {
       if (current === undefined) throw error;
       this.#leaveOut(current, error);
-      return this.#findObsolete();
+      return this.#findObsoleteOf(member);
     }
   }
 
@@ -262,7 +333,7 @@ class RunSync {
     const batch = new RecordBatch(this.#context.backend.batchSize, new TagTable());
     for (const [index, file] of this.#files.entries()) {
       try {
-        const open = await file.open(this.#metadata);
+        const open = await file.open(this.#memory.metadata(file.member.path));
         try {
           for (let more = true; more; ) {
             more = await this.#read(open, index, batch, transform);
@@ -297,8 +368,10 @@ class RunSync {
       const transform = new Transform(this.#context.transform, obsolete);
       for (const [index, file] of this.#files.entries()) {
         try {
-          await file.readAgain(new Map(this.#metadata), { start: 0, end: file.entry.size }, (batch) => {
-            transform.apply(batch, { file: index, firstScalar: 0, firstDatum: 0 }, new Tally());
+          const metadata = new Map(this.#memory.metadata(file.member.path));
+          await file.readAgain(metadata, { start: 0, end: file.entry.size }, (batch) => {
+            transform.apply(batch, { file: index, ...START }, new Tally());
+            this.#tags?.apply(batch, START, file.member);
             take(batch);
           });
         } catch (error) {
@@ -312,15 +385,16 @@ class RunSync {
     this.#stored.pagesDue = false;
   }
 
-  async #read(open: OpenFile, file: number, batch: RecordBatch, transform: Transform): Promise<boolean> {
-    const { reader } = open;
+  async #read({ reader }: OpenFile, file: number, batch: RecordBatch, transform: Transform): Promise<boolean> {
+    const from = this.#files[file] as SourceFile;
     const origin = { file, firstScalar: batch.length, firstDatum: batch.data.length };
     const before = reader.records.position;
     try {
       return await reader.read(batch);
     } finally {
       transform.apply(batch, origin, this.#tally);
-      this.#sawWallTime(reader.lastWallTime);
+      this.#tags?.apply(batch, origin, from.member);
+      this.#memory.sawWallTime(reader.lastWallTime);
       this.#context.progress.bytes += reader.records.position - before;
     }
   }
@@ -328,7 +402,7 @@ class RunSync {
   /** Send what is in the batch, then remember how far that is: to the places that the files were moved to. */
   async #flush(handle: RunHandle, batch: RecordBatch): Promise<void> {
     if (!batch.empty || this.#hparams.size > 0) await this.#write(handle, batch);
-    for (const datum of batch.data) this.#saw(datum);
+    for (const datum of batch.data) this.#memory.saw(datum);
     this.#hparams = new Map();
     this.#save(false);
     batch.clear();
@@ -364,7 +438,7 @@ class RunSync {
 
   #trace(): ((line: string) => void) | undefined {
     const { trace } = this.#context;
-    return trace && ((line) => trace(`${this.#run.name}: ${line}`));
+    return trace && ((line) => trace(`${this.#group.name}: ${line}`));
   }
 
   #marks(): FileMark[] {
@@ -373,27 +447,8 @@ class RunSync {
 
   /** @param done whether all that is there is sent */
   #save(done: boolean): void {
-    this.#stored.done = done;
-    if (this.#hparams.size === 0) this.#stored.hparamsFile = this.#hparamsStamp;
-    const files = this.#files.flatMap((file) => file.checkpoint() ?? []);
-    this.#stored.files = files;
-    const learnt = [...this.#metadata].slice(this.#savedMetadata);
-    this.#context.checkpoints.save(this.#stored, learnt);
-    this.#savedMetadata = this.#metadata.size;
-  }
-
-  /** Remember what a value that the destination has means for its run. */
-  #saw(datum: Datum): void {
-    if (PAGE_KINDS.has(datum.kind)) this.#stored.pagesDue = true;
-    if (datum.kind !== "hparams") return;
-    if (datum.record.type === "session_start") this.#stored.status = "finished";
-    if (datum.record.type === "session_end") {
-      this.#stored.status = datum.record.status === "failure" ? "failed" : "finished";
-    }
-  }
-
-  #sawWallTime(wallTime: number): void {
-    if (wallTime > this.#stored.lastWallTime) this.#stored.lastWallTime = wallTime;
+    if (this.#hparams.size === 0) this.#stored.hparamsFiles = this.#hparamsStamps;
+    this.#memory.save(done, this.#files);
   }
 
   /** Do something with each file; one that cannot be read any more is left out from here on. */
@@ -420,6 +475,17 @@ class RunSync {
   }
 }
 
+/** The whole of a batch. */
+const START = { firstScalar: 0, firstDatum: 0 };
+
+function exact(_key: string, value: unknown): unknown {
+  return typeof value === "bigint" ? `${value}` : value;
+}
+
+function partsOf({ name, members }: RunGroup): string[] {
+  return members.flatMap(({ run }) => (run.name === name ? [] : [run.name]));
+}
+
 function newRun(name: string): StoredRun {
   return {
     id: undefined,
@@ -430,7 +496,8 @@ function newRun(name: string): StoredRun {
     status: "finished",
     firstWallTime: undefined,
     lastWallTime: -Infinity,
-    hparamsFile: undefined,
+    hparamsFiles: new Map(),
+    folds: new Map(),
     files: [],
   };
 }
@@ -441,16 +508,17 @@ function asStored(name: string, marks: readonly FileMark[]): StoredRun {
   return { ...newRun(name), files };
 }
 
-function unchangedResult(run: DiscoveredRun, stored: StoredRun): RunResult {
+function unchangedResult(group: RunGroup, stored: StoredRun): RunResult {
   return {
-    name: run.name,
+    name: group.name,
+    parts: partsOf(group),
     outcome: "unchanged",
     remoteId: stored.remoteId,
     error: undefined,
     tally: new Tally(),
     notes: [],
     problems: [],
-    losses: run.files.flatMap((entry) => {
+    losses: group.files.flatMap((entry) => {
       const file = stored.files.find(({ name }) => name === entry.name);
       return withPath(displayPath(entry.path), file?.losses ?? []);
     }),

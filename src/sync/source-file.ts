@@ -7,10 +7,13 @@ import { TagTable } from "../reader/tag-table.ts";
 import { type Loss, RecordReader, type Tail } from "../reader/tfrecord.ts";
 import type { StoredFile } from "./checkpoints.ts";
 import { type FileMark, hashHead, hashTail, headHash, headLength, NO_TAIL } from "./fingerprint.ts";
+import type { Member } from "./groups.ts";
 import { type MatchedFile, stampOf } from "./match.ts";
 
 export class SourceFile {
   readonly entry: MatchedFile["entry"];
+  /** Which of the run's members it is of. */
+  readonly member: Member;
   /** Where reading begins. */
   start: number;
   restartStep: bigint | undefined;
@@ -27,6 +30,7 @@ export class SourceFile {
 
   constructor({ entry, stored }: MatchedFile, maxRecordBytes: number) {
     this.entry = entry;
+    this.member = entry.member;
     this.#maxRecordBytes = maxRecordBytes;
     this.#stored = stored;
     this.start = stored?.offset ?? 0;
@@ -135,6 +139,11 @@ export class SourceFile {
     if (restartStep !== undefined && (this.restartStep === undefined || restartStep < this.restartStep)) {
       this.restartStep = restartStep;
     }
+  }
+
+  /** Nothing is to be read of it: it counts as looked at. */
+  settle(): void {
+    this.tail = { state: "clean", start: this.entry.size, end: this.entry.size };
   }
 
   /** The place reached; undefined while the file has no key. */

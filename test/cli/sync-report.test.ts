@@ -16,7 +16,7 @@ function run(changes: Partial<RunResult> = {}): RunResult {
   tally.leftOut("scalars", "nan", 50);
   tally.read("images", 2);
   tally.leftOut("images", "not supported yet", 2);
-  const nothing = { error: undefined, notes: [], problems: [], losses: [], waiting: [] };
+  const nothing = { parts: [], error: undefined, notes: [], problems: [], losses: [], waiting: [] };
   return { name: "train", outcome: "sent", remoteId: "id", tally, ...nothing, ...changes };
 }
 

@@ -42,7 +42,7 @@ describe.each([
 ])("a new database, opened by %s", (_, python) => {
   test.each(["example", "torch", "tf2", "tensorboardx"])("%s: its client reads every point", async (name) => {
     const logdir = path.join(FIXTURES, name, "runs");
-    await sync([logdir, "--restarts", "keep", ...options]);
+    await sync([logdir, "--group", "none", "--restarts", "keep", ...options]);
     await expectEqualToTensorBoard(logdir, `sqlite:///${database}`, python);
   });
 
@@ -75,11 +75,13 @@ test("a database that MLflow made is used as it is", async () => {
 
 test("the latest value of each metric is the one a server would show", async () => {
   const logdir = path.join(FIXTURES, "torch", "runs");
-  await sync([logdir, "--restarts", "keep", ...options]);
+  await sync([logdir, "--group", "none", "--restarts", "keep", ...options]);
   const server = await MlflowServer.start(path.join(workspace, "other.db"));
   try {
     await sync([
       logdir,
+      "--group",
+      "none",
       "--restarts",
       "keep",
       "--tracking-uri",

@@ -84,15 +84,70 @@ function lastRecord(file: string): Buffer {
   return bytes.subarray(last);
 }
 
+describe("runs as people mean them", () => {
+  /** TensorBoard's points of some of its runs, each tag under the name that it is to have. */
+  const expectedOf = async (
+    logdir: string,
+    parts: readonly (readonly [run: string, key: (tag: string) => string])[],
+  ) => {
+    const read = await readTensorBoard(logdir);
+    const entries = parts.flatMap(([run, key]) =>
+      Object.entries(read[run] ?? {}).map(([tag, all]) => [key(tag), distinct(all)]),
+    );
+    expect(entries.length).toBeGreaterThan(parts.length);
+    return Object.fromEntries(entries) as { [key: string]: unknown };
+  };
+  const found = async (name: string) => {
+    const run = (await runsOf()).find((each) => each.name === name);
+    return run === undefined ? undefined : { points: byTag(run), params: run.params, tags: run.tags, id: run.id };
+  };
+
+  test("add_scalars and add_hparams of torch are a part of their run", async () => {
+    const torch = path.join(FIXTURES, "torch/runs");
+    await sync([torch, "--restarts", "keep", ...options()]);
+    const expected = await expectedOf(torch, [
+      ["scalars", (tag) => tag],
+      ["scalars/losses_train", (tag) => `${tag}/train`],
+      ["scalars/losses_val", (tag) => `${tag}/val`],
+    ]);
+    expect((await found("scalars"))?.points).toEqual(expected);
+    expect((await found("hparams/named"))?.params).toMatchObject({ lr: "0.001" });
+    expect(await found("hparams/named/trial")).toBeUndefined();
+  });
+
+  test("train and validation of Keras are one run with --group parent", async () => {
+    const tf = path.join(FIXTURES, "tf2/runs");
+    await sync([tf, "--group", "parent", "--include-runs", "keras/*", ...options()]);
+    const expected = await expectedOf(tf, [
+      ["keras/train", (tag) => `train/${tag}`],
+      ["keras/validation", (tag) => `validation/${tag}`],
+    ]);
+    expect((await found("keras"))?.points).toEqual(expected);
+  });
+
+  test("directories are parent runs with --group nested", async () => {
+    const tf = path.join(FIXTURES, "tf2/runs");
+    const nested = ["--group", "nested", "--include-runs", "keras/*", ...options()];
+    await sync([tf, ...nested]);
+    const [parent, train] = [await found("keras"), await found("keras/train")];
+    expect(train?.tags["mlflow.parentRunId"]).toBe(parent?.id);
+    proxy.requests.length = 0;
+    await sync([tf, ...nested]);
+    expect(proxy.requests).toEqual([]);
+    await sync([tf, ...nested, "--state-dir", path.join(folder, "elsewhere")]);
+    expect((await runsOf()).map(({ name }) => name).sort()).toEqual(["keras", "keras/train", "keras/validation"]);
+  });
+});
+
 describe("every writer's runs", () => {
   test.each(["example", "torch", "tensorboardx", "tf1", "tf2", "lightning", "torch-hosts"])("%s", async (name) => {
     const runs = path.join(FIXTURES, name, "runs");
-    const result = await sync([runs, "--restarts", "keep", ...options()]);
+    const result = await sync([runs, "--group", "none", "--restarts", "keep", ...options()]);
     expect([0, 3]).toContain(result.code);
     await expectEqualToTensorBoard(runs);
     proxy.requests.length = 0;
     expect(
-      (await sync([runs, "--restarts", "keep", ...options()])).runs.every((run) =>
+      (await sync([runs, "--group", "none", "--restarts", "keep", ...options()])).runs.every((run) =>
         ["unchanged", "empty"].includes(run.outcome),
       ),
     ).toBe(true);
@@ -225,7 +280,16 @@ describe("what a server really does", () => {
     expect(Object.keys((await runsOf())[0]?.metrics ?? {})).not.toContain("c");
 
     const odd = path.join(FIXTURES, "odd/runs");
-    const result = await sync([odd, "--restarts", "keep", ...options(), "--experiment", `${experiment} odd`]);
+    const result = await sync([
+      odd,
+      "--group",
+      "none",
+      "--restarts",
+      "keep",
+      ...options(),
+      "--experiment",
+      `${experiment} odd`,
+    ]);
     expect(result.runs.map((entry) => entry.error)).toEqual(result.runs.map(() => null));
     const { runs } = await readMlflow(server.uri, `${experiment} odd`);
     const stored = runs.reduce(

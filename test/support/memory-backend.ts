@@ -37,6 +37,7 @@ export interface MemoryRun {
   readonly name: string;
   readonly source: string;
   readonly startTime: number;
+  parentId: string | undefined;
   /** How often each point was stored, by `pointText`. */
   readonly points: Map<string, number>;
   /** How often each datum was stored, as `kind tag step`. */
@@ -67,12 +68,14 @@ export class MemoryBackend implements Backend {
   async open(run: RunDescription, knownId: string | undefined): Promise<RunHandle> {
     return this.#call("open", run.name, async () => {
       const found = this.runs.find(({ id }) => id === knownId) ?? (await this.#find(run));
+      if (found !== undefined) found.parentId ??= run.parentId;
       if (found !== undefined) return { id: found.id, marks: this.#marksOf(found), created: false };
       const made: MemoryRun = {
         id: `id-${++this.#ids}`,
         name: run.name,
         source: run.source,
         startTime: run.startTime,
+        parentId: run.parentId,
         points: new Map(),
         data: new Map(),
         hparams: new Map(),

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } 
 import path from "node:path";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { TagMetadata } from "../../src/reader/datum.ts";
-import { Checkpoints, type StoredFile, type StoredRun } from "../../src/sync/checkpoints.ts";
+import { Checkpoints, type Learnt, type StoredFile, type StoredRun } from "../../src/sync/checkpoints.ts";
 import { openDatabase } from "../../src/sync/sqlite.ts";
 import { temporaryDirectory } from "../support/logdirs.ts";
 
@@ -38,7 +38,8 @@ function newRun(changes: Partial<StoredRun> = {}): StoredRun {
     status: "failed",
     firstWallTime: 1_700_000_000.1234567,
     lastWallTime: 1_700_000_001.7654321,
-    hparamsFile: "4:5:6",
+    hparamsFiles: new Map([["", "4:5:6"]]),
+    folds: new Map([["losses_a", { by: "add_scalars", main: "losses", sub: "a" }]]),
     files: [FILE, { ...FILE, key: "c".repeat(32), restartStep: undefined, losses: [] }],
     ...changes,
   };
@@ -62,6 +63,12 @@ function reopened<T>(directory: string, work: (checkpoints: Checkpoints) => T, d
   }
 }
 
+const NOTHING: Learnt = { metadata: [], claims: [] };
+const learnt = (entries: readonly (readonly [string, string, TagMetadata])[]): Learnt => ({
+  ...NOTHING,
+  metadata: entries,
+});
+
 const onlyRun = (directory: string) =>
   reopened(directory, (checkpoints) => [...checkpoints.runs().values()].flat()[0] as StoredRun);
 
@@ -69,7 +76,7 @@ describe("what is saved", () => {
   test("is there in the next process, to the last digit", () => {
     const directory = stateDirectory();
     const run = newRun();
-    reopened(directory, (checkpoints) => checkpoints.save(run, []));
+    reopened(directory, (checkpoints) => checkpoints.save(run, NOTHING));
     expect(run.id).toBe(1);
     expect(onlyRun(directory)).toEqual(run);
   });
@@ -81,35 +88,36 @@ describe("what is saved", () => {
       done: false,
       firstWallTime: undefined,
       lastWallTime: -Infinity,
-      hparamsFile: undefined,
+      hparamsFiles: new Map(),
+      folds: new Map(),
     };
     const run = newRun({ ...nothing, status: "finished", files: [] });
-    reopened(directory, (checkpoints) => checkpoints.save(run, []));
+    reopened(directory, (checkpoints) => checkpoints.save(run, NOTHING));
     expect(onlyRun(directory)).toEqual(run);
   });
 
   test("is changed by saving again, and files that are gone are forgotten", () => {
     const directory = stateDirectory();
     const run = newRun();
-    reopened(directory, (checkpoints) => checkpoints.save(run, []));
+    reopened(directory, (checkpoints) => checkpoints.save(run, NOTHING));
     run.done = false;
     run.status = "finished";
     run.files = [{ ...FILE, offset: 7, losses: [] }];
-    reopened(directory, (checkpoints) => checkpoints.save(run, []));
+    reopened(directory, (checkpoints) => checkpoints.save(run, NOTHING));
     expect(onlyRun(directory)).toEqual(run);
     run.files = [];
-    reopened(directory, (checkpoints) => checkpoints.save(run, []));
+    reopened(directory, (checkpoints) => checkpoints.save(run, NOTHING));
     expect(onlyRun(directory).files).toEqual([]);
   });
 
   test("is told apart by destination; several runs may have one name", () => {
     const directory = stateDirectory();
     reopened(directory, (checkpoints) => {
-      checkpoints.save(newRun({ remoteId: "1" }), []);
-      checkpoints.save(newRun({ remoteId: "2" }), []);
-      checkpoints.save(newRun({ name: "other" }), []);
+      checkpoints.save(newRun({ remoteId: "1" }), NOTHING);
+      checkpoints.save(newRun({ remoteId: "2" }), NOTHING);
+      checkpoints.save(newRun({ name: "other" }), NOTHING);
     });
-    reopened(directory, (checkpoints) => checkpoints.save(newRun({ remoteId: "3" }), []), "there");
+    reopened(directory, (checkpoints) => checkpoints.save(newRun({ remoteId: "3" }), NOTHING), "there");
     const ids = (destination: string) =>
       reopened(
         directory,
@@ -125,15 +133,21 @@ describe("what is saved", () => {
     const run = newRun();
     const other = newRun({ name: "other" });
     reopened(directory, (checkpoints) => {
-      expect(checkpoints.metadata(run)).toEqual(new Map());
-      checkpoints.save(run, [["loss", metadata("scalars")]]);
-      checkpoints.save(run, [
-        ["loss", metadata("images")],
-        ["odd \0 tag", metadata("text")],
-      ]);
-      checkpoints.save(other, [["loss", metadata("other")]]);
+      expect(checkpoints.metadata(run, "")).toEqual(new Map());
+      checkpoints.save(run, learnt([["", "loss", metadata("scalars")]]));
+      checkpoints.save(
+        run,
+        learnt([
+          ["", "loss", metadata("images")],
+          ["", "odd \0 tag", metadata("text")],
+          ["train", "loss", metadata("audio")],
+        ]),
+      );
+      checkpoints.save(other, learnt([["", "loss", metadata("other")]]));
     });
-    const stored = reopened(directory, (checkpoints) => checkpoints.metadata(run));
+    const stored = reopened(directory, (checkpoints) => checkpoints.metadata(run, ""));
+    const ofMember = reopened(directory, (checkpoints) => checkpoints.metadata(run, "train"));
+    expect([...ofMember].map(([tag, { plugin }]) => [tag, plugin])).toEqual([["loss", "audio"]]);
     const found = new Map([...stored].map(([tag, each]) => [tag, { ...each, content: Uint8Array.from(each.content) }]));
     expect(found).toEqual(
       new Map([
@@ -147,9 +161,9 @@ describe("what is saved", () => {
     const directory = stateDirectory();
     const run = newRun();
     reopened(directory, (checkpoints) => {
-      checkpoints.save(run, []);
+      checkpoints.save(run, NOTHING);
       const broken = { ...FILE, key: undefined as unknown as string };
-      expect(() => checkpoints.save({ ...run, remoteId: "changed", files: [broken] }, [])).toThrow(
+      expect(() => checkpoints.save({ ...run, remoteId: "changed", files: [broken] }, NOTHING)).toThrow(
         expect.objectContaining({ code: "state" }),
       );
     });
@@ -169,7 +183,7 @@ describe("the state directory", () => {
     const directory = path.join(stateDirectory(), "none");
     const checkpoints = Checkpoints.open(directory, "here", { readOnly: true });
     const run = newRun();
-    checkpoints.save(run, []);
+    checkpoints.save(run, NOTHING);
     expect(run.id).toBeUndefined();
     expect(checkpoints.runs().size).toBe(0);
     checkpoints.close();
@@ -180,13 +194,13 @@ describe("the state directory", () => {
   test("is read by one who only reads, and left as it is", () => {
     const directory = stateDirectory();
     const run = newRun();
-    reopened(directory, (checkpoints) => checkpoints.save(run, [["loss", metadata("scalars")]]));
+    reopened(directory, (checkpoints) => checkpoints.save(run, learnt([["", "loss", metadata("scalars")]])));
     const before = readFileSync(path.join(directory, "state.db"));
     const checkpoints = Checkpoints.open(directory, "here", { readOnly: true });
     const [found] = checkpoints.runs().get(run.name) ?? [];
     expect(found).toEqual(run);
-    expect(checkpoints.metadata(run).size).toBe(1);
-    checkpoints.save({ ...run, remoteId: "changed" }, []);
+    expect(checkpoints.metadata(run, "").size).toBe(1);
+    checkpoints.save({ ...run, remoteId: "changed" }, NOTHING);
     checkpoints.close();
     expect(readFileSync(path.join(directory, "state.db"))).toEqual(before);
   });
@@ -223,7 +237,7 @@ describe("the state directory", () => {
   test("damaged in the midst never gives wrong places: it is refused or read", () => {
     const directory = stateDirectory();
     const runs = Array.from({ length: 200 }, (_, i) => newRun({ name: `run ${i}` }));
-    reopened(directory, (checkpoints) => runs.forEach((run) => checkpoints.save(run, [])));
+    reopened(directory, (checkpoints) => runs.forEach((run) => checkpoints.save(run, NOTHING)));
     const file = path.join(directory, "state.db");
     const whole = readFileSync(file);
     for (let length = 0; length < whole.length; length += 4096) {
@@ -259,7 +273,8 @@ test("processes that begin at the same moment share the state", async () => {
     const checkpoints = Checkpoints.open(process.argv[2], "here");
     for (let i = 0; i < 20; i++) {
       checkpoints.save({ id: undefined, name: process.argv[3] + i, remoteId: "r", done: true, pagesDue: false, status: "finished",
-        firstWallTime: 1, lastWallTime: 1, hparamsFile: undefined, files: [] }, []);
+        firstWallTime: 1, lastWallTime: 1, hparamsFiles: new Map(), folds: new Map(), files: [] },
+        { metadata: [], claims: [] });
     }
     checkpoints.close();`;
   const at = String(Date.now() + 700);

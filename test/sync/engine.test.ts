@@ -53,7 +53,7 @@ describe("the plain way", () => {
     for (const name of ["torch", "tf1", "tf2", "tensorboardx", "lightning", "odd", "example"]) {
       const world = World.create();
       const logdir = path.join(FIXTURES, name, "runs");
-      await world.sync({ logdirs: [logdir], restarts: "keep" });
+      await world.sync({ logdirs: [logdir], group: "none", restarts: "keep" });
       for (const run of discover(logdir).runs) {
         const values = (await readFiles(run)).flatMap((file) => file.values);
         if (values.length === 0) continue;

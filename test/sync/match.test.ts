@@ -6,6 +6,7 @@ import { FileSource } from "../../src/reader/byte-source.ts";
 import { type DiscoveredRun, discover, type EventFileEntry } from "../../src/reader/discover.ts";
 import type { StoredFile, StoredRun } from "../../src/sync/checkpoints.ts";
 import { hashHead, hashTail } from "../../src/sync/fingerprint.ts";
+import { groupAlone, type RunGroup } from "../../src/sync/groups.ts";
 import { isUnchanged, type Match, matchRun, stampOf } from "../../src/sync/match.ts";
 import { Logdir, temporaryDirectory } from "../support/logdirs.ts";
 import { curve, fileOf, records, version } from "./world.ts";
@@ -16,10 +17,11 @@ function newLogdir(): Logdir {
   return new Logdir(root);
 }
 
-const runAt = (logdir: Logdir) => discover(logdir.root).runs[0] as DiscoveredRun;
+const runAt = (logdir: Logdir) => groupAlone(discover(logdir.root).runs[0] as DiscoveredRun);
 
 /** What would be stored of a run that was read to its end, or up to `offset`. */
-async function storedOf(run: DiscoveredRun, changes: Partial<StoredRun> = {}, offset = Infinity): Promise<StoredRun> {
+async function storedOf(run: RunGroup, changes: Partial<StoredRun> = {}, offset = Infinity): Promise<StoredRun> {
+  const hparamsFile = run.members[0]?.run.hparamsFile;
   const files = await Promise.all(run.files.map((entry) => storedFile(entry, Math.min(entry.size, offset))));
   const rest = {
     remoteId: "r",
@@ -27,7 +29,8 @@ async function storedOf(run: DiscoveredRun, changes: Partial<StoredRun> = {}, of
     pagesDue: false,
     firstWallTime: 1,
     lastWallTime: 1,
-    hparamsFile: run.hparamsFile && stampOf(run.hparamsFile),
+    hparamsFiles: new Map(hparamsFile === undefined ? [] : [["", stampOf(hparamsFile)]]),
+    folds: new Map(),
   };
   return { id: 1, name: run.name, status: "finished", ...rest, files, ...changes };
 }

@@ -94,6 +94,7 @@ function description(changes: Partial<RunDescription> = {}): RunDescription {
     source: "c".repeat(32),
     startTime: 1_700_000_000.9999,
     marks: [MARK],
+    parentId: undefined,
     owns: async (marks) => marks.some(({ key }) => key === MARK.key),
     ...changes,
   };

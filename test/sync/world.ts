@@ -71,6 +71,7 @@ export class World {
         logdirs: [this.logdir.root],
         backend: this.backend,
         checkpoints,
+        group: "run",
         restarts: "explicit",
         transform: { includeTags: [], excludeTags: [], nan: "keep" },
         maxRecordBytes: 1 << 20,

@@ -17,6 +17,7 @@ const MAX_TIME = 8.64e15;
 
 /** Without it MLflow's page does not look for images. */
 const SHOWS_IMAGES = ["mlflow.loggedImages", "True"] as const;
+const PARENT_TAG = "mlflow.parentRunId";
 const RUN_TAG = "tracelet.run";
 const METRIC_NAME_TAG = "tracelet.tag.";
 const PARAM_NAME_TAG = "tracelet.param.";
@@ -61,7 +62,14 @@ export class MlflowBackend implements Backend {
     const experiment = await this.#experiment;
     const known = knownId === undefined ? undefined : await this.#store.run(knownId);
     const found = known ?? (await this.#find(run, experiment));
-    if (found !== undefined) return this.#adopt(found, run);
+    if (found !== undefined) {
+      const adopted = this.#adopt(found, run);
+      if (run.parentId !== undefined && found.tags.get(PARENT_TAG) !== run.parentId) {
+        const tags = new Map([[PARENT_TAG, run.parentId]]);
+        await this.#store.logBatch(found.id, { metrics: NO_METRICS, params: new Map(), tags });
+      }
+      return adopted;
+    }
     const id = await this.#create(run, experiment);
     return new MlflowRun({ id, created: true, marks: run.marks, artifacts: this.#artifactsOf({ id }, run) });
   }
@@ -157,6 +165,7 @@ export class MlflowBackend implements Backend {
       ["mlflow.source.type", "LOCAL"],
       ["mlflow.note.content", `TensorBoard run \`${run.name}\`, synced by tracelet ${this.#version}.`],
       [RUN_TAG, run.source],
+      ...(run.parentId === undefined ? [] : [[PARENT_TAG, run.parentId] as const]),
       ...run.marks.slice(0, 50).map(tagOfMark),
     ]);
     const { id: experimentId } = experiment;

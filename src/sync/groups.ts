@@ -1,0 +1,245 @@
+/** TensorBoard's runs → the runs that people mean, each of which becomes one run of the destination. */
+import path from "node:path";
+import type { DiscoveredRun, EventFileEntry, FsPath } from "../reader/discover.ts";
+import type { StoredRun } from "./checkpoints.ts";
+import { type Fold, foldOf, writerOf } from "./folds.ts";
+
+/**
+ * `run`: each of TensorBoard's runs, with what `add_scalars` and `add_hparams` made folded into the run they belong to.
+ * `parent`: all runs of one directory together, such as Keras's `train` and `validation`. `nested`: as `run`, and the
+ * directories above become parent runs. `none`: each of TensorBoard's runs, nothing folded.
+ */
+export type GroupMode = "run" | "parent" | "nested" | "none";
+
+export const GROUP_MODES: readonly GroupMode[] = ["run", "parent", "nested", "none"];
+
+/** One of TensorBoard's runs, as a part of a group. */
+export interface Member {
+  /** Its path relative to the group's directory; empty for the group's own. */
+  readonly path: string;
+  readonly run: DiscoveredRun;
+  /** Why it is a part of the run above it, if it is. */
+  readonly fold: Fold | undefined;
+  /** What its tags' names begin with in the group; empty, or ending in `/`. */
+  readonly prefix: string;
+}
+
+/** An event file of a group. Its name is relative to the group's directory. */
+export interface GroupFile extends EventFileEntry {
+  readonly member: Member;
+}
+
+/** What becomes one run of a destination. */
+export interface RunGroup {
+  /** As TensorBoard would name the directory; `.` for the logdir itself. */
+  readonly name: string;
+  readonly directory: FsPath;
+  /** Absolute. */
+  readonly logdir: string;
+  /** In the order they are to be read. */
+  readonly members: readonly Member[];
+  /** Of its members, in the order they are to be read; of a mere directory, those below by which it can be told. */
+  readonly files: readonly GroupFile[];
+  /** The group that its run is to be nested in. */
+  readonly parent: RunGroup | undefined;
+  /** Whether others are nested in it. */
+  readonly isParent: boolean;
+  /** A directory without event files of its own, which is there to hold other groups. */
+  readonly isDirectory: boolean;
+}
+
+/**
+ * Group the runs of one or more logdirs. Each run is in one group; what is remembered to be a part of a run, or a run of
+ * its own, stays that.
+ *
+ * @param stored the runs that were sent before, by name
+ * @returns in the order of the runs, groups before those that are nested in them
+ */
+export async function groupRuns(
+  runs: readonly DiscoveredRun[],
+  mode: GroupMode,
+  stored: ReadonlyMap<string, readonly StoredRun[]>,
+): Promise<RunGroup[]> {
+  const groups: RunGroup[] = [];
+  for (const logdir of new Set(runs.map((run) => run.logdir))) {
+    const own = runs.filter((run) => run.logdir === logdir);
+    const folded = mode === "none" ? [] : await fold(own, stored);
+    if (mode === "none") groups.push(...own.map(groupAlone));
+    else if (mode === "parent") groups.push(...joinByParent(folded, logdir));
+    else if (mode === "nested") groups.push(...nest(folded.map((members) => groupOf(members))));
+    else groups.push(...folded.map((members) => groupOf(members)));
+  }
+  return groups;
+}
+
+/** A run by itself. */
+export function groupAlone(run: DiscoveredRun): RunGroup {
+  return groupOf([member(run, "")]);
+}
+
+/** The name of a run's directory relative to that of the run `above` it; undefined if it does not lie in there. */
+export function pathBelow(name: string, above: string): string | undefined {
+  if (above === ".") return name === "." ? undefined : name;
+  return name.startsWith(`${above}/`) ? name.slice(above.length + 1) : undefined;
+}
+
+function member(run: DiscoveredRun, below: string, fold?: Fold): Member {
+  return { path: below, run, fold, prefix: "" };
+}
+
+/** Each run that is one, with what is folded into it behind it. */
+async function fold(
+  runs: readonly DiscoveredRun[],
+  stored: ReadonlyMap<string, readonly StoredRun[]>,
+): Promise<Member[][]> {
+  const whole = new Map<string, Member[]>();
+  const sessions: Above[] = [];
+  const sessionsOf = new Map<string, number>();
+  for (const run of runs) {
+    const found = await findAbove(run, whole, stored);
+    if (found === undefined) whole.set(run.name, [member(run, "")]);
+    else if (found.part.fold?.by === "add_scalars") whole.get(found.above)?.push(found.part);
+    else {
+      sessions.push(found);
+      sessionsOf.set(writerAbove(found), (sessionsOf.get(writerAbove(found)) ?? 0) + 1);
+    }
+  }
+  for (const session of sessions) {
+    const { above, part, known } = session;
+    // Several sessions of one writer are trials, each with its own hyperparameters: no one run can hold them.
+    if (known || sessionsOf.get(writerAbove(session)) === 1) whole.get(above)?.push(part);
+    else whole.set(part.run.name, [member(part.run, "")]);
+  }
+  return [...whole.values()];
+}
+
+function writerAbove({ above, part }: Above): string {
+  return `${above}\0${writerOf(part.run.files[0]?.name ?? "")}`;
+}
+
+interface Above {
+  /** Name of the run that it is a part of. */
+  readonly above: string;
+  readonly part: Member;
+  /** Whether it was sent as a part before. */
+  readonly known: boolean;
+}
+
+async function findAbove(
+  run: DiscoveredRun,
+  whole: ReadonlyMap<string, readonly Member[]>,
+  stored: ReadonlyMap<string, readonly StoredRun[]>,
+): Promise<Above | undefined> {
+  const wasWhole = stored.get(run.name)?.some(({ files }) => run.files.some((file) => holds(files, file.name)));
+  if (wasWhole) return undefined;
+  for (let name = run.name; name !== "."; ) {
+    name = path.posix.dirname(name);
+    const above = whole.get(name)?.[0]?.run;
+    const below = above && pathBelow(run.name, name);
+    if (above === undefined || below === undefined) continue;
+    const known = stored
+      .get(name)
+      ?.find(({ files }) => run.files.some((file) => holds(files, `${below}/${file.name}`)))
+      ?.folds.get(below);
+    const fold = known ?? (await foldOf(run, above, below));
+    if (fold !== undefined) return { above: name, part: member(run, below, fold), known: known !== undefined };
+  }
+  return undefined;
+}
+
+function holds(files: readonly { readonly name: string }[], name: string): boolean {
+  return files.some((file) => file.name === name);
+}
+
+/** The runs of each directory as one group. A run that others lie in is the group of those itself. */
+function joinByParent(runs: readonly Member[][], logdir: string): RunGroup[] {
+  const names = runs.map((members) => (members[0] as Member).run.name);
+  const inner = new Set(names.flatMap(directoriesAbove));
+  const joined = new Map<string, Member[]>();
+  for (const [index, name] of names.entries()) {
+    const members = runs[index] as Member[];
+    const group = name === "." || inner.has(name) ? name : path.posix.dirname(name);
+    const below = pathBelow(name, group);
+    const moved =
+      below === undefined
+        ? members
+        : members.map((each) => ({
+            ...each,
+            path: each.path === "" ? below : `${below}/${each.path}`,
+            prefix: `${below}/`,
+          }));
+    joined.set(group, [...(joined.get(group) ?? []), ...moved]);
+  }
+  return Array.from(joined, ([name, members]) => {
+    const directory = name === "." ? logdir : path.join(logdir, name);
+    return groupOf(members, { name, directory });
+  });
+}
+
+/** The directories that a run lies in, outermost first, below the logdir. */
+export function directoriesAbove(name: string): string[] {
+  const parts = name.split("/");
+  return parts.slice(1).map((_, i) => parts.slice(0, i + 1).join("/"));
+}
+
+/** The groups, and before them the directories that they lie in. */
+function nest(groups: readonly RunGroup[]): RunGroup[] {
+  const nested = new Map<string, RunGroup>();
+  const byName = new Map(groups.map((group) => [group.name, group]));
+  const parents = new Set(groups.flatMap(({ name }) => directoriesAbove(name)));
+  const place = (name: string): RunGroup => {
+    const known = nested.get(name);
+    if (known !== undefined) return known;
+    const above = path.posix.dirname(name);
+    // The logdir is what the experiment is already.
+    const parent = above === "." ? undefined : place(above);
+    const placed = { ...(byName.get(name) ?? directoryOf(name, groups)), parent, isParent: parents.has(name) };
+    nested.set(name, placed);
+    return placed;
+  };
+  for (const { name } of groups) place(name);
+  return [...nested.values()];
+}
+
+/** By as many files a directory can be told. */
+const TELLING_FILES = 20;
+
+function directoryOf(name: string, groups: readonly RunGroup[]): RunGroup {
+  const below = groups.filter((group) => pathBelow(group.name, name) !== undefined);
+  const files = below.flatMap((group) =>
+    group.files.map((file) => ({ ...file, name: `${pathBelow(group.name, name)}/${file.name}` })),
+  );
+  const { logdir } = below[0] as RunGroup;
+  return {
+    name,
+    directory: path.join(logdir, name),
+    logdir,
+    members: [],
+    files: files.slice(0, TELLING_FILES),
+    parent: undefined,
+    isParent: true,
+    isDirectory: true,
+  };
+}
+
+function groupOf(members: readonly Member[], place?: Pick<RunGroup, "name" | "directory">): RunGroup {
+  const first = members[0] as Member;
+  const { name, directory } = place ?? first.run;
+  const files = members.flatMap((each) =>
+    each.run.files.map((file) => ({
+      ...file,
+      name: each.path === "" ? file.name : `${each.path}/${file.name}`,
+      member: each,
+    })),
+  );
+  return {
+    name,
+    directory,
+    logdir: first.run.logdir,
+    members,
+    files,
+    parent: undefined,
+    isParent: false,
+    isDirectory: false,
+  };
+}

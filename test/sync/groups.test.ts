@@ -1,0 +1,188 @@
+/** Which of TensorBoard's runs become one run of the destination, and what their tags are called there. */
+import path from "node:path";
+import { expect, test, vi } from "vitest";
+import type { GroupMode } from "../../src/sync/groups.ts";
+import { eventFile, sessionStart } from "../support/event-writer.ts";
+import { pointText } from "../support/memory-backend.ts";
+import { curve, expectPoints, fileOf, outcomes, records, sentAgain, version, World } from "./world.ts";
+
+vi.setConfig({ testTimeout: 60_000 });
+
+const FIXTURES = path.resolve(import.meta.dirname, "../../fixtures");
+const fixture = (name: string) => [path.join(FIXTURES, name, "runs")];
+const names = (world: World) => world.backend.runs.map(({ name }) => name).sort();
+const tags = (world: World, run: string) =>
+  [...new Set([...world.backend.run(run).points.keys()].map((point) => point.split(" ", 1)[0]))].sort();
+const renamed = (tag: string, points: ReturnType<typeof curve>) => points.map((point) => ({ ...point, tag }));
+
+/** Names as torch gives them: the files of one process differ in their time and number only. */
+const file = (run: string, number: number, process = 10) =>
+  `${run}/events.out.tfevents.170000000${number}.host.${process}.${number}`;
+
+test("torch: add_scalars and the one add_hparams are a part of the run; several sessions are trials", async () => {
+  const world = World.create();
+  const result = await world.sync({ logdirs: fixture("torch") });
+  expect(names(world).filter((name) => /scalars|hparams/.test(name))).toEqual([
+    "hparams/by time",
+    "hparams/by time/1700000010.0",
+    "hparams/by time/1700000010.5",
+    "hparams/named",
+    "hparams/same directory",
+    "scalars",
+  ]);
+  expect(tags(world, "scalars")).toEqual(expect.arrayContaining(["losses/train", "losses/val"]));
+  expect(result.runs.find(({ name }) => name === "scalars")?.parts).toEqual([
+    "scalars/losses_train",
+    "scalars/losses_val",
+  ]);
+});
+
+test("tensorboardX: add_scalars makes directories inside each other", async () => {
+  const world = World.create();
+  await world.sync({ logdirs: fixture("tensorboardx") });
+  expect(names(world)).not.toContain("all/losses/a");
+  expect(tags(world, "all")).toEqual(expect.arrayContaining(["losses/a", "losses/b"]));
+});
+
+test("Keras: each trial of the hparams plugin stays a run; train and validation are one with --group parent", async () => {
+  const world = World.create();
+  await world.sync({ logdirs: fixture("tf2") });
+  expect(names(world)).toEqual(expect.arrayContaining(["hparams/trial-0", "hparams/trial-1", "keras/train"]));
+  const joined = World.create();
+  await joined.sync({ logdirs: fixture("tf2"), group: "parent" });
+  expect(tags(joined, "keras")).toEqual(
+    expect.arrayContaining(["train/epoch_loss", "validation/epoch_loss", "validation/evaluation_loss_vs_iterations"]),
+  );
+});
+
+test("nothing is folded with --group none", async () => {
+  const world = World.create();
+  await world.sync({ logdirs: fixture("torch"), group: "none" });
+  expect(names(world)).toEqual(expect.arrayContaining(["scalars/losses_train", "hparams/named/trial"]));
+});
+
+test("a run of the user's is not folded for its name alone", async () => {
+  const world = World.create();
+  world.logdir.write(file("exp", 0), fileOf(curve("acc", 0, 3)));
+  world.logdir.write(file("exp/loss_a", 1, 11), fileOf(curve("loss", 0, 3), 1));
+  world.logdir.write(file("exp/other", 2), fileOf(curve("loss", 0, 3), 2));
+  await world.sync();
+  expect(names(world)).toEqual(["exp", "exp/loss_a", "exp/other"]);
+});
+
+test("what is folded grows, is sent once, and costs nothing when nothing is new, also without the state", async () => {
+  const world = World.create();
+  world.logdir.write(file("exp", 0), fileOf(curve("acc", 0, 3)));
+  world.logdir.write(file("exp/loss_a", 1), version(1));
+  await world.sync();
+  expect(names(world)).toEqual(["exp"]);
+  world.logdir.append(file("exp/loss_a", 1), records(curve("loss", 0, 5)));
+  await world.sync();
+  world.logdir.append(file("exp/loss_a", 1), records(curve("loss", 5, 9)));
+  world.loseState();
+  await world.sync();
+  await world.sync();
+  expect(world.backend.calls).toEqual([]);
+  expectPoints(world.backend.run("exp"), [...curve("acc", 0, 3), ...renamed("loss/a", curve("loss", 0, 9))]);
+  expect(sentAgain(world.backend.run("exp"))).toBe(0);
+});
+
+test("two members never share a name, whatever is lost", async () => {
+  const world = World.create();
+  world.logdir.write(file("exp", 0), fileOf(curve("loss/a", 0, 3)));
+  world.logdir.write(file("exp/loss_a", 1), fileOf(curve("loss", 3, 6), 1));
+  const first = await world.sync();
+  expect(first.runs[0]?.notes.map(({ code }) => code)).toEqual(["renamed"]);
+  const expected = [...curve("loss/a", 0, 3), ...renamed("loss_a/loss", curve("loss", 3, 6))];
+  expectPoints(world.backend.run("exp"), expected);
+  world.loseState();
+  world.logdir.append(file("exp/loss_a", 1), records(curve("loss", 6, 8)));
+  world.logdir.append(file("exp", 0), records(curve("loss/a", 3, 4)));
+  await world.sync();
+  expectPoints(world.backend.run("exp"), [...curve("loss/a", 0, 4), ...renamed("loss_a/loss", curve("loss", 3, 8))]);
+});
+
+test("a restart of one member makes nothing of the others obsolete", async () => {
+  const world = World.create();
+  const restart = eventFile(sessionStart(2));
+  world.logdir.write(file("exp/train", 0), fileOf(curve("loss", 0, 4)));
+  world.logdir.write(
+    file("exp/validation", 1),
+    Buffer.concat([fileOf(curve("loss", 0, 4), 1), restart, records(curve("loss", 2, 3))]),
+  );
+  await world.sync({ group: "parent" });
+  expectPoints(world.backend.run("exp"), [
+    ...renamed("train/loss", curve("loss", 0, 4)),
+    ...renamed("validation/loss", curve("loss", 0, 3)),
+  ]);
+});
+
+test("runs directly below the logdir are one with --group parent, named as the logdir", async () => {
+  const world = World.create();
+  world.logdir.write(file("train", 0), fileOf(curve("loss", 0, 2)));
+  world.logdir.write(file("validation", 1), fileOf(curve("loss", 0, 2), 1));
+  await world.sync({ group: "parent" });
+  expect(names(world)).toEqual(["runs"]);
+  expect(tags(world, "runs")).toEqual(["train/loss", "validation/loss"]);
+});
+
+test("directories above become parent runs with --group nested, and stay those", async () => {
+  const world = World.create();
+  const write = (run: string, number: number) =>
+    world.logdir.write(file(run, number, number), fileOf(curve("loss", 0, 2), number));
+  write("a/x/1", 1);
+  write("a/x/2", 2);
+  write("a/y", 3);
+  write("b", 4);
+  const sync = () => world.sync({ group: "nested", concurrency: 2 });
+  await sync();
+  const tree = () => world.backend.runs.map(({ name, parentId }) => [name, parentId && nameOf(parentId)]).sort();
+  const nameOf = (id: string) => world.backend.runs.find((run) => run.id === id)?.name;
+  const expected = [
+    ["a", undefined],
+    ["a/x", "a"],
+    ["a/x/1", "a/x"],
+    ["a/x/2", "a/x"],
+    ["a/y", "a"],
+    ["b", undefined],
+  ];
+  expect(tree()).toEqual(expected);
+  expect(Object.values(outcomes(await sync()))).toEqual(expected.map(() => "unchanged"));
+  expect(world.backend.calls).toEqual([]);
+  world.loseState();
+  write("a/x/3", 5);
+  await sync();
+  expect(tree()).toEqual([...expected.slice(0, 4), ["a/x/3", "a/x"], ...expected.slice(4)]);
+});
+
+test("where the parent cannot be opened, what is to be nested in it says so and waits", async () => {
+  const world = World.create();
+  world.logdir.write(file("a/x", 1), fileOf(curve("loss", 0, 2)));
+  world.backend.fault = ({ run, method }) =>
+    run === "a" && method === "open" ? { when: "before", error: rejected } : undefined;
+  const { TraceletError } = await import("../../src/errors.ts");
+  const rejected = new TraceletError("rejected", "no");
+  const result = await world.sync({ group: "nested" });
+  expect(result.runs.map(({ name, error }) => [name, error?.code])).toEqual([
+    ["a", "rejected"],
+    ["a/x", "nested"],
+  ]);
+  world.backend.fault = () => undefined;
+  await world.sync({ group: "nested" });
+  expect([...world.backend.run("a/x").points.keys()]).toEqual(
+    curve("loss", 0, 2).map(({ tag, step, wallTime, value }) => pointText(tag, step, wallTime, value)),
+  );
+});
+
+test.each<GroupMode>(["run", "parent", "nested", "none"])("no value is lost or doubled: %s", async (group) => {
+  for (const name of ["torch", "tensorboardx", "tf2", "lightning"]) {
+    const world = World.create();
+    const result = await world.sync({ logdirs: fixture(name), group, restarts: "keep" });
+    const sent = result.runs.reduce((sum, { tally }) => sum + (tally.kinds.get("scalars")?.sent ?? 0), 0);
+    const there = world.backend.runs.reduce((sum, run) => sum + run.points.size + sentAgain(run), 0);
+    const alone = World.create();
+    const whole = await alone.sync({ logdirs: fixture(name), group: "none", restarts: "keep" });
+    const expected = whole.runs.reduce((sum, { tally }) => sum + (tally.kinds.get("scalars")?.read ?? 0), 0);
+    expect([name, sent, there]).toEqual([name, expected, expected]);
+  }
+});
