@@ -1,7 +1,7 @@
 /** What a sync did: the summary for people, the object for machines, and the exit code. */
 import type { TraceletError } from "../errors.ts";
 import type { SyncResult } from "../sync/engine.ts";
-import type { RunResult } from "../sync/run-sync.ts";
+import type { RunResult } from "../sync/run-result.ts";
 import { Tally } from "../sync/tally.ts";
 import { bytes, count, duration, type Output, oneLine, paint, plural, table } from "./terminal.ts";
 

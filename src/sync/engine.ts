@@ -7,7 +7,9 @@ import type { StoredRun } from "./checkpoints.ts";
 import { type GroupMode, groupRuns, type RunGroup } from "./groups.ts";
 import { Parents } from "./parents.ts";
 import type { Progress } from "./progress.ts";
-import { type RunResult, type RunSyncContext, syncRun } from "./run-sync.ts";
+import type { RunResult } from "./run-result.ts";
+import type { RunSyncContext } from "./run-session.ts";
+import { syncRun } from "./run-sync.ts";
 
 export interface SyncOptions extends Omit<RunSyncContext, "progress" | "parentId" | "onOpen"> {
   readonly logdirs: readonly string[];

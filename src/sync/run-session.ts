@@ -1,0 +1,417 @@
+/** One run: read → transform → batch → write → checkpoint, until its files are read to the end. */
+import type { TraceletError } from "../errors.ts";
+import type { HparamValue, Kind } from "../reader/datum.ts";
+import { displayPath } from "../reader/discover.ts";
+import { readProjectorFile } from "../reader/plugins/projector.ts";
+import { RecordBatch } from "../reader/record-batch.ts";
+import type { Obsolete, RestartPolicy } from "../reader/restarts.ts";
+import { TagTable } from "../reader/tag-table.ts";
+import type { Backend, Note, RunDescription, RunHandle } from "./backend.ts";
+import type { Checkpoints, StoredFile, StoredRun } from "./checkpoints.ts";
+import { atStart, type FileMark, hashText } from "./fingerprint.ts";
+import type { Member, RunGroup } from "./groups.ts";
+import { readHparamsFiles } from "./hparams-files.ts";
+import { type FileProblem, matchRun, problemOf } from "./match.ts";
+import { findObsoleteOf, ScanFailed } from "./member-restarts.ts";
+import { MemberTags } from "./member-tags.ts";
+import type { Progress } from "./progress.ts";
+import { RunMemory } from "./run-memory.ts";
+import type { ReadAgain } from "./run-pages.ts";
+import { partsOf, type RunResult, withPath } from "./run-result.ts";
+import { type OpenFile, SourceFile } from "./source-file.ts";
+import { Tally } from "./tally.ts";
+import { describeDatum, describeScalar, Transform, type TransformOptions } from "./transform.ts";
+
+/** What a session needs from outside. */
+export interface RunSyncContext {
+  readonly backend: Backend;
+  readonly checkpoints: Checkpoints;
+  readonly restarts: RestartPolicy;
+  readonly transform: TransformOptions;
+  /** Bytes. */
+  readonly maxRecordBytes: number;
+  /** Aborted: finish the batch under way, keep the checkpoint, stop. */
+  readonly signal: AbortSignal;
+  readonly progress: Progress;
+  /** Told what becomes of every value. */
+  readonly trace?: (line: string) => void;
+  /** The destination's name of the run that a group is nested in, if it has one. @throws TraceletError if it failed */
+  readonly parentId: (parent: RunGroup) => Promise<string | undefined>;
+  /** Told the destination's name of a group's run as soon as it is known. */
+  readonly onOpen: (group: RunGroup, remoteId: string) => void;
+}
+
+/**
+ * One run while it is being synced: what is new in its files is read, transformed, written and remembered. An error leaves
+ * it unusable: what comes next begins with the checkpoints.
+ */
+export class RunSession {
+  readonly notes: Note[] = [];
+  readonly problems: FileProblem[] = [];
+  readonly #group: RunGroup;
+  readonly #stored: StoredRun;
+  readonly #context: RunSyncContext;
+  readonly #tally = new Tally();
+  readonly #memory: RunMemory;
+  /** Undefined where the tags' own names will do. */
+  readonly #tags: MemberTags | undefined;
+  #files: SourceFile[];
+  /** The offsets that the destination has been told, by the marks' keys. */
+  readonly #written = new Map<string, number>();
+  /** The same for as long as the run is open: its handle knows tags by their numbers. */
+  readonly #tagTable = new TagTable();
+  #handle: RunHandle | undefined;
+  /** Hyperparameters from `hparams.yaml` files that are still to be sent. */
+  #hparams: ReadonlyMap<string, HparamValue> = new Map();
+  /** Stamps of the files that they are from. */
+  #hparamsStamps: ReadonlyMap<string, string>;
+
+  constructor(group: RunGroup, stored: StoredRun, files: SourceFile[], context: RunSyncContext) {
+    this.#group = group;
+    this.#stored = stored;
+    this.#files = files;
+    this.#context = context;
+    this.#memory = new RunMemory(stored, context.checkpoints);
+    const plain = group.members.every(({ path }) => path === "");
+    this.#tags = plain ? undefined : new MemberTags(this.#memory.claims, this.notes);
+    this.#hparamsStamps = stored.hparamsFiles;
+    stored.folds = new Map(group.members.flatMap(({ path, fold }) => (fold === undefined ? [] : [[path, fold]])));
+  }
+
+  /** The destination's name of the run, once it is open. */
+  get remoteId(): string | undefined {
+    return this.#handle?.id;
+  }
+
+  /**
+   * Send what is there.
+   *
+   * @returns `empty`: there is nothing yet. `unchanged`: nothing new, and all before is sent. `sent`: all of it is
+   * @throws TraceletError
+   */
+  async advance(): Promise<"empty" | "unchanged" | "sent" | "interrupted"> {
+    if (this.#context.signal.aborted) return "interrupted";
+    const anyValue = this.#handle !== undefined || (await this.#lookAhead());
+    await this.#readHparams();
+    const { remoteId, done } = this.#stored;
+    if (!anyValue && this.#hparams.size === 0) {
+      if (remoteId === undefined && !this.#mustBeThere()) return "empty";
+      if (remoteId !== undefined && done) {
+        this.#context.onOpen(this.#group, remoteId);
+        this.#save(true);
+        return "unchanged";
+      }
+    }
+    this.#handle ??= await this.#open();
+    // A directory's files are there only to tell it by.
+    if (this.#group.isDirectory) for (const file of this.#files) file.settle();
+    else if (!(await this.#send(this.#handle))) return "interrupted";
+    return "sent";
+  }
+
+  /** Give a run that all has been sent of its pages and its end. @throws TraceletError */
+  async finish(): Promise<void> {
+    const handle = this.#handle as RunHandle;
+    await this.#attachPages(handle);
+    await this.#context.backend.finish(handle, this.#stored.status, this.#stored.lastWallTime);
+    this.#save(true);
+  }
+
+  result(outcome: RunResult["outcome"], error?: TraceletError): RunResult {
+    return {
+      name: this.#group.name,
+      parts: partsOf(this.#group),
+      outcome,
+      remoteId: this.#stored.remoteId,
+      error,
+      tally: this.#tally,
+      notes: this.notes,
+      problems: this.problems,
+      losses: this.#files.flatMap((file) => withPath(displayPath(file.entry.path), file.allLosses())),
+      waiting: this.#files.flatMap(({ entry, tail }) => {
+        const waits = tail?.state === "incomplete" || tail?.state === "zeros";
+        return waits ? withPath(displayPath(entry.path), [tail]) : [];
+      }),
+    };
+  }
+
+  /** Read up to the first new value of each file: is there any, and by which bytes can the file be told? */
+  async #lookAhead(): Promise<boolean> {
+    let anyValue = false;
+    await this.#eachFile(async (file) => {
+      if (anyValue && file.key !== undefined) return;
+      const batch = new RecordBatch(1, new TagTable());
+      const open = await file.open(new Map(this.#memory.metadata(file.member.path)));
+      try {
+        await open.reader.read(batch);
+        const { records, firstWallTime } = open.reader;
+        this.#stored.firstWallTime ??= firstWallTime;
+        file.tail = records.tail;
+        await file.name(open.source, records.position, this.#files);
+        if (!batch.empty) anyValue = true;
+        // Nobody may come this way again: where no value is new, nothing is sent.
+        else file.learn(open.reader);
+      } finally {
+        await open.close();
+      }
+    });
+    return anyValue;
+  }
+
+  /** Whether it is needed at the destination though it has no values: others are nested in it. */
+  #mustBeThere(): boolean {
+    return this.#group.isParent && this.#files.some(({ key }) => key !== undefined);
+  }
+
+  async #open(): Promise<RunHandle> {
+    const { backend, onOpen, parentId } = this.#context;
+    const { remoteId } = this.#stored;
+    const { parent } = this.#group;
+    const handle = await backend.open(this.#describe(parent && (await parentId(parent))), remoteId);
+    if (remoteId !== undefined && handle.id !== remoteId) {
+      const message = `${this.#group.name} is no longer at its destination as ${remoteId}; it was sent again as ${handle.id}`;
+      this.notes.push({ code: "recreated", message });
+    }
+    if (handle.created) await this.#countEmbeddings();
+    this.#stored.remoteId = handle.id;
+    onOpen(this.#group, handle.id);
+    if (handle.marks !== undefined) await this.#eachFile((file) => file.resume(handle.marks as readonly FileMark[]));
+    await this.#relearn();
+    return handle;
+  }
+
+  #describe(parentId: string | undefined): RunDescription {
+    const { name, directory } = this.#group;
+    return {
+      name: name === "." ? displayPath(directory).replace(/^.*\//, "") || "/" : name,
+      source: hashText(name),
+      startTime: this.#stored.firstWallTime ?? Number.NaN,
+      parentId,
+      marks: this.#marks().map(atStart),
+      owns: async (marks) => (await matchRun(this.#group, [asStored(name, marks)])).stored !== undefined,
+    };
+  }
+
+  async #readHparams(): Promise<void> {
+    const read = await readHparamsFiles(this.#group.members, this.#hparamsStamps);
+    this.#hparams = read.hparams;
+    this.#hparamsStamps = read.stamps;
+    this.notes.push(...read.notes);
+    this.problems.push(...read.problems);
+  }
+
+  /** No destination takes embeddings yet. */
+  async #countEmbeddings(): Promise<void> {
+    for (const { run } of this.#group.members) {
+      const { projectorFile } = run;
+      if (projectorFile === undefined) continue;
+      try {
+        const { embeddings } = await readProjectorFile(projectorFile);
+        this.#tally.read("embeddings", embeddings.length);
+        this.#tally.leftOut("embeddings", "not supported yet", embeddings.length);
+      } catch (error) {
+        this.problems.push({ path: displayPath(projectorFile.path), code: (error as Error).message });
+      }
+    }
+  }
+
+  /** Read again, without sending, what the destination has but this machine has forgotten. */
+  async #relearn(): Promise<void> {
+    await this.#eachFile(async (file) => {
+      const range = file.unknownRange;
+      if (range === undefined) return;
+      const reader = await file.readAgain(this.#memory.metadata(file.member.path), range, (batch) => {
+        this.#tags?.apply(batch, START, file.member);
+        for (const datum of batch.data) this.#memory.saw(datum);
+      });
+      file.learn(reader);
+      this.#memory.sawWallTime(reader.lastWallTime);
+    });
+  }
+
+  async #findObsolete(startOf: (file: SourceFile) => number): Promise<Obsolete> {
+    const metadataOf = ({ path }: Member) => this.#memory.metadata(path);
+    try {
+      return await findObsoleteOf(this.#files, this.#context.restarts, startOf, metadataOf);
+    } catch (error) {
+      if (!(error instanceof ScanFailed)) throw error;
+      this.#leaveOut(error.file, error.cause);
+      return this.#findObsolete(startOf);
+    }
+  }
+
+  /** @returns false if it was interrupted */
+  async #send(handle: RunHandle): Promise<boolean> {
+    const { signal } = this.#context;
+    const obsolete = await this.#findObsolete(({ start }) => start);
+    const trace = this.#trace();
+    const transform = new Transform(this.#context.transform, obsolete, trace);
+    const batch = new RecordBatch(this.#context.backend.batchSize, this.#tagTable);
+    for (const [index, file] of this.#files.entries()) {
+      try {
+        const open = await file.open(this.#memory.metadata(file.member.path));
+        try {
+          for (let more = true; more; ) {
+            more = await this.#read(open, index, batch, transform);
+            if (batch.full || (more && batch.empty)) {
+              await file.moveTo(open, this.#files);
+              await this.#flush(handle, batch);
+            }
+            if (signal.aborted) {
+              this.#count(batch, (kind, n) => this.#tally.leftOut(kind, "interrupted", n));
+              return false;
+            }
+          }
+          await file.moveTo(open, this.#files);
+          file.tail = open.reader.records.tail;
+        } finally {
+          await open.close();
+        }
+      } catch (error) {
+        this.#isProblemOf(file, error);
+      }
+    }
+    await this.#flush(handle, batch);
+    return true;
+  }
+
+  /** Draw the pages anew if there is more to be seen on them. */
+  async #attachPages(handle: RunHandle): Promise<void> {
+    if (!this.#stored.pagesDue) return;
+    const obsolete = await this.#findObsolete(() => 0);
+    const readAgain: ReadAgain = async (take) => {
+      const transform = new Transform(this.#context.transform, obsolete);
+      for (const [index, file] of this.#files.entries()) {
+        try {
+          const metadata = new Map(this.#memory.metadata(file.member.path));
+          await file.readAgain(metadata, { start: 0, end: file.entry.size }, (batch) => {
+            transform.apply(batch, { file: index, ...START }, new Tally());
+            this.#tags?.apply(batch, START, file.member);
+            take(batch);
+          });
+        } catch (error) {
+          this.#isProblemOf(file, error);
+        }
+      }
+    };
+    // Loaded for those runs only that have something to draw.
+    const { makePages } = await import("./run-pages.ts");
+    await this.#context.backend.attach(handle, makePages(readAgain));
+    this.#stored.pagesDue = false;
+  }
+
+  async #read({ reader }: OpenFile, file: number, batch: RecordBatch, transform: Transform): Promise<boolean> {
+    const from = this.#files[file] as SourceFile;
+    const origin = { file, firstScalar: batch.length, firstDatum: batch.data.length };
+    const before = reader.records.position;
+    try {
+      return await reader.read(batch);
+    } finally {
+      transform.apply(batch, origin, this.#tally);
+      this.#tags?.apply(batch, origin, from.member);
+      this.#memory.sawWallTime(reader.lastWallTime);
+      this.#context.progress.bytes += reader.records.position - before;
+    }
+  }
+
+  /** Send what is in the batch, then remember how far that is: to the places that the files were moved to. */
+  async #flush(handle: RunHandle, batch: RecordBatch): Promise<void> {
+    if (!batch.empty || this.#hparams.size > 0) await this.#write(handle, batch);
+    for (const datum of batch.data) this.#memory.saw(datum);
+    this.#hparams = new Map();
+    this.#save(false);
+    batch.clear();
+  }
+
+  async #write(handle: RunHandle, batch: RecordBatch): Promise<void> {
+    const { backend, progress } = this.#context;
+    try {
+      const { data } = batch;
+      const marks = this.#marks().filter(({ key, offset }) => this.#written.get(key) !== offset);
+      const receipt = await backend.write(handle, { scalars: batch, data, marks, hparams: this.#hparams });
+      for (const { key, offset } of marks) this.#written.set(key, offset);
+      this.#tally.add(receipt.tally);
+      this.notes.push(...receipt.notes);
+      progress.values += batch.length + data.length;
+    } catch (error) {
+      const interrupted = this.#context.signal.aborted;
+      this.#count(batch, (kind, n) =>
+        interrupted ? this.#tally.leftOut(kind, "interrupted", n) : this.#tally.failed(kind, n),
+      );
+      throw error;
+    }
+    const trace = this.#trace();
+    if (trace === undefined) return;
+    for (let i = 0; i < batch.length; i++) trace(`${describeScalar(batch, i)}: written`);
+    for (const datum of batch.data) trace(`${describeDatum(datum)}: written, where the destination takes its kind`);
+  }
+
+  #count(batch: RecordBatch, as: (kind: Kind, n: number) => void): void {
+    as("scalars", batch.length);
+    for (const datum of batch.data) as(datum.kind, 1);
+  }
+
+  #trace(): ((line: string) => void) | undefined {
+    const { trace } = this.#context;
+    return trace && ((line) => trace(`${this.#group.name}: ${line}`));
+  }
+
+  #marks(): FileMark[] {
+    return this.#files.flatMap((file) => file.mark() ?? []);
+  }
+
+  /** @param done whether all that is there is sent */
+  #save(done: boolean): void {
+    if (this.#hparams.size === 0) this.#stored.hparamsFiles = this.#hparamsStamps;
+    this.#memory.save(done, this.#files);
+  }
+
+  /** Do something with each file; one that cannot be read any more is left out from here on. */
+  async #eachFile(work: (file: SourceFile) => Promise<void>): Promise<void> {
+    for (const file of [...this.#files]) {
+      try {
+        await work(file);
+      } catch (error) {
+        this.#leaveOut(file, error);
+      }
+    }
+  }
+
+  #leaveOut(file: SourceFile, error: unknown): void {
+    this.#isProblemOf(file, error);
+    this.#files = this.#files.filter((other) => other !== file);
+  }
+
+  /** Note what the file system says of a file; throw on whatever else it is. */
+  #isProblemOf(file: SourceFile, error: unknown): void {
+    if (!(error instanceof Error) || !("syscall" in error || (error as NodeJS.ErrnoException).code === "EINVAL"))
+      throw error;
+    this.problems.push(problemOf(file.entry, error));
+  }
+}
+
+/** The whole of a batch. */
+const START = { firstScalar: 0, firstDatum: 0 };
+
+/** What is known of a run that was never sent. */
+export function newRun(name: string): StoredRun {
+  return {
+    id: undefined,
+    name,
+    remoteId: undefined,
+    done: false,
+    pagesDue: false,
+    status: "finished",
+    firstWallTime: undefined,
+    lastWallTime: -Infinity,
+    hparamsFiles: new Map(),
+    folds: new Map(),
+    files: [],
+  };
+}
+
+/** What a destination remembers, in the form of what this machine would. */
+function asStored(name: string, marks: readonly FileMark[]): StoredRun {
+  const files = marks.map((mark): StoredFile => ({ ...mark, stamp: "", restartStep: undefined, losses: [] }));
+  return { ...newRun(name), files };
+}
