@@ -18,7 +18,7 @@ import type { Progress } from "./progress.ts";
 import { RunMemory } from "./run-memory.ts";
 import type { ReadAgain } from "./run-pages.ts";
 import { partsOf, type RunResult, withPath } from "./run-result.ts";
-import { type OpenFile, SourceFile } from "./source-file.ts";
+import type { OpenFile, SourceFile } from "./source-file.ts";
 import { Tally } from "./tally.ts";
 import { describeDatum, describeScalar, Transform, type TransformOptions } from "./transform.ts";
 
