@@ -61,6 +61,11 @@ export interface RecordReaderOptions {
   /** Bytes from here on are not looked at. */
   readonly end: number;
   readonly maxRecordBytes?: number;
+  /**
+   * What is done at bytes that are no record: they are passed over (the default), or taken for the end of the file, since
+   * in one that is being written they may still become a record.
+   */
+  readonly damage?: "pass" | "wait";
 }
 
 type Obstacle = "more" | "length-crc" | "payload-crc" | "too-large";
@@ -85,6 +90,7 @@ export class RecordReader {
   readonly #source: ByteSource;
   readonly #end: number;
   readonly #maxRecordBytes: number;
+  readonly #waits: boolean;
   /** File offset of `bytes[0]`. */
   #base: number;
   #at = 0;
@@ -97,6 +103,7 @@ export class RecordReader {
     this.#base = options.start ?? 0;
     this.#end = options.end;
     this.#maxRecordBytes = options.maxRecordBytes ?? DEFAULT_MAX_RECORD_BYTES;
+    this.#waits = options.damage === "wait";
     this.bytes = new Uint8Array(Math.max(0, Math.min(CHUNK, this.#end - this.#base)));
   }
 
@@ -144,8 +151,9 @@ export class RecordReader {
         if (this.#base + this.#filled < this.#end && (await this.#readOn())) return true;
         return this.#atEnd();
       case "length-crc":
-        return this.#resync(position + 1, "length-crc");
+        return this.#waits ? this.#finish("damaged") : this.#resync(position + 1, "length-crc");
       case "payload-crc": {
+        if (this.#waits) return this.#finish("damaged");
         const next = position + HEADER + readUint32(bytes, this.#at) + FOOTER;
         // A writer that died within the record, and one that appended behind it: the length is right and leads into
         // the midst of what follows. So it is believed only where another record begins.
@@ -156,7 +164,9 @@ export class RecordReader {
       case "too-large": {
         const length = readUint32(bytes, this.#at) + readUint32(bytes, this.#at + 4) * 2 ** 32;
         const next = position + HEADER + length + FOOTER;
-        if (next > this.#end) return this.#resync(position + HEADER, "length-beyond-file");
+        if (next > this.#end) {
+          return this.#waits ? this.#finish("incomplete") : this.#resync(position + HEADER, "length-beyond-file");
+        }
         this.#lose(next, "too-large");
         return true;
       }
@@ -203,6 +213,8 @@ export class RecordReader {
   async #atEnd(): Promise<boolean> {
     const left = this.#filled - this.#at;
     if (left === 0) return this.#finish("clean");
+    if (this.#waits)
+      return this.#finish(left >= HEADER && !headerHolds(this.bytes, this.#at) ? "damaged" : "incomplete");
     if (left >= HEADER) {
       if (!headerHolds(this.bytes, this.#at)) return this.#resync(this.position + 1, "length-crc");
       // A length may be right by its checksum and still be nonsense: if whole records stand where its payload should

@@ -89,6 +89,8 @@ export interface Backend {
   write(run: RunHandle, batch: Batch): Promise<Receipt>;
   /** Store pages; one of the same kind and tag is replaced. A destination that has no place for them stores none. */
   attach(run: RunHandle, pages: AsyncIterable<Page>): Promise<void>;
+  /** Show a run that was finished as one that is running. */
+  resume(run: RunHandle): Promise<void>;
   /** @param endTime wall time of the last event, in seconds since the Unix epoch; -Infinity if there is none */
   finish(run: RunHandle, status: FinalStatus, endTime: number): Promise<void>;
   /** Where a person finds the result; undefined before anything was opened, or where there is no such place. */

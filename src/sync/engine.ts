@@ -11,7 +11,8 @@ import type { RunResult } from "./run-result.ts";
 import type { RunSyncContext } from "./run-session.ts";
 import { syncRun } from "./run-sync.ts";
 
-export interface SyncOptions extends Omit<RunSyncContext, "progress" | "parentId" | "onOpen"> {
+export interface SyncOptions
+  extends Omit<RunSyncContext, "progress" | "parentId" | "onOpen" | "isLive" | "patienceMs"> {
   readonly logdirs: readonly string[];
   /** Which runs, by their name. */
   readonly wantsRun: (name: string) => boolean;
@@ -65,6 +66,8 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
     const context = {
       ...options,
       progress,
+      isLive: false,
+      patienceMs: 0,
       parentId: (parent: RunGroup) => parents.idOf(parent),
       onOpen: (group: RunGroup, id: string) => parents.opened(group, id),
     };

@@ -1,15 +1,15 @@
 /** One run: read → transform → batch → write → checkpoint, until its files are read to the end. */
 import type { TraceletError } from "../errors.ts";
-import type { HparamValue, Kind } from "../reader/datum.ts";
+import type { Datum, HparamValue, Kind } from "../reader/datum.ts";
 import { displayPath } from "../reader/discover.ts";
 import { readProjectorFile } from "../reader/plugins/projector.ts";
 import { RecordBatch } from "../reader/record-batch.ts";
-import type { Obsolete, RestartPolicy } from "../reader/restarts.ts";
+import { NOTHING_OBSOLETE, type Obsolete, type RestartPolicy } from "../reader/restarts.ts";
 import { TagTable } from "../reader/tag-table.ts";
 import type { Backend, Note, RunDescription, RunHandle } from "./backend.ts";
 import type { Checkpoints, StoredFile, StoredRun } from "./checkpoints.ts";
 import { atStart, type FileMark, hashText } from "./fingerprint.ts";
-import type { Member, RunGroup } from "./groups.ts";
+import type { GroupFile, Member, RunGroup } from "./groups.ts";
 import { readHparamsFiles } from "./hparams-files.ts";
 import { type FileProblem, matchRun, problemOf } from "./match.ts";
 import { findObsoleteOf, ScanFailed } from "./member-restarts.ts";
@@ -33,6 +33,10 @@ export interface RunSyncContext {
   /** Aborted: finish the batch under way, keep the checkpoint, stop. */
   readonly signal: AbortSignal;
   readonly progress: Progress;
+  /** How long bytes that are no record are read again before they count as damage, ms. 0: they count at once. */
+  readonly patienceMs: number;
+  /** Whether the run is shown as running while it is open. */
+  readonly isLive: boolean;
   /** Told what becomes of every value. */
   readonly trace?: (line: string) => void;
   /** The destination's name of the run that a group is nested in, if it has one. @throws TraceletError if it failed */
@@ -48,7 +52,7 @@ export interface RunSyncContext {
 export class RunSession {
   readonly notes: Note[] = [];
   readonly problems: FileProblem[] = [];
-  readonly #group: RunGroup;
+  #group: RunGroup;
   readonly #stored: StoredRun;
   readonly #context: RunSyncContext;
   readonly #tally = new Tally();
@@ -61,6 +65,8 @@ export class RunSession {
   /** The same for as long as the run is open: its handle knows tags by their numbers. */
   readonly #tagTable = new TagTable();
   #handle: RunHandle | undefined;
+  /** Whether its own hyperparameter session, not one of a part that was folded into it, has said that it is over. */
+  #hasEnded = false;
   /** Hyperparameters from `hparams.yaml` files that are still to be sent. */
   #hparams: ReadonlyMap<string, HparamValue> = new Map();
   /** Stamps of the files that they are from. */
@@ -81,6 +87,44 @@ export class RunSession {
   /** The destination's name of the run, once it is open. */
   get remoteId(): string | undefined {
     return this.#handle?.id;
+  }
+
+  /**
+   * Take over how the run's files look now.
+   *
+   * @returns false if more has happened to them than that they grew; then the run has to be opened anew
+   */
+  follow(group: RunGroup): boolean {
+    const isSame =
+      group.files.length === this.#files.length &&
+      group.members.length === this.#group.members.length &&
+      this.#files.every((file, index) => {
+        const entry = group.files[index] as GroupFile;
+        const { path, fold, prefix } = file.member;
+        const { member } = entry;
+        const isSameMember = member.path === path && member.fold?.by === fold?.by && member.prefix === prefix;
+        return entry.name === file.entry.name && isSameMember && file.follow(entry);
+      });
+    if (isSame) this.#group = group;
+    return isSame;
+  }
+
+  /** How long until something is to be looked at again though nothing happens to the files, ms; undefined: for ever. */
+  get waitsFor(): number | undefined {
+    const waits = this.#files.flatMap((file) => file.waitsFor(this.#context.patienceMs) ?? []);
+    return waits.length === 0 ? undefined : Math.min(...waits);
+  }
+
+  /** Bytes that are there and not sent yet. */
+  get bytesBehind(): number {
+    return this.#files.reduce((sum, { entry, start }) => sum + entry.size - start, 0);
+  }
+
+  /** Whether the run's own session has said that it is over, since the last time this was asked. */
+  takeSessionEnd(): boolean {
+    const hasEnded = this.#hasEnded;
+    this.#hasEnded = false;
+    return hasEnded;
   }
 
   /**
@@ -112,6 +156,7 @@ export class RunSession {
   /** Give a run that all has been sent of its pages and its end. @throws TraceletError */
   async finish(): Promise<void> {
     const handle = this.#handle as RunHandle;
+    await this.#fillHoles(handle);
     await this.#attachPages(handle);
     await this.#context.backend.finish(handle, this.#stored.status, this.#stored.lastWallTime);
     this.#save(true);
@@ -175,6 +220,7 @@ export class RunSession {
     if (handle.created) await this.#countEmbeddings();
     this.#stored.remoteId = handle.id;
     onOpen(this.#group, handle.id);
+    if (this.#context.isLive && !handle.created) await backend.resume(handle);
     if (handle.marks !== undefined) await this.#eachFile((file) => file.resume(handle.marks as readonly FileMark[]));
     await this.#relearn();
     return handle;
@@ -242,15 +288,18 @@ export class RunSession {
 
   /** @returns false if it was interrupted */
   async #send(handle: RunHandle): Promise<boolean> {
-    const { signal } = this.#context;
+    const { signal, patienceMs } = this.#context;
     const obsolete = await this.#findObsolete(({ start }) => start);
     const trace = this.#trace();
     const transform = new Transform(this.#context.transform, obsolete, trace);
     const batch = new RecordBatch(this.#context.backend.batchSize, this.#tagTable);
     for (const [index, file] of this.#files.entries()) {
+      if (file.isRead) continue;
       try {
-        const open = await file.open(this.#memory.metadata(file.member.path));
+        const damage = file.damage(patienceMs);
+        const open = await file.open(this.#memory.metadata(file.member.path), file.start, file.entry.size, damage);
         try {
+          if (!(await file.isAsRead(open.source))) throw new SourceChanged(displayPath(file.entry.path));
           for (let more = true; more; ) {
             more = await this.#read(open, index, batch, transform);
             if (batch.full || (more && batch.empty)) {
@@ -263,7 +312,7 @@ export class RunSession {
             }
           }
           await file.moveTo(open, this.#files);
-          file.tail = open.reader.records.tail;
+          file.ended(open.reader.records.tail, damage);
         } finally {
           await open.close();
         }
@@ -273,6 +322,32 @@ export class RunSession {
     }
     await this.#flush(handle, batch);
     return true;
+  }
+
+  /** Send what has appeared in the damage that was passed over: blocks may arrive in another order than they were written. */
+  async #fillHoles(handle: RunHandle): Promise<void> {
+    const transform = new Transform(this.#context.transform, NOTHING_OBSOLETE, this.#trace());
+    const batch = new RecordBatch(this.#context.backend.batchSize, this.#tagTable);
+    for (const [index, file] of this.#files.entries()) {
+      for (const hole of [...file.holes]) {
+        try {
+          const open = await file.open(this.#memory.metadata(file.member.path), hole.start, hole.end);
+          try {
+            for (let more = true; more; ) {
+              more = await this.#read(open, index, batch, transform);
+              await this.#flush(handle, batch);
+            }
+            const { losses, tail } = open.reader.records;
+            const rest = tail === undefined || tail.state === "clean" ? [] : [{ ...tail, reason: hole.reason }];
+            file.filled(hole, [...losses, ...rest]);
+          } finally {
+            await open.close();
+          }
+        } catch (error) {
+          this.#isProblemOf(file, error);
+        }
+      }
+    }
   }
 
   /** Draw the pages anew if there is more to be seen on them. */
@@ -309,6 +384,7 @@ export class RunSession {
     } finally {
       transform.apply(batch, origin, this.#tally);
       this.#tags?.apply(batch, origin, from.member);
+      if (from.member.fold === undefined) this.#hasEnded ||= batch.data.slice(origin.firstDatum).some(isSessionEnd);
       this.#memory.sawWallTime(reader.lastWallTime);
       this.#context.progress.bytes += reader.records.position - before;
     }
@@ -388,6 +464,15 @@ export class RunSession {
       throw error;
     this.problems.push(problemOf(file.entry, error));
   }
+}
+
+/** A file holds other bytes than those that were read of it: who goes on has to begin with the checkpoints. */
+export class SourceChanged extends Error {
+  override readonly name = "SourceChanged";
+}
+
+function isSessionEnd(datum: Datum): boolean {
+  return datum.kind === "hparams" && datum.record.type === "session_end";
 }
 
 /** The whole of a batch. */

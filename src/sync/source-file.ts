@@ -11,7 +11,7 @@ import type { Member } from "./groups.ts";
 import { type MatchedFile, stampOf } from "./match.ts";
 
 export class SourceFile {
-  readonly entry: MatchedFile["entry"];
+  entry: MatchedFile["entry"];
   /** Which of the run's members it is of. */
   readonly member: Member;
   /** Where reading begins. */
@@ -27,6 +27,10 @@ export class SourceFile {
   #offset: number;
   #from: number;
   #tailHash: string;
+  /** What it looked like when it was last read to its end. */
+  #readStamp: string | undefined;
+  /** Bytes that are no record and may still become one: where, and since when, in ms of `performance.now()`. */
+  #suspect: { readonly at: number; readonly since: number; readonly isPassed: boolean } | undefined;
 
   constructor({ entry, stored }: MatchedFile, maxRecordBytes: number) {
     this.entry = entry;
@@ -53,9 +57,10 @@ export class SourceFile {
     metadata: Map<string, TagMetadata>,
     start: number = this.start,
     end: number = this.entry.size,
+    damage: "pass" | "wait" = "pass",
   ): Promise<OpenFile> {
     const source = await FileSource.open(this.entry.path);
-    const records = new RecordReader(source, { start, end, maxRecordBytes: this.#maxRecordBytes });
+    const records = new RecordReader(source, { start, end, maxRecordBytes: this.#maxRecordBytes, damage });
     return { reader: new EventFileReader(records, metadata), source, close: () => source.close() };
   }
 
@@ -141,6 +146,67 @@ export class SourceFile {
     }
   }
 
+  /**
+   * Take over how the file looks now.
+   *
+   * @returns false if that is not how the same file looks when it has grown
+   */
+  follow(entry: MatchedFile["entry"]): boolean {
+    if (entry.inode !== this.entry.inode || entry.size < Math.max(this.start, this.#offset)) return false;
+    this.entry = entry;
+    return true;
+  }
+
+  /** Whether the bytes before the place reached are still those that were read. @throws the source's error */
+  async isAsRead(source: FileSource): Promise<boolean> {
+    return (await hashTail(source, this.#offset)) === this.#tailHash;
+  }
+
+  /** Whether all of it was read as it is now, and nothing in it waits to become a record. */
+  get isRead(): boolean {
+    return this.#readStamp === stampOf(this.entry) && this.#waitingSince === undefined;
+  }
+
+  /** What is to be done at bytes that are no record: for how long they may still become one, in ms. */
+  damage(patienceMs: number): "pass" | "wait" {
+    if (patienceMs === 0) return "pass";
+    return this.#suspect !== undefined && performance.now() - this.#suspect.since >= patienceMs ? "pass" : "wait";
+  }
+
+  /** How long it still takes until bytes that are no record count as damage, ms; undefined if there are none. */
+  waitsFor(patienceMs: number): number | undefined {
+    const since = this.#waitingSince;
+    return since === undefined ? undefined : Math.max(0, since + patienceMs - performance.now());
+  }
+
+  /** Note that it was read to its end, how that looked, and that reading goes on from there. */
+  ended(tail: Tail | undefined, damage: "pass" | "wait"): void {
+    this.tail = tail;
+    this.start = this.#offset;
+    this.#readStamp = stampOf(this.entry);
+    if (tail === undefined || (tail.state !== "damaged" && tail.state !== "zeros")) {
+      this.#suspect = undefined;
+      return;
+    }
+    const since = this.#suspect?.at === tail.start ? this.#suspect.since : performance.now();
+    this.#suspect = { at: tail.start, since, isPassed: damage === "pass" };
+  }
+
+  /** Damage that was passed over and that may have become records since. */
+  get holes(): readonly Loss[] {
+    return this.#losses.filter(({ reason }) => reason !== "too-large" && reason !== "not-an-event");
+  }
+
+  /** Note what of a hole is still damaged. */
+  filled(hole: Loss, rest: readonly Loss[]): void {
+    const at = this.#losses.indexOf(hole);
+    this.#losses.splice(at, 1, ...rest);
+  }
+
+  get #waitingSince(): number | undefined {
+    return this.#suspect?.isPassed === false ? this.#suspect.since : undefined;
+  }
+
   /** Nothing is to be read of it: it counts as looked at. */
   settle(): void {
     this.tail = { state: "clean", start: this.entry.size, end: this.entry.size };
@@ -170,7 +236,7 @@ export class SourceFile {
 
   /** What was passed over, and an end of the file that holds no record. */
   allLosses(): Loss[] {
-    if (this.tail?.state !== "damaged") return this.#losses;
+    if (this.tail?.state !== "damaged" || this.#waitingSince !== undefined) return this.#losses;
     return [...this.#losses, { start: this.tail.start, end: this.tail.end, reason: "damaged-tail" }];
   }
 

@@ -20,7 +20,7 @@ import { Tally } from "../../src/sync/tally.ts";
 export interface Call {
   /** 1 for the first call since `calls` was last emptied. */
   readonly n: number;
-  readonly method: "open" | "write" | "finish";
+  readonly method: "open" | "write" | "resume" | "finish";
   /** The run's name. */
   readonly run: string;
 }
@@ -111,6 +111,13 @@ export class MemoryBackend implements Backend {
   /** Pages are drawn from what the files hold; what they show is tested where they are made. */
   async attach(_run: RunHandle, pages: AsyncIterable<Page>): Promise<void> {
     for await (const { kind, tag } of pages) this.pages.add(`${kind} ${tag}`);
+  }
+
+  async resume(handle: RunHandle): Promise<void> {
+    const run = this.#byId(handle.id);
+    await this.#call("resume", run.name, async () => {
+      run.status = "running";
+    });
   }
 
   async finish(handle: RunHandle, status: FinalStatus, endTime: number): Promise<void> {

@@ -8,7 +8,7 @@ import { marksOfTags, tagOfMark } from "./marks.ts";
 import { KeyNames, recordedName } from "./names.ts";
 import { pythonText } from "./python-text.ts";
 import { RunArtifacts } from "./run-artifacts.ts";
-import { type MetricColumns, type MlflowStore, ReplyLost, type RunRecord } from "./store.ts";
+import { type MetricColumns, type MlflowStore, ReplyLost, type RunRecord, type RunStatus } from "./store.ts";
 
 /** The longest param that MLflow stores whole; a longer one it would cut without a word. Characters. */
 const MAX_PARAM = 6000;
@@ -71,7 +71,13 @@ export class MlflowBackend implements Backend {
       return adopted;
     }
     const id = await this.#create(run, experiment);
-    return new MlflowRun({ id, created: true, marks: run.marks, artifacts: this.#artifactsOf({ id }, run) });
+    return new MlflowRun({
+      id,
+      created: true,
+      status: "RUNNING",
+      marks: run.marks,
+      artifacts: this.#artifactsOf({ id }, run),
+    });
   }
 
   #artifactsOf(run: Pick<RunRecord, "id"> & Partial<RunRecord>, { source }: RunDescription): RunArtifacts {
@@ -102,6 +108,10 @@ export class MlflowBackend implements Backend {
 
   async attach(handle: RunHandle, pages: AsyncIterable<Page>): Promise<void> {
     await (handle as MlflowRun).artifacts.attach(pages);
+  }
+
+  async resume(handle: RunHandle): Promise<void> {
+    if ((handle as MlflowRun).status !== "RUNNING") await this.#store.updateRun(handle.id, "RUNNING", 0);
   }
 
   async finish(handle: RunHandle, status: FinalStatus, endTime: number): Promise<void> {
@@ -154,7 +164,16 @@ export class MlflowBackend implements Backend {
     const paramNames = namesOfKeys(params.keys(), PARAM_NAME_TAG, tags);
     const marks = this.#keepsMarks ? marksOfTags(tags) : undefined;
     const artifacts = this.#artifactsOf(found, run);
-    return new MlflowRun({ id: found.id, created: false, marks, metricNames, paramNames, params, artifacts });
+    return new MlflowRun({
+      id: found.id,
+      created: false,
+      status: found.status,
+      marks,
+      metricNames,
+      paramNames,
+      params,
+      artifacts,
+    });
   }
 
   async #create(run: RunDescription, experiment: Experiment): Promise<string> {
@@ -228,6 +247,8 @@ const NO_METRICS: MetricColumns = {
 class MlflowRun implements RunHandle {
   readonly id: string;
   readonly created: boolean;
+  /** As it was when the run was opened. */
+  readonly status: RunStatus;
   readonly marks: RunHandle["marks"];
   readonly artifacts: RunArtifacts;
   readonly #metricNames: KeyNames;
@@ -240,6 +261,7 @@ class MlflowRun implements RunHandle {
   constructor(run: {
     readonly id: string;
     readonly created: boolean;
+    readonly status: RunStatus;
     readonly marks: RunHandle["marks"];
     readonly artifacts: RunArtifacts;
     readonly metricNames?: Names;
@@ -248,6 +270,7 @@ class MlflowRun implements RunHandle {
   }) {
     this.id = run.id;
     this.created = run.created;
+    this.status = run.status;
     this.marks = run.marks;
     this.artifacts = run.artifacts;
     this.#metricNames = new KeyNames(run.metricNames ?? []);

@@ -168,7 +168,8 @@ export class SqliteStore implements MlflowStore {
   async updateRun(runId: string, status: RunStatus, endTime: number): Promise<void> {
     this.#transaction(() => {
       this.#requireActive(runId);
-      this.#database.prepare("UPDATE runs SET status = ?, end_time = ? WHERE run_uuid = ?").run(status, endTime, runId);
+      const end = status === "RUNNING" ? null : endTime;
+      this.#database.prepare("UPDATE runs SET status = ?, end_time = ? WHERE run_uuid = ?").run(status, end, runId);
     });
   }
 

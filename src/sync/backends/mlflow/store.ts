@@ -96,7 +96,7 @@ export interface MlflowStore {
   artifacts(run: { readonly id: string; readonly artifactUri?: string | undefined }): Promise<ArtifactStore>;
   /** @throws TraceletError with code `deleted` if the run was deleted */
   logBatch(runId: string, batch: LogBatch): Promise<void>;
-  /** @param endTime ms since the Unix epoch */
+  /** @param endTime ms since the Unix epoch; a run that is RUNNING has none, whatever is given */
   updateRun(runId: string, status: RunStatus, endTime: number): Promise<void>;
   /** Address of the experiment's page, or undefined where there is no server. */
   experimentUrl(experimentId: string): string | undefined;
