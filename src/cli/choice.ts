@@ -2,25 +2,28 @@
 import type { RestartPolicy } from "../reader/restarts.ts";
 import type { SyncOptions } from "../sync/engine.ts";
 import { globFilter } from "../sync/transform.ts";
+import { excludedKinds, type KindOptions } from "./kinds.ts";
 
-export interface ChoiceOptions {
+export interface ChoiceOptions extends KindOptions {
   readonly restarts: RestartPolicy;
   readonly nan: "keep" | "skip";
   readonly includeRuns: readonly string[];
   readonly excludeRuns: readonly string[];
   readonly includeTags: readonly string[];
   readonly excludeTags: readonly string[];
+  readonly every?: number;
+  readonly maxSteps?: number;
   readonly maxRecordSize: number;
 }
 
-/** The same for the engine. */
+/** The same for the engine. @throws TraceletError `usage` */
 export function chosen(
   options: ChoiceOptions,
 ): Pick<SyncOptions, "restarts" | "transform" | "wantsRun" | "maxRecordBytes"> {
-  const { restarts, includeTags, excludeTags, nan, includeRuns, excludeRuns, maxRecordSize } = options;
+  const { restarts, includeTags, excludeTags, nan, every, maxSteps, includeRuns, excludeRuns, maxRecordSize } = options;
   return {
     restarts,
-    transform: { includeTags, excludeTags, nan },
+    transform: { excludeKinds: excludedKinds(options), includeTags, excludeTags, nan, every, maxSteps },
     wantsRun: globFilter(includeRuns, excludeRuns, false),
     maxRecordBytes: maxRecordSize,
   };

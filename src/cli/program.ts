@@ -3,6 +3,7 @@ import { Command, type Option } from "commander";
 import { RESTART_POLICIES } from "../reader/restarts.ts";
 import { DEFAULT_MAX_RECORD_BYTES } from "../reader/tfrecord.ts";
 import { VERSION } from "../version.ts";
+import { KINDS, kindNames, parseKinds } from "./kinds.ts";
 import { collect, option, parseBytes, parseCount, parseDuration, stateDirOption } from "./options.ts";
 
 /** @param onExit told the exit code of the command that ran */
@@ -24,6 +25,7 @@ export function buildProgram(onExit: (code: number) => void): Command {
 function syncCommand(onExit: (code: number) => void): Command {
   const command = new Command("sync").description("send what is new in one or more logdirs, then end");
   return withChoice(withDestination(command))
+    .optionsGroup("Options:")
     .addOption(stateDirOption())
     .addOption(option("--concurrency <n>", "runs sent at the same time").argParser(parseCount).default(4))
     .addOption(option("--dry-run", "do all of it but send and remember nothing").default(false))
@@ -36,6 +38,12 @@ function syncCommand(onExit: (code: number) => void): Command {
     .addHelpText(
       "after",
       `
+Kinds (--only, --no-images, …): given together, both have to let a kind pass. --no-images is
+TRACELET_NO_IMAGES=1 or TRACELET_IMAGES=false.
+
+Media (--every, --max-steps): all kinds but scalars, hparams, graphs, embeddings and custom
+scalars. Steps are counted in each event file for itself.
+
 Restarted runs (--restarts):
   explicit   a SessionLog START (torch's purge_step) makes what the run has before it at
              steps from its own on obsolete
@@ -92,6 +100,7 @@ function statusCommand(onExit: (code: number) => void): Command {
 function withDestination(command: Command): Command {
   return command
     .argument("<logdir...>", "what you give to tensorboard --logdir; or a single event file")
+    .optionsGroup("Where to:")
     .addOption(option("--backend <name>", "where to send it").choices(["mlflow"]).default("mlflow"))
     .addOption(
       option("--tracking-uri <uri>", "MLflow server (http://…) or database (sqlite:///mlflow.db)").default(
@@ -114,6 +123,15 @@ function withDestination(command: Command): Command {
 
 /** What of the source counts: see `choice.ts`. */
 function withChoice(command: Command): Command {
+  command
+    .optionsGroup("What is sent:")
+    .addOption(
+      option("--only <kinds>", `only these kinds, or by --no-images and the like, not these: ${kindNames()}`).argParser(
+        parseKinds,
+      ),
+    );
+  // One line in the help for all of them: see there.
+  for (const name of KINDS.keys()) command.addOption(option(`--no-${name}`, `not ${name}`).hideHelp());
   return command
     .addOption(
       option("--restarts <policy>", "what a restarted run keeps: see below")
@@ -125,6 +143,8 @@ function withChoice(command: Command): Command {
     .addOption(globs("--exclude-runs <globs>", "not these runs"))
     .addOption(globs("--include-tags <globs>", "only these tags; * crosses /"))
     .addOption(globs("--exclude-tags <globs>", "not these tags; * crosses /"))
+    .addOption(option("--every <n>", "of each tag's media only each nth step, from the first on").argParser(parseCount))
+    .addOption(option("--max-steps <n>", "of each tag's media the first n steps at most").argParser(parseCount))
     .addOption(
       option("--max-record-size <size>", "skip records that are larger")
         .argParser(parseBytes)

@@ -14,6 +14,7 @@ import { atStart, type FileMark, hashText } from "./fingerprint.ts";
 import { type FileProblem, isUnchanged, matchRun, problemOf, stampOf } from "./match.ts";
 import type { Progress } from "./progress.ts";
 import type { ReadAgain } from "./run-pages.ts";
+import { SeriesCounts } from "./series-counts.ts";
 import { type OpenFile, SourceFile } from "./source-file.ts";
 import { Tally } from "./tally.ts";
 import { describeDatum, describeScalar, Transform, type TransformOptions } from "./transform.ts";
@@ -60,10 +61,12 @@ export interface RunResult {
  * @returns how it ended; what the destination refused is in `error`, what the file system refused in `problems`
  */
 export async function syncRun(
-  run: DiscoveredRun,
+  found: DiscoveredRun,
   candidates: StoredRun[],
   context: RunSyncContext,
 ): Promise<RunResult> {
+  // Left out it is as if it were not there, so that it is sent when it is not left out any more.
+  const run = context.transform.excludeKinds?.has("hparams") ? { ...found, hparamsFile: undefined } : found;
   const unchanged = candidates.find((stored) => isUnchanged(run, stored));
   if (unchanged !== undefined) return unchangedResult(run, unchanged);
   const match = await matchRun(run, candidates);
@@ -215,7 +218,8 @@ class RunSync {
     try {
       const { embeddings } = await readProjectorFile(projectorFile);
       this.#tally.read("embeddings", embeddings.length);
-      this.#tally.leftOut("embeddings", "not supported yet", embeddings.length);
+      const reason = this.#context.transform.excludeKinds?.has("embeddings") ? "excluded" : "not supported yet";
+      this.#tally.leftOut("embeddings", reason, embeddings.length);
     } catch (error) {
       this.problems.push({ path: displayPath(projectorFile.path), code: (error as Error).message });
     }
@@ -261,11 +265,12 @@ class RunSync {
     const transform = new Transform(this.#context.transform, obsolete, trace);
     const batch = new RecordBatch(this.#context.backend.batchSize, new TagTable());
     for (const [index, file] of this.#files.entries()) {
+      const counts = new SeriesCounts();
       try {
         const open = await file.open(this.#metadata);
         try {
           for (let more = true; more; ) {
-            more = await this.#read(open, index, batch, transform);
+            more = await this.#read(open, index, batch, transform, counts);
             if (batch.full || (more && batch.empty)) {
               await file.moveTo(open, this.#files);
               await this.#flush(handle, batch);
@@ -297,8 +302,9 @@ class RunSync {
       const transform = new Transform(this.#context.transform, obsolete);
       for (const [index, file] of this.#files.entries()) {
         try {
+          const counts = new SeriesCounts();
           await file.readAgain(new Map(this.#metadata), { start: 0, end: file.entry.size }, (batch) => {
-            transform.apply(batch, { file: index, firstScalar: 0, firstDatum: 0 }, new Tally());
+            transform.apply(batch, { file: index, firstScalar: 0, firstDatum: 0, counts }, new Tally());
             take(batch);
           });
         } catch (error) {
@@ -312,9 +318,15 @@ class RunSync {
     this.#stored.pagesDue = false;
   }
 
-  async #read(open: OpenFile, file: number, batch: RecordBatch, transform: Transform): Promise<boolean> {
+  async #read(
+    open: OpenFile,
+    file: number,
+    batch: RecordBatch,
+    transform: Transform,
+    counts: SeriesCounts,
+  ): Promise<boolean> {
     const { reader } = open;
-    const origin = { file, firstScalar: batch.length, firstDatum: batch.data.length };
+    const origin = { file, firstScalar: batch.length, firstDatum: batch.data.length, counts };
     const before = reader.records.position;
     try {
       return await reader.read(batch);

@@ -1,6 +1,19 @@
 /** What a sync leaves out on purpose is counted, value for value. */
+import { writeFileSync } from "node:fs";
+import path from "node:path";
 import { describe, expect, test } from "vitest";
-import { event, eventFile, record, scalarEvent, sessionStart, WALL_TIME } from "../support/event-writer.ts";
+import type { Kind } from "../../src/reader/datum.ts";
+import type { Page } from "../../src/sync/backend.ts";
+import {
+  event,
+  eventFile,
+  imageEvent,
+  record,
+  scalarEvent,
+  sessionStart,
+  textEvent,
+  WALL_TIME,
+} from "../support/event-writer.ts";
 import { curve, expectPoints, fileOf, interleaved, only, records, scalarsOf, version, World } from "./world.ts";
 
 describe("what is left out is counted", () => {
@@ -73,6 +86,55 @@ describe("what is left out is counted", () => {
     });
     expect(world.backend.batches).toEqual([3]);
     expect(only(await world.sync({ transform })).outcome).toBe("unchanged");
+  });
+
+  test("kinds, of the files beside the event files too; taken in again they are sent", async () => {
+    const world = World.create();
+    const payloads = [textEvent("note", 1, "hello"), imageEvent("img", 1, Buffer.alloc(5))];
+    world.logdir.write("train", Buffer.concat([fileOf(curve("loss", 0, 3)), eventFile(...payloads)]));
+    world.logdir.write("train/hparams.yaml", Buffer.from("lr: 0.1\n"));
+    writeFileSync(path.join(world.logdir.root, "train", "projector_config.pbtxt"), 'embeddings { tensor_name: "e" }');
+    const ALL = { includeTags: [], excludeTags: [], nan: "keep" } as const;
+    const excludeKinds = new Set<Kind>(["scalars", "text", "hparams", "embeddings"]);
+    const { tally } = only(await world.sync({ transform: { ...ALL, excludeKinds } }));
+    expect(
+      Object.fromEntries([...tally.kinds].map(([kind, { leftOut }]) => [kind, Object.fromEntries(leftOut)])),
+    ).toEqual({ scalars: { excluded: 3 }, text: { excluded: 1 }, images: {}, embeddings: { excluded: 1 } });
+    const run = world.backend.run("train");
+    expect([run.points.size, [...run.data.keys()], run.hparams.size]).toEqual([0, ["images img 1"], 0]);
+    expect(world.backend.pages).toEqual(new Set());
+    expect(only(await world.sync({ transform: { ...ALL, excludeKinds } })).outcome).toBe("unchanged");
+    await world.sync();
+    expect([...run.hparams]).toEqual([["lr", 0.1]]);
+  });
+
+  test("steps of media, in each file for itself; a page shows those that were sent", async () => {
+    const world = World.create();
+    world.backend.batchSize = 3;
+    const texts = (from: number, to: number) =>
+      curve("loss", from, to).flatMap(({ step, value }) => [
+        scalarEvent("loss", step, value),
+        textEvent("note", step, `text of ${step}.`),
+      ]);
+    world.logdir.write("train/tfevents.1", Buffer.concat([version(), eventFile(...texts(0, 7))]));
+    world.logdir.write("train/tfevents.2", Buffer.concat([version(1), eventFile(...texts(7, 10))]));
+    const pages: Page[] = [];
+    world.backend.attach = async (_run, all) => {
+      for await (const page of all) pages.push(page);
+    };
+    const transform = { includeTags: [], excludeTags: [], nan: "keep", every: 2, maxSteps: 3 } as const;
+    const result = await world.sync({ transform });
+    expect(scalarsOf(result)).toMatchObject({ read: 10, sent: 10 });
+    const leftOut = new Map([
+      ["between --every", 4],
+      ["beyond --max-steps", 1],
+    ]);
+    expect(only(result).tally.kinds.get("text")).toMatchObject({ read: 10, sent: 5, leftOut });
+    const kept = [0, 2, 4, 7, 9];
+    expect([...world.backend.run("train").data.keys()]).toEqual(kept.map((step) => `text note ${step}`));
+    expect(pages).toHaveLength(1);
+    const shown = curve("", 0, 10).filter(({ step }) => pages[0]?.html.includes(`text of ${step}.`));
+    expect(shown.map(({ step }) => step)).toEqual(kept);
   });
 
   test("a value that nobody can decode", async () => {
