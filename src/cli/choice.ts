@@ -13,17 +13,21 @@ export interface ChoiceOptions extends KindOptions {
   readonly excludeTags: readonly string[];
   readonly every?: number;
   readonly maxSteps?: number;
+  readonly maxImageSize?: number;
+  readonly maxAudioSize?: number;
+  readonly oversize: "skip" | "downscale";
   readonly maxRecordSize: number;
 }
 
 /** The same for the engine. @throws TraceletError `usage` */
 export function chosen(
   options: ChoiceOptions,
-): Pick<SyncOptions, "restarts" | "transform" | "wantsRun" | "maxRecordBytes"> {
+): Pick<SyncOptions, "restarts" | "transform" | "limits" | "wantsRun" | "maxRecordBytes"> {
   const { restarts, includeTags, excludeTags, nan, every, maxSteps, includeRuns, excludeRuns, maxRecordSize } = options;
   return {
     restarts,
     transform: { excludeKinds: excludedKinds(options), includeTags, excludeTags, nan, every, maxSteps },
+    limits: { maxImageBytes: options.maxImageSize, maxAudioBytes: options.maxAudioSize, oversize: options.oversize },
     wantsRun: globFilter(includeRuns, excludeRuns, false),
     maxRecordBytes: maxRecordSize,
   };

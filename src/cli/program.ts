@@ -145,11 +145,22 @@ function withChoice(command: Command): Command {
     .addOption(globs("--exclude-tags <globs>", "not these tags; * crosses /"))
     .addOption(option("--every <n>", "of each tag's media only each nth step, from the first on").argParser(parseCount))
     .addOption(option("--max-steps <n>", "of each tag's media the first n steps at most").argParser(parseCount))
+    .addOption(size("--max-image-size <size>", "no image that is larger"))
+    .addOption(size("--max-audio-size <size>", "no audio clip that is larger"))
+    .addOption(
+      option("--oversize <what>", "what becomes of a larger image; larger audio is always skipped")
+        .choices(["skip", "downscale"])
+        .default("skip"),
+    )
     .addOption(
       option("--max-record-size <size>", "skip records that are larger")
         .argParser(parseBytes)
         .default(DEFAULT_MAX_RECORD_BYTES, "256 MiB"),
     );
+}
+
+function size(flags: string, description: string): Option {
+  return option(flags, description).argParser(parseBytes);
 }
 
 function globs(flags: string, description: string): Option {

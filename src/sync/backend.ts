@@ -54,7 +54,8 @@ export interface Note {
     | "replaced"
     | "truncated"
     | "recreated"
-    | "artifacts";
+    | "artifacts"
+    | "oversize";
   readonly message: string;
 }
 

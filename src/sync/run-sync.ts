@@ -11,6 +11,7 @@ import type { Loss, Tail } from "../reader/tfrecord.ts";
 import type { Backend, Note, RunHandle } from "./backend.ts";
 import type { Checkpoints, StoredFile, StoredRun } from "./checkpoints.ts";
 import { atStart, type FileMark, hashText } from "./fingerprint.ts";
+import { type LimitOptions, Limits } from "./limits.ts";
 import { type FileProblem, isUnchanged, matchRun, problemOf, stampOf } from "./match.ts";
 import type { Progress } from "./progress.ts";
 import type { ReadAgain } from "./run-pages.ts";
@@ -25,6 +26,8 @@ export interface RunSyncContext {
   readonly checkpoints: Checkpoints;
   readonly restarts: RestartPolicy;
   readonly transform: TransformOptions;
+  /** Sizes of images and clips; left out: any. */
+  readonly limits?: LimitOptions;
   /** Bytes. */
   readonly maxRecordBytes: number;
   /** Aborted: finish the batch under way, keep the checkpoint, stop. */
@@ -92,6 +95,7 @@ class RunSync {
   readonly #stored: StoredRun;
   readonly #context: RunSyncContext;
   readonly #tally = new Tally();
+  readonly #limits: Limits;
   readonly #metadata: Map<string, TagMetadata>;
   #files: SourceFile[];
   #savedMetadata: number;
@@ -110,6 +114,7 @@ class RunSync {
     this.#metadata = context.checkpoints.metadata(stored);
     this.#savedMetadata = this.#metadata.size;
     this.#hparamsStamp = stored.hparamsFile;
+    this.#limits = new Limits(context.limits ?? {}, this.#trace());
   }
 
   async execute(): Promise<Outcome> {
@@ -339,6 +344,7 @@ class RunSync {
 
   /** Send what is in the batch, then remember how far that is: to the places that the files were moved to. */
   async #flush(handle: RunHandle, batch: RecordBatch): Promise<void> {
+    await this.#limits.apply(batch, this.#tally, this.notes);
     if (!batch.empty || this.#hparams.size > 0) await this.#write(handle, batch);
     for (const datum of batch.data) this.#saw(datum);
     this.#hparams = new Map();

@@ -137,12 +137,16 @@ describe("the choice of", () => {
     expect(kinds("--only", "scalars,images")).toEqual(["scalars"]);
   });
 
-  test("steps", () => {
+  test("steps and sizes", () => {
     const none = chosen(parsed());
     expect(none.transform).toMatchObject({ every: undefined, maxSteps: undefined });
-    const { transform } = chosen(parsed(..."--every 10 --max-steps 5".split(" ")));
+    expect(none.limits).toEqual({ maxImageBytes: undefined, maxAudioBytes: undefined, oversize: "skip" });
+    const { transform, limits } = chosen(
+      parsed(..."--every 10 --max-steps 5 --max-image-size 1MB --max-audio-size 2kB --oversize downscale".split(" ")),
+    );
     expect(transform).toMatchObject({ every: 10, maxSteps: 5 });
-    for (const args of ["--every 0", "--max-steps 1.5"]) {
+    expect(limits).toEqual({ maxImageBytes: 1e6, maxAudioBytes: 2000, oversize: "downscale" });
+    for (const args of ["--every 0", "--max-steps 1.5", "--max-image-size big", "--oversize cut"]) {
       expect(() => parsed(...args.split(" "))).toThrow();
     }
   });

@@ -14,7 +14,7 @@ import {
   textEvent,
   WALL_TIME,
 } from "../support/event-writer.ts";
-import { curve, expectPoints, fileOf, interleaved, only, records, scalarsOf, version, World } from "./world.ts";
+import { codes, curve, expectPoints, fileOf, interleaved, only, records, scalarsOf, version, World } from "./world.ts";
 
 describe("what is left out is counted", () => {
   const restarted = eventFile(sessionStart(5));
@@ -135,6 +135,20 @@ describe("what is left out is counted", () => {
     expect(pages).toHaveLength(1);
     const shown = curve("", 0, 10).filter(({ step }) => pages[0]?.html.includes(`text of ${step}.`));
     expect(shown.map(({ step }) => step)).toEqual(kept);
+  });
+
+  test("images that are too large, with one note a tag", async () => {
+    const world = World.create();
+    world.backend.batchSize = 2;
+    const images = [4, 5, 6, 7].map((size) => imageEvent("img", size, Buffer.alloc(size)));
+    world.logdir.write("train", Buffer.concat([version(), eventFile(...images, scalarEvent("loss", 1, 1), ...images)]));
+    const lines: string[] = [];
+    const result = await world.sync({ limits: { maxImageBytes: 5 }, trace: (line) => void lines.push(line) });
+    const leftOut = new Map([["larger than --max-image-size", 4]]);
+    expect(only(result).tally.kinds.get("images")).toMatchObject({ read: 8, sent: 4, leftOut });
+    expect(codes(result)).toEqual(["oversize"]);
+    expect([...world.backend.run("train").data.keys()]).toEqual(["images img 4", "images img 5"]);
+    expect(lines.filter((line) => line.includes("left out"))).toHaveLength(4);
   });
 
   test("a value that nobody can decode", async () => {
