@@ -152,6 +152,7 @@ function withChoice(command: Command): Command {
         .choices(["skip", "downscale"])
         .default("skip"),
     )
+    .addOption(size("--max-artifact-size <size>", "no value or page with a file that is larger"))
     .addOption(
       option("--max-record-size <size>", "skip records that are larger")
         .argParser(parseBytes)

@@ -319,7 +319,7 @@ class RunSync {
     };
     // Loaded for those runs only that have something to draw.
     const { makePages } = await import("./run-pages.ts");
-    await this.#context.backend.attach(handle, makePages(readAgain));
+    this.notes.push(...(await this.#context.backend.attach(handle, makePages(readAgain))));
     this.#stored.pagesDue = false;
   }
 

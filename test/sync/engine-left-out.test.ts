@@ -121,6 +121,7 @@ describe("what is left out is counted", () => {
     const pages: Page[] = [];
     world.backend.attach = async (_run, all) => {
       for await (const page of all) pages.push(page);
+      return [{ code: "oversize", message: "a page" }];
     };
     const transform = { includeTags: [], excludeTags: [], nan: "keep", every: 2, maxSteps: 3 } as const;
     const result = await world.sync({ transform });
@@ -132,6 +133,7 @@ describe("what is left out is counted", () => {
     expect(only(result).tally.kinds.get("text")).toMatchObject({ read: 10, sent: 5, leftOut });
     const kept = [0, 2, 4, 7, 9];
     expect([...world.backend.run("train").data.keys()]).toEqual(kept.map((step) => `text note ${step}`));
+    expect(codes(result)).toEqual(["oversize"]);
     expect(pages).toHaveLength(1);
     const shown = curve("", 0, 10).filter(({ step }) => pages[0]?.html.includes(`text of ${step}.`));
     expect(shown.map(({ step }) => step)).toEqual(kept);
