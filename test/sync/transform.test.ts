@@ -228,9 +228,9 @@ describe("steps of media", () => {
     expect(thinned({ every: 2 }, twice).kept).toEqual(
       [1, 3].flatMap((step) => [`m_vertex ${step}`, `m_face ${step}`, `a ${step}`, `a ${step}`]),
     );
-    // A writer may give the faces once only.
-    const cloud = [mesh(1, "vertex"), mesh(1, "face"), mesh(2, "vertex"), mesh(3, "vertex")];
-    expect(thinned({ every: 2 }, cloud).kept).toEqual(["m_vertex 1", "m_face 1", "m_vertex 3"]);
+    // A writer may give the faces at some steps only: then their own first step is not the mesh's.
+    const cloud = [mesh(1, "vertex"), mesh(2, "vertex"), mesh(2, "face"), mesh(3, "vertex"), mesh(3, "face")];
+    expect(thinned({ every: 2 }, cloud).kept).toEqual(["m_vertex 1", "m_vertex 3", "m_face 3"]);
   });
 
   test("are not counted where they are no series: graphs, hyperparameters, layouts, what cannot be decoded", () => {
