@@ -3,8 +3,9 @@ import type { RestartPolicy } from "../reader/restarts.ts";
 import type { SyncOptions } from "../sync/engine.ts";
 import type { GroupMode } from "../sync/groups.ts";
 import { globFilter } from "../sync/transform.ts";
+import { excludedKinds, type KindOptions } from "./kinds.ts";
 
-export interface ChoiceOptions {
+export interface ChoiceOptions extends KindOptions {
   readonly group: GroupMode;
   readonly restarts: RestartPolicy;
   readonly nan: "keep" | "skip";
@@ -12,18 +13,25 @@ export interface ChoiceOptions {
   readonly excludeRuns: readonly string[];
   readonly includeTags: readonly string[];
   readonly excludeTags: readonly string[];
+  readonly every?: number;
+  readonly maxSteps?: number;
+  readonly maxImageSize?: number;
+  readonly maxAudioSize?: number;
+  readonly oversize: "skip" | "downscale";
   readonly maxRecordSize: number;
 }
 
-/** The same for the engine. */
+/** The same for the engine. @throws TraceletError `usage` */
 export function chosen(
   options: ChoiceOptions,
-): Pick<SyncOptions, "group" | "restarts" | "transform" | "wantsRun" | "maxRecordBytes"> {
-  const { group, restarts, includeTags, excludeTags, nan, includeRuns, excludeRuns, maxRecordSize } = options;
+): Pick<SyncOptions, "group" | "restarts" | "transform" | "limits" | "wantsRun" | "maxRecordBytes"> {
+  const { group, restarts, includeTags, excludeTags, nan, every, maxSteps, includeRuns, excludeRuns, maxRecordSize } =
+    options;
   return {
     group,
     restarts,
-    transform: { includeTags, excludeTags, nan },
+    transform: { excludeKinds: excludedKinds(options), includeTags, excludeTags, nan, every, maxSteps },
+    limits: { maxImageBytes: options.maxImageSize, maxAudioBytes: options.maxAudioSize, oversize: options.oversize },
     wantsRun: globFilter(includeRuns, excludeRuns, false),
     maxRecordBytes: maxRecordSize,
   };

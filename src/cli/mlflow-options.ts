@@ -12,6 +12,8 @@ export interface MlflowOptions {
   readonly experiment?: string;
   /** ms. */
   readonly giveUpAfter: number;
+  /** Bytes. */
+  readonly maxArtifactSize?: number;
   readonly dryRun: boolean;
   readonly verbose: boolean;
 }
@@ -50,6 +52,7 @@ export async function openMlflow(options: MlflowOptions, surroundings: Surroundi
       version: VERSION,
       keepsMarks: !options.dryRun,
       giveUpAfterMs: options.giveUpAfter,
+      maxArtifactBytes: options.maxArtifactSize,
     }),
     key: `mlflow ${uri.destinationKey} ${experiment}`,
     howToLook:

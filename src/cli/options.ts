@@ -3,15 +3,24 @@ import os from "node:os";
 import path from "node:path";
 import { InvalidArgumentError, Option } from "commander";
 
-/** Every option can be given as an environment variable too: `--state-dir` as `TRACELET_STATE_DIR`. */
+/**
+ * Every option can be given as an environment variable too: `--state-dir` as `TRACELET_STATE_DIR`. What is on unless it is
+ * taken away, as by `--no-images`, is so by `TRACELET_NO_IMAGES=1` and by `TRACELET_IMAGES=false`.
+ */
 export function option(flags: string, description: string): Option {
   const made = new Option(flags, description);
-  const variable = `TRACELET_${made.name().replace(/^no-/, "").replaceAll("-", "_").toUpperCase()}`;
+  const variable = `TRACELET_${made.name().replaceAll("-", "_").toUpperCase()}`;
+  if (made.negate) {
+    const positive = variable.replace("_NO_", "_");
+    if (SAYS_NO.test(process.env[positive] ?? "")) return made.env(positive);
+  }
   const value = process.env[variable] ?? "given by nobody";
   // For commander every variable that is there is given: an empty one too, and a flag that is "false".
-  const isGiven = value !== "" && !(made.isBoolean() && /^(0|false|no|off)$/i.test(value));
+  const isGiven = value !== "" && !((made.isBoolean() || made.negate) && SAYS_NO.test(value));
   return isGiven ? made.env(variable) : made;
 }
+
+const SAYS_NO = /^(0|false|no|off)$/i;
 
 /** Where checkpoints are kept if nothing else is said: the XDG state home. */
 export function defaultStateDir(env: NodeJS.ProcessEnv): string {

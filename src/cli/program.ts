@@ -4,6 +4,7 @@ import { RESTART_POLICIES } from "../reader/restarts.ts";
 import { DEFAULT_MAX_RECORD_BYTES } from "../reader/tfrecord.ts";
 import { GROUP_MODES } from "../sync/groups.ts";
 import { VERSION } from "../version.ts";
+import { KINDS, kindNames, parseKinds } from "./kinds.ts";
 import { collect, option, parseBytes, parseCount, parseDuration, stateDirOption } from "./options.ts";
 
 /** @param onExit told the exit code of the command that ran */
@@ -25,6 +26,7 @@ export function buildProgram(onExit: (code: number) => void): Command {
 function syncCommand(onExit: (code: number) => void): Command {
   const command = new Command("sync").description("send what is new in one or more logdirs, then end");
   return withChoice(withDestination(command))
+    .optionsGroup("Options:")
     .addOption(stateDirOption())
     .addOption(option("--concurrency <n>", "runs sent at the same time").argParser(parseCount).default(4))
     .addOption(option("--dry-run", "do all of it but send and remember nothing").default(false))
@@ -43,6 +45,12 @@ One run of the destination (--group):
   parent     all runs of one directory, such as Keras's train/ and validation/: train/loss
   nested     as run, and the directories above become parent runs
   none       each of TensorBoard's runs, nothing folded
+
+Kinds (--only, --no-images, …): given together, both have to let a kind pass. --no-images is
+TRACELET_NO_IMAGES=1 or TRACELET_IMAGES=false.
+
+Media (--every, --max-steps): all kinds but scalars, hparams, graphs, embeddings and custom
+scalars. Steps are counted in each event file for itself.
 
 Restarted runs (--restarts):
   explicit   a SessionLog START (torch's purge_step) makes what the run has before it at
@@ -100,6 +108,7 @@ function statusCommand(onExit: (code: number) => void): Command {
 function withDestination(command: Command): Command {
   return command
     .argument("<logdir...>", "what you give to tensorboard --logdir; or a single event file")
+    .optionsGroup("Where to:")
     .addOption(option("--backend <name>", "where to send it").choices(["mlflow"]).default("mlflow"))
     .addOption(
       option("--tracking-uri <uri>", "MLflow server (http://…) or database (sqlite:///mlflow.db)").default(
@@ -122,6 +131,15 @@ function withDestination(command: Command): Command {
 
 /** What of the source counts: see `choice.ts`. */
 function withChoice(command: Command): Command {
+  command
+    .optionsGroup("What is sent:")
+    .addOption(
+      option("--only <kinds>", `only these kinds, or by --no-images and the like, not these: ${kindNames()}`).argParser(
+        parseKinds,
+      ),
+    );
+  // One line in the help for all of them: see there.
+  for (const name of KINDS.keys()) command.addOption(option(`--no-${name}`, `not ${name}`).hideHelp());
   return command
     .addOption(option("--group <how>", "what becomes one run: see below").choices(GROUP_MODES).default("run"))
     .addOption(
@@ -134,11 +152,25 @@ function withChoice(command: Command): Command {
     .addOption(globs("--exclude-runs <globs>", "not these runs"))
     .addOption(globs("--include-tags <globs>", "only these tags; * crosses /"))
     .addOption(globs("--exclude-tags <globs>", "not these tags; * crosses /"))
+    .addOption(option("--every <n>", "of each tag's media only each nth step, from the first on").argParser(parseCount))
+    .addOption(option("--max-steps <n>", "of each tag's media the first n steps at most").argParser(parseCount))
+    .addOption(size("--max-image-size <size>", "no image that is larger"))
+    .addOption(size("--max-audio-size <size>", "no audio clip that is larger"))
+    .addOption(
+      option("--oversize <what>", "what becomes of a larger image; larger audio is always skipped")
+        .choices(["skip", "downscale"])
+        .default("skip"),
+    )
+    .addOption(size("--max-artifact-size <size>", "no value or page with a file that is larger"))
     .addOption(
       option("--max-record-size <size>", "skip records that are larger")
         .argParser(parseBytes)
         .default(DEFAULT_MAX_RECORD_BYTES, "256 MiB"),
     );
+}
+
+function size(flags: string, description: string): Option {
+  return option(flags, description).argParser(parseBytes);
 }
 
 function globs(flags: string, description: string): Option {

@@ -48,19 +48,26 @@ export interface DatumBase {
 /** Encoding of an image, told by its first bytes, never by what the writer says. */
 export type ImageFormat = "png" | "jpeg" | "gif" | "webp" | "bmp" | "svg" | "unknown";
 
+export interface EncodedImage {
+  readonly bytes: Uint8Array;
+  readonly format: ImageFormat;
+}
+
 /** One or more images of one step, bytes as written. */
 export interface ImagesDatum extends DatumBase {
   readonly kind: "images";
   /** Width and height in pixels as the writer declared them; they may lie. NaN where the text was no number. */
   readonly width: number;
   readonly height: number;
-  readonly images: readonly { readonly bytes: Uint8Array; readonly format: ImageFormat }[];
+  /** Undefined: not read but on its way to a destination, one that was left out, which leaves the others their places. */
+  readonly images: readonly (EncodedImage | undefined)[];
 }
 
 /** One or more audio clips of one step, bytes as written. */
 export interface AudioDatum extends DatumBase {
   readonly kind: "audio";
-  readonly clips: readonly AudioClip[];
+  /** Undefined as among images. */
+  readonly clips: readonly (AudioClip | undefined)[];
 }
 
 export interface AudioClip {

@@ -56,7 +56,8 @@ export interface Note {
     | "replaced"
     | "truncated"
     | "recreated"
-    | "artifacts";
+    | "artifacts"
+    | "oversize";
   readonly message: string;
 }
 
@@ -87,10 +88,14 @@ export interface Backend {
    * Resolves once the batch is durable, its marks not before its values. Writing the same batch again changes nothing.
    */
   write(run: RunHandle, batch: Batch): Promise<Receipt>;
-  /** Store pages; one of the same kind and tag is replaced. A destination that has no place for them stores none. */
-  attach(run: RunHandle, pages: AsyncIterable<Page>): Promise<void>;
   /** Show a run that was finished as one that is running. */
   resume(run: RunHandle): Promise<void>;
+  /**
+   * Store pages; one of the same kind and tag is replaced. A destination that has no place for them stores none.
+   *
+   * @returns what a user should know of those that were not stored
+   */
+  attach(run: RunHandle, pages: AsyncIterable<Page>): Promise<readonly Note[]>;
   /** @param endTime wall time of the last event, in seconds since the Unix epoch; -Infinity if there is none */
   finish(run: RunHandle, status: FinalStatus, endTime: number): Promise<void>;
   /** Where a person finds the result; undefined before anything was opened, or where there is no such place. */

@@ -43,6 +43,7 @@ const SCHEMA = `
     stamp TEXT NOT NULL,
     restart_step TEXT,
     losses TEXT NOT NULL,
+    counts TEXT NOT NULL,
     UNIQUE (run, key)
   );
   CREATE TABLE tag (
@@ -73,6 +74,8 @@ export interface StoredFile extends FileMark {
   readonly restartStep: bigint | undefined;
   /** What was passed over before `offset`. */
   readonly losses: readonly Loss[];
+  /** How many steps its series have had before `offset`: a `SeriesCounts` as JSON. */
+  readonly counts: string;
 }
 
 /** What is known of a run. */
@@ -247,15 +250,16 @@ folds)
       .prepare("DELETE FROM file WHERE run = ? AND key NOT IN (SELECT value FROM json_each(?))")
       .run(id, JSON.stringify(keys));
     const upsert = database.prepare(`
-      INSERT INTO file (run, key, name, head, offset, "from", tail, stamp, restart_step, losses)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      INSERT INTO file (run, key, name, head, offset, "from", tail, stamp, restart_step, losses, counts)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT (run, key) DO UPDATE SET name = excluded.name, head = excluded.head, offset = excluded.offset,
         "from" = excluded."from", tail = excluded.tail, stamp = excluded.stamp, restart_step = excluded.restart_step,
-        losses = excluded.losses`);
+        losses = excluded.losses,
+        counts = excluded.counts`);
     for (const file of run.files) {
       const { key, name, head, offset, from, tail, stamp } = file;
       const restartStep = file.restartStep === undefined ? null : String(file.restartStep);
-      upsert.run(id, key, name, head, offset, from, tail, stamp, restartStep, JSON.stringify(file.losses));
+      upsert.run(id, key, name, head, offset, from, tail, stamp, restartStep, JSON.stringify(file.losses), file.counts);
     }
     const insertTag = database.prepare("INSERT OR IGNORE INTO tag VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
     for (const [member, tag, metadata] of learnt.metadata) {
@@ -315,6 +319,7 @@ function fileOf(row: SqlRow): StoredFile {
     stamp: String(row["stamp"]),
     restartStep: row["restart_step"] === null ? undefined : BigInt(row["restart_step"] as string),
     losses: JSON.parse(String(row["losses"])) as Loss[],
+    counts: String(row["counts"]),
   };
 }
 

@@ -2,7 +2,7 @@
 import { accessSync, constants } from "node:fs";
 import PQueue from "p-queue";
 import { TraceletError } from "../errors.ts";
-import { type Discovery, type DiscoveryProblem, discover } from "../reader/discover.ts";
+import { type DiscoveredRun, type Discovery, type DiscoveryProblem, discover } from "../reader/discover.ts";
 import type { StoredRun } from "./checkpoints.ts";
 import { type GroupMode, groupRuns, type RunGroup } from "./groups.ts";
 import { Parents } from "./parents.ts";
@@ -45,7 +45,7 @@ export interface SyncResult {
 export async function sync(options: SyncOptions): Promise<SyncResult> {
   const { checkpoints, signal } = options;
   const { runs: all, problems } = discoverAll(options.logdirs);
-  const wanted = all.filter((run) => options.wantsRun(run.name));
+  const wanted = wantedRuns(all, options);
   const stored = checkpoints.runs();
   const runs = await groupRuns(wanted, options.group, stored);
   const parents = new Parents();
@@ -99,6 +99,17 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
     error,
     interrupted: signal.aborted,
   };
+}
+
+/** The runs that the user has chosen, with what of them. */
+export function wantedRuns(
+  runs: readonly DiscoveredRun[],
+  { wantsRun, transform }: Pick<SyncOptions, "wantsRun" | "transform">,
+): DiscoveredRun[] {
+  const wanted = runs.filter((run) => wantsRun(run.name));
+  if (!transform.excludeKinds?.has("hparams")) return wanted;
+  // Left out it is as if it were not there, so that it is sent when it is not left out any more.
+  return wanted.map((run) => ({ ...run, hparamsFile: undefined }));
 }
 
 /** The runs of several logdirs. @throws TraceletError `logdir` if one of them cannot be read */

@@ -11,6 +11,7 @@ import type { Checkpoints, StoredFile, StoredRun } from "./checkpoints.ts";
 import { atStart, type FileMark, hashText } from "./fingerprint.ts";
 import type { GroupFile, Member, RunGroup } from "./groups.ts";
 import { readHparamsFiles } from "./hparams-files.ts";
+import { type LimitOptions, Limits } from "./limits.ts";
 import { type FileProblem, matchRun, problemOf } from "./match.ts";
 import { findObsoleteOf, ScanFailed } from "./member-restarts.ts";
 import { MemberTags } from "./member-tags.ts";
@@ -18,6 +19,7 @@ import type { Progress } from "./progress.ts";
 import { RunMemory } from "./run-memory.ts";
 import type { ReadAgain } from "./run-pages.ts";
 import { partsOf, type RunResult, withPath } from "./run-result.ts";
+import { SeriesCounts } from "./series-counts.ts";
 import type { OpenFile, SourceFile } from "./source-file.ts";
 import { Tally } from "./tally.ts";
 import { describeDatum, describeScalar, Transform, type TransformOptions } from "./transform.ts";
@@ -28,6 +30,8 @@ export interface RunSyncContext {
   readonly checkpoints: Checkpoints;
   readonly restarts: RestartPolicy;
   readonly transform: TransformOptions;
+  /** Sizes of images and clips; left out: any. */
+  readonly limits?: LimitOptions;
   /** Bytes. */
   readonly maxRecordBytes: number;
   /** Aborted: finish the batch under way, keep the checkpoint, stop. */
@@ -56,6 +60,7 @@ export class RunSession {
   readonly #stored: StoredRun;
   readonly #context: RunSyncContext;
   readonly #tally = new Tally();
+  readonly #limits: Limits;
   readonly #memory: RunMemory;
   /** Undefined where the tags' own names will do. */
   readonly #tags: MemberTags | undefined;
@@ -77,6 +82,7 @@ export class RunSession {
     this.#stored = stored;
     this.#files = files;
     this.#context = context;
+    this.#limits = new Limits(context.limits ?? {}, this.#trace());
     this.#memory = new RunMemory(stored, context.checkpoints);
     const plain = group.members.every(({ path }) => path === "");
     this.#tags = plain ? undefined : new MemberTags(this.#memory.claims, this.notes);
@@ -254,7 +260,8 @@ export class RunSession {
       try {
         const { embeddings } = await readProjectorFile(projectorFile);
         this.#tally.read("embeddings", embeddings.length);
-        this.#tally.leftOut("embeddings", "not supported yet", embeddings.length);
+        const reason = this.#context.transform.excludeKinds?.has("embeddings") ? "excluded" : "not supported yet";
+        this.#tally.leftOut("embeddings", reason, embeddings.length);
       } catch (error) {
         this.problems.push({ path: displayPath(projectorFile.path), code: (error as Error).message });
       }
@@ -273,6 +280,28 @@ export class RunSession {
       file.learn(reader);
       this.#memory.sawWallTime(reader.lastWallTime);
     });
+    await this.#recount();
+  }
+
+  /** Count again what was counted as far as another place than the one where sending begins. */
+  async #recount(): Promise<void> {
+    const { every, maxSteps } = this.#context.transform;
+    if (every === undefined && maxSteps === undefined) return;
+    if (!this.#files.some((file) => file.needsRecount)) return;
+    const obsolete = await this.#findObsolete(() => 0);
+    const transform = new Transform(this.#context.transform, obsolete);
+    for (const [index, file] of this.#files.entries()) {
+      const counts = new SeriesCounts();
+      try {
+        const metadata = new Map(this.#memory.metadata(file.member.path));
+        await file.readAgain(metadata, { start: 0, end: file.start }, (batch) =>
+          transform.apply(batch, { file: index, ...START, counts }, new Tally()),
+        );
+        file.recounted(counts);
+      } catch (error) {
+        this.#isProblemOf(file, error);
+      }
+    }
   }
 
   async #findObsolete(startOf: (file: SourceFile) => number): Promise<Obsolete> {
@@ -359,8 +388,9 @@ export class RunSession {
       for (const [index, file] of this.#files.entries()) {
         try {
           const metadata = new Map(this.#memory.metadata(file.member.path));
+          const counts = new SeriesCounts();
           await file.readAgain(metadata, { start: 0, end: file.entry.size }, (batch) => {
-            transform.apply(batch, { file: index, ...START }, new Tally());
+            transform.apply(batch, { file: index, ...START, counts }, new Tally());
             this.#tags?.apply(batch, START, file.member);
             take(batch);
           });
@@ -371,13 +401,14 @@ export class RunSession {
     };
     // Loaded for those runs only that have something to draw.
     const { makePages } = await import("./run-pages.ts");
-    await this.#context.backend.attach(handle, makePages(readAgain));
+    this.notes.push(...(await this.#context.backend.attach(handle, makePages(readAgain))));
     this.#stored.pagesDue = false;
   }
 
   async #read({ reader }: OpenFile, file: number, batch: RecordBatch, transform: Transform): Promise<boolean> {
     const from = this.#files[file] as SourceFile;
-    const origin = { file, firstScalar: batch.length, firstDatum: batch.data.length };
+    const { counts } = from;
+    const origin = { file, firstScalar: batch.length, firstDatum: batch.data.length, counts };
     const before = reader.records.position;
     try {
       return await reader.read(batch);
@@ -392,6 +423,7 @@ export class RunSession {
 
   /** Send what is in the batch, then remember how far that is: to the places that the files were moved to. */
   async #flush(handle: RunHandle, batch: RecordBatch): Promise<void> {
+    await this.#limits.apply(batch, this.#tally, this.notes);
     if (!batch.empty || this.#hparams.size > 0) await this.#write(handle, batch);
     for (const datum of batch.data) this.#memory.saw(datum);
     this.#hparams = new Map();
@@ -497,6 +529,8 @@ export function newRun(name: string): StoredRun {
 
 /** What a destination remembers, in the form of what this machine would. */
 function asStored(name: string, marks: readonly FileMark[]): StoredRun {
-  const files = marks.map((mark): StoredFile => ({ ...mark, stamp: "", restartStep: undefined, losses: [] }));
+  const files = marks.map(
+    (mark): StoredFile => ({ ...mark, stamp: "", restartStep: undefined, losses: [], counts: "[]" }),
+  );
   return { ...newRun(name), files };
 }

@@ -9,6 +9,7 @@ import type { StoredFile } from "./checkpoints.ts";
 import { type FileMark, hashHead, hashTail, headHash, headLength, NO_TAIL } from "./fingerprint.ts";
 import type { Member } from "./groups.ts";
 import { type MatchedFile, stampOf } from "./match.ts";
+import { SeriesCounts } from "./series-counts.ts";
 
 export class SourceFile {
   entry: MatchedFile["entry"];
@@ -19,7 +20,11 @@ export class SourceFile {
   restartStep: bigint | undefined;
   /** How the end of the file looked; undefined until it was reached. */
   tail: Tail | undefined;
+  /** How many steps its series have had, as far as it was read. */
+  counts: SeriesCounts;
   readonly #maxRecordBytes: number;
+  /** The same as far as `#offset`. */
+  #countsThere: string;
   #stored: StoredFile | undefined;
   #losses: Loss[];
   #head: { readonly length: number; readonly key: string } | undefined;
@@ -36,6 +41,8 @@ export class SourceFile {
     this.entry = entry;
     this.member = entry.member;
     this.#maxRecordBytes = maxRecordBytes;
+    this.#countsThere = stored?.counts ?? NO_COUNTS;
+    this.counts = countsOf(this.#countsThere);
     this.#stored = stored;
     this.start = stored?.offset ?? 0;
     this.restartStep = stored?.restartStep;
@@ -126,6 +133,17 @@ export class SourceFile {
     return known < this.start ? { start: known, end: this.start } : undefined;
   }
 
+  /** Whether its counts are not those at the place where sending begins. */
+  get needsRecount(): boolean {
+    return this.start !== (this.#stored?.offset ?? 0);
+  }
+
+  /** Take over counts made from its start to the place where sending begins. */
+  recounted(counts: SeriesCounts): void {
+    this.counts = counts;
+    this.#countsThere = JSON.stringify(counts);
+  }
+
   /** Note that all the reader has read is passed on. @param others the run's files */
   async moveTo({ reader, source }: OpenFile, others: readonly SourceFile[]): Promise<void> {
     const { position } = reader.records;
@@ -134,6 +152,7 @@ export class SourceFile {
     this.#from = Math.min(this.#offset, position);
     this.#offset = position;
     this.#tailHash = (await hashTail(source, position)) ?? "";
+    this.#countsThere = JSON.stringify(this.counts);
     this.learn(reader);
   }
 
@@ -231,7 +250,7 @@ export class SourceFile {
     if (mark === undefined) return undefined;
     // Only a file that was read to its end can be told by its stamp not to have changed.
     const stamp = this.tail === undefined ? "" : stampOf(this.entry);
-    return { ...mark, stamp, restartStep: this.restartStep, losses: this.allLosses() };
+    return { ...mark, stamp, restartStep: this.restartStep, losses: this.allLosses(), counts: this.#countsThere };
   }
 
   /** What was passed over, and an end of the file that holds no record. */
@@ -254,4 +273,10 @@ export interface OpenFile {
   readonly reader: EventFileReader;
   readonly source: FileSource;
   close(): Promise<void>;
+}
+
+const NO_COUNTS = "[]";
+
+function countsOf(text: string): SeriesCounts {
+  return SeriesCounts.from(JSON.parse(text) as ReturnType<SeriesCounts["toJSON"]>);
 }

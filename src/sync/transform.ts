@@ -1,17 +1,35 @@
 /** Which values are passed on: the user's choice, applied between reader and destination. */
 import picomatch from "picomatch";
-import type { Datum } from "../reader/datum.ts";
+import type { Datum, Kind } from "../reader/datum.ts";
 import type { RecordBatch } from "../reader/record-batch.ts";
 import { type Obsolete, seriesOf } from "../reader/restarts.ts";
+import type { SeriesCounts } from "./series-counts.ts";
 import type { Tally } from "./tally.ts";
 
 export interface TransformOptions {
+  /** Kinds that are left out. */
+  readonly excludeKinds?: ReadonlySet<Kind>;
   /** Globs over tags; `*` crosses `/`. Empty: all. */
   readonly includeTags: readonly string[];
   readonly excludeTags: readonly string[];
   /** What becomes of scalars that are not a number. */
   readonly nan: "keep" | "skip";
+  /** Of each series of media, in each event file: the first step, then each so many'th. */
+  readonly every?: number | undefined;
+  /** How many steps of each series of media are kept in each event file: the first of those that `every` keeps. */
+  readonly maxSteps?: number | undefined;
 }
+
+/** Kinds whose values take a file each, or a place in one; the others are few or small. */
+const MEDIA: ReadonlySet<Kind> = new Set<Kind>([
+  "images",
+  "audio",
+  "text",
+  "histograms",
+  "pr_curves",
+  "mesh",
+  "tensors",
+]);
 
 /** Where a batch's newest values came from. */
 export interface Origin {
@@ -20,6 +38,8 @@ export interface Origin {
   /** The first scalar and the first datum that came from it. */
   readonly firstScalar: number;
   readonly firstDatum: number;
+  /** The file's, as far as those values; they are counted on. */
+  readonly counts: SeriesCounts;
 }
 
 /** Leaves out of a batch what is not to be sent, and counts it. One for each run. */
@@ -39,7 +59,7 @@ export class Transform {
     this.#wanted = globFilter(options.includeTags, options.excludeTags);
   }
 
-  apply(batch: RecordBatch, { file, firstScalar, firstDatum }: Origin, tally: Tally): void {
+  apply(batch: RecordBatch, { file, firstScalar, firstDatum, counts }: Origin, tally: Tally): void {
     tally.read("scalars", batch.length - firstScalar);
     for (let i = firstDatum; i < batch.data.length; i++) tally.read((batch.data[i] as Datum).kind, 1);
     const obsolete = this.#obsolete;
@@ -55,15 +75,33 @@ export class Transform {
       const isObsolete = (datum: Datum) =>
         datum.kind !== "graphs" && obsolete.has(file, datum.offset, seriesOf(datum), datum.step);
       this.#filterScalars(batch, firstScalar, (i) => !has(i), "obsolete", tally);
-      this.#filterData(batch, firstDatum, (datum) => !isObsolete(datum), "obsolete", tally);
+      this.#filterData(batch, firstDatum, (datum) => (isObsolete(datum) ? "obsolete" : undefined), tally);
     }
-    if (this.#options.includeTags.length > 0 || this.#options.excludeTags.length > 0) {
+    const { includeTags, excludeTags, excludeKinds, nan, every, maxSteps } = this.#options;
+    if (excludeKinds !== undefined && excludeKinds.size > 0) {
+      if (excludeKinds.has("scalars")) this.#filterScalars(batch, firstScalar, () => false, "excluded", tally);
+      const reason = ({ kind }: Datum) => (excludeKinds.has(kind) ? "excluded" : undefined);
+      this.#filterData(batch, firstDatum, reason, tally);
+    }
+    if (includeTags.length > 0 || excludeTags.length > 0) {
       this.#filterScalars(batch, firstScalar, (i) => this.#wantsId(batch, batch.tag[i] as number), "excluded", tally);
-      this.#filterData(batch, firstDatum, (datum) => this.#wanted(datum.tag), "excluded", tally);
+      this.#filterData(batch, firstDatum, ({ tag }) => (this.#wanted(tag) ? undefined : "excluded"), tally);
     }
-    if (this.#options.nan === "skip") {
+    if (nan === "skip") {
       this.#filterScalars(batch, firstScalar, (i) => !Number.isNaN(batch.value[i]), "nan", tally);
     }
+    if (every !== undefined || maxSteps !== undefined) {
+      this.#filterData(batch, firstDatum, (datum) => this.#surplus(datum, counts), tally);
+    }
+  }
+
+  /** It has to be known at once whether a value is kept: what comes behind it may not be written yet. */
+  #surplus(datum: Datum, counts: SeriesCounts): string | undefined {
+    if (!MEDIA.has(datum.kind)) return undefined;
+    const { every = 1, maxSteps = Infinity } = this.#options;
+    const number = counts.number(datum);
+    if (number % every !== 0) return "between --every";
+    return number / every < maxSteps ? undefined : "beyond --max-steps";
   }
 
   #wantsId(batch: RecordBatch, id: number): boolean {
@@ -81,9 +119,11 @@ export class Transform {
     tally.leftOut("scalars", reason, before - batch.length);
   }
 
-  #filterData(batch: RecordBatch, from: number, keep: (datum: Datum) => boolean, reason: string, tally: Tally): void {
+  /** @param reasonOf why a datum is left out; undefined if it is not */
+  #filterData(batch: RecordBatch, from: number, reasonOf: (datum: Datum) => string | undefined, tally: Tally): void {
     const kept = batch.data.slice(from).filter((datum) => {
-      if (keep(datum)) return true;
+      const reason = reasonOf(datum);
+      if (reason === undefined) return true;
       tally.leftOut(datum.kind, reason, 1);
       this.#trace?.(`${describeDatum(datum)}: left out (${reason})`);
       return false;

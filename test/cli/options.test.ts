@@ -1,8 +1,11 @@
-import { InvalidArgumentError } from "commander";
+import { Command, InvalidArgumentError } from "commander";
 import fc from "fast-check";
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { type ChoiceOptions, chosen } from "../../src/cli/choice.ts";
+import { KINDS } from "../../src/cli/kinds.ts";
 import { collect, defaultStateDir, option, parseBytes, parseCount, parseDuration } from "../../src/cli/options.ts";
 import { buildProgram } from "../../src/cli/program.ts";
+import { TraceletError } from "../../src/errors.ts";
 
 afterEach(() => vi.unstubAllEnvs());
 
@@ -55,6 +58,26 @@ describe("every option", () => {
     }
   });
 
+  test("that takes something away is given by a variable that does, and by one that says no to it", () => {
+    const given = (variables: Readonly<Record<string, string>>) => {
+      for (const [name, value] of Object.entries(variables)) vi.stubEnv(name, value);
+      const command = new Command().addOption(option("--no-x-y", "flag")).parse([], { from: "user" });
+      vi.unstubAllEnvs();
+      return !command.opts<{ xY: boolean }>().xY;
+    };
+    expect(given({})).toBe(false);
+    for (const value of ["1", "true"]) {
+      expect(given({ TRACELET_NO_X_Y: value })).toBe(true);
+      expect(given({ TRACELET_X_Y: value })).toBe(false);
+    }
+    for (const value of ["0", "false", "No", "off"]) {
+      expect(given({ TRACELET_NO_X_Y: value })).toBe(false);
+      expect(given({ TRACELET_X_Y: value })).toBe(true);
+      expect(given({ TRACELET_X_Y: value, TRACELET_NO_X_Y: value })).toBe(true);
+    }
+    expect(given({ TRACELET_X_Y: "", TRACELET_NO_X_Y: "" })).toBe(false);
+  });
+
   test("says what it is", () => {
     for (const [, { description }] of options) expect(description).not.toBe("");
   });
@@ -68,6 +91,63 @@ describe("every option", () => {
     for (const value of ["1", "true", "yes"]) {
       vi.stubEnv("TRACELET_X_Y", value);
       expect(option("--x-y", "flag").envVar).toBe("TRACELET_X_Y");
+    }
+  });
+});
+
+describe("the choice of", () => {
+  /** What `sync` makes of its arguments. */
+  function parsed(...args: readonly string[]): ChoiceOptions {
+    const [sync] = buildProgram(() => {}).commands;
+    sync?.action(() => {}).configureOutput({ writeErr: () => {} });
+    sync?.parse(["runs", ...args], { from: "user" });
+    return sync?.opts() as ChoiceOptions;
+  }
+  /** The kinds that are left. */
+  const kinds = (...args: readonly string[]) => {
+    const excluded = chosen(parsed(...args)).transform.excludeKinds;
+    return [...KINDS.values()].filter((kind) => !excluded?.has(kind));
+  };
+
+  test("kinds: all, only some, not some, or both", () => {
+    expect(kinds()).toEqual([...KINDS.values()]);
+    for (const [name, kind] of KINDS) {
+      expect(kinds("--only", name)).toEqual([kind]);
+      expect(kinds("--only", kind)).toEqual([kind]);
+      expect(kinds(`--no-${name}`)).toEqual([...KINDS.values()].filter((other) => other !== kind));
+    }
+    expect(kinds("--only", "audio, pr-curves", "--only", "mesh")).toEqual(["audio", "pr_curves", "mesh"]);
+    expect(kinds("--only", "audio,images", "--no-images", "--no-text")).toEqual(["audio"]);
+  });
+
+  test("kinds that there are not, or that leave none", () => {
+    expect(() => parsed("--only", "images,pictures")).toThrow(/no kind pictures; there are scalars, images, .*tensors/);
+    expect(() => parsed("--only", "unreadable")).toThrow(/no kind/);
+    expect(() => parsed("--no-pictures")).toThrow();
+    expect(() => kinds("--only", "images", "--no-images")).toThrow(TraceletError);
+    expect(() => kinds("--only", ",")).toThrow(TraceletError);
+  });
+
+  test("kinds by variables", () => {
+    vi.stubEnv("TRACELET_IMAGES", "false");
+    vi.stubEnv("TRACELET_NO_PR_CURVES", "1");
+    vi.stubEnv("TRACELET_CUSTOM_SCALARS", "true");
+    vi.stubEnv("TRACELET_ONLY", "images,pr-curves,custom-scalars,text");
+    expect(kinds()).toEqual(["text", "custom_scalars"]);
+    expect(kinds("--only", "scalars,images")).toEqual(["scalars"]);
+  });
+
+  test("steps and sizes", () => {
+    const none = chosen(parsed());
+    expect(none.transform).toMatchObject({ every: undefined, maxSteps: undefined });
+    expect(none.limits).toEqual({ maxImageBytes: undefined, maxAudioBytes: undefined, oversize: "skip" });
+    const { transform, limits } = chosen(
+      parsed(..."--every 10 --max-steps 5 --max-image-size 1MB --max-audio-size 2kB --oversize downscale".split(" ")),
+    );
+    expect(transform).toMatchObject({ every: 10, maxSteps: 5 });
+    expect(limits).toEqual({ maxImageBytes: 1e6, maxAudioBytes: 2000, oversize: "downscale" });
+    for (const args of ["--every 0", "--max-steps 1.5", "--max-image-size big", "--oversize cut"]) {
+      expect(() => parsed(...args.split(" "))).toThrow();
     }
   });
 });

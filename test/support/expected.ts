@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
-import type { Datum } from "../../src/reader/datum.ts";
+import type { AudioClip, Datum, EncodedImage } from "../../src/reader/datum.ts";
 import type { Tensor } from "../../src/reader/tensor.ts";
 import type { ScalarValue } from "./read-values.ts";
 
@@ -73,9 +73,9 @@ export function valueJson(value: ScalarValue | Datum): Json {
       return rows;
     }
     case "images":
-      return { items: value.images.map(({ bytes }) => blob(bytes)) };
+      return { items: value.images.map((image) => blob((image as EncodedImage).bytes)) };
     case "audio":
-      return { items: value.clips.map(({ bytes }) => blob(bytes)) };
+      return { items: value.clips.map((clip) => blob((clip as AudioClip).bytes)) };
     case "text":
       return { shape: [...value.shape], strings: [...value.strings] };
     case "hparams":

@@ -109,8 +109,9 @@ export class MemoryBackend implements Backend {
   }
 
   /** Pages are drawn from what the files hold; what they show is tested where they are made. */
-  async attach(_run: RunHandle, pages: AsyncIterable<Page>): Promise<void> {
+  async attach(_run: RunHandle, pages: AsyncIterable<Page>): Promise<readonly Note[]> {
     for await (const { kind, tag } of pages) this.pages.add(`${kind} ${tag}`);
+    return [];
   }
 
   async resume(handle: RunHandle): Promise<void> {

@@ -26,6 +26,7 @@ const FILE: StoredFile = {
   stamp: "1:2:3",
   restartStep: -(2n ** 63n),
   losses: [{ start: 10, end: 20, reason: "payload-crc" }],
+  counts: "[]",
 };
 
 function newRun(changes: Partial<StoredRun> = {}): StoredRun {
@@ -102,7 +103,7 @@ describe("what is saved", () => {
     reopened(directory, (checkpoints) => checkpoints.save(run, NOTHING));
     run.done = false;
     run.status = "finished";
-    run.files = [{ ...FILE, offset: 7, losses: [] }];
+    run.files = [{ ...FILE, offset: 7, losses: [], counts: '[["images\\u0000a",2,"7"]]' }];
     reopened(directory, (checkpoints) => checkpoints.save(run, NOTHING));
     expect(onlyRun(directory)).toEqual(run);
     run.files = [];

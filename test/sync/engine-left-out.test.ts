@@ -1,7 +1,20 @@
 /** What a sync leaves out on purpose is counted, value for value. */
+import { writeFileSync } from "node:fs";
+import path from "node:path";
 import { describe, expect, test } from "vitest";
-import { event, eventFile, record, scalarEvent, sessionStart, WALL_TIME } from "../support/event-writer.ts";
-import { curve, expectPoints, fileOf, interleaved, only, records, scalarsOf, version, World } from "./world.ts";
+import type { Kind } from "../../src/reader/datum.ts";
+import type { Page } from "../../src/sync/backend.ts";
+import {
+  event,
+  eventFile,
+  imageEvent,
+  record,
+  scalarEvent,
+  sessionStart,
+  textEvent,
+  WALL_TIME,
+} from "../support/event-writer.ts";
+import { codes, curve, expectPoints, fileOf, interleaved, only, records, scalarsOf, version, World } from "./world.ts";
 
 describe("what is left out is counted", () => {
   const restarted = eventFile(sessionStart(5));
@@ -75,6 +88,71 @@ describe("what is left out is counted", () => {
     expect(only(await world.sync({ transform })).outcome).toBe("unchanged");
   });
 
+  test("kinds, of the files beside the event files too; taken in again they are sent", async () => {
+    const world = World.create();
+    const payloads = [textEvent("note", 1, "hello"), imageEvent("img", 1, Buffer.alloc(5))];
+    world.logdir.write("train", Buffer.concat([fileOf(curve("loss", 0, 3)), eventFile(...payloads)]));
+    world.logdir.write("train/hparams.yaml", Buffer.from("lr: 0.1\n"));
+    writeFileSync(path.join(world.logdir.root, "train", "projector_config.pbtxt"), 'embeddings { tensor_name: "e" }');
+    const ALL = { includeTags: [], excludeTags: [], nan: "keep" } as const;
+    const excludeKinds = new Set<Kind>(["scalars", "text", "hparams", "embeddings"]);
+    const { tally } = only(await world.sync({ transform: { ...ALL, excludeKinds } }));
+    expect(
+      Object.fromEntries([...tally.kinds].map(([kind, { leftOut }]) => [kind, Object.fromEntries(leftOut)])),
+    ).toEqual({ scalars: { excluded: 3 }, text: { excluded: 1 }, images: {}, embeddings: { excluded: 1 } });
+    const run = world.backend.run("train");
+    expect([run.points.size, [...run.data.keys()], run.hparams.size]).toEqual([0, ["images img 1"], 0]);
+    expect(world.backend.pages).toEqual(new Set());
+    expect(only(await world.sync({ transform: { ...ALL, excludeKinds } })).outcome).toBe("unchanged");
+    await world.sync();
+    expect([...run.hparams]).toEqual([["lr", 0.1]]);
+  });
+
+  test("steps of media, in each file for itself; a page shows those that were sent", async () => {
+    const world = World.create();
+    world.backend.batchSize = 3;
+    const texts = (from: number, to: number) =>
+      curve("loss", from, to).flatMap(({ step, value }) => [
+        scalarEvent("loss", step, value),
+        textEvent("note", step, `text of ${step}.`),
+      ]);
+    world.logdir.write("train/tfevents.1", Buffer.concat([version(), eventFile(...texts(0, 7))]));
+    world.logdir.write("train/tfevents.2", Buffer.concat([version(1), eventFile(...texts(7, 10))]));
+    const pages: Page[] = [];
+    world.backend.attach = async (_run, all) => {
+      for await (const page of all) pages.push(page);
+      return [{ code: "oversize", message: "a page" }];
+    };
+    const transform = { includeTags: [], excludeTags: [], nan: "keep", every: 2, maxSteps: 3 } as const;
+    const result = await world.sync({ transform });
+    expect(scalarsOf(result)).toMatchObject({ read: 10, sent: 10 });
+    const leftOut = new Map([
+      ["between --every", 4],
+      ["beyond --max-steps", 1],
+    ]);
+    expect(only(result).tally.kinds.get("text")).toMatchObject({ read: 10, sent: 5, leftOut });
+    const kept = [0, 2, 4, 7, 9];
+    expect([...world.backend.run("train").data.keys()]).toEqual(kept.map((step) => `text note ${step}`));
+    expect(codes(result)).toEqual(["oversize"]);
+    expect(pages).toHaveLength(1);
+    const shown = curve("", 0, 10).filter(({ step }) => pages[0]?.html.includes(`text of ${step}.`));
+    expect(shown.map(({ step }) => step)).toEqual(kept);
+  });
+
+  test("images that are too large, with one note a tag", async () => {
+    const world = World.create();
+    world.backend.batchSize = 2;
+    const images = [4, 5, 6, 7].map((size) => imageEvent("img", size, Buffer.alloc(size)));
+    world.logdir.write("train", Buffer.concat([version(), eventFile(...images, scalarEvent("loss", 1, 1), ...images)]));
+    const lines: string[] = [];
+    const result = await world.sync({ limits: { maxImageBytes: 5 }, trace: (line) => void lines.push(line) });
+    const leftOut = new Map([["larger than --max-image-size", 4]]);
+    expect(only(result).tally.kinds.get("images")).toMatchObject({ read: 8, sent: 4, leftOut });
+    expect(codes(result)).toEqual(["oversize"]);
+    expect([...world.backend.run("train").data.keys()]).toEqual(["images img 4", "images img 5"]);
+    expect(lines.filter((line) => line.includes("left out"))).toHaveLength(4);
+  });
+
   test("a value that nobody can decode", async () => {
     const bad = event({
       wallTime: WALL_TIME,
@@ -87,6 +165,25 @@ describe("what is left out is counted", () => {
     world.logdir.write("train", Buffer.concat([fileOf(curve("loss", 0, 2)), record(bad)]));
     const { kinds } = only(await world.sync()).tally;
     expect(kinds.get("unreadable")).toMatchObject({ read: 1, sent: 0, leftOut: new Map([["cannot be decoded", 1]]) });
+  });
+
+  test.each(["the state is there", "the state is lost"])("steps are counted on where %s", async (state) => {
+    const transform = { includeTags: [], excludeTags: [], nan: "keep", every: 2, maxSteps: 4 } as const;
+    const texts = (from: number, to: number) =>
+      eventFile(...Array.from({ length: to - from }, (_, i) => textEvent("t", from + i, `step ${from + i}`)));
+    const world = World.create();
+    world.logdir.write("train", Buffer.concat([version(), texts(0, 1)]));
+    for (const [from, to] of [
+      [1, 2],
+      [2, 5],
+      [5, 12],
+    ] as const) {
+      await world.sync({ transform });
+      if (state === "the state is lost") world.loseState();
+      world.logdir.append("train", texts(from, to));
+    }
+    await world.sync({ transform });
+    expect([...world.backend.run("train").data]).toEqual([0, 2, 4, 6].map((step) => [`text t ${step}`, 1]));
   });
 
   test("every value is traced", async () => {

@@ -51,6 +51,7 @@ async function storedFile(entry: EventFileEntry, offset: number): Promise<Stored
     stamp: stampOf(entry),
     restartStep: undefined,
     losses: [],
+    counts: "[]",
   };
 }
 

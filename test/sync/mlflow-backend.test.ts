@@ -2,12 +2,14 @@
 import { rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
+import sharp from "sharp";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { TraceletError } from "../../src/errors.ts";
 import type { Datum, HparamsDatum, HparamValue, TagMetadata } from "../../src/reader/datum.ts";
 import { RecordBatch } from "../../src/reader/record-batch.ts";
 import { TagTable } from "../../src/reader/tag-table.ts";
-import type { Batch, Note, RunDescription } from "../../src/sync/backend.ts";
+import type { Batch, Note, RunDescription, RunHandle } from "../../src/sync/backend.ts";
+import type { ArtifactStore } from "../../src/sync/backends/mlflow/artifacts.ts";
 import { MlflowBackend, type MlflowBackendOptions } from "../../src/sync/backends/mlflow/backend.ts";
 import { DryRunStore } from "../../src/sync/backends/mlflow/dry-run-store.ts";
 import { isValidKey } from "../../src/sync/backends/mlflow/names.ts";
@@ -507,6 +509,83 @@ describe("hyperparameters", () => {
     expect(Object.values(params).sort()).toEqual(["0.1", "1", "2", "3", "4"]);
     await write({ hparams }, mlflow);
     expect(mlflow.params()).toEqual(params);
+  });
+});
+
+describe("files that are larger than may be stored", () => {
+  async function limited(maxArtifactBytes?: number) {
+    const files = new Map<string, Uint8Array>();
+    const store: ArtifactStore = {
+      put: async ({ path, bytes }) => void files.set(path, bytes),
+      putFile: never,
+      get: async (path) => files.get(path),
+      list: never,
+    };
+    const mlflow = Mlflow.create();
+    const backend = mlflow.backend(() => ({ artifacts: async () => store }), { maxArtifactBytes });
+    return { files, mlflow, backend, handle: await backend.open(description(), undefined) };
+  }
+  const text = (tag: string, step: bigint, length: number): Datum => {
+    return { ...BASE, tag, step, kind: "text", shape: [], strings: ["x".repeat(length)] };
+  };
+  const histogram = (tag: string): Datum => ({ ...BASE, tag, kind: "histograms", buckets: new Float64Array(3) });
+  const written = async (backend: MlflowBackend, handle: RunHandle, data: readonly Datum[]) => {
+    const receipt = await backend.write(handle, batch({ data }));
+    const kinds = [...receipt.tally.kinds].map(([kind, { sent, leftOut }]) => [
+      kind,
+      sent,
+      Object.fromEntries(leftOut),
+    ]);
+    return { kinds, notes: receipt.notes };
+  };
+
+  test("are left out with their values, counted, and said once a tag", async () => {
+    const { files, backend, handle } = await limited(100);
+    const data = [text("a", 1n, 100), text("a", 2n, 101), text("a", 3n, 102), text("b", 1n, 101), session({ lr: 1 })];
+    const { kinds, notes } = await written(backend, handle, data);
+    expect(kinds).toEqual([
+      ["text", 1, { "larger than --max-artifact-size": 3 }],
+      ["hparams", 1, {}],
+    ]);
+    // The index is what finds the others again, and has no limit.
+    expect([...files.keys()]).toEqual(["text/a/1.md", "tracelet/index.json"]);
+    expect(files.get("tracelet/index.json")?.length).toBeGreaterThan(100);
+    expect(notes.map(({ code, message }) => [code, message])).toEqual([
+      ["oversize", expect.stringMatching(/^text a: text\/a\/2\.md .* 101 bytes .*--max-artifact-size/)],
+      ["oversize", expect.stringMatching(/^text b: /)],
+    ]);
+    expect((await written(backend, handle, [text("a", 4n, 200)])).notes).toEqual([]);
+  });
+
+  test("take all other files of their value with them, and all values of a file that several share", async () => {
+    const png = await sharp({ create: { width: 300, height: 300, channels: 3, background: "red" } })
+      .png()
+      .toBuffer();
+    const image: Datum = { ...BASE, kind: "images", width: 1, height: 1, images: [{ bytes: png, format: "png" }] };
+    const whole = await limited(png.length);
+    await written(whole.backend, whole.handle, [image]);
+    // The picture, a smaller thumbnail, and the index.
+    expect(Array.from(whole.files.values(), ({ length }) => length <= png.length)).toEqual([true, true, true]);
+    const { files, mlflow, backend, handle } = await limited(png.length - 1);
+    const many = Array.from({ length: png.length }, (_, i) => histogram(`h${i}`));
+    expect((await written(backend, handle, [image, ...many])).kinds).toEqual([
+      ["images", 0, { "larger than --max-artifact-size": 1 }],
+      ["histograms", 0, { "larger than --max-artifact-size": many.length }],
+    ]);
+    expect([...files.keys()]).toEqual(["tracelet/index.json"]);
+    expect((await record(mlflow, handle.id)).tags.has("mlflow.loggedImages")).toBe(false);
+  });
+
+  test("may be pages, which is said", async () => {
+    const { files, backend, handle } = await limited(100);
+    const page = (tag: string, length: number) => ({ kind: "text", tag, html: "ä".repeat(length / 2) }) as const;
+    async function* pages() {
+      yield page("small", 100);
+      yield page("large", 102);
+    }
+    const notes = await backend.attach(handle, pages());
+    expect(notes.map(({ message }) => message)).toEqual([expect.stringMatching(/^page of text large: .* 102 bytes/)]);
+    expect([...files.keys()]).toEqual(["text/small.html", "tracelet/index.json"]);
   });
 });
 

@@ -1,9 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Datum, TagMetadata } from "../../src/reader/datum.ts";
+import type { Datum, Kind, TagMetadata } from "../../src/reader/datum.ts";
 import { RecordBatch } from "../../src/reader/record-batch.ts";
 import { NOTHING_OBSOLETE, type Obsolete } from "../../src/reader/restarts.ts";
 import { TagTable } from "../../src/reader/tag-table.ts";
+import { SeriesCounts } from "../../src/sync/series-counts.ts";
 import { Tally } from "../../src/sync/tally.ts";
 import { globFilter, Transform, type TransformOptions } from "../../src/sync/transform.ts";
 
@@ -65,7 +66,7 @@ const left = (batch: RecordBatch) =>
     { length: batch.length },
     (_, i) => `${batch.tags[batch.tag[i] as number]} ${batch.step[i]} ${batch.value[i]}`,
   );
-const START = { file: 0, firstScalar: 0, firstDatum: 0 };
+const START = { file: 0, firstScalar: 0, firstDatum: 0, counts: new SeriesCounts() };
 
 test("what is not wanted is left out and counted, each for its first reason", () => {
   const batch = batchOf(
@@ -126,7 +127,7 @@ test("only what is new in the batch is looked at", () => {
   const tally = new Tally();
   new Transform({ ...ALL, includeTags: ["a"] }, NOTHING_OBSOLETE).apply(
     batch,
-    { file: 0, firstScalar: 1, firstDatum: 1 },
+    { ...START, firstScalar: 1, firstDatum: 1 },
     tally,
   );
   expect(left(batch)).toEqual(["b 1 1", "a 3 3"]);
@@ -177,4 +178,115 @@ test("for any values and any choice: in order, and adding up", () => {
       expect([counted?.read ?? 0, out]).toEqual([scalars.length, scalars.length - batch.length]);
     }),
   );
+});
+
+describe("kinds", () => {
+  test("are left out whole, whatever the tag; the others stay", () => {
+    const batch = batchOf([["a", 1, 1]], [datum("a", 1), datum("g", 1, "graphs"), datum("b", 1)]);
+    const tally = new Tally();
+    const excludeKinds = new Set<Kind>(["scalars", "tensors"]);
+    new Transform({ ...ALL, excludeKinds, excludeTags: ["g"] }, NOTHING_OBSOLETE).apply(batch, START, tally);
+    expect([batch.length, batch.data.length]).toEqual([0, 0]);
+    const out = Object.fromEntries([...tally.kinds].map(([kind, { leftOut }]) => [kind, Object.fromEntries(leftOut)]));
+    expect(out).toEqual({ scalars: { excluded: 1 }, tensors: { excluded: 2 }, graphs: { excluded: 1 } });
+  });
+});
+
+describe("steps of media", () => {
+  const base = (tag: string, step: number) => {
+    return { tag, step: BigInt(step), wallTime: 1, offset: step, metadata: METADATA };
+  };
+  const mesh = (step: number, content: "vertex" | "face"): Datum => {
+    const tensor = { dtype: "float32", shape: [0], data: new Float32Array() } as const;
+    return { ...base(`m_${content}`, step), kind: "mesh", mesh: "m", content, config: "", tensor };
+  };
+  const steps = ({ data }: RecordBatch) => data.map(({ tag, step }) => `${tag} ${step}`);
+
+  function thinned(options: Partial<TransformOptions>, data: readonly Datum[], counts = new SeriesCounts()) {
+    const batch = batchOf([["loss", 1, 1]], data);
+    const tally = new Tally();
+    new Transform({ ...ALL, ...options }, NOTHING_OBSOLETE).apply(batch, { ...START, counts }, tally);
+    expect(batch.length).toBe(1);
+    return { kept: steps(batch), tally };
+  }
+
+  test("are the first and each nth, of each tag for itself, and no more than are asked for", () => {
+    const data = [0, 10, 20, 30, 40, 50, 60].flatMap((step) => [datum("a", step), datum("b", step + 1)]);
+    expect(thinned({ every: 3 }, data).kept).toEqual(["a 0", "b 1", "a 30", "b 31", "a 60", "b 61"]);
+    expect(thinned({ maxSteps: 1 }, data).kept).toEqual(["a 0", "b 1"]);
+    const both = thinned({ every: 3, maxSteps: 2 }, data);
+    expect(both.kept).toEqual(["a 0", "b 1", "a 30", "b 31"]);
+    expect(Object.fromEntries(both.tally.kinds.get("tensors")?.leftOut ?? [])).toEqual({
+      "between --every": 8,
+      "beyond --max-steps": 2,
+    });
+  });
+
+  test("are kept or left out with all their values, a mesh's of several tags too", () => {
+    const data = [1, 2, 3].flatMap((step) => [mesh(step, "vertex"), mesh(step, "face"), datum("a", step)]);
+    const twice = data.flatMap((each): Datum[] => (each.kind === "mesh" ? [each] : [each, each]));
+    expect(thinned({ every: 2 }, twice).kept).toEqual(
+      [1, 3].flatMap((step) => [`m_vertex ${step}`, `m_face ${step}`, `a ${step}`, `a ${step}`]),
+    );
+    // A writer may give the faces at some steps only: then their own first step is not the mesh's.
+    const cloud = [mesh(1, "vertex"), mesh(2, "vertex"), mesh(2, "face"), mesh(3, "vertex"), mesh(3, "face")];
+    expect(thinned({ every: 2 }, cloud).kept).toEqual(["m_vertex 1", "m_vertex 3", "m_face 3"]);
+  });
+
+  test("are not counted where they are no series: graphs, hyperparameters, layouts, what cannot be decoded", () => {
+    const data: Datum[] = [1, 2].flatMap((step): Datum[] => [
+      datum("g", step, "graphs"),
+      { ...base("u", step), kind: "unreadable", reason: "?" },
+      { ...base("l", step), kind: "custom_scalars", categories: [] },
+      { ...base("h", step), kind: "hparams", record: { type: "session_end", status: "success", endTime: 0 } },
+    ]);
+    expect(thinned({ every: 2, maxSteps: 1 }, data).kept).toHaveLength(8);
+  });
+
+  test("that a restart makes obsolete do not count", () => {
+    const batch = batchOf(
+      [],
+      [1, 2, 3, 4].map((step) => datum("a", step)),
+    );
+    const obsolete: Obsolete = { some: true, has: (_file, offset) => offset < 3 };
+    new Transform({ ...ALL, every: 2 }, obsolete).apply(batch, { ...START, counts: new SeriesCounts() }, new Tally());
+    expect(steps(batch)).toEqual(["a 3"]);
+  });
+
+  test("are the same however the file is cut into batches and processes", () => {
+    const value = fc.tuple(fc.constantFrom("a", "b"), fc.integer({ min: -2, max: 3 }));
+    const pieces = fc.array(fc.array(value, { maxLength: 8 }));
+    const options = fc.record({ every: fc.integer({ min: 1, max: 4 }), maxSteps: fc.integer({ min: 1, max: 4 }) });
+    fc.assert(
+      fc.property(pieces, options, (pieces, chosen) => {
+        let counts = new SeriesCounts();
+        const kept = pieces.flatMap((piece) => {
+          const { kept } = thinned(
+            chosen,
+            piece.map(([tag, step]) => datum(tag, step)),
+            counts,
+          );
+          counts = SeriesCounts.from(JSON.parse(JSON.stringify(counts)) as ReturnType<SeriesCounts["toJSON"]>);
+          return kept;
+        });
+        // Of each tag: runs of equal steps, of which one in `every` is taken, `maxSteps` times.
+        const expected = (tag: string) => {
+          const ofTag = pieces.flat().filter(([name]) => name === tag);
+          const starts = ofTag.map(([, step], i) => i === 0 || step !== ofTag[i - 1]?.[1]);
+          const place = starts.map((_, i) => starts.slice(0, i + 1).filter(Boolean).length - 1);
+          const wanted = Array.from({ length: chosen.maxSteps }, (_, i) => i * chosen.every);
+          return ofTag.filter((_, i) => wanted.includes(place[i] as number)).map(([, step]) => `${tag} ${step}`);
+        };
+        for (const tag of ["a", "b"]) expect(kept.filter((each) => each.startsWith(tag))).toEqual(expected(tag));
+      }),
+    );
+  });
+
+  test("are exact over the whole int64 range, also when the counts are read back", () => {
+    const counts = new SeriesCounts();
+    const at = (step: bigint): Datum => ({ ...datum("a", 0), step }) as Datum;
+    counts.number(at(2n ** 63n - 1n));
+    const again = SeriesCounts.from(counts.toJSON());
+    expect([again.number(at(2n ** 63n - 1n)), again.number(at(2n ** 63n - 2n))]).toEqual([0, 1]);
+  });
 });

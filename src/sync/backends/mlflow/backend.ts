@@ -1,7 +1,7 @@
 /** MLflow: which run a TensorBoard run is, and how its values look there. The store below does the talking. */
 import os from "node:os";
 import { TraceletError } from "../../../errors.ts";
-import type { HparamValue } from "../../../reader/datum.ts";
+import type { Datum, HparamValue } from "../../../reader/datum.ts";
 import type { Backend, Batch, FinalStatus, Note, Page, Receipt, RunDescription, RunHandle } from "../../backend.ts";
 import { Tally } from "../../tally.ts";
 import { marksOfTags, tagOfMark } from "./marks.ts";
@@ -31,6 +31,8 @@ export interface MlflowBackendOptions {
   readonly keepsMarks: boolean;
   /** How long to go on creating a run while every reply is lost, ms. */
   readonly giveUpAfterMs: number;
+  /** The largest file that is stored, bytes; left out: any. */
+  readonly maxArtifactBytes?: number | undefined;
 }
 
 export class MlflowBackend implements Backend {
@@ -40,15 +42,17 @@ export class MlflowBackend implements Backend {
   readonly #version: string;
   readonly #keepsMarks: boolean;
   readonly #giveUpAfterMs: number;
+  readonly #maxArtifactBytes: number;
   #experiment: Promise<Experiment> | undefined;
   #location: string | undefined;
 
-  constructor({ store, experiment, version, keepsMarks, giveUpAfterMs }: MlflowBackendOptions) {
+  constructor({ store, experiment, version, keepsMarks, giveUpAfterMs, maxArtifactBytes }: MlflowBackendOptions) {
     this.#store = store;
     this.#experimentName = experiment;
     this.#version = version;
     this.#keepsMarks = keepsMarks;
     this.#giveUpAfterMs = giveUpAfterMs;
+    this.#maxArtifactBytes = maxArtifactBytes ?? Infinity;
     this.batchSize = store.batchSize;
   }
 
@@ -85,6 +89,7 @@ export class MlflowBackend implements Backend {
       source,
       open: () => this.#store.artifacts(run),
       timestamp: milliseconds,
+      maxBytes: this.#maxArtifactBytes,
     });
   }
 
@@ -98,16 +103,18 @@ export class MlflowBackend implements Backend {
     // crash, and be sent again under another key.
     if (names.size > 0) await this.#store.logBatch(run.id, { metrics: NO_METRICS, params: new Map(), tags: names });
     // Files before marks: what a mark says to be there is there.
-    const obstacle = await run.write(batch, notes);
+    const tooLarge = await run.write(batch, notes);
+    const { obstacle } = run.artifacts;
     const tags = new Map(batch.marks.map(tagOfMark));
-    if (obstacle === undefined && batch.data.some(({ kind }) => kind === "images")) tags.set(...SHOWS_IMAGES);
+    const hasImages = batch.data.some((datum) => datum.kind === "images" && !tooLarge.has(datum));
+    if (obstacle === undefined && hasImages) tags.set(...SHOWS_IMAGES);
     await this.#store.logBatch(run.id, { metrics, params, tags });
     run.wrote(params);
-    return { tally: tallyOf(batch, obstacle), notes };
+    return { tally: tallyOf(batch, obstacle, tooLarge), notes };
   }
 
-  async attach(handle: RunHandle, pages: AsyncIterable<Page>): Promise<void> {
-    await (handle as MlflowRun).artifacts.attach(pages);
+  async attach(handle: RunHandle, pages: AsyncIterable<Page>): Promise<readonly Note[]> {
+    return (handle as MlflowRun).artifacts.attach(pages);
   }
 
   async resume(handle: RunHandle): Promise<void> {
@@ -278,13 +285,15 @@ class MlflowRun implements RunHandle {
     this.#params = new Map(run.params);
   }
 
-  /** Store the batch's files. @returns why they cannot be stored, if they cannot */
-  async write(batch: Batch, notes: Note[]): Promise<TraceletError | undefined> {
+  /** Store the batch's files, if they can be stored at all. @returns the values whose files are too large */
+  async write(batch: Batch, notes: Note[]): Promise<ReadonlySet<Datum>> {
     const moved = batch.marks.find(({ offset, from }) => offset > from);
-    await this.artifacts.write(batch.data, moved === undefined ? "0" : `${moved.key.slice(0, 8)}-${moved.from}`);
+    const segment = moved === undefined ? "0" : `${moved.key.slice(0, 8)}-${moved.from}`;
+    const tooLarge = await this.artifacts.write(batch.data, segment);
+    notes.push(...tooLarge.notes);
     const { obstacle } = this.artifacts;
     if (obstacle !== undefined) this.#note(notes, "artifacts", `${obstacle.message}; ${obstacle.hint ?? ""}`);
-    return obstacle;
+    return tooLarge.data;
   }
 
   /** The batch's scalars as MLflow takes them; the tags that tell changed names are added to `names`. */
@@ -364,14 +373,18 @@ class MlflowRun implements RunHandle {
   }
 }
 
-/** @param obstacle why files could not be stored */
-function tallyOf(batch: Batch, obstacle: TraceletError | undefined): Tally {
+/**
+ * @param obstacle why files could not be stored
+ * @param tooLarge values whose files were not
+ */
+function tallyOf(batch: Batch, obstacle: TraceletError | undefined, tooLarge: ReadonlySet<Datum>): Tally {
   const tally = new Tally();
   tally.sent("scalars", batch.scalars.length);
   for (const datum of batch.data) {
     const isParam = datum.kind === "hparams" && datum.record.type !== "experiment";
     if (datum.kind === "unreadable") tally.leftOut(datum.kind, "cannot be decoded", 1);
     else if (obstacle !== undefined && !isParam) tally.leftOut(datum.kind, "no place for files", 1);
+    else if (tooLarge.has(datum)) tally.leftOut(datum.kind, "larger than --max-artifact-size", 1);
     else tally.sent(datum.kind, 1);
   }
   return tally;

@@ -1,9 +1,9 @@
 /** The files of one run: where they go, and what each is called. */
 import { TraceletError } from "../../../errors.ts";
 import type { Datum, Kind } from "../../../reader/datum.ts";
-import type { Page } from "../../backend.ts";
+import type { Note, Page } from "../../backend.ts";
 import { ArtifactPaths, type ArtifactRoot } from "./artifact-paths.ts";
-import type { ArtifactStore } from "./artifacts.ts";
+import type { Artifact, ArtifactStore } from "./artifacts.ts";
 import { encodeData, isEncoded } from "./media/encode.ts";
 import { readableJson } from "./media/json.ts";
 
@@ -28,6 +28,15 @@ export interface RunArtifactsOptions {
   open(): Promise<ArtifactStore>;
   /** Seconds since the Unix epoch → ms. */
   timestamp(wallTime: number): number;
+  /** The largest file that is stored, bytes. */
+  readonly maxBytes: number;
+}
+
+/** What was not stored because it is too large. */
+export interface TooLarge {
+  readonly data: ReadonlySet<Datum>;
+  /** One a tag. */
+  readonly notes: readonly Note[];
 }
 
 export class RunArtifacts {
@@ -37,6 +46,8 @@ export class RunArtifacts {
   #obstacle: TraceletError | undefined;
   /** How many paths the index tells. */
   #indexed = 0;
+  /** Of which kinds and tags it was noted that a file is too large. */
+  readonly #noted = new Set<string>();
 
   constructor(options: RunArtifactsOptions) {
     this.#options = options;
@@ -48,35 +59,62 @@ export class RunArtifacts {
   }
 
   /**
-   * Store the files that show a batch's data. Stored again, they replace themselves.
+   * Store the files that show a batch's data. Stored again, they replace themselves. A value of whose files one is too
+   * large is left out with all of them.
    *
    * @param segment names the batch: the same whenever it begins with the same value
    */
-  async write(data: readonly Datum[], segment: string): Promise<void> {
-    if (!data.some(({ kind }) => isEncoded(kind))) return;
+  async write(data: readonly Datum[], segment: string): Promise<TooLarge> {
+    const tooLarge = { data: new Set<Datum>(), notes: [] as Note[] };
+    if (!data.some(({ kind }) => isEncoded(kind))) return tooLarge;
     const store = await this.#open();
-    if (store === undefined) return;
+    if (store === undefined) return tooLarge;
     const { source, timestamp } = this.#options;
     for await (const encoded of encodeData(data, { source, paths: this.#paths, segment, timestamp })) {
+      const fitting = encoded.filter(({ data: [first], data, artifacts }) => {
+        const fits = artifacts.every((artifact) =>
+          this.#fits(artifact, `${first?.kind} ${first?.tag}`, tooLarge.notes),
+        );
+        if (!fits) for (const datum of data) tooLarge.data.add(datum);
+        return fits;
+      });
       // Of two values of one tag and step the later one stays, whichever of two uploads would end first.
-      const artifacts = [...new Map(encoded.map((artifact) => [artifact.path, artifact])).values()];
+      const byPath = new Map(
+        fitting.flatMap(({ artifacts }) => artifacts.map((artifact) => [artifact.path, artifact])),
+      );
+      const artifacts = [...byPath.values()];
       for (let at = 0; at < artifacts.length; at += CONCURRENCY) {
         await Promise.all(artifacts.slice(at, at + CONCURRENCY).map((artifact) => store.put(artifact)));
       }
     }
     await this.#writeIndex(store);
+    return tooLarge;
   }
 
-  /** Store pages beside the files of their tags. */
-  async attach(pages: AsyncIterable<Page>): Promise<void> {
+  /** Store pages beside the files of their tags. @returns which are too large */
+  async attach(pages: AsyncIterable<Page>): Promise<Note[]> {
+    const notes: Note[] = [];
     const store = await this.#open();
-    if (store === undefined) return;
+    if (store === undefined) return notes;
     for await (const { kind, tag, html } of pages) {
       const folder = FOLDERS.get(kind);
-      if (folder !== undefined)
-        await store.put({ path: this.#paths.file(folder, tag, "html"), bytes: Buffer.from(html) });
+      if (folder === undefined) continue;
+      const page = { path: this.#paths.file(folder, tag, "html"), bytes: Buffer.from(html) };
+      if (this.#fits(page, `page of ${kind} ${tag}`, notes)) await store.put(page);
     }
     await this.#writeIndex(store);
+    return notes;
+  }
+
+  /** @param what noted once, if it does not fit */
+  #fits({ path, bytes }: Artifact, what: string, notes: Note[]): boolean {
+    if (bytes.length <= this.#options.maxBytes) return true;
+    if (!this.#noted.has(what)) {
+      this.#noted.add(what);
+      const message = `${what}: ${path} is left out, its ${bytes.length} bytes are more than --max-artifact-size`;
+      notes.push({ code: "oversize", message });
+    }
+    return false;
   }
 
   /** Paths come from the tags alone, so what an earlier process wrote is completed, never contradicted. */

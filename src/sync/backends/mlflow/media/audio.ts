@@ -31,10 +31,10 @@ const TYPES: ReadonlyMap<string, string> = new Map([
 /** All files of one step's clips. */
 export function encodeAudio(datum: AudioDatum, { paths }: MediaContext): Artifact[] {
   const directory = paths.directory("audio", datum.tag);
-  return datum.clips.map((clip, i) => ({
-    path: `${directory}/${stepName(datum, i)}.${extensionOf(clip)}`,
-    bytes: clip.bytes,
-  }));
+  return datum.clips.flatMap((clip, i) => {
+    if (clip === undefined) return [];
+    return [{ path: `${directory}/${stepName(datum, i)}.${extensionOf(clip)}`, bytes: clip.bytes }];
+  });
 }
 
 /** `bin`, which no player takes, for what nothing tells. */

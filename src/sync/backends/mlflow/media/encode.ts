@@ -8,21 +8,31 @@ import { encodeGraphs } from "./graphs.ts";
 import { encodeHistograms } from "./histograms.ts";
 import { encodeHparams } from "./hparams.ts";
 import { encodeImages } from "./images.ts";
-import { encodeMeshes } from "./mesh.ts";
+import { encodeMesh, meshesOf } from "./mesh.ts";
 import { encodePrCurves } from "./pr-curves.ts";
 import { encodeTensor } from "./tensors.ts";
 import { encodeText } from "./text.ts";
 
-type Encoder = (data: readonly Datum[], context: MediaContext) => Artifact[] | Promise<Artifact[]>;
+/** The files that show a value, or several that share them: stored all together or not at all. */
+export interface Encoded {
+  readonly data: readonly Datum[];
+  readonly artifacts: readonly Artifact[];
+}
+
+type Encoder = (data: readonly Datum[], context: MediaContext) => Encoded[] | Promise<Encoded[]>;
 
 const ENCODERS: ReadonlyMap<Kind, Encoder> = new Map<Kind, Encoder>([
   ["images", each("images", (datum, context) => encodeImages(datum, context))],
   ["audio", each("audio", encodeAudio)],
   ["text", each("text", encodeText)],
-  ["histograms", (data, { segment }) => [encodeHistograms(only("histograms", data), segment)]],
-  ["pr_curves", (data, { segment }) => [encodePrCurves(only("pr_curves", data), segment)]],
+  ["histograms", (data, { segment }) => [{ data, artifacts: [encodeHistograms(only("histograms", data), segment)] }]],
+  ["pr_curves", (data, { segment }) => [{ data, artifacts: [encodePrCurves(only("pr_curves", data), segment)] }]],
   ["graphs", each("graphs", encodeGraphs)],
-  ["mesh", (data, context) => encodeMeshes(only("mesh", data), context)],
+  [
+    "mesh",
+    (data, context) =>
+      meshesOf(only("mesh", data)).map((parts) => ({ data: parts, artifacts: encodeMesh(parts, context) })),
+  ],
   ["custom_scalars", each("custom_scalars", encodeCustomScalars)],
   ["hparams", each("hparams", encodeHparams)],
   ["tensors", each("tensors", encodeTensor)],
@@ -34,7 +44,7 @@ export function isEncoded(kind: Kind): boolean {
 }
 
 /** The files of a batch's data, kind by kind, made as they are asked for: not all of them are held at once. */
-export async function* encodeData(data: readonly Datum[], context: MediaContext): AsyncGenerator<Artifact[]> {
+export async function* encodeData(data: readonly Datum[], context: MediaContext): AsyncGenerator<Encoded[]> {
   for (const [kind, encode] of ENCODERS) {
     const ofKind = data.filter((datum) => datum.kind === kind);
     if (ofKind.length > 0) yield await encode(ofKind, context);
@@ -46,9 +56,9 @@ function each<K extends Datum["kind"]>(
   encode: (datum: Extract<Datum, { kind: K }>, context: MediaContext) => Artifact[] | Promise<Artifact[]>,
 ): Encoder {
   return async (data, context) => {
-    const artifacts: Artifact[] = [];
-    for (const datum of only(kind, data)) artifacts.push(...(await encode(datum, context)));
-    return artifacts;
+    const encoded: Encoded[] = [];
+    for (const datum of only(kind, data)) encoded.push({ data: [datum], artifacts: await encode(datum, context) });
+    return encoded;
   };
 }
 

@@ -10,9 +10,10 @@
  */
 import { createHash } from "node:crypto";
 import type { ImageFormat, ImagesDatum } from "../../../../reader/datum.ts";
+import { MAX_PIXELS } from "../../../pictures.ts";
 import type { Artifact } from "../artifacts.ts";
 import { type MediaContext, stepName } from "./context.ts";
-import { loadPainter, MAX_PIXELS, type Painter } from "./thumbnails.ts";
+import { loadPainter, type Painter } from "./thumbnails.ts";
 
 const EXTENSIONS: Readonly<Record<ImageFormat, string>> = {
   png: "png",
@@ -47,7 +48,9 @@ export async function encodeImages(
 ): Promise<Artifact[]> {
   const artist = painter === undefined ? await loadPainter() : painter;
   const artifacts: Artifact[] = [];
-  for (const [index, { bytes, format }] of datum.images.entries()) {
+  for (const [index, image] of datum.images.entries()) {
+    if (image === undefined) continue;
+    const { bytes, format } = image;
     const moving = format === "gif" && hasFrames(bytes);
     const shown = moving ? await artist?.firstFrame(bytes) : bytes;
     const ending = GRID_ENDINGS.get(format);

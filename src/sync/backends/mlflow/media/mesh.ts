@@ -24,10 +24,10 @@ interface Rows {
 const WIDE: ReadonlySet<Tensor["dtype"]> = new Set(["float64", "int32", "qint32", "uint32", "int64", "uint64"]);
 
 /**
- * The files of all meshes among some values. A mesh comes as up to three, which a writer puts into one record; all the
- * values of that record have to be among them.
+ * The meshes among some values. One comes as up to three, which a writer puts into one record; all the values of that
+ * record have to be among them.
  */
-export function encodeMeshes(data: Iterable<MeshDatum>, context: MediaContext): Artifact[] {
+export function meshesOf(data: Iterable<MeshDatum>): MeshDatum[][] {
   const meshes = new Map<string, MeshDatum[]>();
   for (const datum of data) {
     const id = `${datum.offset} ${datum.mesh}`;
@@ -35,10 +35,11 @@ export function encodeMeshes(data: Iterable<MeshDatum>, context: MediaContext): 
     if (parts) parts.push(datum);
     else meshes.set(id, [datum]);
   }
-  return [...meshes.values()].flatMap((parts) => encodeMesh(parts, context));
+  return [...meshes.values()];
 }
 
-function encodeMesh(parts: readonly MeshDatum[], { paths }: MediaContext): Artifact[] {
+/** The files of one mesh. */
+export function encodeMesh(parts: readonly MeshDatum[], { paths }: MediaContext): Artifact[] {
   const first = parts[0] as MeshDatum;
   const directory = paths.directory("mesh", first.mesh);
   const files = filesOf(parts);

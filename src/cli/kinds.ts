@@ -1,0 +1,69 @@
+/** The kinds of values by the names the command line has for them, and which of them are to be sent. */
+import { InvalidArgumentError } from "commander";
+import { TraceletError } from "../errors.ts";
+import type { Kind } from "../reader/datum.ts";
+
+/** Each but `unreadable`, which nobody can ask for. */
+export const KINDS: ReadonlyMap<string, Kind> = new Map<string, Kind>([
+  ["scalars", "scalars"],
+  ["images", "images"],
+  ["histograms", "histograms"],
+  ["audio", "audio"],
+  ["text", "text"],
+  ["graphs", "graphs"],
+  ["hparams", "hparams"],
+  ["pr-curves", "pr_curves"],
+  ["meshes", "mesh"],
+  ["embeddings", "embeddings"],
+  ["custom-scalars", "custom_scalars"],
+  ["tensors", "tensors"],
+]);
+
+/** What `--only` and the `--no-…` of each kind say; each of these is true unless it was taken away. */
+export interface KindOptions {
+  readonly only?: readonly Kind[];
+  readonly scalars: boolean;
+  readonly images: boolean;
+  readonly histograms: boolean;
+  readonly audio: boolean;
+  readonly text: boolean;
+  readonly graphs: boolean;
+  readonly hparams: boolean;
+  readonly prCurves: boolean;
+  readonly meshes: boolean;
+  readonly embeddings: boolean;
+  readonly customScalars: boolean;
+  readonly tensors: boolean;
+}
+
+/** Names with commas between, also those that reports have, such as `pr_curves`; several lists add up. */
+export function parseKinds(text: string, before: readonly Kind[] | undefined): Kind[] {
+  const names = text.split(",").map((name) => name.trim());
+  return [...(before ?? []), ...names.filter((name) => name !== "").map(kindOf)];
+}
+
+function kindOf(name: string): Kind {
+  const kind = KINDS.get(name) ?? [...KINDS.values()].find((kind) => kind === name);
+  if (kind === undefined) throw new InvalidArgumentError(`There is no kind ${name}; there are ${kindNames()}.`);
+  return kind;
+}
+
+/** The names, for people. */
+export function kindNames(): string {
+  return [...KINDS.keys()].join(", ");
+}
+
+/** The kinds that are not to be sent: all but those of `--only`, and those taken away. @throws TraceletError `usage` */
+export function excludedKinds(options: KindOptions): Set<Kind> {
+  const { only } = options;
+  const excluded = [...KINDS].filter(([name, kind]) => {
+    const attribute = name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
+    return !options[attribute as Exclude<keyof KindOptions, "only">] || (only !== undefined && !only.includes(kind));
+  });
+  if (excluded.length === KINDS.size) {
+    throw new TraceletError("usage", "of all kinds none is left to be sent", {
+      hint: "--only and the --no-… of kinds, or their variables, exclude each other",
+    });
+  }
+  return new Set(excluded.map(([, kind]) => kind));
+}
