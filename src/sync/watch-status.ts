@@ -1,0 +1,40 @@
+/** How a watch is doing: kept up to date by the watch, read by whoever shows it. */
+
+/** Something has changed that a person should know; said once for each change, not once for each time it is met. */
+export interface WatchEvent {
+  readonly level: "info" | "warning" | "error";
+  /** The run it concerns, if it is about one. */
+  readonly run: string | undefined;
+  readonly message: string;
+  /** What to do about it. */
+  readonly hint: string | undefined;
+}
+
+export interface WatchStatus {
+  /** Runs of the destination that the logdirs make. */
+  readonly runs: number;
+  /** Those of them that are open: they grew lately. */
+  readonly liveRuns: number;
+  /** Values that the destination has acknowledged since the watch began. */
+  readonly sent: number;
+  /** Bytes of event files that the destination has acknowledged since the watch began. */
+  readonly bytesSent: number;
+  /** Bytes that are in the files and have not been acknowledged. */
+  readonly bytesBehind: number;
+  /** For how long the oldest bytes have waited that have not been acknowledged, ms; 0 if there are none. */
+  readonly oldestUnsentMs: number;
+  /** How long it took from seeing that files had grown to the acknowledgement, ms, of the last rounds; newest last. */
+  readonly latencies: readonly number[];
+  /** Times that something was tried again. */
+  readonly retries: number;
+  /** Values that were set aside because the destination refuses them. */
+  readonly quarantined: number;
+  /** Why nothing can be sent at the moment; undefined while it can. */
+  readonly obstacle: string | undefined;
+  /** The last event of level `error`. */
+  readonly lastError: string | undefined;
+  /** Whether all that was in the files when they were last looked at has been sent. */
+  readonly isCaughtUp: boolean;
+  /** Since when no file has grown, in ms of `performance.now()`; when the watch began, before any has. */
+  readonly quietSince: number;
+}
