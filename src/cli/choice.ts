@@ -6,6 +6,8 @@ import { globFilter } from "../sync/transform.ts";
 export interface ChoiceOptions {
   readonly restarts: RestartPolicy;
   readonly nan: "keep" | "skip";
+  readonly histogramMetrics: boolean;
+  readonly prMetrics: boolean;
   readonly includeRuns: readonly string[];
   readonly excludeRuns: readonly string[];
   readonly includeTags: readonly string[];
@@ -18,9 +20,10 @@ export function chosen(
   options: ChoiceOptions,
 ): Pick<SyncOptions, "restarts" | "transform" | "wantsRun" | "maxRecordBytes"> {
   const { restarts, includeTags, excludeTags, nan, includeRuns, excludeRuns, maxRecordSize } = options;
+  const { histogramMetrics, prMetrics } = options;
   return {
     restarts,
-    transform: { includeTags, excludeTags, nan },
+    transform: { includeTags, excludeTags, nan, derive: { histogramMetrics, prMetrics } },
     wantsRun: globFilter(includeRuns, excludeRuns, false),
     maxRecordBytes: maxRecordSize,
   };

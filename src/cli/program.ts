@@ -121,6 +121,10 @@ function withChoice(command: Command): Command {
         .default("explicit"),
     )
     .addOption(option("--nan <what>", "what becomes of scalars that are NaN").choices(["keep", "skip"]).default("keep"))
+    .addOption(
+      option("--histogram-metrics", "metrics of each histogram: <tag>/p5 p25 p50 p75 p95 mean std").default(false),
+    )
+    .addOption(option("--pr-metrics", "a metric of each PR curve: <tag>/average_precision").default(false))
     .addOption(globs("--include-runs <globs>", "only these runs"))
     .addOption(globs("--exclude-runs <globs>", "not these runs"))
     .addOption(globs("--include-tags <globs>", "only these tags; * crosses /"))

@@ -3,6 +3,7 @@ import picomatch from "picomatch";
 import type { Datum } from "../reader/datum.ts";
 import type { RecordBatch } from "../reader/record-batch.ts";
 import { type Obsolete, seriesOf } from "../reader/restarts.ts";
+import { type DeriveOptions, derive } from "./derived-metrics.ts";
 import type { Tally } from "./tally.ts";
 
 export interface TransformOptions {
@@ -11,6 +12,8 @@ export interface TransformOptions {
   readonly excludeTags: readonly string[];
   /** What becomes of scalars that are not a number. */
   readonly nan: "keep" | "skip";
+  /** Which scalars are computed from what is passed on. Left out: none. */
+  readonly derive?: DeriveOptions;
 }
 
 /** Where a batch's newest values came from. */
@@ -61,6 +64,7 @@ export class Transform {
       this.#filterScalars(batch, firstScalar, (i) => this.#wantsId(batch, batch.tag[i] as number), "excluded", tally);
       this.#filterData(batch, firstDatum, (datum) => this.#wanted(datum.tag), "excluded", tally);
     }
+    if (this.#options.derive !== undefined) tally.derived("scalars", derive(batch, firstDatum, this.#options.derive));
     if (this.#options.nan === "skip") {
       this.#filterScalars(batch, firstScalar, (i) => !Number.isNaN(batch.value[i]), "nan", tally);
     }
