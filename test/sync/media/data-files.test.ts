@@ -6,12 +6,15 @@ import { encodeAudio } from "../../../src/sync/backends/mlflow/media/audio.ts";
 import { encodeCustomScalars } from "../../../src/sync/backends/mlflow/media/custom-scalars.ts";
 import { encodeHistograms } from "../../../src/sync/backends/mlflow/media/histograms.ts";
 import { encodeHparams } from "../../../src/sync/backends/mlflow/media/hparams.ts";
-import { encodeMeshes } from "../../../src/sync/backends/mlflow/media/mesh.ts";
+import { encodeMeshes as encodeEachMesh } from "../../../src/sync/backends/mlflow/media/mesh.ts";
 import { encodePrCurves } from "../../../src/sync/backends/mlflow/media/pr-curves.ts";
 import { encodeTensor } from "../../../src/sync/backends/mlflow/media/tensors.ts";
 import { encodeText, markdownOf } from "../../../src/sync/backends/mlflow/media/text.ts";
 import { askPython } from "../python.ts";
 import { base, contextOf, fixtureData, hex, METADATA, pathsOf, textOf } from "./support.ts";
+
+const encodeMeshes = (...args: Parameters<typeof encodeEachMesh>) =>
+  encodeEachMesh(...args).flatMap(({ artifacts }) => artifacts);
 
 describe("audio", () => {
   const ending = (bytes: Uint8Array, contentType = "") => {
@@ -330,6 +333,21 @@ describe("meshes", () => {
 });
 
 describe("layouts and experiments", () => {
+  test("experiments that say different things have files of their own", () => {
+    const record = {
+      type: "experiment",
+      timeCreated: 0,
+      description: "a",
+      user: "",
+      hparams: [],
+      metrics: [],
+    } as const;
+    const pathOf = (description: string) =>
+      pathsOf(encodeHparams({ ...base("e"), kind: "hparams", record: { ...record, description } }, contextOf()))[0];
+    expect(pathOf("a")).toMatch(/^hparams\/e\/[0-9a-f]{8}\.json$/);
+    expect([pathOf("a"), pathOf("b")]).toEqual([pathOf("a"), expect.not.stringMatching(pathOf("a") as string)]);
+  });
+
   test("protobuf reads them back", async () => {
     const layouts = await fixtureData("custom_scalars");
     const experiments = (await fixtureData("hparams")).filter(({ record }) => record.type === "experiment");

@@ -84,12 +84,13 @@ export class MlflowBackend implements Backend {
     // crash, and be sent again under another key.
     if (names.size > 0) await this.#store.logBatch(run.id, { metrics: NO_METRICS, params: new Map(), tags: names });
     // Files before marks: what a mark says to be there is there.
-    const obstacle = await run.write(batch, notes);
+    const replaced = await run.write(batch, notes);
+    const { obstacle } = run.artifacts;
     const tags = new Map(batch.marks.map(tagOfMark));
     if (obstacle === undefined && batch.data.some(({ kind }) => kind === "images")) tags.set(...SHOWS_IMAGES);
     await this.#store.logBatch(run.id, { metrics, params, tags });
     run.wrote(params);
-    return { tally: tallyOf(batch, obstacle), notes };
+    return { tally: tallyOf(batch, obstacle, replaced), notes };
   }
 
   async attach(handle: RunHandle, pages: AsyncIterable<Page>): Promise<void> {
@@ -246,13 +247,16 @@ class MlflowRun implements RunHandle {
     this.#params = new Map(run.params);
   }
 
-  /** Store the batch's files. @returns why they cannot be stored, if they cannot */
-  async write(batch: Batch, notes: Note[]): Promise<TraceletError | undefined> {
+  /** Store the batch's files. @returns the values that they have replaced, as left out */
+  async write(batch: Batch, notes: Note[]): Promise<Tally> {
     const moved = batch.marks.find(({ offset, from }) => offset > from);
-    await this.artifacts.write(batch.data, moved === undefined ? "0" : `${moved.key.slice(0, 8)}-${moved.from}`);
+    const replaced = await this.artifacts.write(
+      batch.data,
+      moved === undefined ? "0" : `${moved.key.slice(0, 8)}-${moved.from}`,
+    );
     const { obstacle } = this.artifacts;
     if (obstacle !== undefined) this.#note(notes, "artifacts", `${obstacle.message}; ${obstacle.hint ?? ""}`);
-    return obstacle;
+    return replaced;
   }
 
   /** The batch's scalars as MLflow takes them; the tags that tell changed names are added to `names`. */
@@ -332,17 +336,31 @@ class MlflowRun implements RunHandle {
   }
 }
 
-/** @param obstacle why files could not be stored */
-function tallyOf(batch: Batch, obstacle: TraceletError | undefined): Tally {
+/**
+ * @param obstacle why files could not be stored
+ * @param replaced values, of this batch or an earlier one, whose files those of others of this batch have replaced
+ */
+function tallyOf(batch: Batch, obstacle: TraceletError | undefined, replaced: Tally): Tally {
   const tally = new Tally();
   tally.sent("scalars", batch.scalars.length);
+  tally.add(replaced);
+  const displaced = new Map(Array.from(replaced.kinds, ([kind, { leftOut }]) => [kind, sum(leftOut.values())]));
   for (const datum of batch.data) {
     const isParam = datum.kind === "hparams" && datum.record.type !== "experiment";
+    const left = displaced.get(datum.kind) ?? 0;
     if (datum.kind === "unreadable") tally.leftOut(datum.kind, "cannot be decoded", 1);
     else if (obstacle !== undefined && !isParam) tally.leftOut(datum.kind, "no place for files", 1);
+    // In the place of one that was counted as sent.
+    else if (left > 0) displaced.set(datum.kind, left - 1);
     else tally.sent(datum.kind, 1);
   }
   return tally;
+}
+
+function sum(counts: Iterable<number>): number {
+  let total = 0;
+  for (const count of counts) total += count;
+  return total;
 }
 
 /** Seconds → ms by floor, as MLflow's own client rounds: any other rule would make a second point of every third. */

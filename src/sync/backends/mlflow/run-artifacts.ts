@@ -2,15 +2,28 @@
 import { TraceletError } from "../../../errors.ts";
 import type { Datum, Kind } from "../../../reader/datum.ts";
 import type { Page } from "../../backend.ts";
+import { Tally } from "../../tally.ts";
 import { ArtifactPaths, type ArtifactRoot } from "./artifact-paths.ts";
 import type { ArtifactStore } from "./artifacts.ts";
-import { encodeData, isEncoded } from "./media/encode.ts";
+import { type Encoded, encodeData, isEncoded } from "./media/encode.ts";
 import { readableJson } from "./media/json.ts";
 
 /** Files on their way at the same time. */
 const CONCURRENCY = 8;
 /** Tells which tag each path stands for. */
 const INDEX = "tracelet/index.json";
+
+/** Of kinds whose files are named after tag and step, or after the tag alone: what it means that one is written again. */
+const REPLACED: ReadonlyMap<Kind, string> = new Map<Kind, string>([
+  ...(["audio", "images", "mesh", "tensors", "text"] as const).map(
+    (kind) => [kind, "replaced by a later value of the same step"] as const,
+  ),
+  ...(["custom_scalars", "graphs"] as const).map(
+    (kind) => [kind, "replaced by a later value of the same tag"] as const,
+  ),
+]);
+/** How many of the paths written last are remembered. */
+const MAX_WRITTEN = 50_000;
 
 /** Where pages lie. */
 const FOLDERS: ReadonlyMap<Kind, ArtifactRoot> = new Map<Kind, ArtifactRoot>([
@@ -35,6 +48,8 @@ export class RunArtifacts {
   readonly #paths = new ArtifactPaths();
   #store: Promise<ArtifactStore> | undefined;
   #obstacle: TraceletError | undefined;
+  /** Paths of values, the oldest first. */
+  readonly #written = new Set<string>();
   /** How many paths the index tells. */
   #indexed = 0;
 
@@ -51,20 +66,26 @@ export class RunArtifacts {
    * Store the files that show a batch's data. Stored again, they replace themselves.
    *
    * @param segment names the batch: the same whenever it begins with the same value
+   * @returns the values, of this batch or an earlier one, whose files others of this batch have taken, as left out
    */
-  async write(data: readonly Datum[], segment: string): Promise<void> {
-    if (!data.some(({ kind }) => isEncoded(kind))) return;
+  async write(data: readonly Datum[], segment: string): Promise<Tally> {
+    const replaced = new Tally();
+    if (!data.some(({ kind }) => isEncoded(kind))) return replaced;
     const store = await this.#open();
-    if (store === undefined) return;
+    if (store === undefined) return replaced;
     const { source, timestamp } = this.#options;
-    for await (const encoded of encodeData(data, { source, paths: this.#paths, segment, timestamp })) {
+    for await (const [kind, encoded] of encodeData(data, { source, paths: this.#paths, segment, timestamp })) {
+      const reason = REPLACED.get(kind);
+      if (reason !== undefined) replaced.leftOut(kind, reason, this.#countReplaced(encoded));
       // Of two values of one tag and step the later one stays, whichever of two uploads would end first.
-      const artifacts = [...new Map(encoded.map((artifact) => [artifact.path, artifact])).values()];
+      const all = encoded.flatMap((each) => each.artifacts);
+      const artifacts = [...new Map(all.map((artifact) => [artifact.path, artifact])).values()];
       for (let at = 0; at < artifacts.length; at += CONCURRENCY) {
         await Promise.all(artifacts.slice(at, at + CONCURRENCY).map((artifact) => store.put(artifact)));
       }
     }
     await this.#writeIndex(store);
+    return replaced;
   }
 
   /** Store pages beside the files of their tags. */
@@ -77,6 +98,21 @@ export class RunArtifacts {
         await store.put({ path: this.#paths.file(folder, tag, "html"), bytes: Buffer.from(html) });
     }
     await this.#writeIndex(store);
+  }
+
+  /** As far as the paths are remembered; another process' files are not known. */
+  #countReplaced(encoded: readonly Encoded[]): number {
+    const written = this.#written;
+    let count = 0;
+    for (const { values, artifacts } of encoded) {
+      if (artifacts.some(({ path }) => written.has(path))) count += values;
+      for (const { path } of artifacts) written.add(path);
+    }
+    for (const path of written) {
+      if (written.size <= MAX_WRITTEN) break;
+      written.delete(path);
+    }
+    return count;
   }
 
   /** Paths come from the tags alone, so what an earlier process wrote is completed, never contradicted. */

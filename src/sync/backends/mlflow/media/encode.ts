@@ -13,14 +13,21 @@ import { encodePrCurves } from "./pr-curves.ts";
 import { encodeTensor } from "./tensors.ts";
 import { encodeText } from "./text.ts";
 
-type Encoder = (data: readonly Datum[], context: MediaContext) => Artifact[] | Promise<Artifact[]>;
+/** The files that show one or several values, and nothing else. */
+export interface Encoded {
+  /** How many values. */
+  readonly values: number;
+  readonly artifacts: readonly Artifact[];
+}
+
+type Encoder = (data: readonly Datum[], context: MediaContext) => Encoded[] | Promise<Encoded[]>;
 
 const ENCODERS: ReadonlyMap<Kind, Encoder> = new Map<Kind, Encoder>([
   ["images", each("images", (datum, context) => encodeImages(datum, context))],
   ["audio", each("audio", encodeAudio)],
   ["text", each("text", encodeText)],
-  ["histograms", (data, { segment }) => [encodeHistograms(only("histograms", data), segment)]],
-  ["pr_curves", (data, { segment }) => [encodePrCurves(only("pr_curves", data), segment)]],
+  ["histograms", together("histograms", (data, { segment }) => encodeHistograms(data, segment))],
+  ["pr_curves", together("pr_curves", (data, { segment }) => encodePrCurves(data, segment))],
   ["graphs", each("graphs", encodeGraphs)],
   ["mesh", (data, context) => encodeMeshes(only("mesh", data), context)],
   ["custom_scalars", each("custom_scalars", encodeCustomScalars)],
@@ -34,10 +41,13 @@ export function isEncoded(kind: Kind): boolean {
 }
 
 /** The files of a batch's data, kind by kind, made as they are asked for: not all of them are held at once. */
-export async function* encodeData(data: readonly Datum[], context: MediaContext): AsyncGenerator<Artifact[]> {
+export async function* encodeData(
+  data: readonly Datum[],
+  context: MediaContext,
+): AsyncGenerator<readonly [Kind, readonly Encoded[]]> {
   for (const [kind, encode] of ENCODERS) {
     const ofKind = data.filter((datum) => datum.kind === kind);
-    if (ofKind.length > 0) yield await encode(ofKind, context);
+    if (ofKind.length > 0) yield [kind, await encode(ofKind, context)];
   }
 }
 
@@ -46,10 +56,17 @@ function each<K extends Datum["kind"]>(
   encode: (datum: Extract<Datum, { kind: K }>, context: MediaContext) => Artifact[] | Promise<Artifact[]>,
 ): Encoder {
   return async (data, context) => {
-    const artifacts: Artifact[] = [];
-    for (const datum of only(kind, data)) artifacts.push(...(await encode(datum, context)));
-    return artifacts;
+    const encoded: Encoded[] = [];
+    for (const datum of only(kind, data)) encoded.push({ values: 1, artifacts: await encode(datum, context) });
+    return encoded;
   };
+}
+
+function together<K extends Datum["kind"]>(
+  kind: K,
+  encode: (data: readonly Extract<Datum, { kind: K }>[], context: MediaContext) => Artifact,
+): Encoder {
+  return (data, context) => [{ values: data.length, artifacts: [encode(only(kind, data), context)] }];
 }
 
 function only<K extends Datum["kind"]>(kind: K, data: readonly Datum[]): Extract<Datum, { kind: K }>[] {

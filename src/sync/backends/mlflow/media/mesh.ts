@@ -24,10 +24,13 @@ interface Rows {
 const WIDE: ReadonlySet<Tensor["dtype"]> = new Set(["float64", "int32", "qint32", "uint32", "int64", "uint64"]);
 
 /**
- * The files of all meshes among some values. A mesh comes as up to three, which a writer puts into one record; all the
+ * The files of each mesh among some values. A mesh comes as up to three, which a writer puts into one record; all the
  * values of that record have to be among them.
  */
-export function encodeMeshes(data: Iterable<MeshDatum>, context: MediaContext): Artifact[] {
+export function encodeMeshes(
+  data: Iterable<MeshDatum>,
+  context: MediaContext,
+): { readonly values: number; readonly artifacts: Artifact[] }[] {
   const meshes = new Map<string, MeshDatum[]>();
   for (const datum of data) {
     const id = `${datum.offset} ${datum.mesh}`;
@@ -35,7 +38,7 @@ export function encodeMeshes(data: Iterable<MeshDatum>, context: MediaContext): 
     if (parts) parts.push(datum);
     else meshes.set(id, [datum]);
   }
-  return [...meshes.values()].flatMap((parts) => encodeMesh(parts, context));
+  return Array.from(meshes.values(), (parts) => ({ values: parts.length, artifacts: encodeMesh(parts, context) }));
 }
 
 function encodeMesh(parts: readonly MeshDatum[], { paths }: MediaContext): Artifact[] {
