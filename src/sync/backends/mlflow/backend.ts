@@ -2,7 +2,18 @@
 import os from "node:os";
 import { TraceletError } from "../../../errors.ts";
 import type { HparamValue } from "../../../reader/datum.ts";
-import type { Backend, Batch, FinalStatus, Note, Page, Receipt, RunDescription, RunHandle } from "../../backend.ts";
+import type {
+  Backend,
+  Batch,
+  FilesReceipt,
+  FinalStatus,
+  Note,
+  Page,
+  Receipt,
+  RunDescription,
+  RunHandle,
+  SourceArtifact,
+} from "../../backend.ts";
 import { Tally } from "../../tally.ts";
 import { marksOfTags, tagOfMark } from "./marks.ts";
 import { KeyNames, recordedName } from "./names.ts";
@@ -95,6 +106,10 @@ export class MlflowBackend implements Backend {
 
   async attach(handle: RunHandle, pages: AsyncIterable<Page>): Promise<void> {
     await (handle as MlflowRun).artifacts.attach(pages);
+  }
+
+  async attachFiles(handle: RunHandle, artifact: SourceArtifact): Promise<FilesReceipt> {
+    return (handle as MlflowRun).attachFiles(artifact);
   }
 
   async finish(handle: RunHandle, status: FinalStatus, endTime: number): Promise<void> {
@@ -254,9 +269,16 @@ class MlflowRun implements RunHandle {
       batch.data,
       moved === undefined ? "0" : `${moved.key.slice(0, 8)}-${moved.from}`,
     );
-    const { obstacle } = this.artifacts;
-    if (obstacle !== undefined) this.#note(notes, "artifacts", `${obstacle.message}; ${obstacle.hint ?? ""}`);
+    this.#noteObstacle(notes);
     return replaced;
+  }
+
+  async attachFiles(artifact: SourceArtifact): Promise<FilesReceipt> {
+    const { notes: told, ...receipt } = await this.artifacts.attachFiles(artifact);
+    const notes: Note[] = [];
+    for (const { code, message } of told) this.#note(notes, code, message);
+    this.#noteObstacle(notes);
+    return { ...receipt, notes };
   }
 
   /** The batch's scalars as MLflow takes them; the tags that tell changed names are added to `names`. */
@@ -327,6 +349,11 @@ class MlflowRun implements RunHandle {
         `param "${key}" stays ${known}: MLflow changes no param, and a later value is ${text}`,
       );
     }
+  }
+
+  #noteObstacle(notes: Note[]): void {
+    const { obstacle } = this.artifacts;
+    if (obstacle !== undefined) this.#note(notes, "artifacts", `${obstacle.message}; ${obstacle.hint ?? ""}`);
   }
 
   #note(notes: Note[], code: Note["code"], message: string): void {

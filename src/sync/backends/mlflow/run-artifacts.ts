@@ -1,10 +1,11 @@
 /** The files of one run: where they go, and what each is called. */
 import { TraceletError } from "../../../errors.ts";
 import type { Datum, Kind } from "../../../reader/datum.ts";
-import type { Page } from "../../backend.ts";
+import type { FilesReceipt, Page, SourceArtifact } from "../../backend.ts";
 import { Tally } from "../../tally.ts";
 import { ArtifactPaths, type ArtifactRoot } from "./artifact-paths.ts";
 import type { ArtifactStore } from "./artifacts.ts";
+import { attachFiles, countOf } from "./attached-files.ts";
 import { type Encoded, encodeData, isEncoded } from "./media/encode.ts";
 import { readableJson } from "./media/json.ts";
 
@@ -98,6 +99,19 @@ export class RunArtifacts {
         await store.put({ path: this.#paths.file(folder, tag, "html"), bytes: Buffer.from(html) });
     }
     await this.#writeIndex(store);
+  }
+
+  /** Store files of the source as they are. */
+  async attachFiles(artifact: SourceArtifact): Promise<FilesReceipt> {
+    const store = await this.#open();
+    if (store === undefined) {
+      const tally = new Tally();
+      tally.leftOut(artifact.kind, "no place for files", countOf(artifact));
+      return { tally, notes: [], problems: [], complete: false };
+    }
+    const { tally, notes, problems, complete } = await attachFiles(artifact, store, this.#paths);
+    await this.#writeIndex(store);
+    return { tally, notes, problems, complete };
   }
 
   /** As far as the paths are remembered; another process' files are not known. */
