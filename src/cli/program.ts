@@ -26,6 +26,7 @@ function syncCommand(onExit: (code: number) => void): Command {
   return withChoice(withDestination(command))
     .addOption(stateDirOption())
     .addOption(option("--concurrency <n>", "runs sent at the same time").argParser(parseCount).default(4))
+    .addOption(option("--attach-source", "send the event files themselves, too, as artifacts").default(false))
     .addOption(option("--dry-run", "do all of it but send and remember nothing").default(false))
     .addOption(option("--json", "print one JSON object on standard output at the end").default(false))
     .addOption(option("-q, --quiet", "print nothing unless something goes wrong").default(false))

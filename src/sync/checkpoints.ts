@@ -26,7 +26,9 @@ const SCHEMA = `
     status TEXT NOT NULL,
     first_wall_time REAL,
     last_wall_time REAL,
-    hparams_file TEXT
+    hparams_file TEXT,
+    projector_file TEXT,
+    attached TEXT NOT NULL
   );
   CREATE INDEX run_by_name ON run (destination, name);
   CREATE TABLE file (
@@ -85,6 +87,10 @@ export interface StoredRun {
   lastWallTime: number;
   /** Stamp of the `hparams.yaml` whose params were sent. */
   hparamsFile: string | undefined;
+  /** Stamp of the `projector_config.pbtxt` whose embeddings were sent. */
+  projectorFile: string | undefined;
+  /** Stamps of the source's files that were sent as they are, by path. */
+  readonly attached: Map<string, string>;
   files: readonly StoredFile[];
 }
 
@@ -193,19 +199,21 @@ export class Checkpoints {
       firstWallTime ?? null,
       lastWallTime,
       hparamsFile ?? null,
+      run.projectorFile ?? null,
+      JSON.stringify([...run.attached]),
     ];
     let id = run.id;
     if (id === undefined) {
       id = database
         .prepare(
-          `INSERT INTO run (destination, name, remote_id, done, pages_due, status, first_wall_time, last_wall_time, hparams_file)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+          `INSERT INTO run (destination, name, remote_id, done, pages_due, status, first_wall_time, last_wall_time, hparams_file, projector_file, attached)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
         )
         .run(this.#destination, run.name, ...columns).lastInsertRowid;
     } else {
       database
         .prepare(
-          `UPDATE run SET remote_id = ?, done = ?, pages_due = ?, status = ?, first_wall_time = ?, last_wall_time = ?, hparams_file = ?
+          `UPDATE run SET remote_id = ?, done = ?, pages_due = ?, status = ?, first_wall_time = ?, last_wall_time = ?, hparams_file = ?, projector_file = ?, attached = ?
            WHERE id = ?`,
         )
         .run(...columns, id);
@@ -262,6 +270,8 @@ function runOf(row: SqlRow, files: readonly StoredFile[]): StoredRun {
     firstWallTime: row["first_wall_time"] === null ? undefined : Number(row["first_wall_time"]),
     lastWallTime: row["last_wall_time"] === null ? -Infinity : Number(row["last_wall_time"]),
     hparamsFile: row["hparams_file"] === null ? undefined : String(row["hparams_file"]),
+    projectorFile: row["projector_file"] === null ? undefined : String(row["projector_file"]),
+    attached: new Map(JSON.parse(String(row["attached"])) as [string, string][]),
     files,
   };
 }

@@ -3,17 +3,18 @@ import { TraceletError } from "../errors.ts";
 import type { Datum, HparamValue, Kind, TagMetadata } from "../reader/datum.ts";
 import { type DiscoveredRun, displayPath } from "../reader/discover.ts";
 import { readHparamsFile } from "../reader/hparams-file.ts";
-import { readProjectorFile } from "../reader/plugins/projector.ts";
 import { RecordBatch } from "../reader/record-batch.ts";
 import { findObsolete, type Obsolete, type RestartPolicy } from "../reader/restarts.ts";
 import { TagTable } from "../reader/tag-table.ts";
 import type { Loss, Tail } from "../reader/tfrecord.ts";
 import type { Backend, Note, RunHandle } from "./backend.ts";
 import type { Checkpoints, StoredFile, StoredRun } from "./checkpoints.ts";
+import { type Projector, readProjector } from "./embeddings.ts";
 import { atStart, type FileMark, hashText } from "./fingerprint.ts";
 import { type FileProblem, isUnchanged, matchRun, problemOf, stampOf } from "./match.ts";
 import type { Progress } from "./progress.ts";
 import type { ReadAgain } from "./run-pages.ts";
+import { type Attaching, attachEmbeddings, attachSource, isSourceAttached, sourceFilesOf } from "./source-artifacts.ts";
 import { type OpenFile, SourceFile } from "./source-file.ts";
 import { Tally } from "./tally.ts";
 import { describeDatum, describeScalar, Transform, type TransformOptions } from "./transform.ts";
@@ -24,6 +25,8 @@ export interface RunSyncContext {
   readonly checkpoints: Checkpoints;
   readonly restarts: RestartPolicy;
   readonly transform: TransformOptions;
+  /** Whether the source's own files are sent, too. */
+  readonly attachSource: boolean;
   /** Bytes. */
   readonly maxRecordBytes: number;
   /** Aborted: finish the batch under way, keep the checkpoint, stop. */
@@ -65,7 +68,7 @@ export async function syncRun(
   context: RunSyncContext,
 ): Promise<RunResult> {
   const unchanged = candidates.find((stored) => isUnchanged(run, stored));
-  if (unchanged !== undefined) return unchangedResult(run, unchanged);
+  if (unchanged !== undefined && (await hasAllFiles(run, unchanged, context))) return unchangedResult(run, unchanged);
   const match = await matchRun(run, candidates);
   const files = match.files.map((file) => new SourceFile(file, context.maxRecordBytes));
   const stored = match.stored ?? newRun(run.name);
@@ -79,6 +82,12 @@ export async function syncRun(
 
 /** Kinds that are drawn on pages. */
 const PAGE_KINDS: ReadonlySet<Kind> = new Set<Kind>(["histograms", "text", "pr_curves", "graphs", "custom_scalars"]);
+
+/** Whether the destination has the embeddings, and the source's own files where they are wanted, as they are now. */
+async function hasAllFiles(run: DiscoveredRun, stored: StoredRun, context: RunSyncContext): Promise<boolean> {
+  if (context.attachSource && !isSourceAttached(sourceFilesOf(run, ""), stored.attached)) return false;
+  return (await readProjector(run, stored.projectorFile)).state === "unchanged";
+}
 
 type Outcome = RunResult["outcome"] | TraceletError;
 
@@ -98,6 +107,7 @@ class RunSync {
   #hparams: ReadonlyMap<string, HparamValue> = new Map();
   /** Stamp of the `hparams.yaml` that they are from. */
   #hparamsStamp: string | undefined;
+  #projector: Projector = { state: "unchanged", stamp: undefined };
 
   constructor(run: DiscoveredRun, stored: StoredRun, files: SourceFile[], context: RunSyncContext) {
     this.#run = run;
@@ -115,7 +125,9 @@ class RunSync {
     const anyValue = await this.#lookAhead();
     await this.#readHparams();
     const { remoteId, done } = this.#stored;
-    if (!anyValue && this.#hparams.size === 0 && (done || remoteId === undefined)) {
+    await this.#readProjector(this.#stored.projectorFile);
+    const anyFile = this.#projector.state === "changed" || (remoteId !== undefined && this.#isSourceDue());
+    if (!anyValue && !anyFile && this.#hparams.size === 0 && (done || remoteId === undefined)) {
       if (remoteId === undefined) return "empty";
       this.#save(true);
       return "unchanged";
@@ -126,12 +138,16 @@ class RunSync {
         const message = `${this.#run.name} is no longer at its destination as ${remoteId}; it was sent again as ${handle.id}`;
         this.notes.push({ code: "recreated", message });
       }
-      if (handle.created) await this.#countEmbeddings();
+      if (handle.created) {
+        this.#stored.attached.clear();
+        if (this.#projector.state === "unchanged") await this.#readProjector(undefined);
+      }
       this.#stored.remoteId = handle.id;
       if (handle.marks !== undefined) await this.#eachFile((file) => file.resume(handle.marks as readonly FileMark[]));
       await this.#relearn();
       if (!(await this.#send(handle, await this.#findObsolete()))) return "interrupted";
       await this.#attachPages(handle);
+      if (!(await this.#attachFiles(handle))) return "interrupted";
       await backend.finish(handle, this.#stored.status, this.#stored.lastWallTime);
       this.#save(true);
       return "sent";
@@ -152,11 +168,20 @@ class RunSync {
       notes: this.notes,
       problems: this.problems,
       losses: this.#files.flatMap((file) => withPath(displayPath(file.entry.path), file.allLosses())),
-      waiting: this.#files.flatMap(({ entry, tail }) => {
-        const waits = tail?.state === "incomplete" || tail?.state === "zeros";
-        return waits ? withPath(displayPath(entry.path), [tail]) : [];
-      }),
+      waiting: [
+        ...this.#files.flatMap(({ entry, tail }) => {
+          const waits = tail?.state === "incomplete" || tail?.state === "zeros";
+          return waits ? withPath(displayPath(entry.path), [tail]) : [];
+        }),
+        ...this.#unfinishedProjector(),
+      ],
     };
+  }
+
+  #unfinishedProjector(): RunResult["waiting"] {
+    const { projectorFile } = this.#run;
+    if (projectorFile === undefined || this.#projector.state !== "unfinished") return [];
+    return [{ path: displayPath(projectorFile.path), state: "incomplete", start: 0, end: projectorFile.size }];
   }
 
   /** Read up to the first new value of each file: is there any, and by which bytes can the file be told? */
@@ -208,17 +233,14 @@ class RunSync {
     this.#hparamsStamp = stamp;
   }
 
-  /** No destination takes embeddings yet. */
-  async #countEmbeddings(): Promise<void> {
-    const { projectorFile } = this.#run;
-    if (projectorFile === undefined) return;
-    try {
-      const { embeddings } = await readProjectorFile(projectorFile);
-      this.#tally.read("embeddings", embeddings.length);
-      this.#tally.leftOut("embeddings", "not supported yet", embeddings.length);
-    } catch (error) {
-      this.problems.push({ path: displayPath(projectorFile.path), code: (error as Error).message });
-    }
+  async #readProjector(known: string | undefined): Promise<void> {
+    this.#projector = await readProjector(this.#run, known);
+    if (this.#projector.state === "problem") this.problems.push(this.#projector.problem);
+    if (this.#projector.state !== "changed") this.#stored.projectorFile = this.#projector.stamp;
+  }
+
+  #isSourceDue(): boolean {
+    return this.#context.attachSource && !isSourceAttached(sourceFilesOf(this.#run, ""), this.#stored.attached);
   }
 
   /** Read again, without sending, what the destination has but this machine has forgotten. */
@@ -310,6 +332,23 @@ class RunSync {
     const { makePages } = await import("./run-pages.ts");
     await this.#context.backend.attach(handle, makePages(readAgain));
     this.#stored.pagesDue = false;
+  }
+
+  /** @returns false if it was interrupted */
+  async #attachFiles(handle: RunHandle): Promise<boolean> {
+    const { backend, signal } = this.#context;
+    const { notes, problems } = this;
+    const attaching: Attaching = { backend, handle, signal, tally: this.#tally, notes, problems };
+    const { attached } = this.#stored;
+    const projector = this.#projector;
+    try {
+      if (projector.state === "changed" && (await attachEmbeddings(projector.embeddings, "", attaching)))
+        this.#stored.projectorFile = projector.stamp;
+      return !this.#isSourceDue() || (await attachSource(sourceFilesOf(this.#run, ""), attached, attaching));
+    } finally {
+      // Files may be large: what was sent before an error is not sent again.
+      this.#save(false);
+    }
   }
 
   async #read(open: OpenFile, file: number, batch: RecordBatch, transform: Transform): Promise<boolean> {
@@ -431,6 +470,8 @@ function newRun(name: string): StoredRun {
     firstWallTime: undefined,
     lastWallTime: -Infinity,
     hparamsFile: undefined,
+    projectorFile: undefined,
+    attached: new Map(),
     files: [],
   };
 }

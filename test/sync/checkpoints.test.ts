@@ -39,6 +39,8 @@ function newRun(changes: Partial<StoredRun> = {}): StoredRun {
     firstWallTime: 1_700_000_000.1234567,
     lastWallTime: 1_700_000_001.7654321,
     hparamsFile: "4:5:6",
+    projectorFile: "7:8:9",
+    attached: new Map([["events", "1:2:3"]]),
     files: [FILE, { ...FILE, key: "c".repeat(32), restartStep: undefined, losses: [] }],
     ...changes,
   };
@@ -82,6 +84,8 @@ describe("what is saved", () => {
       firstWallTime: undefined,
       lastWallTime: -Infinity,
       hparamsFile: undefined,
+      projectorFile: undefined,
+      attached: new Map(),
     };
     const run = newRun({ ...nothing, status: "finished", files: [] });
     reopened(directory, (checkpoints) => checkpoints.save(run, []));
@@ -259,7 +263,7 @@ test("processes that begin at the same moment share the state", async () => {
     const checkpoints = Checkpoints.open(process.argv[2], "here");
     for (let i = 0; i < 20; i++) {
       checkpoints.save({ id: undefined, name: process.argv[3] + i, remoteId: "r", done: true, pagesDue: false, status: "finished",
-        firstWallTime: 1, lastWallTime: 1, hparamsFile: undefined, files: [] }, []);
+        firstWallTime: 1, lastWallTime: 1, hparamsFile: undefined, projectorFile: undefined, attached: new Map(), files: [] }, []);
     }
     checkpoints.close();`;
   const at = String(Date.now() + 700);

@@ -28,6 +28,8 @@ async function storedOf(run: DiscoveredRun, changes: Partial<StoredRun> = {}, of
     firstWallTime: 1,
     lastWallTime: 1,
     hparamsFile: run.hparamsFile && stampOf(run.hparamsFile),
+    projectorFile: undefined,
+    attached: new Map(),
   };
   return { id: 1, name: run.name, status: "finished", ...rest, files, ...changes };
 }

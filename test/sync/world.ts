@@ -73,6 +73,7 @@ export class World {
         checkpoints,
         restarts: "explicit",
         transform: { includeTags: [], excludeTags: [], nan: "keep" },
+        attachSource: false,
         maxRecordBytes: 1 << 20,
         wantsRun: () => true,
         concurrency: 4,
