@@ -122,7 +122,11 @@ async function find(root: string, path: string): Promise<Found | MissingFile["re
     if (!isWithin(root, file)) return "outside the run's directory";
     const stats = await stat(file, { bigint: true });
     if (!stats.isFile()) return "not there";
-    return { file, size: Number(stats.size), stamp: `${file}:${stats.size}:${stats.mtimeNs}:${stats.ino}` };
+    return {
+      file,
+      size: Number(stats.size),
+      stamp: `${relative(root, file)}:${stats.size}:${stats.mtimeNs}:${stats.ino}`,
+    };
   } catch {
     return "not there";
   }

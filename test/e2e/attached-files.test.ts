@@ -1,5 +1,5 @@
 /** Files of the source and what is derived from it, read back from a real server. */
-import { appendFileSync, cpSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { appendFileSync, cpSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -39,13 +39,15 @@ function options(experiment: string): string[] {
 test("--attach-source: TensorBoard reads the same from what is downloaded", async () => {
   const logdir = path.join(workspace, "source-runs");
   cpSync(TORCH, logdir, { recursive: true });
+  // A name that a disk may fold into another's.
+  const name = "plugins/events.out.tfevents.1700000008.FIXTURE.4242.6";
+  renameSync(path.join(logdir, name.toLowerCase()), path.join(logdir, name));
   const result = await sync([logdir, "--attach-source", ...options("source")]);
   expect(result.runs.map(({ error }) => error)).toEqual(result.runs.map(() => null));
   const files = result.kinds["source_files"];
   expect(files?.sent).toBe(files?.read);
 
   // One grows; the others are not sent again.
-  const name = "plugins/events.out.tfevents.1700000008.fixture.4242.6";
   const scalars = readFileSync(
     path.join(FIXTURES, "example/runs/baseline/events.out.tfevents.1700000600.fixture.4242.0"),
   );

@@ -7,8 +7,11 @@ import { TagTable } from "../../src/reader/tag-table.ts";
 import { derive } from "../../src/sync/derived-metrics.ts";
 import { Tally } from "../../src/sync/tally.ts";
 import { Transform } from "../../src/sync/transform.ts";
+import { event, eventFile, WALL_TIME } from "../support/event-writer.ts";
+import { pointText } from "../support/memory-backend.ts";
 import { fixtureData } from "./media/support.ts";
 import { askPython } from "./python.ts";
+import { curve, fileOf, only, World } from "./world.ts";
 
 const METADATA: TagMetadata = { plugin: "", displayName: "", description: "", dataClass: 0, content: new Uint8Array() };
 const BASE = { tag: "w", step: -(2n ** 62n) + 7n, wallTime: 1_700_000_000.5, offset: 99, metadata: METADATA };
@@ -18,7 +21,7 @@ function histogram(rows: readonly number[], stats?: HistogramDatum["stats"]): Hi
   return { ...BASE, kind: "histograms", buckets: Float64Array.from(rows), ...(stats && { stats }) };
 }
 
-function curve(precision: readonly number[], recall: readonly number[]): PrCurveDatum {
+function prCurve(precision: readonly number[], recall: readonly number[]): PrCurveDatum {
   const none = new Float64Array(precision.length);
   return {
     ...BASE,
@@ -135,24 +138,44 @@ for seed in data:
       cases,
     ) as [number[], number[], number][];
     for (const [precision, recall, average] of expected) {
-      expect(derived(curve(precision, recall))).toEqual({ average_precision: close([average])[0] });
+      expect(derived(prCurve(precision, recall))).toEqual({ average_precision: close([average])[0] });
     }
   });
 
   test("of curves that writers can put there", () => {
-    expect(derived(curve([], []))).toEqual({});
-    expect(derived(curve([0.25], [1]))).toEqual({ average_precision: 0.25 });
+    expect(derived(prCurve([], []))).toEqual({});
+    expect(derived(prCurve([0.25], [1]))).toEqual({ average_precision: 0.25 });
     // Where nothing is found, the precision is none; it weighs nothing.
-    expect(derived(curve([0.5, 1, Number.NaN], [1, 0.5, 0]))).toEqual({ average_precision: 0.75 });
-    expect(derived(curve([0.5, Number.NaN], [1, 0.5]))).toEqual({ average_precision: Number.NaN });
+    expect(derived(prCurve([0.5, 1, Number.NaN], [1, 0.5, 0]))).toEqual({ average_precision: 0.75 });
+    expect(derived(prCurve([0.5, Number.NaN], [1, 0.5]))).toEqual({ average_precision: Number.NaN });
   });
+});
+
+test("in a sync they are counted beside what was read, and stored once however often they are sent", async () => {
+  const world = World.create();
+  const histo = { min: 0, max: 4, num: 2, sum: 4, sumSquares: 10, bucketLimit: [2, 4], bucket: [1, 1] };
+  const events = [1, 2].map((step) => event({ wallTime: WALL_TIME, step, summary: { value: [{ tag: "w", histo }] } }));
+  world.logdir.write("train", Buffer.concat([fileOf(curve("loss", 0, 3)), eventFile(...events)]));
+  const transform = { includeTags: [], excludeTags: [], nan: "keep", derive: BOTH } as const;
+  const [scalars] = [only(await world.sync({ transform })).tally.kinds.get("scalars")];
+  expect(scalars).toMatchObject({ read: 3, derived: 14, sent: 17 });
+  const { points } = world.backend.run("train");
+  expect(points.has(pointText("w/mean", 2, WALL_TIME, 2))).toBe(true);
+  expect(points.has(pointText("w/std", 2, WALL_TIME, 1))).toBe(true);
+  world.backend.fault = ({ method }) => (method === "write" ? { when: "after" } : undefined);
+  world.loseState();
+  world.logdir.append("train", eventFile(...events));
+  expect(only(await world.sync({ transform })).outcome).toBe("failed");
+  world.backend.fault = () => undefined;
+  await world.sync({ transform });
+  expect(points.size).toBe(17);
 });
 
 describe("in a batch", () => {
   test("only what is new and was asked for is looked at, and nothing else has any", () => {
     const batch = new RecordBatch(4, new TagTable());
     batch.push(batch.tagTable.ofName("w/mean"), 1, 0, 1, 1, 1);
-    for (let i = 0; i < 3; i++) batch.pushDatum(i === 1 ? curve([1], [1]) : histogram([0, 1, 1]), 1);
+    for (let i = 0; i < 3; i++) batch.pushDatum(i === 1 ? prCurve([1], [1]) : histogram([0, 1, 1]), 1);
     batch.pushDatum({ ...BASE, kind: "tensors", tensor: null }, 1);
     expect(derive(batch, 0, { histogramMetrics: false, prMetrics: false })).toBe(0);
     expect(derive(batch, 1, { histogramMetrics: false, prMetrics: true })).toBe(1);
@@ -165,7 +188,7 @@ describe("in a batch", () => {
   test("what is left out gives none, and those that are NaN are left out where NaN is", () => {
     const batch = new RecordBatch(4, new TagTable());
     batch.pushDatum({ ...histogram([0, 1, 1]), tag: "unwanted" }, 1);
-    batch.pushDatum(curve([Number.NaN], [1]), 1);
+    batch.pushDatum(prCurve([Number.NaN], [1]), 1);
     batch.pushDatum(histogram([0, 1, 1]), 1);
     const tally = new Tally();
     const options = { includeTags: [], excludeTags: ["unwanted"], nan: "skip", derive: BOTH } as const;

@@ -1,5 +1,5 @@
 /** The projector's files: found within the run's directory only, and looked at again when any of them changes. */
-import { appendFileSync, mkdirSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { type DiscoveredRun, discover } from "../../src/reader/discover.ts";
@@ -91,6 +91,9 @@ test("what it names is sent again when any of it changes, or comes", async () =>
     expect(next.state).toBe("changed");
     stamp = next.stamp;
   }
+  const moved = `${run}-moved`;
+  renameSync(run, moved);
+  expect(await look(moved, stamp)).toEqual({ state: "unchanged", stamp });
 });
 
 test("one that is half written is tried again, and a problem only if it stays so", async () => {

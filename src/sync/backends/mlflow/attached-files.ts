@@ -79,7 +79,8 @@ class Attached implements FilesReceipt {
     } catch (error) {
       if (!(error instanceof TraceletError)) throw error;
       if (error.code === "logdir") {
-        this.problems.push({ path: displayPath(file), code: error.message });
+        const { code } = (error.cause ?? {}) as NodeJS.ErrnoException;
+        this.problems.push({ path: displayPath(file), code: code ?? error.message });
         return "failed";
       }
       if (error.code !== "rejected") throw error;
