@@ -9,6 +9,8 @@ export interface ChoiceOptions extends KindOptions {
   readonly group: GroupMode;
   readonly restarts: RestartPolicy;
   readonly nan: "keep" | "skip";
+  readonly histogramMetrics: boolean;
+  readonly prMetrics: boolean;
   readonly includeRuns: readonly string[];
   readonly excludeRuns: readonly string[];
   readonly includeTags: readonly string[];
@@ -27,10 +29,19 @@ export function chosen(
 ): Pick<SyncOptions, "group" | "restarts" | "transform" | "limits" | "wantsRun" | "maxRecordBytes"> {
   const { group, restarts, includeTags, excludeTags, nan, every, maxSteps, includeRuns, excludeRuns, maxRecordSize } =
     options;
+  const { histogramMetrics, prMetrics } = options;
   return {
     group,
     restarts,
-    transform: { excludeKinds: excludedKinds(options), includeTags, excludeTags, nan, every, maxSteps },
+    transform: {
+      excludeKinds: excludedKinds(options),
+      includeTags,
+      excludeTags,
+      nan,
+      every,
+      maxSteps,
+      derive: { histogramMetrics, prMetrics },
+    },
     limits: { maxImageBytes: options.maxImageSize, maxAudioBytes: options.maxAudioSize, oversize: options.oversize },
     wantsRun: globFilter(includeRuns, excludeRuns, false),
     maxRecordBytes: maxRecordSize,

@@ -29,6 +29,7 @@ function syncCommand(onExit: (code: number) => void): Command {
     .optionsGroup("Options:")
     .addOption(stateDirOption())
     .addOption(option("--concurrency <n>", "runs sent at the same time").argParser(parseCount).default(4))
+    .addOption(option("--attach-source", "send the event files themselves, too, as artifacts").default(false))
     .addOption(option("--dry-run", "do all of it but send and remember nothing").default(false))
     .addOption(option("--json", "print one JSON object on standard output at the end").default(false))
     .addOption(option("-q, --quiet", "print nothing unless something goes wrong").default(false))
@@ -148,6 +149,10 @@ function withChoice(command: Command): Command {
         .default("explicit"),
     )
     .addOption(option("--nan <what>", "what becomes of scalars that are NaN").choices(["keep", "skip"]).default("keep"))
+    .addOption(
+      option("--histogram-metrics", "metrics of each histogram: <tag>/p5 p25 p50 p75 p95 mean std").default(false),
+    )
+    .addOption(option("--pr-metrics", "a metric of each PR curve: <tag>/average_precision").default(false))
     .addOption(globs("--include-runs <globs>", "only these runs"))
     .addOption(globs("--exclude-runs <globs>", "not these runs"))
     .addOption(globs("--include-tags <globs>", "only these tags; * crosses /"))

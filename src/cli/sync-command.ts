@@ -15,6 +15,7 @@ export interface SyncCommandOptions extends MlflowOptions, ChoiceOptions {
   readonly backend: "mlflow";
   readonly stateDir: string;
   readonly concurrency: number;
+  readonly attachSource: boolean;
   readonly json: boolean;
   readonly quiet: boolean;
   readonly logLevel: "info" | "debug";
@@ -57,6 +58,7 @@ async function syncAndReport(logdirs: readonly string[], options: SyncCommandOpt
       backend: destination.backend,
       checkpoints,
       ...chosen(options),
+      attachSource: options.attachSource,
       concurrency: options.concurrency,
       signal: stop.signal,
       onStart: (state) => progress.start(state),

@@ -112,12 +112,12 @@ function totalOf(runs: readonly RunResult[]): Tally {
 
 function kindRows(tally: Tally, dryRun: boolean): string[][] {
   const rows = [["", "read", dryRun ? "to send" : "sent", "left out", "failed"]];
-  for (const [kind, { read, sent, failed, leftOut }] of [...tally.kinds].sort()) {
+  for (const [kind, { read, derived, sent, failed, leftOut }] of [...tally.kinds].sort()) {
     const out = [...leftOut.values()].reduce((sum, n) => sum + n, 0);
     const reasons = [...leftOut].map(([reason, n]) => (leftOut.size > 1 ? `${count(n)} ${reason}` : reason)).join(", ");
     rows.push([
       kind,
-      count(read),
+      derived === 0 ? count(read) : `${count(read)} + ${count(derived)} derived`,
       count(sent),
       reasons === "" ? count(out) : `${count(out)} (${reasons})`,
       count(failed),

@@ -15,20 +15,25 @@ export interface Range {
 const MAX_EDGE = 3.4028234663852886e38;
 
 /**
- * The buckets that can be drawn: edges that are numbers, the left one first, counts finite and not negative. A bucket that
- * reaches to infinity stands at its finite edge: drawn to scale, it would leave no room for the others. Writers can put
- * anything into a histogram.
+ * The buckets that mean something: edges that are numbers, the left one first, counts finite and not negative. A bucket
+ * that reaches to infinity stands at its finite edge: nobody knows where in it the values are. Writers can put anything
+ * into a histogram.
  */
-export function drawable(buckets: Buckets): Buckets {
+export function usable(buckets: Buckets): Buckets {
   const rows: number[] = [];
   for (let i = 0; i + 2 < buckets.length; i += 3) {
     const [a, b, count] = [buckets[i] as number, buckets[i + 1] as number, buckets[i + 2] as number];
     if (Number.isNaN(a) || Number.isNaN(b) || !Number.isFinite(count) || count < 0) continue;
     if (!Number.isFinite(a) && !Number.isFinite(b)) continue;
-    const [left, right] = [clamped(Number.isFinite(a) ? a : b), clamped(Number.isFinite(b) ? b : a)];
+    const [left, right] = [Number.isFinite(a) ? a : b, Number.isFinite(b) ? b : a];
     rows.push(Math.min(left, right), Math.max(left, right), count);
   }
   return Float64Array.from(rows);
+}
+
+/** The same with no edge too far to be drawn. */
+export function drawable(buckets: Buckets): Buckets {
+  return usable(buckets).map((value, i) => (i % 3 === 2 ? value : clamped(value)));
 }
 
 export function total(buckets: Buckets): number {
@@ -82,12 +87,14 @@ export function rebinned(buckets: Buckets, { left, right }: Range, binCount: num
 }
 
 /**
- * Values at `PERCENTILES`, between edges in proportion to the count; zeros for no buckets.
+ * Values at the percentiles, between edges in proportion to the count; zeros for no buckets.
  *
  * Source: `compress_histogram` of tensorboard/plugins/distribution/compressor.py, which it equals.
+ *
+ * @param percents rising, with at most two decimals
  */
-export function percentiles(buckets: Buckets): Float64Array {
-  const values = new Float64Array(PERCENTILES.length);
+export function percentiles(buckets: Buckets, percents: readonly number[] = PERCENTILES): Float64Array {
+  const values = new Float64Array(percents.length);
   const rows = Math.floor(buckets.length / 3);
   if (rows === 0) return values;
   const edge = (row: number, column: number) => buckets[3 * row + column] as number;
@@ -96,7 +103,7 @@ export function percentiles(buckets: Buckets): Float64Array {
   let row = 0;
   let before = 0;
   let weight = (edge(0, 2) * 10_000) / all;
-  PERCENTILES.forEach((percent, i) => {
+  percents.forEach((percent, i) => {
     const point = Math.round(percent * 100);
     while (row < rows && weight <= point) {
       row++;

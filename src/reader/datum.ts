@@ -233,8 +233,11 @@ export type Datum =
   | TensorDatum
   | UnreadableDatum;
 
-/** What a run can hold: summary values, and the projector's embeddings, which lie in files beside the event files. */
-export type Kind = "scalars" | Datum["kind"] | "embeddings";
+/**
+ * What a run can hold: summary values, the projector's embeddings, which lie in files beside the event files, and those
+ * files as such.
+ */
+export type Kind = "scalars" | Datum["kind"] | "embeddings" | "source_files";
 
 /** Where decoded values go. */
 export interface ValueSink {

@@ -1,6 +1,9 @@
 /** The way out: what every destination has to keep. */
 import type { Datum, HparamValue, Kind, ScalarColumns } from "../reader/datum.ts";
+import type { FsPath } from "../reader/discover.ts";
+import type { FoundEmbedding } from "./embeddings.ts";
 import type { FileMark } from "./fingerprint.ts";
+import type { FileProblem } from "./match.ts";
 import type { Tally } from "./tally.ts";
 
 /** A run of the source, as a destination has to know it. */
@@ -68,6 +71,34 @@ export interface Page {
   readonly html: string;
 }
 
+/** A file of the source. */
+export interface SourceFileArtifact {
+  readonly kind: "source_files";
+  /** Its name within the destination's run, its parts separated by `/`. */
+  readonly path: string;
+  readonly file: FsPath;
+  /** How many of its bytes; it may have grown since. */
+  readonly size: number;
+}
+
+/** All embeddings of a run, with the files that they are made of. */
+export interface EmbeddingArtifacts {
+  readonly kind: "embeddings";
+  /** Path of the run within the destination's; empty where they are the same. */
+  readonly member: string;
+  readonly embeddings: readonly FoundEmbedding[];
+}
+
+export type SourceArtifact = SourceFileArtifact | EmbeddingArtifacts;
+
+/** What a destination has to say of files of the source. */
+export interface FilesReceipt extends Receipt {
+  /** Files that could not be read whole; they have failed. */
+  readonly problems: readonly FileProblem[];
+  /** False if the same another time may bring more. */
+  readonly complete: boolean;
+}
+
 export type FinalStatus = "finished" | "failed";
 
 /**
@@ -96,6 +127,11 @@ export interface Backend {
    * @returns what a user should know of those that were not stored
    */
   attach(run: RunHandle, pages: AsyncIterable<Page>): Promise<readonly Note[]>;
+  /**
+   * Store files of the source as they are, streamed; what is there under their name is replaced. A file that cannot be read
+   * is a problem of the receipt, and ends nothing.
+   */
+  attachFiles(run: RunHandle, artifact: SourceArtifact): Promise<FilesReceipt>;
   /** @param endTime wall time of the last event, in seconds since the Unix epoch; -Infinity if there is none */
   finish(run: RunHandle, status: FinalStatus, endTime: number): Promise<void>;
   /** Where a person finds the result; undefined before anything was opened, or where there is no such place. */

@@ -28,7 +28,9 @@ const SCHEMA = `
     first_wall_time REAL,
     last_wall_time REAL,
     hparams_files TEXT NOT NULL,
-    folds TEXT NOT NULL
+    folds TEXT NOT NULL,
+    projector_files TEXT NOT NULL,
+    attached TEXT NOT NULL
   );
   CREATE INDEX run_by_name ON run (destination, name);
   CREATE TABLE file (
@@ -99,6 +101,10 @@ export interface StoredRun {
   hparamsFiles: ReadonlyMap<string, string>;
   /** The members that were folded into it, by their paths. */
   folds: ReadonlyMap<string, Fold>;
+  /** Stamps of the `projector_config.pbtxt` files whose embeddings were sent, by the paths of the members. */
+  readonly projectorFiles: Map<string, string>;
+  /** Stamps of the source's files that were sent as they are, by path. */
+  readonly attached: Map<string, string>;
   files: readonly StoredFile[];
 }
 
@@ -226,21 +232,23 @@ export class Checkpoints {
       lastWallTime,
       jsonOf(run.hparamsFiles),
       jsonOf(run.folds),
+      jsonOf(run.projectorFiles),
+      jsonOf(run.attached),
     ];
     let id = run.id;
     if (id === undefined) {
       id = database
         .prepare(
-          `INSERT INTO run (destination, name, remote_id, done, pages_due, status, first_wall_time, last_wall_time, hparams_files,
-folds)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+          `INSERT INTO run (destination, name, remote_id, done, pages_due, status, first_wall_time, last_wall_time,
+             hparams_files, folds, projector_files, attached)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
         )
         .run(this.#destination, run.name, ...columns).lastInsertRowid;
     } else {
       database
         .prepare(
-          `UPDATE run SET remote_id = ?, done = ?, pages_due = ?, status = ?, first_wall_time = ?, last_wall_time = ?, hparams_files = ?,
-             folds = ?
+          `UPDATE run SET remote_id = ?, done = ?, pages_due = ?, status = ?, first_wall_time = ?, last_wall_time = ?,
+             hparams_files = ?, folds = ?, projector_files = ?, attached = ?
            WHERE id = ?`,
         )
         .run(...columns, id);
@@ -304,6 +312,8 @@ function runOf(row: SqlRow, files: readonly StoredFile[]): StoredRun {
     lastWallTime: row["last_wall_time"] === null ? -Infinity : Number(row["last_wall_time"]),
     hparamsFiles: mapOf(row["hparams_files"]),
     folds: mapOf(row["folds"]),
+    projectorFiles: mapOf(row["projector_files"]),
+    attached: mapOf(row["attached"]),
     files,
   };
 }

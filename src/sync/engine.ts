@@ -2,6 +2,7 @@
 import { accessSync, constants } from "node:fs";
 import PQueue from "p-queue";
 import { TraceletError } from "../errors.ts";
+import type { Kind } from "../reader/datum.ts";
 import { type DiscoveredRun, type Discovery, type DiscoveryProblem, discover } from "../reader/discover.ts";
 import type { StoredRun } from "./checkpoints.ts";
 import { type GroupMode, groupRuns, type RunGroup } from "./groups.ts";
@@ -107,9 +108,14 @@ export function wantedRuns(
   { wantsRun, transform }: Pick<SyncOptions, "wantsRun" | "transform">,
 ): DiscoveredRun[] {
   const wanted = runs.filter((run) => wantsRun(run.name));
-  if (!transform.excludeKinds?.has("hparams")) return wanted;
-  // Left out it is as if it were not there, so that it is sent when it is not left out any more.
-  return wanted.map((run) => ({ ...run, hparamsFile: undefined }));
+  const excluded = (kind: Kind) => transform.excludeKinds?.has(kind) ?? false;
+  if (!excluded("hparams") && !excluded("embeddings")) return wanted;
+  // Left out they are as if they were not there, so that they are sent when they are not left out any more.
+  return wanted.map((run) => ({
+    ...run,
+    hparamsFile: excluded("hparams") ? undefined : run.hparamsFile,
+    projectorFile: excluded("embeddings") ? undefined : run.projectorFile,
+  }));
 }
 
 /** The runs of several logdirs. @throws TraceletError `logdir` if one of them cannot be read */

@@ -2,7 +2,6 @@
 import type { TraceletError } from "../errors.ts";
 import type { Datum, HparamValue, Kind } from "../reader/datum.ts";
 import { displayPath } from "../reader/discover.ts";
-import { readProjectorFile } from "../reader/plugins/projector.ts";
 import { RecordBatch } from "../reader/record-batch.ts";
 import { NOTHING_OBSOLETE, type Obsolete, type RestartPolicy } from "../reader/restarts.ts";
 import { TagTable } from "../reader/tag-table.ts";
@@ -16,6 +15,7 @@ import { type FileProblem, matchRun, problemOf } from "./match.ts";
 import { findObsoleteOf, ScanFailed } from "./member-restarts.ts";
 import { MemberTags } from "./member-tags.ts";
 import type { Progress } from "./progress.ts";
+import { RunFiles } from "./run-files.ts";
 import { RunMemory } from "./run-memory.ts";
 import type { ReadAgain } from "./run-pages.ts";
 import { partsOf, type RunResult, withPath } from "./run-result.ts";
@@ -30,6 +30,8 @@ export interface RunSyncContext {
   readonly checkpoints: Checkpoints;
   readonly restarts: RestartPolicy;
   readonly transform: TransformOptions;
+  /** Whether the source's own files are sent, too. */
+  readonly attachSource: boolean;
   /** Sizes of images and clips; left out: any. */
   readonly limits?: LimitOptions;
   /** Bytes. */
@@ -61,6 +63,7 @@ export class RunSession {
   readonly #context: RunSyncContext;
   readonly #tally = new Tally();
   readonly #limits: Limits;
+  readonly #runFiles: RunFiles;
   readonly #memory: RunMemory;
   /** Undefined where the tags' own names will do. */
   readonly #tags: MemberTags | undefined;
@@ -83,6 +86,7 @@ export class RunSession {
     this.#files = files;
     this.#context = context;
     this.#limits = new Limits(context.limits ?? {}, this.#trace());
+    this.#runFiles = new RunFiles(group, stored, context.attachSource);
     this.#memory = new RunMemory(stored, context.checkpoints);
     const plain = group.members.every(({ path }) => path === "");
     this.#tags = plain ? undefined : new MemberTags(this.#memory.claims, this.notes);
@@ -144,7 +148,9 @@ export class RunSession {
     const anyValue = this.#handle !== undefined || (await this.#lookAhead());
     await this.#readHparams();
     const { remoteId, done } = this.#stored;
-    if (!anyValue && this.#hparams.size === 0) {
+    if (this.#handle === undefined) this.problems.push(...(await this.#runFiles.look(this.#group)));
+    const anyFile = this.#runFiles.hasEmbeddings || (remoteId !== undefined && this.#runFiles.isSourceDue);
+    if (!anyValue && !anyFile && this.#hparams.size === 0) {
       if (remoteId === undefined && !this.#mustBeThere()) return "empty";
       if (remoteId !== undefined && done) {
         this.#context.onOpen(this.#group, remoteId);
@@ -159,13 +165,16 @@ export class RunSession {
     return "sent";
   }
 
-  /** Give a run that all has been sent of its pages and its end. @throws TraceletError */
-  async finish(): Promise<void> {
+  /** Give a run that all has been sent of its files, its pages and its end. @throws TraceletError */
+  async finish(): Promise<"sent" | "interrupted"> {
     const handle = this.#handle as RunHandle;
+    if (this.#context.isLive) this.problems.push(...(await this.#runFiles.look(this.#group)));
     await this.#fillHoles(handle);
     await this.#attachPages(handle);
+    if (!(await this.#attachFiles(handle))) return "interrupted";
     await this.#context.backend.finish(handle, this.#stored.status, this.#stored.lastWallTime);
     this.#save(true);
+    return "sent";
   }
 
   result(outcome: RunResult["outcome"], error?: TraceletError): RunResult {
@@ -179,10 +188,13 @@ export class RunSession {
       notes: this.notes,
       problems: this.problems,
       losses: this.#files.flatMap((file) => withPath(displayPath(file.entry.path), file.allLosses())),
-      waiting: this.#files.flatMap(({ entry, tail }) => {
-        const waits = tail?.state === "incomplete" || tail?.state === "zeros";
-        return waits ? withPath(displayPath(entry.path), [tail]) : [];
-      }),
+      waiting: [
+        ...this.#files.flatMap(({ entry, tail }) => {
+          const waits = tail?.state === "incomplete" || tail?.state === "zeros";
+          return waits ? withPath(displayPath(entry.path), [tail]) : [];
+        }),
+        ...this.#runFiles.waiting(),
+      ],
     };
   }
 
@@ -223,7 +235,7 @@ export class RunSession {
       const message = `${this.#group.name} is no longer at its destination as ${remoteId}; it was sent again as ${handle.id}`;
       this.notes.push({ code: "recreated", message });
     }
-    if (handle.created) await this.#countEmbeddings();
+    if (handle.created) await this.#runFiles.startOver();
     this.#stored.remoteId = handle.id;
     onOpen(this.#group, handle.id);
     if (this.#context.isLive && !handle.created) await backend.resume(handle);
@@ -250,22 +262,6 @@ export class RunSession {
     this.#hparamsStamps = read.stamps;
     this.notes.push(...read.notes);
     this.problems.push(...read.problems);
-  }
-
-  /** No destination takes embeddings yet. */
-  async #countEmbeddings(): Promise<void> {
-    for (const { run } of this.#group.members) {
-      const { projectorFile } = run;
-      if (projectorFile === undefined) continue;
-      try {
-        const { embeddings } = await readProjectorFile(projectorFile);
-        this.#tally.read("embeddings", embeddings.length);
-        const reason = this.#context.transform.excludeKinds?.has("embeddings") ? "excluded" : "not supported yet";
-        this.#tally.leftOut("embeddings", reason, embeddings.length);
-      } catch (error) {
-        this.problems.push({ path: displayPath(projectorFile.path), code: (error as Error).message });
-      }
-    }
   }
 
   /** Read again, without sending, what the destination has but this machine has forgotten. */
@@ -405,6 +401,18 @@ export class RunSession {
     this.#stored.pagesDue = false;
   }
 
+  /** @returns false if it was interrupted */
+  async #attachFiles(handle: RunHandle): Promise<boolean> {
+    const { backend, signal } = this.#context;
+    const { notes, problems } = this;
+    try {
+      return await this.#runFiles.send({ backend, handle, signal, tally: this.#tally, notes, problems });
+    } finally {
+      // Files may be large: what was sent before an error is not sent again.
+      this.#save(false);
+    }
+  }
+
   async #read({ reader }: OpenFile, file: number, batch: RecordBatch, transform: Transform): Promise<boolean> {
     const from = this.#files[file] as SourceFile;
     const { counts } = from;
@@ -523,6 +531,8 @@ export function newRun(name: string): StoredRun {
     lastWallTime: -Infinity,
     hparamsFiles: new Map(),
     folds: new Map(),
+    projectorFiles: new Map(),
+    attached: new Map(),
     files: [],
   };
 }

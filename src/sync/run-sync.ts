@@ -3,6 +3,7 @@ import { TraceletError } from "../errors.ts";
 import type { StoredRun } from "./checkpoints.ts";
 import type { RunGroup } from "./groups.ts";
 import { isUnchanged, matchRun } from "./match.ts";
+import { hasAllFiles } from "./run-files.ts";
 import { type RunResult, unchangedResult } from "./run-result.ts";
 import { newRun, RunSession, type RunSyncContext } from "./run-session.ts";
 import { SourceFile } from "./source-file.ts";
@@ -15,15 +16,14 @@ import { SourceFile } from "./source-file.ts";
  */
 export async function syncRun(group: RunGroup, candidates: StoredRun[], context: RunSyncContext): Promise<RunResult> {
   const unchanged = candidates.find((stored) => isUnchanged(group, stored));
-  if (unchanged !== undefined) {
+  if (unchanged !== undefined && (await hasAllFiles(group, unchanged, context.attachSource))) {
     if (unchanged.remoteId !== undefined) context.onOpen(group, unchanged.remoteId);
     return unchangedResult(group, unchanged);
   }
   const session = await openSession(group, candidates, context);
   try {
     const outcome = await session.advance();
-    if (outcome === "sent") await session.finish();
-    return session.result(outcome);
+    return session.result(outcome === "sent" ? await session.finish() : outcome);
   } catch (error) {
     if (!(error instanceof TraceletError)) throw error;
     return context.signal.aborted ? session.result("interrupted") : session.result("failed", error);

@@ -3,6 +3,7 @@ import picomatch from "picomatch";
 import type { Datum, Kind } from "../reader/datum.ts";
 import type { RecordBatch } from "../reader/record-batch.ts";
 import { type Obsolete, seriesOf } from "../reader/restarts.ts";
+import { type DeriveOptions, derive } from "./derived-metrics.ts";
 import type { SeriesCounts } from "./series-counts.ts";
 import type { Tally } from "./tally.ts";
 
@@ -18,6 +19,8 @@ export interface TransformOptions {
   readonly every?: number | undefined;
   /** How many steps of each series of media are kept in each event file: the first of those that `every` keeps. */
   readonly maxSteps?: number | undefined;
+  /** Which scalars are computed from what is passed on. Left out: none. */
+  readonly derive?: DeriveOptions;
 }
 
 /** Kinds whose values take a file each, or a place in one; the others are few or small. */
@@ -87,6 +90,8 @@ export class Transform {
       this.#filterScalars(batch, firstScalar, (i) => this.#wantsId(batch, batch.tag[i] as number), "excluded", tally);
       this.#filterData(batch, firstDatum, ({ tag }) => (this.#wanted(tag) ? undefined : "excluded"), tally);
     }
+    const { derive: derived } = this.#options;
+    if (derived !== undefined) tally.derived("scalars", derive(batch, firstDatum, derived));
     if (nan === "skip") {
       this.#filterScalars(batch, firstScalar, (i) => !Number.isNaN(batch.value[i]), "nan", tally);
     }

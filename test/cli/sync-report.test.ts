@@ -83,6 +83,16 @@ describe("the summary", () => {
     );
   });
 
+  test("tells what was derived apart from what was read", () => {
+    const tally = new Tally();
+    tally.read("scalars", 1000);
+    tally.derived("scalars", 70);
+    tally.sent("scalars", 1070);
+    expect(printed(report({ runs: [run({ tally })] }))).toContain(
+      "scalars  1,000 + 70 derived  1,070         0       0",
+    );
+  });
+
   test("says what a dry run would do", () => {
     const text = printed(report({}, { dryRun: true, location: undefined }));
     expect(text).toContain("to send");
@@ -173,7 +183,7 @@ test("the object for machines holds all of it", () => {
     excludedRuns: 0,
     error: null,
     kinds: expect.objectContaining({
-      scalars: { read: 1500, sent: 1200, failed: 100, leftOut: { obsolete: 150, nan: 50 } },
+      scalars: { read: 1500, sent: 1200, derived: 0, failed: 100, leftOut: { obsolete: 150, nan: 50 } },
     }) as unknown,
     problems: [],
     runs: [

@@ -2,17 +2,20 @@
  * A destination in memory that keeps points as MLflow's store does: as a set, so that sending one again changes nothing.
  * It counts what is asked of it, and fails as it is told to.
  */
+import { readFileSync } from "node:fs";
 import { TraceletError } from "../../src/errors.ts";
 import type { HparamValue } from "../../src/reader/datum.ts";
 import type {
   Backend,
   Batch,
+  FilesReceipt,
   FinalStatus,
   Note,
   Page,
   Receipt,
   RunDescription,
   RunHandle,
+  SourceArtifact,
 } from "../../src/sync/backend.ts";
 import type { FileMark } from "../../src/sync/fingerprint.ts";
 import { Tally } from "../../src/sync/tally.ts";
@@ -20,7 +23,7 @@ import { Tally } from "../../src/sync/tally.ts";
 export interface Call {
   /** 1 for the first call since `calls` was last emptied. */
   readonly n: number;
-  readonly method: "open" | "write" | "resume" | "finish";
+  readonly method: "open" | "write" | "attachFiles" | "resume" | "finish";
   /** The run's name. */
   readonly run: string;
 }
@@ -43,6 +46,8 @@ export interface MemoryRun {
   /** How often each datum was stored, as `kind tag step`. */
   readonly data: Map<string, number>;
   readonly hparams: Map<string, HparamValue>;
+  /** Files of the source: content by path; those of embeddings by their tensor's name and what they are. */
+  readonly files: Map<string, string>;
   readonly marks: Map<string, FileMark>;
   status: FinalStatus | "running";
   /** Seconds since the Unix epoch. */
@@ -79,6 +84,7 @@ export class MemoryBackend implements Backend {
         points: new Map(),
         data: new Map(),
         hparams: new Map(),
+        files: new Map(),
         marks: new Map(run.marks.map((mark) => [mark.key, mark])),
         status: "running",
         endTime: undefined,
@@ -118,6 +124,21 @@ export class MemoryBackend implements Backend {
     const run = this.#byId(handle.id);
     await this.#call("resume", run.name, async () => {
       run.status = "running";
+    });
+  }
+
+  async attachFiles(handle: RunHandle, artifact: SourceArtifact): Promise<FilesReceipt> {
+    const run = this.#byId(handle.id);
+    return this.#call("attachFiles", run.name, async () => {
+      const tally = new Tally();
+      const put = (path: string, file: string | Buffer, size: number) =>
+        run.files.set(path, readFileSync(file).subarray(0, size).toString("latin1"));
+      if (artifact.kind === "source_files") put(artifact.path, artifact.file, artifact.size);
+      for (const { embedding, files } of artifact.kind === "embeddings" ? artifact.embeddings : []) {
+        for (const { role, file, size } of files) put(`${embedding.tensorName} ${role}`, file, size);
+      }
+      tally.sent(artifact.kind, artifact.kind === "embeddings" ? artifact.embeddings.length : 1);
+      return { tally, notes: [], problems: [], complete: true };
     });
   }
 

@@ -41,6 +41,8 @@ function newRun(changes: Partial<StoredRun> = {}): StoredRun {
     lastWallTime: 1_700_000_001.7654321,
     hparamsFiles: new Map([["", "4:5:6"]]),
     folds: new Map([["losses_a", { by: "add_scalars", main: "losses", sub: "a" }]]),
+    projectorFiles: new Map([["", "7:8:9"]]),
+    attached: new Map([["events", "1:2:3"]]),
     files: [FILE, { ...FILE, key: "c".repeat(32), restartStep: undefined, losses: [] }],
     ...changes,
   };
@@ -91,6 +93,8 @@ describe("what is saved", () => {
       lastWallTime: -Infinity,
       hparamsFiles: new Map(),
       folds: new Map(),
+      projectorFiles: new Map(),
+      attached: new Map(),
     };
     const run = newRun({ ...nothing, status: "finished", files: [] });
     reopened(directory, (checkpoints) => checkpoints.save(run, NOTHING));
@@ -274,8 +278,8 @@ test("processes that begin at the same moment share the state", async () => {
     const checkpoints = Checkpoints.open(process.argv[2], "here");
     for (let i = 0; i < 20; i++) {
       checkpoints.save({ id: undefined, name: process.argv[3] + i, remoteId: "r", done: true, pagesDue: false, status: "finished",
-        firstWallTime: 1, lastWallTime: 1, hparamsFiles: new Map(), folds: new Map(), files: [] },
-        { metadata: [], claims: [] });
+        firstWallTime: 1, lastWallTime: 1, hparamsFiles: new Map(), folds: new Map(), projectorFiles: new Map(),
+        attached: new Map(), files: [] }, { metadata: [], claims: [] });
     }
     checkpoints.close();`;
   const at = String(Date.now() + 700);

@@ -99,7 +99,7 @@ describe("what is left out is counted", () => {
     const { tally } = only(await world.sync({ transform: { ...ALL, excludeKinds } }));
     expect(
       Object.fromEntries([...tally.kinds].map(([kind, { leftOut }]) => [kind, Object.fromEntries(leftOut)])),
-    ).toEqual({ scalars: { excluded: 3 }, text: { excluded: 1 }, images: {}, embeddings: { excluded: 1 } });
+    ).toEqual({ scalars: { excluded: 3 }, text: { excluded: 1 }, images: {} });
     const run = world.backend.run("train");
     expect([run.points.size, [...run.data.keys()], run.hparams.size]).toEqual([0, ["images img 1"], 0]);
     expect(world.backend.pages).toEqual(new Set());

@@ -31,6 +31,8 @@ async function storedOf(run: RunGroup, changes: Partial<StoredRun> = {}, offset 
     lastWallTime: 1,
     hparamsFiles: new Map(hparamsFile === undefined ? [] : [["", stampOf(hparamsFile)]]),
     folds: new Map(),
+    projectorFiles: new Map(),
+    attached: new Map(),
   };
   return { id: 1, name: run.name, status: "finished", ...rest, files, ...changes };
 }

@@ -613,3 +613,31 @@ test("what MLflow gets, and what nobody can decode, is told by kind", async () =
   expect(tally.kinds.get("hparams")?.sent).toBe(3);
   expect(tally.kinds.get("unreadable")?.sent).toBe(0);
 });
+
+test("values whose files later ones take are left out, also those of an earlier batch; the later ones are there", async () => {
+  const mlflow = Mlflow.create();
+  const backend = mlflow.backend();
+  const handle = await backend.open(description(), undefined);
+  const text = (tag: string, step: bigint, content: string): Datum => ({
+    ...BASE,
+    ...{ kind: "text", tag, step, shape: [], strings: [content] },
+  });
+  const layout: Datum = { ...BASE, kind: "custom_scalars", tag: "layout", categories: [] };
+  const write = async (...data: Datum[]) => (await backend.write(handle, batch({ data }))).tally.kinds;
+  const first = await write(text("a", 1n, "one"), text("a", 1n, "two"), text("b", 1n, "one"), layout);
+  const same = "replaced by a later value of the same step";
+  expect(first.get("text")).toMatchObject({ sent: 2, leftOut: new Map([[same, 1]]) });
+  expect(first.get("custom_scalars")).toMatchObject({ sent: 1, leftOut: new Map() });
+  const second = await write(text("a", 1n, "three"), text("a", 2n, "four"), { ...layout, step: 9n });
+  expect(second.get("text")).toMatchObject({ sent: 1, leftOut: new Map([[same, 1]]) });
+  expect(second.get("custom_scalars")?.leftOut).toEqual(new Map([["replaced by a later value of the same tag", 1]]));
+  const store = SqliteStore.open(mlflow.file);
+  const artifacts = await store.artifacts({ id: handle.id });
+  const read = async (path: string) => Buffer.from((await artifacts.get(path)) ?? []).toString();
+  expect([await read("text/a/1.md"), await read("text/a/2.md"), await read("text/b/1.md")]).toEqual([
+    expect.stringContaining("three"),
+    expect.stringContaining("four"),
+    expect.stringContaining("one"),
+  ]);
+  await store.close();
+});

@@ -93,6 +93,7 @@ test("what is not wanted is left out and counted, each for its first reason", ()
     scalars: {
       read: 5,
       sent: 0,
+      derived: 0,
       failed: 0,
       leftOut: new Map([
         ["obsolete", 1],
@@ -103,13 +104,14 @@ test("what is not wanted is left out and counted, each for its first reason", ()
     tensors: {
       read: 3,
       sent: 0,
+      derived: 0,
       failed: 0,
       leftOut: new Map([
         ["obsolete", 1],
         ["excluded", 1],
       ]),
     },
-    graphs: { read: 1, sent: 0, failed: 0, leftOut: new Map() },
+    graphs: { read: 1, derived: 0, sent: 0, failed: 0, leftOut: new Map() },
   });
   expect(lines).toHaveLength(5);
   expect(lines).toContain("@1 scalars b step 1: left out (excluded)");

@@ -33,12 +33,15 @@ export interface ProjectorConfig {
   readonly modelCheckpointDir: string;
 }
 
+const MAX_BYTES = 16 * 1024 * 1024;
+
 /**
  * Read a run's `projector_config.pbtxt`.
  *
- * @throws UnreadableError if it is no text format; the system's error if it cannot be read
+ * @throws UnreadableError if it is no text format; the system's error if it cannot be read; Error if it is too large
  */
 export async function readProjectorFile(entry: EventFileEntry): Promise<ProjectorConfig> {
+  if (entry.size > MAX_BYTES) throw new Error(`it is larger than ${MAX_BYTES} bytes`);
   return parseProjectorConfig(await readFile(entry.path, "utf8"));
 }
 

@@ -62,6 +62,31 @@ export async function readExperimentArtifacts(
   >;
 }
 
+/** Download all artifacts of an experiment. @returns the folder of each run's */
+export async function download(uri: string, experiment: string, folder: string): Promise<{ [run: string]: string }> {
+  return JSON.parse(await script(NEW_PYTHON, "download.py", [uri, experiment, folder])) as { [run: string]: string };
+}
+
+/** What the configuration of a standalone projector names. */
+export async function readEmbeddings(config: string): Promise<
+  {
+    readonly name: string;
+    readonly tensor: readonly (readonly string[])[];
+    readonly metadata: readonly string[];
+    readonly sprite: readonly [width: number, height: number, format: string] | null;
+    readonly dim: readonly number[] | null;
+  }[]
+> {
+  return JSON.parse(await script(NEW_PYTHON, "read_embeddings.py", [config])) as Awaited<
+    ReturnType<typeof readEmbeddings>
+  >;
+}
+
+/** What the percentiles of histograms and the average precisions of a logdir's curves are, by the metrics' names. */
+export async function deriveWithPython(logdir: string): Promise<{ [run: string]: { [tag: string]: Point[] } }> {
+  return JSON.parse(await script(NEW_PYTHON, "derive.py", [logdir])) as { [run: string]: { [tag: string]: Point[] } };
+}
+
 /** What MLflow should hold of a run: each distinct point once, since MLflow stores none twice. */
 export function distinct(points: readonly Point[]): Point[] {
   const seen = new Map(points.map((point) => [point.join(" "), point]));

@@ -38,6 +38,27 @@ function pathOf(tag: string): string {
   return new ArtifactPaths().directory("text", tag).slice("text/".length);
 }
 
+/** Paths that MLflow or Windows takes for no path, or for another one. */
+function refusedByMlflow(paths: readonly string[]): unknown {
+  return askPython(
+    `
+from mlflow.utils.uri import validate_path_is_safe
+from mlflow.store.artifact.artifact_repo import verify_artifact_path
+from pathlib import PureWindowsPath
+answer = []
+for path in data:
+    try:
+        verify_artifact_path(path)
+        same = validate_path_is_safe(path) == path
+        windows = PureWindowsPath(path)
+        if not same or windows.is_reserved() or "/".join(windows.parts) != path: answer.append(path)
+    except Exception as error:
+        answer.append(f"{path}: {error}")
+`,
+    paths,
+  );
+}
+
 describe("paths", () => {
   test("a safe tag stays as it is", () => {
     for (const tag of [
@@ -95,24 +116,7 @@ describe("paths", () => {
         if (folders.has(file)) throw new Error(`${file} is a file and a folder`);
       }
     }
-    const refused = askPython(
-      `
-from mlflow.utils.uri import validate_path_is_safe
-from mlflow.store.artifact.artifact_repo import verify_artifact_path
-from pathlib import PureWindowsPath
-answer = []
-for path in data:
-    try:
-        verify_artifact_path(path)
-        same = validate_path_is_safe(path) == path
-        windows = PureWindowsPath(path)
-        if not same or windows.is_reserved() or "/".join(windows.parts) != path: answer.append(path)
-    except Exception as error:
-        answer.append(f"{path}: {error}")
-`,
-      paths,
-    );
-    expect(refused).toEqual([]);
+    expect(refusedByMlflow(paths)).toEqual([]);
   }, 120_000);
 
   test("no tag is too long", () => {
@@ -126,6 +130,41 @@ for path in data:
       }),
     );
   });
+
+  test("files of the source keep their names where they can, and event files are ones to TensorBoard", () => {
+    const paths = new ArtifactPaths();
+    const stay = ["events.out.tfevents.1700000000.host.1.0", "a/b c/x.tfevents.v2", "Train/hparams.yaml"];
+    stay.push("run-0123abcd/projector_config.pbtxt");
+    for (const file of stay) expect(paths.sourceFile(file)).toBe(`tensorboard/${file}`);
+    expect(paths.sourceFile("Train/events.out.tfevents.1.HOST")).toMatch(
+      /^tensorboard\/Train\/events\.out\.tfevents\.1\.HOST-[0-9a-f]{8}$/,
+    );
+    expect(paths.sourceFile("lr:0.1/hparams.yaml")).toMatch(/^tensorboard\/lr_0\.1-[0-9a-f]{8}\/hparams\.yaml$/);
+    expect(paths.sourceFile(`${"x".repeat(230)}.tfevents`)).toMatch(/^tensorboard\/x{200}\.tfevents-[0-9a-f]{8}$/);
+    // The index tells of those only whose paths do not.
+    expect(paths.entries().map(({ tag }) => tag)).toEqual([
+      "Train/events.out.tfevents.1.HOST",
+      "lr:0.1/hparams.yaml",
+      `${"x".repeat(230)}.tfevents`,
+    ]);
+
+    const owners = new Map<string, string>();
+    const taken: string[] = [];
+    for (const tag of new Set(fc.sample(tags, { numRuns: 20_000, seed: 9 }))) {
+      const parts = tag.split("/").filter((part) => !["", ".", ".."].includes(part));
+      const file = [...parts.slice(0, -1), `${parts.at(-1) ?? ""}tfevents${tag.length}`].join("/");
+      const path = paths.sourceFile(file);
+      const owner = owners.get(onDisk(path)) ?? file;
+      if (owner !== file) throw new Error(`${JSON.stringify([owner, file])} share ${path}`);
+      owners.set(onDisk(path), file);
+      taken.push(path);
+      const names = path.split("/");
+      expect(names.at(-1)).toContain("tfevents");
+      expect(names.length).toBe(file.split("/").length + 1);
+      for (const name of names) expect(Buffer.byteLength(name)).toBeLessThan(256);
+    }
+    expect(refusedByMlflow(taken)).toEqual([]);
+  }, 120_000);
 
   test("keys of images are MLflow's, and one each", () => {
     const paths = new ArtifactPaths();

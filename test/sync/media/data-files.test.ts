@@ -334,6 +334,21 @@ describe("meshes", () => {
 });
 
 describe("layouts and experiments", () => {
+  test("experiments that say different things have files of their own", () => {
+    const record = {
+      type: "experiment",
+      timeCreated: 0,
+      description: "a",
+      user: "",
+      hparams: [],
+      metrics: [],
+    } as const;
+    const pathOf = (description: string) =>
+      pathsOf(encodeHparams({ ...base("e"), kind: "hparams", record: { ...record, description } }, contextOf()))[0];
+    expect(pathOf("a")).toMatch(/^hparams\/e\/[0-9a-f]{8}\.json$/);
+    expect([pathOf("a"), pathOf("b")]).toEqual([pathOf("a"), expect.not.stringMatching(pathOf("a") as string)]);
+  });
+
   test("protobuf reads them back", async () => {
     const layouts = await fixtureData("custom_scalars");
     const experiments = (await fixtureData("hparams")).filter(({ record }) => record.type === "experiment");

@@ -22,6 +22,7 @@ export type ArtifactRoot =
   | "media"
   | "mesh"
   | "pr_curves"
+  | "tensorboard"
   | "tensors"
   | "text"
   | "videos";
@@ -38,6 +39,8 @@ export interface ArtifactEntry {
 const MAX_PART = 80;
 /** Of a tag's parts together, in bytes; the folder and the file's name still fit around them. */
 const MAX_PATH = 320;
+/** Of a part of a source file's path, in bytes; with a digest behind it, it still is a name on every disk. */
+const MAX_SOURCE_PART = 200;
 /** Of an image's key, in characters; step, time, uuid and ending still fit into one file name of 255 bytes. */
 const MAX_KEY = 100;
 
@@ -68,6 +71,28 @@ export class ArtifactPaths {
   /** The one file of a tag: `graph/model.pb`. A kind uses an extension either here or inside of `directory`, not both. */
   file(kind: ArtifactRoot, tag: string, extension: string): string {
     return `${this.directory(kind, tag)}.${extension}`;
+  }
+
+  /**
+   * Where a file of the source goes: `tensorboard/train/events.out.tfevents.1`. TensorBoard finds runs and event files by
+   * their names, so directories stay as they are where MLflow lets them, and what tells paths apart on a disk that folds
+   * case is a digest behind an event file's name, which then still is one.
+   *
+   * @param source path of the file within its run
+   */
+  sourceFile(source: string): string {
+    const parts = source.split("/");
+    const safe = parts.map(safeSourcePart);
+    const base = parts.at(-1) as string;
+    const stays = safe.join("/") === source;
+    const alone = stays && folded(source) === source && !parts.some((part) => DIGEST_ENDING.test(part));
+    if (!alone && base.includes("tfevents")) {
+      const cut = trimmed(safeSourceName(base), MAX_SOURCE_PART);
+      safe.pop();
+      safe.push(`${cut}${cut.includes("tfevents") ? "" : ".tfevents"}-${digestOf(source)}`);
+    }
+    const path = `tensorboard/${safe.join("/")}`;
+    return path === `tensorboard/${source}` ? path : this.#record("tensorboard", source, () => path);
   }
 
   /**
@@ -109,8 +134,21 @@ function pathOfTag(tag: string): string {
 }
 
 function safePart(part: string): string {
-  const plain = part.replace(UNSAFE, "_").replace(EDGES, "_").replace(OWN_ENDING, "_");
-  return trimmed(RESERVED.test(plain) ? `_${plain}` : plain, MAX_PART);
+  return trimmed(unreserved(part.replace(UNSAFE, "_").replace(EDGES, "_").replace(OWN_ENDING, "_")), MAX_PART);
+}
+
+function unreserved(part: string): string {
+  return RESERVED.test(part) ? `_${part}` : part;
+}
+
+function safeSourcePart(part: string): string {
+  const safe = safeSourceName(part);
+  if (safe === part && Buffer.byteLength(part) <= MAX_SOURCE_PART) return part;
+  return `${trimmed(safe, MAX_SOURCE_PART)}-${digestOf(part)}`;
+}
+
+function safeSourceName(part: string): string {
+  return unreserved(part.replace(UNSAFE, "_").replace(EDGES, "_"));
 }
 
 /** As many parts, the last one perhaps cut, as there is room for. */

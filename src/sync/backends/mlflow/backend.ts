@@ -1,13 +1,24 @@
 /** MLflow: which run a TensorBoard run is, and how its values look there. The store below does the talking. */
 import os from "node:os";
 import { TraceletError } from "../../../errors.ts";
-import type { Datum, HparamValue } from "../../../reader/datum.ts";
-import type { Backend, Batch, FinalStatus, Note, Page, Receipt, RunDescription, RunHandle } from "../../backend.ts";
+import type { HparamValue } from "../../../reader/datum.ts";
+import type {
+  Backend,
+  Batch,
+  FilesReceipt,
+  FinalStatus,
+  Note,
+  Page,
+  Receipt,
+  RunDescription,
+  RunHandle,
+  SourceArtifact,
+} from "../../backend.ts";
 import { Tally } from "../../tally.ts";
 import { marksOfTags, tagOfMark } from "./marks.ts";
 import { KeyNames, recordedName } from "./names.ts";
 import { pythonText } from "./python-text.ts";
-import { RunArtifacts } from "./run-artifacts.ts";
+import { RunArtifacts, type Written } from "./run-artifacts.ts";
 import { type MetricColumns, type MlflowStore, ReplyLost, type RunRecord, type RunStatus } from "./store.ts";
 
 /** The longest param that MLflow stores whole; a longer one it would cut without a word. Characters. */
@@ -103,14 +114,14 @@ export class MlflowBackend implements Backend {
     // crash, and be sent again under another key.
     if (names.size > 0) await this.#store.logBatch(run.id, { metrics: NO_METRICS, params: new Map(), tags: names });
     // Files before marks: what a mark says to be there is there.
-    const tooLarge = await run.write(batch, notes);
+    const written = await run.write(batch, notes);
     const { obstacle } = run.artifacts;
     const tags = new Map(batch.marks.map(tagOfMark));
-    const hasImages = batch.data.some((datum) => datum.kind === "images" && !tooLarge.has(datum));
+    const hasImages = batch.data.some((datum) => datum.kind === "images" && !written.tooLarge.has(datum));
     if (obstacle === undefined && hasImages) tags.set(...SHOWS_IMAGES);
     await this.#store.logBatch(run.id, { metrics, params, tags });
     run.wrote(params);
-    return { tally: tallyOf(batch, obstacle, tooLarge), notes };
+    return { tally: tallyOf(batch, obstacle, written), notes };
   }
 
   async attach(handle: RunHandle, pages: AsyncIterable<Page>): Promise<readonly Note[]> {
@@ -119,6 +130,10 @@ export class MlflowBackend implements Backend {
 
   async resume(handle: RunHandle): Promise<void> {
     if ((handle as MlflowRun).status !== "RUNNING") await this.#store.updateRun(handle.id, "RUNNING", 0);
+  }
+
+  async attachFiles(handle: RunHandle, artifact: SourceArtifact): Promise<FilesReceipt> {
+    return (handle as MlflowRun).attachFiles(artifact);
   }
 
   async finish(handle: RunHandle, status: FinalStatus, endTime: number): Promise<void> {
@@ -285,15 +300,22 @@ class MlflowRun implements RunHandle {
     this.#params = new Map(run.params);
   }
 
-  /** Store the batch's files, if they can be stored at all. @returns the values whose files are too large */
-  async write(batch: Batch, notes: Note[]): Promise<ReadonlySet<Datum>> {
+  /** Store the batch's files, if they can be stored at all. */
+  async write(batch: Batch, notes: Note[]): Promise<Written> {
     const moved = batch.marks.find(({ offset, from }) => offset > from);
     const segment = moved === undefined ? "0" : `${moved.key.slice(0, 8)}-${moved.from}`;
-    const tooLarge = await this.artifacts.write(batch.data, segment);
-    notes.push(...tooLarge.notes);
-    const { obstacle } = this.artifacts;
-    if (obstacle !== undefined) this.#note(notes, "artifacts", `${obstacle.message}; ${obstacle.hint ?? ""}`);
-    return tooLarge.data;
+    const written = await this.artifacts.write(batch.data, segment);
+    notes.push(...written.notes);
+    this.#noteObstacle(notes);
+    return written;
+  }
+
+  async attachFiles(artifact: SourceArtifact): Promise<FilesReceipt> {
+    const { notes: told, ...receipt } = await this.artifacts.attachFiles(artifact);
+    const notes: Note[] = [];
+    for (const { code, message } of told) this.#note(notes, code, message);
+    this.#noteObstacle(notes);
+    return { ...receipt, notes };
   }
 
   /** The batch's scalars as MLflow takes them; the tags that tell changed names are added to `names`. */
@@ -366,6 +388,11 @@ class MlflowRun implements RunHandle {
     }
   }
 
+  #noteObstacle(notes: Note[]): void {
+    const { obstacle } = this.artifacts;
+    if (obstacle !== undefined) this.#note(notes, "artifacts", `${obstacle.message}; ${obstacle.hint ?? ""}`);
+  }
+
   #note(notes: Note[], code: Note["code"], message: string): void {
     if (this.#noted.has(message)) return;
     this.#noted.add(message);
@@ -373,21 +400,29 @@ class MlflowRun implements RunHandle {
   }
 }
 
-/**
- * @param obstacle why files could not be stored
- * @param tooLarge values whose files were not
- */
-function tallyOf(batch: Batch, obstacle: TraceletError | undefined, tooLarge: ReadonlySet<Datum>): Tally {
+/** @param obstacle why files could not be stored */
+function tallyOf(batch: Batch, obstacle: TraceletError | undefined, { tooLarge, replaced }: Written): Tally {
   const tally = new Tally();
   tally.sent("scalars", batch.scalars.length);
+  tally.add(replaced);
+  const displaced = new Map(Array.from(replaced.kinds, ([kind, { leftOut }]) => [kind, sum(leftOut.values())]));
   for (const datum of batch.data) {
     const isParam = datum.kind === "hparams" && datum.record.type !== "experiment";
+    const left = displaced.get(datum.kind) ?? 0;
     if (datum.kind === "unreadable") tally.leftOut(datum.kind, "cannot be decoded", 1);
     else if (obstacle !== undefined && !isParam) tally.leftOut(datum.kind, "no place for files", 1);
     else if (tooLarge.has(datum)) tally.leftOut(datum.kind, "larger than --max-artifact-size", 1);
+    // In the place of one that was counted as sent.
+    else if (left > 0) displaced.set(datum.kind, left - 1);
     else tally.sent(datum.kind, 1);
   }
   return tally;
+}
+
+function sum(counts: Iterable<number>): number {
+  let total = 0;
+  for (const count of counts) total += count;
+  return total;
 }
 
 /** Seconds → ms by floor, as MLflow's own client rounds: any other rule would make a second point of every third. */

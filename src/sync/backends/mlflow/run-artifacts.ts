@@ -1,16 +1,30 @@
 /** The files of one run: where they go, and what each is called. */
 import { TraceletError } from "../../../errors.ts";
 import type { Datum, Kind } from "../../../reader/datum.ts";
-import type { Note, Page } from "../../backend.ts";
+import type { FilesReceipt, Note, Page, SourceArtifact } from "../../backend.ts";
+import { Tally } from "../../tally.ts";
 import { ArtifactPaths, type ArtifactRoot } from "./artifact-paths.ts";
 import type { Artifact, ArtifactStore } from "./artifacts.ts";
-import { encodeData, isEncoded } from "./media/encode.ts";
+import { attachFiles, countOf } from "./attached-files.ts";
+import { type Encoded, encodeData, isEncoded } from "./media/encode.ts";
 import { readableJson } from "./media/json.ts";
 
 /** Files on their way at the same time. */
 const CONCURRENCY = 8;
 /** Tells which tag each path stands for. */
 const INDEX = "tracelet/index.json";
+
+/** Of kinds whose files are named after tag and step, or after the tag alone: what it means that one is written again. */
+const REPLACED: ReadonlyMap<Kind, string> = new Map<Kind, string>([
+  ...(["audio", "images", "mesh", "tensors", "text"] as const).map(
+    (kind) => [kind, "replaced by a later value of the same step"] as const,
+  ),
+  ...(["custom_scalars", "graphs"] as const).map(
+    (kind) => [kind, "replaced by a later value of the same tag"] as const,
+  ),
+]);
+/** How many of the paths written last are remembered. */
+const MAX_WRITTEN = 50_000;
 
 /** Where pages lie. */
 const FOLDERS: ReadonlyMap<Kind, ArtifactRoot> = new Map<Kind, ArtifactRoot>([
@@ -32,9 +46,12 @@ export interface RunArtifactsOptions {
   readonly maxBytes: number;
 }
 
-/** What was not stored because it is too large. */
-export interface TooLarge {
-  readonly data: ReadonlySet<Datum>;
+/** What became of a batch's values, as far as they were not simply stored. */
+export interface Written {
+  /** Not stored because a file is too large. */
+  readonly tooLarge: ReadonlySet<Datum>;
+  /** Values, of this batch or an earlier one, whose files others of this batch have taken, as left out. */
+  readonly replaced: Tally;
   /** One a tag. */
   readonly notes: readonly Note[];
 }
@@ -44,6 +61,8 @@ export class RunArtifacts {
   readonly #paths = new ArtifactPaths();
   #store: Promise<ArtifactStore> | undefined;
   #obstacle: TraceletError | undefined;
+  /** Paths of values, the oldest first. */
+  readonly #written = new Set<string>();
   /** How many paths the index tells. */
   #indexed = 0;
   /** Of which kinds and tags it was noted that a file is too large. */
@@ -64,31 +83,29 @@ export class RunArtifacts {
    *
    * @param segment names the batch: the same whenever it begins with the same value
    */
-  async write(data: readonly Datum[], segment: string): Promise<TooLarge> {
-    const tooLarge = { data: new Set<Datum>(), notes: [] as Note[] };
-    if (!data.some(({ kind }) => isEncoded(kind))) return tooLarge;
+  async write(data: readonly Datum[], segment: string): Promise<Written> {
+    const written = { tooLarge: new Set<Datum>(), replaced: new Tally(), notes: [] as Note[] };
+    if (!data.some(({ kind }) => isEncoded(kind))) return written;
     const store = await this.#open();
-    if (store === undefined) return tooLarge;
+    if (store === undefined) return written;
     const { source, timestamp } = this.#options;
-    for await (const encoded of encodeData(data, { source, paths: this.#paths, segment, timestamp })) {
+    for await (const [kind, encoded] of encodeData(data, { source, paths: this.#paths, segment, timestamp })) {
       const fitting = encoded.filter(({ data: [first], data, artifacts }) => {
-        const fits = artifacts.every((artifact) =>
-          this.#fits(artifact, `${first?.kind} ${first?.tag}`, tooLarge.notes),
-        );
-        if (!fits) for (const datum of data) tooLarge.data.add(datum);
+        const fits = artifacts.every((artifact) => this.#fits(artifact, `${first?.kind} ${first?.tag}`, written.notes));
+        if (!fits) for (const datum of data) written.tooLarge.add(datum);
         return fits;
       });
+      const reason = REPLACED.get(kind);
+      if (reason !== undefined) written.replaced.leftOut(kind, reason, this.#countReplaced(fitting));
       // Of two values of one tag and step the later one stays, whichever of two uploads would end first.
-      const byPath = new Map(
-        fitting.flatMap(({ artifacts }) => artifacts.map((artifact) => [artifact.path, artifact])),
-      );
-      const artifacts = [...byPath.values()];
+      const all = fitting.flatMap((each) => each.artifacts);
+      const artifacts = [...new Map(all.map((artifact) => [artifact.path, artifact])).values()];
       for (let at = 0; at < artifacts.length; at += CONCURRENCY) {
         await Promise.all(artifacts.slice(at, at + CONCURRENCY).map((artifact) => store.put(artifact)));
       }
     }
     await this.#writeIndex(store);
-    return tooLarge;
+    return written;
   }
 
   /** Store pages beside the files of their tags. @returns which are too large */
@@ -115,6 +132,34 @@ export class RunArtifacts {
       notes.push({ code: "oversize", message });
     }
     return false;
+  }
+
+  /** Store files of the source as they are. */
+  async attachFiles(artifact: SourceArtifact): Promise<FilesReceipt> {
+    const store = await this.#open();
+    if (store === undefined) {
+      const tally = new Tally();
+      tally.leftOut(artifact.kind, "no place for files", countOf(artifact));
+      return { tally, notes: [], problems: [], complete: false };
+    }
+    const { tally, notes, problems, complete } = await attachFiles(artifact, store, this.#paths);
+    await this.#writeIndex(store);
+    return { tally, notes, problems, complete };
+  }
+
+  /** As far as the paths are remembered; another process' files are not known. */
+  #countReplaced(encoded: readonly Encoded[]): number {
+    const written = this.#written;
+    let count = 0;
+    for (const { data, artifacts } of encoded) {
+      if (artifacts.some(({ path }) => written.has(path))) count += data.length;
+      for (const { path } of artifacts) written.add(path);
+    }
+    for (const path of written) {
+      if (written.size <= MAX_WRITTEN) break;
+      written.delete(path);
+    }
+    return count;
   }
 
   /** Paths come from the tags alone, so what an earlier process wrote is completed, never contradicted. */

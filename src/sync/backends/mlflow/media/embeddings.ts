@@ -5,110 +5,87 @@
  *
  * Source: `DemoDataProvider` of tensorboard/plugins/projector/vz_projector/data-provider-demo.ts.
  */
-import { realpath, stat } from "node:fs/promises";
-import { extname, isAbsolute, relative, resolve, sep } from "node:path";
-import type { ProjectorConfig, ProjectorEmbedding } from "../../../../reader/plugins/projector.ts";
+import { extname, posix } from "node:path";
+import type { EmbeddingFile, FoundEmbedding } from "../../../embeddings.ts";
 import type { Artifact } from "../artifacts.ts";
 import type { MediaContext } from "./context.ts";
 import { type Json, readableJson } from "./json.ts";
 
-/** A file of the run's directory to upload. */
-export interface EmbeddingFile {
-  /** Path among the artifacts. */
-  readonly path: string;
-  /** Where it is, no link. */
-  readonly file: string;
-  /** Bytes. */
-  readonly size: number;
+/** An embedding whose files have a place. */
+export interface PlacedEmbedding {
+  readonly found: FoundEmbedding;
+  /** The files, each with its path among the artifacts. */
+  readonly files: readonly (EmbeddingFile & { readonly artifact: string })[];
 }
-
-/** A file that the configuration names and that is not uploaded. */
-export interface LeftOutFile {
-  /** As written. */
-  readonly path: string;
-  readonly reason: "outside the run's directory" | "not there";
-}
-
-export interface Embeddings {
-  readonly files: readonly EmbeddingFile[];
-  readonly config: Artifact;
-  readonly leftOut: readonly LeftOutFile[];
-}
-
-type Found = Pick<EmbeddingFile, "file" | "size"> | LeftOutFile["reason"];
 
 /**
- * What there is to upload of a run's embeddings. No path of the configuration leads out of the run's directory, neither by
- * `..` nor as an absolute one nor through a link.
+ * Where the files of a run's embeddings go.
  *
- * @param directory the one that holds the configuration
+ * @param member path of the run within the one at the destination; empty where they are the same
  */
-export async function findEmbeddings(
-  config: ProjectorConfig,
-  directory: string,
+export function placeEmbeddings(
+  embeddings: readonly FoundEmbedding[],
+  member: string,
   { paths }: Pick<MediaContext, "paths">,
-): Promise<Embeddings> {
-  const files: EmbeddingFile[] = [];
-  const leftOut: LeftOutFile[] = [];
-  const embeddings: Json[] = [];
-  const root = await realpath(directory);
-  for (const [index, embedding] of config.embeddings.entries()) {
-    const folder = paths.directory("embeddings", embedding.tensorName || `embedding ${index}`);
-    /** The path of an uploaded file, relative to the configuration's. */
-    const upload = async (path: string, name: string): Promise<string | undefined> => {
-      if (path === "") return undefined;
-      const found = await find(root, path);
-      if (typeof found === "string") {
-        leftOut.push({ path, reason: found });
-        return undefined;
-      }
-      files.push({ path: `${folder}/${name}`, ...found });
-      return `${folder.slice("embeddings/".length)}/${name}`;
+): PlacedEmbedding[] {
+  const tensorOf = new Map<string, string>();
+  return embeddings.map((found, index) => {
+    const { tensorName, tensorPath } = found.embedding;
+    let name = tensorName || `embedding ${index}`;
+    // Writers may use a name twice, for one and the same file or for another.
+    if ((tensorOf.get(name) ?? tensorPath) !== tensorPath) name = `${name}/${index}`;
+    tensorOf.set(name, tensorPath);
+    const folder = paths.directory("embeddings", member === "" ? name : `${member}/${name}`);
+    const files = found.files.map((file) => ({ ...file, artifact: `${folder}/${file.role}${endingOf(file)}` }));
+    return { found, files };
+  });
+}
+
+/**
+ * The configuration of those embeddings whose tensor is there: the projector cannot show others, for instance one whose
+ * tensor is in a checkpoint.
+ */
+export function projectorConfig(
+  embeddings: readonly PlacedEmbedding[],
+  member: string,
+  { paths }: Pick<MediaContext, "paths">,
+): Artifact {
+  const folder = member === "" ? "embeddings" : paths.directory("embeddings", member);
+  const entries = embeddings.flatMap(({ found: { embedding }, files }): Json[] => {
+    const pathOf = (role: EmbeddingFile["role"]) => {
+      const file = files.find((each) => each.role === role);
+      return file && posix.relative(folder, file.artifact);
     };
-    const tensorPath = await upload(embedding.tensorPath, `tensors${tensorEnding(embedding)}`);
-    const metadataPath = await upload(embedding.metadataPath, "metadata.tsv");
-    const imagePath = await upload(embedding.spriteImagePath, `sprite${imageEnding(embedding.spriteImagePath)}`);
-    const bookmarksPath = await upload(embedding.bookmarksPath, "bookmarks.json");
-    // The projector cannot show what has no tensor, for instance as it is in a checkpoint.
-    if (tensorPath === undefined) continue;
-    embeddings.push({
-      tensorName: embedding.tensorName,
-      tensorShape: embedding.tensorShape.length > 0 ? embedding.tensorShape : undefined,
-      tensorPath,
-      metadataPath,
-      bookmarksPath,
-      sprite: imagePath === undefined ? undefined : { imagePath, singleImageDim: embedding.singleImageDim },
-    });
+    const tensorPath = pathOf("tensors");
+    const imagePath = pathOf("sprite");
+    if (tensorPath === undefined) return [];
+    return [
+      {
+        tensorName: embedding.tensorName,
+        tensorShape: embedding.tensorShape.length > 0 ? embedding.tensorShape : undefined,
+        tensorPath,
+        metadataPath: pathOf("metadata"),
+        bookmarksPath: pathOf("bookmarks"),
+        sprite: imagePath === undefined ? undefined : { imagePath, singleImageDim: embedding.singleImageDim },
+      },
+    ];
+  });
+  return { path: `${folder}/projector_config.json`, bytes: readableJson({ embeddings: entries }) };
+}
+
+function endingOf({ role, path }: EmbeddingFile): string {
+  const ending = extname(path);
+  switch (role) {
+    case "tensors":
+      // The projector tells raw float32 from TSV by the ending.
+      return ending === ".bytes" ? ".bytes" : ".tsv";
+    case "metadata":
+      return ".tsv";
+    case "sprite": {
+      const image = ending.toLowerCase();
+      return [".png", ".jpg", ".jpeg", ".gif", ".bmp"].includes(image) ? image : ".png";
+    }
+    case "bookmarks":
+      return ".json";
   }
-  const artifact = { path: "embeddings/projector_config.json", bytes: readableJson({ embeddings }) };
-  return { files, config: artifact, leftOut };
-}
-
-async function find(root: string, path: string): Promise<Found> {
-  // A backslash separates on Windows, where the file may have been written.
-  const absolute = resolve(root, path.includes("/") ? path : path.replaceAll("\\", "/"));
-  if (!isWithin(root, absolute)) return "outside the run's directory";
-  try {
-    const file = await realpath(absolute);
-    if (!isWithin(root, file)) return "outside the run's directory";
-    const stats = await stat(file);
-    return stats.isFile() ? { file, size: stats.size } : "not there";
-  } catch {
-    return "not there";
-  }
-}
-
-function isWithin(root: string, path: string): boolean {
-  const way = relative(root, path);
-  return way !== "" && way !== ".." && !way.startsWith(`..${sep}`) && !isAbsolute(way);
-}
-
-/** The projector tells raw float32 from TSV by the ending. */
-function tensorEnding({ tensorPath }: ProjectorEmbedding): string {
-  return extname(tensorPath) === ".bytes" ? ".bytes" : ".tsv";
-}
-
-function imageEnding(path: string): string {
-  const ending = extname(path).toLowerCase();
-  return [".png", ".jpg", ".jpeg", ".gif", ".bmp"].includes(ending) ? ending : ".png";
 }

@@ -25,8 +25,8 @@ const ENCODERS: ReadonlyMap<Kind, Encoder> = new Map<Kind, Encoder>([
   ["images", each("images", (datum, context) => encodeImages(datum, context))],
   ["audio", each("audio", encodeAudio)],
   ["text", each("text", encodeText)],
-  ["histograms", (data, { segment }) => [{ data, artifacts: [encodeHistograms(only("histograms", data), segment)] }]],
-  ["pr_curves", (data, { segment }) => [{ data, artifacts: [encodePrCurves(only("pr_curves", data), segment)] }]],
+  ["histograms", together("histograms", (data, { segment }) => encodeHistograms(data, segment))],
+  ["pr_curves", together("pr_curves", (data, { segment }) => encodePrCurves(data, segment))],
   ["graphs", each("graphs", encodeGraphs)],
   [
     "mesh",
@@ -44,10 +44,13 @@ export function isEncoded(kind: Kind): boolean {
 }
 
 /** The files of a batch's data, kind by kind, made as they are asked for: not all of them are held at once. */
-export async function* encodeData(data: readonly Datum[], context: MediaContext): AsyncGenerator<Encoded[]> {
+export async function* encodeData(
+  data: readonly Datum[],
+  context: MediaContext,
+): AsyncGenerator<readonly [Kind, readonly Encoded[]]> {
   for (const [kind, encode] of ENCODERS) {
     const ofKind = data.filter((datum) => datum.kind === kind);
-    if (ofKind.length > 0) yield await encode(ofKind, context);
+    if (ofKind.length > 0) yield [kind, await encode(ofKind, context)];
   }
 }
 
@@ -60,6 +63,13 @@ function each<K extends Datum["kind"]>(
     for (const datum of only(kind, data)) encoded.push({ data: [datum], artifacts: await encode(datum, context) });
     return encoded;
   };
+}
+
+function together<K extends Datum["kind"]>(
+  kind: K,
+  encode: (data: readonly Extract<Datum, { kind: K }>[], context: MediaContext) => Artifact,
+): Encoder {
+  return (data, context) => [{ data, artifacts: [encode(only(kind, data), context)] }];
 }
 
 function only<K extends Datum["kind"]>(kind: K, data: readonly Datum[]): Extract<Datum, { kind: K }>[] {

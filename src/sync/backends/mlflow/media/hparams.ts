@@ -1,10 +1,12 @@
 /**
  * What an experiment says of its hyperparameters and metrics (domains, names, descriptions) →
- * `hparams/<tag>.json`, readable in the artifact viewer: protobuf's JSON of an `Experiment`. The other records of the
- * hparams plugin are params and the run's status, not files.
+ * `hparams/<tag>/<digest>.json`, readable in the artifact viewer: protobuf's JSON of an `Experiment`. All such records of
+ * a run have one tag and step, so that the digest of what they say tells them apart. The other records of the hparams
+ * plugin are params and the run's status, not files.
  *
  * Source: tensorboard/plugins/hparams/api.proto.
  */
+import { createHash } from "node:crypto";
 import type { HparamsDatum } from "../../../../reader/datum.ts";
 import type { Artifact } from "../artifacts.ts";
 import type { MediaContext } from "./context.ts";
@@ -34,7 +36,9 @@ export function encodeHparams({ tag, record }: HparamsDatum, { paths }: MediaCon
       description: metric.description,
     })),
   };
-  return [{ path: paths.file("hparams", tag, "json"), bytes: readableJson(experiment) }];
+  const bytes = readableJson(experiment);
+  const digest = createHash("sha256").update(bytes).digest("hex").slice(0, 8);
+  return [{ path: `${paths.directory("hparams", tag)}/${digest}.json`, bytes }];
 }
 
 function domainOf(domain: Domain): Readonly<Record<string, Json>> {

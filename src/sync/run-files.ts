@@ -1,0 +1,86 @@
+/** Of the files of one run that are sent as they are, those that are due. */
+import { displayPath } from "../reader/discover.ts";
+import type { StoredRun } from "./checkpoints.ts";
+import { type Projector, readProjector } from "./embeddings.ts";
+import type { RunGroup } from "./groups.ts";
+import type { FileProblem } from "./match.ts";
+import type { RunResult } from "./run-result.ts";
+import { type Attaching, attachEmbeddings, attachSource, isSourceAttached, sourceFilesOf } from "./source-artifacts.ts";
+
+/** Whether the destination has the embeddings, and the source's own files where they are wanted, as they are now. */
+export async function hasAllFiles(group: RunGroup, stored: StoredRun, attachesSource: boolean): Promise<boolean> {
+  for (const { path, run } of group.members) {
+    if (attachesSource && !isSourceAttached(sourceFilesOf(run, path), stored.attached)) return false;
+    if ((await readProjector(run, stored.projectorFiles.get(path))).state !== "unchanged") return false;
+  }
+  return true;
+}
+
+export class RunFiles {
+  readonly #stored: StoredRun;
+  readonly #attachesSource: boolean;
+  #group: RunGroup;
+  /** By the paths of the members. */
+  readonly #projectors = new Map<string, Projector>();
+
+  /** @param attachesSource whether the source's own files are sent, too */
+  constructor(group: RunGroup, stored: StoredRun, attachesSource: boolean) {
+    this.#group = group;
+    this.#stored = stored;
+    this.#attachesSource = attachesSource;
+  }
+
+  /** Look at the files as they are now. @returns what cannot be read of them */
+  async look(group: RunGroup): Promise<FileProblem[]> {
+    this.#group = group;
+    const problems: FileProblem[] = [];
+    for (const { path, run } of group.members) {
+      const projector = await readProjector(run, this.#stored.projectorFiles.get(path));
+      this.#projectors.set(path, projector);
+      if (projector.state === "problem") problems.push(projector.problem);
+      if (projector.state !== "changed" && projector.stamp !== undefined)
+        this.#stored.projectorFiles.set(path, projector.stamp);
+    }
+    return problems;
+  }
+
+  /** The destination has a run without any. */
+  async startOver(): Promise<void> {
+    this.#stored.attached.clear();
+    this.#stored.projectorFiles.clear();
+    await this.look(this.#group);
+  }
+
+  /** Whether there are embeddings to be sent, which are worth a run even without any values. */
+  get hasEmbeddings(): boolean {
+    return [...this.#projectors.values()].some(({ state }) => state === "changed");
+  }
+
+  get isSourceDue(): boolean {
+    return this.#attachesSource && !isSourceAttached(this.#sourceFiles(), this.#stored.attached);
+  }
+
+  /** Send what is due. What has been sent is noted file by file. @returns false if it was interrupted @throws TraceletError */
+  async send(attaching: Attaching): Promise<boolean> {
+    for (const [path, projector] of this.#projectors) {
+      if (projector.state !== "changed") continue;
+      if (await attachEmbeddings(projector.embeddings, path, attaching))
+        this.#stored.projectorFiles.set(path, projector.stamp);
+    }
+    return !this.isSourceDue || attachSource(this.#sourceFiles(), this.#stored.attached, attaching);
+  }
+
+  /** Configurations that are not whole yet. */
+  waiting(): RunResult["waiting"] {
+    return this.#group.members.flatMap(({ path, run: { projectorFile } }) => {
+      if (projectorFile === undefined || this.#projectors.get(path)?.state !== "unfinished") return [];
+      return [
+        { path: displayPath(projectorFile.path), state: "incomplete", start: 0, end: projectorFile.size },
+      ] as const;
+    });
+  }
+
+  #sourceFiles(): ReturnType<typeof sourceFilesOf> {
+    return this.#group.members.flatMap(({ path, run }) => sourceFilesOf(run, path));
+  }
+}
