@@ -26,8 +26,9 @@ test("writers that are killed in the middle of records, synced again and again: 
   let sent = 0;
   for (const more of [{}, { partial: 3 }, { partial: 3 }]) {
     const writer = new LiveWriter({ ...options, ...more });
+    await writer.started();
     for (let i = 0; i < 3; i++) {
-      await sleep(400);
+      await sleep(200);
       sent += (await sync(args)).kinds["scalars"]?.sent ?? 0;
     }
     await writer.kill();

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { NEW_PYTHON } from "./python.ts";
 
 const SCRIPT = path.resolve(import.meta.dirname, "../python/live_writer.py");
@@ -28,9 +29,11 @@ export class LiveWriter {
   readonly #options: LiveWriterOptions;
   readonly #process: ChildProcess;
   readonly #ended: Promise<unknown>;
+  readonly #flushesBefore: number;
 
   constructor(options: LiveWriterOptions) {
     this.#options = options;
+    this.#flushesBefore = flushes(options.ledger);
     const { logdir, ledger, ...named } = options;
     const flags = Object.entries(named).flatMap(([name, value]) => [`--${name}`, String(value)]);
     this.#process = spawn(NEW_PYTHON, [SCRIPT, logdir, ledger, ...flags], { stdio: ["ignore", "ignore", "inherit"] });
@@ -41,6 +44,14 @@ export class LiveWriter {
   get flushedPoints(): number {
     const { ledger, runs, tags } = this.#options;
     return flushedSteps(ledger) * runs * tags;
+  }
+
+  /** Until it has flushed for the first time. */
+  async started(): Promise<void> {
+    while (flushes(this.#options.ledger) === this.#flushesBefore) {
+      if (this.#process.exitCode !== null) throw new Error(`live_writer.py ended with ${this.#process.exitCode}`);
+      await sleep(20);
+    }
   }
 
   /** In order, after a last flush. */
@@ -74,6 +85,10 @@ export function readLedger(file: string): LedgerLine[] {
   if (!existsSync(file)) return [];
   const lines = readFileSync(file, "utf8").split("\n").slice(0, -1);
   return lines.map((line) => JSON.parse(line) as LedgerLine);
+}
+
+function flushes(ledger: string): number {
+  return readLedger(ledger).filter(({ flushed }) => flushed !== undefined).length;
 }
 
 /** What was announced and never flushed, since the writer was killed, is not counted. */
