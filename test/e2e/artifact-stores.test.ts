@@ -11,9 +11,9 @@ import { RestStore } from "../../src/sync/backends/mlflow/rest-store.ts";
 import { SqliteStore } from "../../src/sync/backends/mlflow/sqlite-store.ts";
 import type { MlflowStore } from "../../src/sync/backends/mlflow/store.ts";
 import { type HttpTrackingUri, resolveTrackingUri } from "../../src/sync/backends/mlflow/tracking-uri.ts";
+import { FaultProxy } from "./support/fault-proxy.ts";
 import { MlflowServer } from "./support/mlflow-server.ts";
 import { MotoServer } from "./support/moto-server.ts";
-import { Proxy } from "./support/proxy.ts";
 import { OLD_PYTHON, readArtifacts } from "./support/python.ts";
 
 const NAMES = [
@@ -32,7 +32,7 @@ let moto: MotoServer;
 let local: MlflowServer;
 let overS3: MlflowServer;
 let old: MlflowServer;
-let proxy: Proxy;
+let proxy: FaultProxy;
 let large: string;
 const content = randomBytes(LARGE);
 const environment = { ...process.env };
@@ -50,7 +50,7 @@ beforeAll(async () => {
     MlflowServer.start(database("s3"), { artifacts: "s3://bucket/root", env: moto.env }),
     MlflowServer.start(database("old"), { executable: OLD_PYTHON }),
   ]);
-  proxy = await Proxy.start(local.port);
+  proxy = await FaultProxy.start(local.port);
 });
 
 afterAll(async () => {
@@ -183,11 +183,14 @@ test("an empty file is one", async () => {
 test("lost requests and replies leave one whole file", async () => {
   for (const experiment of [undefined, await experimentAt(local.uri, path.join(workspace, "faults"))]) {
     const run = await newRun(rest(proxy.uri), experiment);
-    let left = 3;
-    proxy.fault = (method) => (method !== "GET" && left-- > 0 ? (left % 2 ? "lose reply" : "lose request") : undefined);
+    proxy.reset();
+    proxy.inject(
+      { fault: { kind: "reset-after" }, requests: /^(?!GET)/, nth: (n) => n === 2 },
+      { fault: { kind: "reset-before" }, requests: /^(?!GET)/, nth: (n) => n <= 3 },
+    );
     await run.artifacts.put({ path: "a.txt", bytes: content.subarray(0, 1000) });
     await run.artifacts.putFile("b.bin", large, 5 * MIB);
-    proxy.fault = () => undefined;
+    expect(proxy.faults).toBe(3);
     expect(await readArtifacts(local.uri, run.id)).toEqual({
       "a.txt": [1000, digest(content.subarray(0, 1000))],
       "b.bin": [5 * MIB, digest(content.subarray(0, 5 * MIB))],
@@ -212,11 +215,13 @@ test("a large file behind a server goes to its object store in parts", async () 
     [overS3, ["POST create", "POST complete"]],
     [local, ["POST create", "PUT"]],
   ] as const) {
-    const between = await Proxy.start(server.port);
+    const between = await FaultProxy.start(server.port);
     const run = await newRun(rest(between.uri));
     between.requests.length = 0;
     await run.artifacts.putFile("d/huge ü.bin", file, size);
-    const shown = between.requests.map((each) => each.replace(/ .*mpu\/(\w+).*/, " $1").replace(/ \/.*/, ""));
+    const shown = between.requests.map(({ method, path }) =>
+      `${method} ${path}`.replace(/ .*mpu\/(\w+).*/, " $1").replace(/ \/.*/, ""),
+    );
     expect(shown).toEqual(uploads);
     expect(await readArtifacts(server.uri, run.id, moto.env)).toEqual(expected);
     await between.stop();

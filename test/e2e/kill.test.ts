@@ -4,9 +4,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { FaultProxy } from "./support/fault-proxy.ts";
 import { MlflowServer } from "./support/mlflow-server.ts";
-import { Proxy } from "./support/proxy.ts";
 import { byTag, distinct, readMlflow, readTensorBoard } from "./support/python.ts";
+import { Resent } from "./support/resent.ts";
 import { sync, tracelet } from "./support/tracelet.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "../..");
@@ -52,27 +53,18 @@ async function expectEqual(uri: string, experiment: string): Promise<number> {
 
 test("against a server", async () => {
   const server = await MlflowServer.start(path.join(workspace, "mlflow.db"));
-  const proxy = await Proxy.start(server.port);
+  const proxy = await FaultProxy.start(server.port);
   try {
-    const sent = new Map<string, number>();
-    proxy.fault = (_method, url, body) => {
-      if (url.endsWith("log-batch")) {
-        for (const [point] of body.matchAll(/\{"key":[^}]*\}/g)) {
-          const identity = `${body.slice(0, 43)} ${point}`;
-          sent.set(identity, (sent.get(identity) ?? 0) + 1);
-        }
-      }
-      return undefined;
-    };
+    const resent = new Resent();
+    proxy.onRequest = resent.see;
     const args = ["--tracking-uri", proxy.uri, "--experiment", "kills", "--state-dir", path.join(workspace, "state")];
     const killed = await killOften(args);
     const last = await sync([logdir, ...args]);
     expect(last.code).toBe(0);
     expect(await expectEqual(server.uri, "kills")).toBe(240_000);
-    const again = [...sent.values()].filter((times) => times > 1).length;
-    console.log(`${killed} kills; ${again} of ${sent.size} points were sent more than once`);
+    console.log(`${killed} kills; ${resent.again} of ${resent.sent} points were sent again`);
     expect(killed).toBe(KILLS);
-    expect(again).toBeGreaterThan(0);
+    expect(resent.again).toBeGreaterThan(0);
   } finally {
     await proxy.stop();
     await server.stop();

@@ -15,15 +15,15 @@ import {
 import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { FaultProxy } from "./support/fault-proxy.ts";
 import { MlflowServer } from "./support/mlflow-server.ts";
-import { Proxy } from "./support/proxy.ts";
 import { byTag, distinct, readMlflow, readTensorBoard } from "./support/python.ts";
 import { sync } from "./support/tracelet.ts";
 
 const FIXTURES = path.resolve(import.meta.dirname, "../../fixtures");
 
 let server: MlflowServer;
-let proxy: Proxy;
+let proxy: FaultProxy;
 let workspace: string;
 let folder: string;
 let experiment: string;
@@ -32,7 +32,7 @@ let count = 0;
 beforeAll(async () => {
   workspace = mkdtempSync(path.join(os.tmpdir(), "tracelet-e2e-"));
   server = await MlflowServer.start(path.join(workspace, "mlflow.db"));
-  proxy = await Proxy.start(server.port);
+  proxy = await FaultProxy.start(server.port);
 });
 
 afterAll(async () => {
@@ -45,9 +45,7 @@ beforeEach(() => {
   experiment = `experiment ${++count}`;
   folder = path.join(workspace, String(count));
   mkdirSync(folder);
-  proxy.fault = () => undefined;
-  proxy.requests.length = 0;
-  proxy.faults = 0;
+  proxy.reset();
 });
 
 const options = (state = "state") => [
@@ -56,7 +54,7 @@ const options = (state = "state") => [
 ];
 const logdir = () => path.join(folder, "runs");
 const runsOf = async () => (await readMlflow(server.uri, experiment)).runs;
-const requestsTo = (end: string) => proxy.requests.filter((request) => request.endsWith(end)).length;
+const requestsTo = (end: string) => proxy.requests.filter((request) => request.path.endsWith(end)).length;
 
 /** Every point TensorBoard reads is there once, and nothing else. */
 async function expectEqualToTensorBoard(directory: string): Promise<void> {
@@ -301,8 +299,7 @@ describe("what a server really does", () => {
   });
 
   test("a lost reply to runs/create makes no second run", async () => {
-    let lost = 0;
-    proxy.fault = (_method, url) => (url.endsWith("runs/create") && lost++ < 2 ? "lose reply" : undefined);
+    proxy.inject({ fault: { kind: "reset-after" }, requests: /runs\/create$/, times: 2 });
     await sync([logdir(), ...options()]);
     expect(proxy.faults).toBe(2);
     expect(await runsOf()).toHaveLength(3);
@@ -310,11 +307,10 @@ describe("what a server really does", () => {
   });
 
   test("lost replies and lost requests of batches: sent again, nothing doubled", async () => {
-    let n = 0;
-    proxy.fault = (_method, url) => {
-      if (!url.endsWith("log-batch")) return undefined;
-      return ["lose reply", undefined, "lose request", undefined][n++ % 4] as "lose reply" | "lose request" | undefined;
-    };
+    proxy.inject(
+      { fault: { kind: "reset-after" }, requests: /log-batch$/, nth: (n) => n % 4 === 1 },
+      { fault: { kind: "reset-before" }, requests: /log-batch$/, nth: (n) => n % 4 === 3 },
+    );
     const result = await sync([logdir(), ...options()]);
     expect(proxy.faults).toBeGreaterThan(0);
     expect(result.retries).toBeGreaterThanOrEqual(proxy.faults);

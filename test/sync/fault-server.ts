@@ -1,30 +1,9 @@
 /** An HTTP server that fails on demand, and the little of MLflow that faults are tried on. For tests only. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
+import { type Answer, type Fault, respond } from "../support/faults.ts";
 
-export interface Answer {
-  readonly status: number;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly body: string | Buffer;
-}
-
-/** How one request is answered; all but the first kind are faults of the way, not of the server. */
-export type Fault =
-  | { readonly kind: "answer"; readonly answer: Answer }
-  /** The connection is reset before the request was read: it is not carried out. */
-  | { readonly kind: "reset-before" }
-  /** It is carried out, and then the connection is reset. */
-  | { readonly kind: "reset-after" }
-  /** It is carried out, and half of the answer is sent. */
-  | { readonly kind: "half" }
-  /** It is carried out, and the answer does not begin as HTTP does. */
-  | { readonly kind: "garbage" }
-  /** It is carried out, and nothing is answered. */
-  | { readonly kind: "silence" }
-  /** The answer begins, and a byte follows every `everyMs`, without end. */
-  | { readonly kind: "trickle"; readonly everyMs: number }
-  /** An answer of that many bytes, sent as fast as they are taken. */
-  | { readonly kind: "flood"; readonly bytes: number };
+export type { Answer, Fault };
 
 export interface RecordedRequest {
   readonly method: string;
@@ -102,56 +81,8 @@ export class FaultServer {
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const recorded = { method, target, headers, body: Buffer.concat(chunks).toString(), nthOfConnection };
     this.requests.push(recorded);
-    if (fault?.kind === "answer") {
-      send(response, fault.answer);
-      return;
-    }
-    const answer = await this.#handler(recorded);
-    if (fault === undefined) send(response, answer);
-    else await fail(fault, answer, response, socket);
+    await respond(response, fault, () => this.#handler(recorded));
   }
-}
-
-async function fail(fault: Fault, answer: Answer, response: ServerResponse, socket: Socket): Promise<void> {
-  const length = Buffer.byteLength(answer.body);
-  switch (fault.kind) {
-    case "reset-after":
-      socket.resetAndDestroy();
-      return;
-    case "half":
-      response.writeHead(answer.status, { ...answer.headers, "content-length": length });
-      response.write(answer.body.slice(0, Math.ceil(length / 2)), () => socket.end());
-      return;
-    case "garbage":
-      socket.end("\x00\x01 this is not HTTP\r\n\r\n");
-      return;
-    case "trickle": {
-      response.writeHead(200, { "content-type": "application/json" });
-      const timer = setInterval(() => response.write(" "), fault.everyMs);
-      response.on("close", () => clearInterval(timer));
-      return;
-    }
-    case "flood": {
-      response.writeHead(200, { "content-type": "application/json" });
-      const chunk = Buffer.alloc(64 * 1024, " ");
-      let wake = () => {};
-      for (const event of ["drain", "close"]) response.on(event, () => wake());
-      for (let sent = 0; sent < fault.bytes && !response.destroyed; sent += chunk.length) {
-        if (response.write(chunk)) continue;
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-      }
-      response.end();
-      return;
-    }
-    default:
-  }
-}
-
-function send(response: ServerResponse, { status, headers, body }: Answer): void {
-  response.writeHead(status, headers);
-  response.end(body);
 }
 
 export function json(body: unknown, status = 200, headers: Readonly<Record<string, string>> = {}): Answer {

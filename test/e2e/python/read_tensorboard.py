@@ -24,9 +24,14 @@ def to_float(tensor):
     return struct.unpack("<f", struct.pack("<I", bits << 16))[0]
 
 
-def scalars(directory):
-    """The scalars of one run, in the order of its files."""
-    tags = {}
+def run_directories(logdir):
+    """The directory of each run by the run's name."""
+    logdir = os.path.abspath(logdir)
+    return {os.path.relpath(run, logdir): run for run in io_wrapper.GetLogdirSubdirectories(logdir)}
+
+
+def points(directory):
+    """The scalars of one run, in the order of its files: (tag, step, wall time in ms, value as MLflow keeps it)."""
     for path in sorted(filter(io_wrapper.IsSummaryEventsFile, io_wrapper.ListDirectoryAbsolute(directory))):
         metadata = {}
         for event in event_file_loader.LegacyEventFileLoader(path).Load():
@@ -39,11 +44,16 @@ def scalars(directory):
                     # MLflow's SQL stores have no infinities and no negative zero.
                     if math.isinf(number):
                         number = math.copysign(sys.float_info.max, number)
-                    point = [str(migrated.step), str(math.floor(migrated.wall_time * 1000)), repr(number + 0.0)]
-                    tags.setdefault(value.tag, []).append(point)
+                    yield value.tag, migrated.step, math.floor(migrated.wall_time * 1000), number + 0.0
+
+
+def scalars(directory):
+    """The same by tag, as text."""
+    tags = {}
+    for tag, step, ms, number in points(directory):
+        tags.setdefault(tag, []).append([str(step), str(ms), repr(number)])
     return tags
 
 
-logdir = os.path.abspath(sys.argv[1])
-runs = {os.path.relpath(run, logdir): scalars(run) for run in io_wrapper.GetLogdirSubdirectories(logdir)}
-json.dump(runs, sys.stdout)
+if __name__ == "__main__":
+    json.dump({name: scalars(directory) for name, directory in run_directories(sys.argv[1]).items()}, sys.stdout)

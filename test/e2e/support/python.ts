@@ -41,25 +41,50 @@ export async function readMlflow(
 }
 
 /** What MLflow's client finds of a run's artifacts: for each path the size that is listed and the SHA-256. */
+export interface Artifacts {
+  readonly [path: string]: readonly [size: number | null, sha256: string];
+}
+
 export async function readArtifacts(
   uri: string,
   runId: string,
   env: NodeJS.ProcessEnv = {},
   executable: string = NEW_PYTHON,
-): Promise<{ [path: string]: [size: number | null, sha256: string] }> {
-  return JSON.parse(await script(executable, "artifacts.py", [uri, runId], env)) as Awaited<
-    ReturnType<typeof readArtifacts>
-  >;
+): Promise<Artifacts> {
+  const runs = await script(executable, "read_artifacts.py", [uri, "run", runId], env);
+  return Object.values(JSON.parse(runs) as { [run: string]: Artifacts })[0] as Artifacts;
 }
 
-/** Size and SHA-256 of every artifact of every run of an experiment, by path. */
-export async function readExperimentArtifacts(
-  uri: string,
-  experiment: string,
-): Promise<{ [run: string]: { [path: string]: readonly [bytes: number, sha256: string] } }> {
-  return JSON.parse(await script(NEW_PYTHON, "read_artifacts.py", [uri, experiment])) as Awaited<
-    ReturnType<typeof readExperimentArtifacts>
-  >;
+/** The same of every run of an experiment. */
+export async function readExperimentArtifacts(uri: string, experiment: string): Promise<{ [run: string]: Artifacts }> {
+  return JSON.parse(await script(NEW_PYTHON, "read_artifacts.py", [uri, "experiment", experiment])) as {
+    [run: string]: Artifacts;
+  };
+}
+
+/** What MLflow has of a logdir's scalars against what TensorBoard reads in its files, as multisets of points. */
+export interface Difference {
+  /** Distinct points in the files. */
+  readonly points: number;
+  readonly lost: number;
+  /** Stored once more than they should be, also in a second run of the same name. */
+  readonly doubled: number;
+  /** In no file. */
+  readonly extra: number;
+  /** The first few of them all. */
+  readonly examples: readonly {
+    readonly what: "lost" | "doubled" | "extra";
+    readonly run: string;
+    readonly tag: string;
+    readonly step: string;
+    readonly ms: string;
+    readonly value: string;
+  }[];
+}
+
+/** @param uri what MLflow's client takes: a server, or a database */
+export async function difference(logdir: string, uri: string, experiment: string): Promise<Difference> {
+  return JSON.parse(await script(NEW_PYTHON, "difference.py", [logdir, uri, experiment])) as Difference;
 }
 
 /** Download all artifacts of an experiment. @returns the folder of each run's */
