@@ -88,7 +88,8 @@ export class DirectoryEvents {
 
   async #isSilent(fsPath: FsPath, device: bigint): Promise<boolean> {
     if (!this.#silent.has(device)) {
-      const fileSystem = await silentFileSystem(fsPath);
+      // One that cannot say what it is may tell of changes all the same.
+      const fileSystem = await silentFileSystem(fsPath).catch(() => undefined);
       // Another look may have asked at the same time.
       const isNews = !this.#silent.has(device);
       this.#silent.set(device, fileSystem);

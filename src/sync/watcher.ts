@@ -6,6 +6,7 @@
  */
 import type { BigIntStats } from "node:fs";
 import path from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { type DiscoveredRun, type DiscoveryProblem, displayPath, isRunFileName } from "../reader/discover.ts";
 import { DirectoryEvents } from "./directory-events.ts";
 import { type Attention, LookSchedule } from "./look-schedule.ts";
@@ -41,7 +42,7 @@ export interface RunChanges {
  *
  * While changes are being worked on, further ones gather and are handed out with the next; a run that changes meanwhile is
  * handed out again. One batch with `complete` is handed out as soon as everything has been looked at, be it empty.
- * Ends when the signal is aborted.
+ * Ends when the signal is aborted; `return()` alone would wait for the next change.
  */
 export async function* watchRuns(options: WatchOptions): AsyncGenerator<RunChanges, void, void> {
   const watcher = new Watcher(options);
@@ -96,22 +97,27 @@ class Watcher {
 
   /** @returns undefined once the signal is aborted */
   async next(): Promise<RunChanges | undefined> {
-    for (;;) {
-      if (this.#options.signal.aborted) return undefined;
+    let isGathered = false;
+    while (!this.#options.signal.aborted) {
       if (this.#failure !== undefined) throw this.#failure.error;
-      const isComplete = !this.#schedule.hasUnseen;
-      if (this.#pending.size > 0 || (isComplete && !this.#saidComplete)) {
-        this.#saidComplete ||= isComplete;
+      const complete = !this.#schedule.hasUnseen;
+      if (this.#pending.size === 0 && (!complete || this.#saidComplete)) {
+        await new Promise<void>((resolve) => {
+          this.#resume = resolve;
+        });
+      } else if (!isGathered) {
+        await setTimeout(GATHER_MS);
+        isGathered = true;
+      } else {
+        this.#saidComplete ||= complete;
         const pending = [...this.#pending.values()];
         this.#pending.clear();
         const changed = pending.filter(({ isGone }) => !isGone).map(({ run }) => run);
         const gone = pending.filter(({ isGone }) => isGone).map(({ run }) => run);
-        return { changed, gone, complete: isComplete };
+        return { changed, gone, complete };
       }
-      await new Promise<void>((resolve) => {
-        this.#resume = resolve;
-      });
     }
+    return undefined;
   }
 
   close(): void {
@@ -268,6 +274,9 @@ class Watcher {
     }
   }
 }
+
+/** How long changes gather before they are handed out, in ms: what begins together is handed out together. */
+const GATHER_MS = 20;
 
 interface Root {
   isMissing: boolean;

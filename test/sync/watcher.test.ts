@@ -273,6 +273,18 @@ describe.each([
     expect(followed.names).toEqual(["a", "b"]);
   });
 
+  test("two logdirs, one of which lies in the other", async () => {
+    write("a/b");
+    const inner = at("a");
+    followed = await new Followed([logdir, inner], { ...options, pollMs: 100 }).start();
+    appendFileSync(at("a/b", EVENT_FILE), "more");
+    await followed.catchesUp(logdir, inner);
+    rmSync(at("a/b"), { recursive: true });
+    write("a/c");
+    await followed.catchesUp(logdir, inner);
+    expect(followed.names).toEqual(["a/c", "c"]);
+  });
+
   test("a directory that cannot be read: said once, what is known of it stays, and it recovers", async () => {
     write("a");
     const file = write("closed/b");
