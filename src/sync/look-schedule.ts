@@ -80,10 +80,6 @@ export class LookSchedule<D extends Scheduled> {
     return this.#unseen > 0;
   }
 
-  get size(): number {
-    return this.#all.size;
-  }
-
   /** A directory that was not known yet: it is looked at as soon as possible. */
   add(directory: D): void {
     this.#all.add(directory);
@@ -213,7 +209,7 @@ export class LookSchedule<D extends Scheduled> {
       turn.looked = true;
       this.#seen();
       // Directories that are first seen together are not all rescanned together.
-      turn.nextRescan = now + rescanMs * ((this.#looked++ * 0.618) % 1);
+      turn.nextRescan = now + rescanMs * ((++this.#looked * 0.618) % 1);
     } else if (thorough || turn.nextRescan === Number.POSITIVE_INFINITY) turn.nextRescan = now + rescanMs;
     const attention = this.#options.attention(directory);
     const least = Math.max(pollMs * this.#stretch, directory.cost * MS_PER_FILE);

@@ -91,13 +91,12 @@ export class WatchedDirectory {
     const isFile = this.parent === undefined && stats.isFile();
     if (!isFile && (!stats.isDirectory() || (this.#isLink && this.#leadsBack(stats, this.parent)))) throw notThere();
     await beforeListing(stats, isNew);
-    const vanished = isNew ? this.#takeChildren() : [];
     if (isFile) {
       this.#stamp = stamp;
       this.#candidates = [];
+      const vanished = this.#takeChildren();
       return { ...this.#take(runOfFile(this.logdir, stats), undefined), appeared: [], vanished, moved: [] };
     }
-    const appeared: WatchedDirectory[] = [];
     const unchanged = !isNew && this.#stamp?.mtimeNs === stats.mtimeNs && this.#stamp.ctimeNs === stats.ctimeNs;
     let listed: Listed | undefined;
     if (thorough || !unchanged || !this.#settled) {
@@ -106,6 +105,8 @@ export class WatchedDirectory {
       this.#candidates = listed.others;
     }
     this.#stamp = stamp;
+    const vanished = isNew ? this.#takeChildren() : [];
+    const appeared: WatchedDirectory[] = [];
     const found = await this.#examine(stats);
     for (const [key, child] of this.children) {
       const isUnlisted = listed === undefined && !child.#isLink;

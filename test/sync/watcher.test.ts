@@ -304,6 +304,21 @@ describe.each([
     });
   });
 
+  test("a directory that is exchanged for an unreadable one", async () => {
+    write("closed/b");
+    await asNobody(async () => {
+      const seen = await follow({ ...options, pollMs: 100 });
+      mkdirSync(at("other"));
+      chmodSync(at("other"), 0o000);
+      renameSync(at("closed"), at("open"));
+      renameSync(at("other"), at("closed"));
+      await until(() => seen.names.includes("open/b") && seen.notes.length > 0);
+      chmodSync(at("closed"), 0o755);
+      await seen.catchesUp(logdir);
+      expect(seen.names).toEqual(["open/b"]);
+    });
+  });
+
   test("a directory that was unreadable from the start", async () => {
     write("closed/b");
     await asNobody(async () => {
