@@ -62,16 +62,7 @@ export interface Discovery {
 export function discover(logdir: string): Discovery {
   const root = path.resolve(logdir);
   const stats = statSync(root, { bigint: true });
-  if (stats.isFile()) {
-    const directory = path.dirname(root);
-    const file = entryOf(root, path.basename(root), stats);
-    return {
-      runs: [
-        { name: ".", directory, logdir: directory, files: [file], hparamsFile: undefined, projectorFile: undefined },
-      ],
-      problems: [],
-    };
-  }
+  if (stats.isFile()) return { runs: [runOfFile(root, stats)], problems: [] };
   const walk: Walk = { logdir: root, runs: [], problems: [] };
   const entries = readdirSync(root, { withFileTypes: true, encoding: "buffer" });
   visit(walk, root, "", entries, [stats]);
@@ -84,9 +75,71 @@ export function isEventFileName(name: string): boolean {
   return name.includes("tfevents") && !name.endsWith(".profile-empty");
 }
 
+/** Whether a file of that base name is part of a run: an event file, or one that is read beside them. */
+export function isRunFileName(name: string): boolean {
+  return isEventFileName(name) || name === HPARAMS_FILE || name === PROJECTOR_FILE;
+}
+
 /** A path for a message: bytes that are not UTF-8 are written `\xNN`. */
 export function displayPath(fsPath: FsPath): string {
   return typeof fsPath === "string" ? fsPath : decodeName(fsPath);
+}
+
+/** An entry of a directory that, as far as its name and type tell, is part of a run or leads to one. */
+export interface Candidate {
+  readonly path: FsPath;
+  /** Its base name, to print and to order by. */
+  readonly name: string;
+  /** What a link leads to, only `stat` can tell. */
+  readonly type: "directory" | "file" | "link";
+}
+
+/** The entries of a directory that have to be looked at. */
+export function candidatesIn(directory: FsPath, entries: readonly Dirent<Buffer>[]): Candidate[] {
+  const candidates: Candidate[] = [];
+  for (const entry of entries) {
+    const name = decodeName(entry.name);
+    const type = entry.isDirectory() ? "directory" : entry.isSymbolicLink() ? "link" : "file";
+    if (type === "file" && !(entry.isFile() && isRunFileName(name))) continue;
+    candidates.push({ path: join(directory, entry.name), name, type });
+  }
+  return candidates;
+}
+
+/** What a candidate is that turned out to be no directory; undefined if it is not part of a run. */
+export function runFileOf(candidate: Candidate, stats: BigIntStats): EventFileEntry | undefined {
+  if (!stats.isFile() || !isRunFileName(candidate.name)) return undefined;
+  return entryOf(candidate.path, candidate.name, stats);
+}
+
+/** The name of the run in a subdirectory. @param parent the name of the run it lies in, empty for the logdir itself */
+export function runName(parent: string, { name }: Candidate): string {
+  return parent === "" ? name : `${parent}/${name}`;
+}
+
+/** The run that a directory with these files is, in any order; undefined if none of them is an event file. */
+export function runOf(
+  { name, directory, logdir }: Pick<DiscoveredRun, "name" | "directory" | "logdir">,
+  found: readonly EventFileEntry[],
+): DiscoveredRun | undefined {
+  const files = found.filter((file) => isEventFileName(file.name));
+  if (files.length === 0) return undefined;
+  if (files.length > 1) files.sort((a, b) => compareBytes(a.name, b.name));
+  return {
+    name: name === "" ? "." : name,
+    directory,
+    logdir,
+    files,
+    hparamsFile: found.find((file) => file.name === HPARAMS_FILE),
+    projectorFile: found.find((file) => file.name === PROJECTOR_FILE),
+  };
+}
+
+/** The run that a single file is, whatever its name. @param file its absolute path */
+export function runOfFile(file: string, stats: BigIntStats): DiscoveredRun {
+  const directory = path.dirname(file);
+  const files = [entryOf(file, path.basename(file), stats)];
+  return { name: ".", directory, logdir: directory, files, hparamsFile: undefined, projectorFile: undefined };
 }
 
 const HPARAMS_FILE = "hparams.yaml";
@@ -104,38 +157,28 @@ type Identity = Pick<BigIntStats, "dev" | "ino">;
 
 function visit(walk: Walk, directory: FsPath, name: string, entries: Entries, ancestors: readonly Identity[]): void {
   const files: EventFileEntry[] = [];
-  const beside = new Map<string, EventFileEntry>();
-  for (const entry of entries) {
-    const entryName = decodeName(entry.name);
-    const mayBeEvents = isEventFileName(entryName);
-    const isBeside = entryName === HPARAMS_FILE || entryName === PROJECTOR_FILE;
-    const isLink = entry.isSymbolicLink();
-    if (!entry.isDirectory() && !isLink && !((mayBeEvents || isBeside) && entry.isFile())) continue;
-    const entryPath = join(directory, entry.name);
+  for (const candidate of candidatesIn(directory, entries)) {
     try {
-      if (entry.isDirectory()) {
-        descend(walk, entryPath, name === "" ? entryName : `${name}/${entryName}`, ancestors, undefined);
+      if (candidate.type === "directory") {
+        descend(walk, candidate.path, runName(name, candidate), ancestors, undefined);
         continue;
       }
-      const stats = statSync(entryPath, { bigint: true });
+      const stats = statSync(candidate.path, { bigint: true });
       if (stats.isDirectory()) {
         const loops = ancestors.some((ancestor) => ancestor.ino === stats.ino && ancestor.dev === stats.dev);
-        if (!loops) descend(walk, entryPath, name === "" ? entryName : `${name}/${entryName}`, ancestors, stats);
-      } else if (mayBeEvents && stats.isFile()) {
-        files.push(entryOf(entryPath, entryName, stats));
-      } else if (isBeside && stats.isFile()) {
-        beside.set(entryName, entryOf(entryPath, entryName, stats));
+        if (!loops) descend(walk, candidate.path, runName(name, candidate), ancestors, stats);
+      } else {
+        const file = runFileOf(candidate, stats);
+        if (file !== undefined) files.push(file);
       }
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code ?? String(error);
       // A dangling link, or an entry that was deleted since it was listed, is no problem of the user's.
-      if (code !== "ENOENT") walk.problems.push({ path: displayPath(entryPath), code });
+      if (code !== "ENOENT") walk.problems.push({ path: displayPath(candidate.path), code });
     }
   }
-  if (files.length === 0) return;
-  if (files.length > 1) files.sort((a, b) => compareBytes(a.name, b.name));
-  const [hparamsFile, projectorFile] = [beside.get(HPARAMS_FILE), beside.get(PROJECTOR_FILE)];
-  walk.runs.push({ name: name === "" ? "." : name, directory, logdir: walk.logdir, files, hparamsFile, projectorFile });
+  const run = runOf({ name, directory, logdir: walk.logdir }, files);
+  if (run !== undefined) walk.runs.push(run);
 }
 
 function descend(
