@@ -77,6 +77,13 @@ export function groupAlone(run: DiscoveredRun): RunGroup {
   return groupOf([member(run, "")]);
 }
 
+/** The same group with one of its members as it is now. */
+export function withRun(group: RunGroup, run: DiscoveredRun): RunGroup {
+  const members = group.members.map((each) => (each.run.name === run.name ? { ...each, run } : each));
+  const { parent, isParent } = group;
+  return { ...groupOf(members, group), parent, isParent };
+}
+
 /** The name of a run's directory relative to that of the run `above` it; undefined if it does not lie in there. */
 export function pathBelow(name: string, above: string): string | undefined {
   if (above === ".") return name === "." ? undefined : name;

@@ -61,7 +61,7 @@ export class RunSession {
   #group: RunGroup;
   readonly #stored: StoredRun;
   readonly #context: RunSyncContext;
-  readonly #tally = new Tally();
+  #tally = new Tally();
   readonly #limits: Limits;
   readonly #runFiles: RunFiles;
   readonly #memory: RunMemory;
@@ -125,9 +125,38 @@ export class RunSession {
     return waits.length === 0 ? undefined : Math.min(...waits);
   }
 
-  /** Bytes that are there and not sent yet. */
-  get bytesBehind(): number {
-    return this.#files.reduce((sum, { entry, start }) => sum + entry.size - start, 0);
+  /** How many bytes of the files have been read and acknowledged. */
+  get bytesRead(): number {
+    return this.#files.reduce((sum, { start }) => sum + start, 0);
+  }
+
+  /** Whether there are pages to be drawn, or holes to be looked at again. */
+  get needsCare(): boolean {
+    return this.#stored.pagesDue || this.#files.some(({ holes }) => holes.length > 0);
+  }
+
+  /** Draw the pages of a run that goes on, and look at its holes again. @throws TraceletError */
+  async care(): Promise<void> {
+    const handle = this.#handle as RunHandle;
+    await this.#fillHoles(handle);
+    await this.#attachPages(handle);
+    this.#save(false);
+  }
+
+  /** End a run whose files are there no longer. @throws TraceletError */
+  async leave(): Promise<void> {
+    if (this.#handle === undefined) return;
+    await this.#context.backend.finish(this.#handle, this.#stored.status, this.#stored.lastWallTime);
+  }
+
+  /** What has become of values, and what there is to say, since the last time this was asked; and all damage. */
+  takeNews(): Pick<RunResult, "tally" | "notes" | "problems" | "losses"> {
+    const { losses } = this.result("sent");
+    const news = { tally: this.#tally, notes: [...this.notes], problems: [...this.problems], losses };
+    this.#tally = new Tally();
+    this.notes.length = 0;
+    this.problems.length = 0;
+    return news;
   }
 
   /** Whether the run's own session has said that it is over, since the last time this was asked. */
@@ -204,7 +233,9 @@ export class RunSession {
     await this.#eachFile(async (file) => {
       if (anyValue && file.key !== undefined) return;
       const batch = new RecordBatch(1, new TagTable());
-      const open = await file.open(new Map(this.#memory.metadata(file.member.path)));
+      const damage = file.damage(this.#context.patienceMs);
+      const metadata = new Map(this.#memory.metadata(file.member.path));
+      const open = await file.open(metadata, file.start, file.entry.size, damage);
       try {
         await open.reader.read(batch);
         const { records, firstWallTime } = open.reader;

@@ -1,0 +1,45 @@
+/** One run while it is watched: what of it is due, and since when. */
+import type { RunGroup } from "./groups.ts";
+import type { RunSession } from "./run-session.ts";
+
+export class LiveRun {
+  group: RunGroup;
+  /** Open as long as the run grows, and some time longer. */
+  session: RunSession | undefined;
+  /** The gate's number when the session began. */
+  epoch = 0;
+  /** Since when there has been something to be looked at, in ms of `performance.now()`; undefined if there is nothing. */
+  dueSince: number | undefined;
+  /** Whether a round of it is waiting or under way. */
+  isBusy = false;
+  /** The destination's name of it, once it was opened. */
+  remoteId: string | undefined;
+  /** Whether there was nothing of it to be sent when it was last looked at. */
+  isEmpty = false;
+  timer: NodeJS.Timeout | undefined;
+  /** When its last round began, in ms of `performance.now()`. */
+  lastRound: number = -Infinity;
+  /** When it last grew, in ms of `performance.now()`. */
+  grewAt: number;
+  /** When its pages were last drawn and its holes looked at, and how long that took. */
+  caredAt: number = performance.now();
+  careMs = 0;
+  /** Why it cannot be sent, and how often in a row that was so. */
+  error: string | undefined;
+  failures = 0;
+  /** How much of it was known to be passed over or unreadable when that was last said. */
+  saidLosses = 0;
+  /** How many bytes of it the destination has, when its last session ended. */
+  bytesRead = 0;
+
+  constructor(group: RunGroup, grewAt: number) {
+    this.group = group;
+    this.grewAt = grewAt;
+  }
+
+  /** Bytes that are there and not acknowledged. */
+  get bytesBehind(): number {
+    const size = this.group.isDirectory ? 0 : this.group.files.reduce((sum, file) => sum + file.size, 0);
+    return Math.max(0, size - (this.session?.bytesRead ?? this.bytesRead));
+  }
+}

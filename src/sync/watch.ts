@@ -1,0 +1,436 @@
+/**
+ * Beside a training: what appears in the logdirs is sent as it appears.
+ *
+ * Nothing is queued in memory that is still in the files: a run that is due is read when its turn comes, as far as it is
+ * then, so that a slow destination makes batches larger and not queues longer.
+ */
+import PQueue from "p-queue";
+import { TraceletError } from "../errors.ts";
+import type { DiscoveredRun } from "../reader/discover.ts";
+import type { StoredRun } from "./checkpoints.ts";
+import { type SyncOptions, wantedRuns } from "./engine.ts";
+import { Gate } from "./gate.ts";
+import { groupRuns, type RunGroup, withRun } from "./groups.ts";
+import { LiveRun } from "./live-run.ts";
+import { isUnchanged } from "./match.ts";
+import type { Progress } from "./progress.ts";
+import { hasAllFiles } from "./run-files.ts";
+import { type RunSyncContext, SourceChanged } from "./run-session.ts";
+import { openSession } from "./run-sync.ts";
+import { formatWatchNote } from "./watch-notes.ts";
+import type { WatchEvent, WatchStatus } from "./watch-status.ts";
+import { type RunChanges, watchRuns } from "./watcher.ts";
+
+/** How often runs are looked over for what is due by time alone, ms. */
+const TICK_MS = 1000;
+/** How long pages and holes of a live run are left as they are, ms; and how many times as long as they took. */
+const CARE_MS = 300_000;
+const CARE_RATIO = 50;
+/** How long a run that was refused is left alone, ms: at first, and at last. */
+const FIRST_RETRY_MS = 10_000;
+const LAST_RETRY_MS = 600_000;
+const LATENCIES = 1000;
+
+export interface WatchOptions extends Omit<SyncOptions, "onStart" | "onRun" | "signal" | "logdirs"> {
+  readonly logdirs: readonly string[];
+  /** How long a run's values gather before they are sent, ms. */
+  readonly flushIntervalMs: number;
+  /** After how long without growth a run counts as finished, ms. */
+  readonly idleTimeoutMs: number;
+  /** How long bytes that are no record are read again before they count as damage, ms. */
+  readonly patienceMs: number;
+  /** Whether the system's events are used where they can be relied on. */
+  readonly events: boolean;
+  /** How often live runs are looked at where no event tells of them, ms. */
+  readonly pollMs: number;
+  /** How often everything is looked at, ms. */
+  readonly rescanMs: number;
+  /** Aborted: finish what is under way and return. */
+  readonly signal: AbortSignal;
+  readonly onEvent: (event: WatchEvent) => void;
+  /** Called once with an object that is kept up to date. */
+  readonly onStart: (status: WatchStatus) => void;
+}
+
+/** Follow the logdirs until the signal is aborted. @throws TraceletError only for what no waiting helps against */
+export async function watch(options: WatchOptions): Promise<void> {
+  await new Watch(options).run();
+}
+
+class Watch implements WatchStatus {
+  readonly latencies: number[] = [];
+  sent = 0;
+  bytesSent = 0;
+  quarantined = 0;
+  lastError: string | undefined;
+  quietSince: number = performance.now();
+  readonly #options: WatchOptions;
+  readonly #stored: Map<string, StoredRun[]>;
+  readonly #queue: PQueue;
+  readonly #gate: Gate;
+  readonly #progress: Progress = { runs: 0, totalRuns: 0, bytes: 0, totalBytes: 0, values: 0 };
+  /** TensorBoard's runs, by logdir and name. */
+  readonly #found = new Map<string, DiscoveredRun>();
+  /** The destination's, by logdir and name. */
+  readonly #live = new Map<string, LiveRun>();
+  /** Which of the destination's runs each of TensorBoard's is a part of. */
+  readonly #groupOf = new Map<string, LiveRun>();
+  /** Runs of one name may be copies of each other: one after the other. */
+  readonly #sameName = new Map<string, Promise<void>>();
+  #isComplete = false;
+  #failure: { readonly error: unknown } | undefined;
+
+  constructor(options: WatchOptions) {
+    this.#options = options;
+    this.#stored = options.checkpoints.runs();
+    this.#queue = new PQueue({ concurrency: options.concurrency });
+    this.#gate = new Gate((event) => this.#say(event), options.signal);
+  }
+
+  async run(): Promise<void> {
+    const { logdirs, events, pollMs, rescanMs, signal, onStart } = this.#options;
+    onStart(this);
+    const stop = new AbortController();
+    const end = () => stop.abort();
+    signal.addEventListener("abort", end);
+    if (signal.aborted) end();
+    const ticks = setInterval(() => this.#tick(end), TICK_MS);
+    const onNote = (note: Parameters<typeof formatWatchNote>[0]) =>
+      this.#say({ level: "warning", run: undefined, message: formatWatchNote(note), hint: undefined });
+    try {
+      for await (const changes of watchRuns({ logdirs, events, pollMs, rescanMs, signal: stop.signal, onNote })) {
+        await this.#take(changes);
+        if (this.#failure !== undefined) break;
+      }
+    } finally {
+      clearInterval(ticks);
+      signal.removeEventListener("abort", end);
+      for (const live of this.#live.values()) clearTimeout(live.timer);
+      this.#queue.clear();
+      await this.#queue.onIdle();
+    }
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+
+  get runs(): number {
+    return this.#live.size;
+  }
+
+  get liveRuns(): number {
+    return this.#all(({ session }) => session !== undefined).length;
+  }
+
+  get bytesBehind(): number {
+    return this.#all(({ dueSince }) => dueSince !== undefined).reduce((sum, live) => sum + live.bytesBehind, 0);
+  }
+
+  get oldestUnsentMs(): number {
+    const oldest = this.#all(() => true).reduce((min, { dueSince = Infinity }) => Math.min(min, dueSince), Infinity);
+    return oldest === Infinity ? 0 : performance.now() - oldest;
+  }
+
+  get retries(): number {
+    return this.#gate.failures;
+  }
+
+  get obstacle(): string | undefined {
+    return this.#gate.obstacle;
+  }
+
+  get isCaughtUp(): boolean {
+    const isAtRest = ({ dueSince, isBusy }: LiveRun) => dueSince === undefined && !isBusy;
+    return this.#isComplete && [...this.#live.values()].every(isAtRest);
+  }
+
+  #all(which: (live: LiveRun) => boolean): LiveRun[] {
+    return [...this.#live.values()].filter(which);
+  }
+
+  async #take({ changed, gone, complete }: RunChanges): Promise<void> {
+    const wanted = wantedRuns(changed, this.#options);
+    if (complete) this.#isComplete = true;
+    if (this.#isComplete && wanted.length > 0) this.quietSince = performance.now();
+    const isKnown = (run: DiscoveredRun) => {
+      const live = this.#groupOf.get(keyOf(run));
+      // Of a run that holds nothing yet it is not decided what it is a part of.
+      return live !== undefined && (live.session !== undefined || this.#storedOf(live.group) !== undefined);
+    };
+    const grows = gone.length === 0 && wanted.every(isKnown);
+    for (const run of gone) this.#found.delete(keyOf(run));
+    for (const run of wanted) this.#found.set(keyOf(run), run);
+    if (grows) for (const run of wanted) this.#grew(run);
+    else await this.#regroup(new Set(wanted.map(keyOf)));
+  }
+
+  #grew(run: DiscoveredRun): void {
+    const live = this.#groupOf.get(keyOf(run)) as LiveRun;
+    live.group = withRun(live.group, run);
+    this.#isDue(live);
+  }
+
+  async #regroup(changed: ReadonlySet<string>): Promise<void> {
+    const groups = await groupRuns([...this.#found.values()], this.#options.group, this.#stored);
+    const before = new Map(this.#live);
+    this.#live.clear();
+    this.#groupOf.clear();
+    for (const group of groups) {
+      const key = keyOf(group);
+      const known = before.get(key);
+      const live = known ?? new LiveRun(group, lastChangeOf(group));
+      const isNew = known === undefined || known.group.members.length !== group.members.length;
+      live.group = group;
+      this.#live.set(key, live);
+      for (const { run } of group.members) this.#groupOf.set(keyOf(run), live);
+      if (isNew || group.members.some(({ run }) => changed.has(keyOf(run)))) this.#isDue(live);
+      before.delete(key);
+    }
+    for (const live of before.values()) this.#leave(live);
+  }
+
+  /** There is something to be looked at. */
+  #isDue(live: LiveRun): void {
+    const now = performance.now();
+    if (live.dueSince === undefined && this.#isComplete) live.grewAt = now;
+    live.dueSince ??= now;
+    // One that was refused has its own time.
+    if (live.error === undefined) this.#schedule(live);
+  }
+
+  /** Let it have its turn, not before `pauseMs`; what was arranged for a later time is brought forward. */
+  #schedule(live: LiveRun, pauseMs = 0): void {
+    if (live.isBusy || this.#options.signal.aborted) return;
+    clearTimeout(live.timer);
+    const wait = Math.max(pauseMs, live.lastRound + this.#options.flushIntervalMs - performance.now());
+    const begin = () => {
+      live.isBusy = true;
+      this.#queue.add(() => this.#inTurn(live, () => this.#round(live))).catch(this.#fail);
+    };
+    if (wait <= 0) begin();
+    else live.timer = setTimeout(begin, wait);
+  }
+
+  readonly #fail = (error: unknown) => {
+    this.#failure ??= { error };
+  };
+
+  /** Of runs of one name only one at a time is worked on. */
+  async #inTurn(live: LiveRun, work: () => Promise<void>): Promise<void> {
+    const { name } = live.group;
+    const previous = this.#sameName.get(name);
+    const turn = (async () => {
+      await previous;
+      await work();
+    })();
+    const settled = turn.catch(() => {});
+    this.#sameName.set(name, settled);
+    try {
+      await turn;
+    } finally {
+      if (this.#sameName.get(name) === settled) this.#sameName.delete(name);
+    }
+  }
+
+  async #round(live: LiveRun): Promise<void> {
+    if (this.#options.signal.aborted) return;
+    let again: number | undefined;
+    live.lastRound = performance.now();
+    try {
+      await this.#gate.pass(() => this.#advance(live));
+      again = live.session?.waitsFor;
+      live.error = undefined;
+      live.failures = 0;
+    } catch (error) {
+      this.#close(live);
+      if (error instanceof SourceChanged) again = 0;
+      else if (error instanceof TraceletError) again = this.#failed(live, error);
+      else throw error;
+      live.dueSince ??= performance.now();
+    } finally {
+      live.isBusy = false;
+    }
+    // A run that has failed is due as well, and has to wait.
+    const pause = live.error === undefined && live.dueSince !== undefined ? 0 : again;
+    if (pause !== undefined) this.#schedule(live, pause);
+  }
+
+  /** Send what there is of a run. */
+  async #advance(live: LiveRun): Promise<void> {
+    const since = live.dueSince;
+    live.dueSince = undefined;
+    const before = live.session?.bytesRead ?? live.bytesRead;
+    if (live.session !== undefined && (live.epoch !== this.#gate.epoch || !live.session.follow(live.group)))
+      this.#close(live);
+    if (live.session === undefined && !(await this.#open(live))) return;
+    const { session } = live;
+    if (session === undefined) return;
+    try {
+      const outcome = await session.advance();
+      if (outcome === "interrupted") return;
+      live.isEmpty = outcome === "empty";
+      if (outcome !== "sent") return this.#close(live);
+      if (since !== undefined) this.#latency(performance.now() - since);
+      this.bytesSent += Math.max(0, session.bytesRead - before);
+      if (session.takeSessionEnd() || performance.now() - live.grewAt > this.#options.idleTimeoutMs)
+        await this.#finish(live);
+    } finally {
+      this.#report(live);
+    }
+  }
+
+  /** @returns false if there is nothing to be sent of it */
+  async #open(live: LiveRun): Promise<boolean> {
+    const { group } = live;
+    const candidates = this.#candidates(group.name);
+    const unchanged = candidates.find((stored) => isUnchanged(group, stored));
+    if (unchanged?.remoteId !== undefined && (await hasAllFiles(group, unchanged, this.#options.attachSource))) {
+      live.remoteId = unchanged.remoteId;
+      live.bytesRead = group.files.reduce((sum, file) => sum + file.size, 0);
+      return false;
+    }
+    live.epoch = this.#gate.epoch;
+    live.session = await openSession(group, candidates, this.#context());
+    return true;
+  }
+
+  /** The run is over, as far as anybody can tell. */
+  async #finish(live: LiveRun): Promise<void> {
+    await live.session?.finish();
+    this.#close(live);
+  }
+
+  #close(live: LiveRun): void {
+    live.bytesRead = live.session?.bytesRead ?? live.bytesRead;
+    live.session = undefined;
+  }
+
+  /** It is in the logdirs no longer. */
+  #leave(live: LiveRun): void {
+    clearTimeout(live.timer);
+    this.#queue
+      .add(() => this.#inTurn(live, () => this.#gate.pass(async () => live.session?.leave())))
+      .catch((error: unknown) => {
+        if (error instanceof TraceletError) this.#failed(live, error);
+        else this.#fail(error);
+      })
+      .finally(() => this.#close(live));
+  }
+
+  /** @returns when to try again, ms */
+  #failed(live: LiveRun, error: TraceletError): number {
+    // The gate has said it, and holds everybody back.
+    if (error.endsAll) return 0;
+    if (error.code === "nested") return TICK_MS;
+    live.failures++;
+    if (live.error !== error.message)
+      this.#say({ level: "error", run: live.group.name, message: error.message, hint: error.hint });
+    live.error = error.message;
+    return Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** (live.failures - 1));
+  }
+
+  /** What is due because time has passed. */
+  #tick(end: () => void): void {
+    if (this.#failure !== undefined) end();
+    const now = performance.now();
+    for (const live of this.#live.values()) {
+      if (live.session === undefined || live.isBusy || live.dueSince !== undefined) continue;
+      const isIdle = now - live.grewAt > this.#options.idleTimeoutMs;
+      const needsCare = now - live.caredAt > Math.max(CARE_MS, CARE_RATIO * live.careMs) && live.session.needsCare;
+      if (!isIdle && !needsCare) continue;
+      live.isBusy = true;
+      const work = () => this.#gate.pass(() => (isIdle ? this.#finish(live) : this.#care(live)));
+      this.#queue
+        .add(() => this.#inTurn(live, work))
+        .catch((error: unknown) => {
+          this.#close(live);
+          if (!(error instanceof TraceletError)) return this.#fail(error);
+          this.#failed(live, error);
+          live.dueSince ??= performance.now();
+        })
+        .finally(() => {
+          live.isBusy = false;
+          if (live.dueSince !== undefined) this.#schedule(live, live.error === undefined ? 0 : FIRST_RETRY_MS);
+        });
+    }
+  }
+
+  async #care(live: LiveRun): Promise<void> {
+    const start = performance.now();
+    await live.session?.care();
+    live.caredAt = performance.now();
+    live.careMs = live.caredAt - start;
+    this.#report(live);
+  }
+
+  #report(live: LiveRun): void {
+    const { session, group } = live;
+    if (session === undefined) return;
+    const { tally, notes, problems, losses } = session.takeNews();
+    for (const { sent, leftOut } of tally.kinds.values()) {
+      this.sent += sent;
+      this.quarantined += leftOut.get("refused by MLflow") ?? 0;
+    }
+    for (const { message } of notes) this.#say({ level: "info", run: group.name, message, hint: undefined });
+    for (const { path, code } of problems)
+      this.#say({ level: "error", run: group.name, message: `${path} could not be read: ${code}`, hint: undefined });
+    for (const { path, start, end, reason } of losses.slice(live.saidLosses)) {
+      const message = `damage passed over in ${path}: ${end - start} bytes at ${start} (${reason})`;
+      this.#say({ level: "warning", run: group.name, message, hint: undefined });
+    }
+    live.saidLosses = losses.length;
+  }
+
+  #latency(ms: number): void {
+    this.latencies.push(ms);
+    if (this.latencies.length > LATENCIES) this.latencies.shift();
+  }
+
+  #say(event: WatchEvent): void {
+    if (event.level === "error") this.lastError = event.message;
+    this.#options.onEvent(event);
+  }
+
+  #candidates(name: string): StoredRun[] {
+    const known = this.#stored.get(name);
+    if (known !== undefined) return known;
+    const made: StoredRun[] = [];
+    this.#stored.set(name, made);
+    return made;
+  }
+
+  #storedOf({ name, files }: RunGroup): StoredRun | undefined {
+    return this.#stored
+      .get(name)
+      ?.find((stored) => stored.files.some((file) => files.some((each) => each.name === file.name)));
+  }
+
+  #opened(group: RunGroup, id: string): void {
+    const live = this.#live.get(keyOf(group));
+    if (live !== undefined) live.remoteId = id;
+  }
+
+  #parentId(parent: RunGroup): string | undefined {
+    const live = this.#live.get(keyOf(parent));
+    if (live === undefined || live.remoteId !== undefined || live.isEmpty) return live?.remoteId;
+    throw new TraceletError("nested", `${parent.name}, which it is to be nested in, is not at the destination yet`);
+  }
+
+  #context(): RunSyncContext {
+    return {
+      ...this.#options,
+      isLive: true,
+      progress: this.#progress,
+      parentId: async (parent) => this.#parentId(parent),
+      onOpen: (group, id) => this.#opened(group, id),
+    };
+  }
+}
+
+function keyOf({ logdir, name }: Pick<DiscoveredRun, "logdir" | "name">): string {
+  return `${logdir}\0${name}`;
+}
+
+/** When the files were last written, in ms of `performance.now()`: a hint only, since clocks differ. */
+function lastChangeOf({ files }: RunGroup): number {
+  const newest = files.reduce((latest, { mtime }) => (mtime > latest ? mtime : latest), 0n);
+  return performance.now() - Math.max(0, Date.now() - Number(newest / 1_000_000n));
+}

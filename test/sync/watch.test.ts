@@ -1,0 +1,239 @@
+/** A watch beside writers: what appears in the files appears at the destination, once, whatever happens. */
+import { mkdirSync, renameSync, rmSync, utimesSync } from "node:fs";
+import path from "node:path";
+import { describe, expect, test, vi } from "vitest";
+import { TraceletError } from "../../src/errors.ts";
+import { eventFile, textEvent } from "../support/event-writer.ts";
+import { Watching } from "./watched.ts";
+import { curve, expectPoints, fileOf, records, sentAgain, version, World } from "./world.ts";
+
+vi.setConfig({ testTimeout: 120_000 });
+
+const arrives = async (watching: Watching, world: World, run: string, points: ReturnType<typeof curve>) =>
+  watching.until(() => expectPoints(world.backend.run(run), points));
+
+describe("following", () => {
+  test.each([true, false])("new runs, new files, appends; events: %s", async (events) => {
+    const world = World.create();
+    world.logdir.write("old", fileOf(curve("loss", 0, 5)));
+    const watching = new Watching(world, { events });
+    await arrives(watching, world, "old", curve("loss", 0, 5));
+    world.logdir.write("deep/er/new/tfevents.1", fileOf(curve("loss", 0, 3), 1));
+    await arrives(watching, world, "deep/er/new", curve("loss", 0, 3));
+    for (let step = 3; step < 20; step++)
+      world.logdir.append("deep/er/new/tfevents.1", records(curve("loss", step, step + 1)));
+    world.logdir.write("deep/er/new/tfevents.2", fileOf(curve("other", 0, 4), 2));
+    await arrives(watching, world, "deep/er/new", [...curve("loss", 0, 20), ...curve("other", 0, 4)]);
+    // A newer file does not mean that the older one is closed.
+    world.logdir.append("deep/er/new/tfevents.1", records(curve("loss", 20, 25)));
+    world.logdir.append("deep/er/new/tfevents.2", records(curve("other", 4, 5)));
+    await arrives(watching, world, "deep/er/new", [...curve("loss", 0, 25), ...curve("other", 0, 5)]);
+    await watching.caughtUp();
+    expect(sentAgain(world.backend.run("deep/er/new"))).toBe(0);
+    expect(world.backend.run("deep/er/new").status).toBe("running");
+    expect(watching.status).toMatchObject({
+      runs: 2,
+      sent: 35,
+      bytesBehind: 0,
+      oldestUnsentMs: 0,
+      obstacle: undefined,
+    });
+    expect(watching.events).toEqual([]);
+  });
+
+  test("a logdir that does not exist yet, and one that comes back", async () => {
+    const world = World.create();
+    rmSync(world.logdir.root, { recursive: true });
+    const watching = new Watching(world);
+    await watching.until(() => expect(watching.messages("warning").join()).toContain("waiting for it"));
+    mkdirSync(world.logdir.root);
+    world.logdir.write("a", fileOf(curve("loss", 0, 5)));
+    await arrives(watching, world, "a", curve("loss", 0, 5));
+    renameSync(world.logdir.root, `${world.logdir.root}.away`);
+    await watching.until(() => expect(watching.status.runs).toBe(0));
+    renameSync(`${world.logdir.root}.away`, world.logdir.root);
+    world.logdir.append("a", records(curve("loss", 5, 9)));
+    await arrives(watching, world, "a", curve("loss", 0, 9));
+    expect(sentAgain(world.backend.run("a"))).toBe(0);
+  });
+
+  test("a file that is cut, and one that another takes the place of", async () => {
+    const world = World.create();
+    world.logdir.write("a", fileOf(curve("loss", 0, 10)));
+    world.logdir.write("b", fileOf(curve("loss", 0, 10), 1));
+    const watching = new Watching(world);
+    await arrives(watching, world, "a", curve("loss", 0, 10));
+    await arrives(watching, world, "b", curve("loss", 0, 10));
+    world.logdir.truncate("a", fileOf(curve("loss", 0, 4)).length);
+    world.logdir.append("a", records(curve("loss", 20, 23)));
+    await arrives(watching, world, "a", [...curve("loss", 0, 10), ...curve("loss", 20, 23)]);
+    world.logdir.replace("b", fileOf(curve("other", 0, 30), 5));
+    await watching.until(() => expect(world.backend.runs.filter(({ name }) => name === "b")).toHaveLength(2));
+    await watching.until(() => expectPoints(world.backend.runs.at(-1) as never, curve("other", 0, 30)));
+  });
+
+  test("torn writes at every byte: nothing is damage, nothing comes twice", async () => {
+    const world = World.create();
+    world.logdir.write("a", version());
+    const watching = new Watching(world, { flushIntervalMs: 1 });
+    const bytes = records(curve("loss", 0, 6));
+    for (let at = 0; at < bytes.length; at++) {
+      world.logdir.append("a", bytes.subarray(at, at + 1));
+      await new Promise((resolve) => setTimeout(resolve, 4));
+    }
+    await arrives(watching, world, "a", curve("loss", 0, 6));
+    expect(sentAgain(world.backend.run("a"))).toBe(0);
+    expect(watching.events).toEqual([]);
+  });
+
+  test("blocks of zeros that are filled later: in time, and when they already count as damage", async () => {
+    for (const patienceMs of [60_000, 300]) {
+      const world = World.create();
+      const head = fileOf(curve("loss", 0, 3));
+      const hole = records(curve("loss", 3, 6));
+      const behind = records(curve("loss", 6, 9));
+      world.logdir.write("a", Buffer.concat([head, Buffer.alloc(hole.length), behind]));
+      // What has lain there for long is damage at once.
+      utimesSync(world.logdir.path("a"), new Date(), new Date());
+      const watching = new Watching(world, { patienceMs, idleTimeoutMs: 3000 });
+      if (patienceMs === 300) {
+        await arrives(watching, world, "a", [...curve("loss", 0, 3), ...curve("loss", 6, 9)]);
+        expect(watching.messages("warning").join()).toContain("damage passed over");
+      } else {
+        await arrives(watching, world, "a", curve("loss", 0, 3));
+        expect(watching.events).toEqual([]);
+      }
+      const whole = Buffer.concat([head, hole, behind]);
+      world.logdir.write("a", whole);
+      await arrives(watching, world, "a", curve("loss", 0, 9));
+      await watching.end();
+    }
+  });
+
+  test("what add_scalars makes while the run goes on is a part of it", async () => {
+    const world = World.create();
+    const name = (run: string, n: number) => `${run}/events.out.tfevents.170000000${n}.host.7.${n}`;
+    world.logdir.write(name("exp", 0), fileOf(curve("acc", 0, 3)));
+    const watching = new Watching(world);
+    await arrives(watching, world, "exp", curve("acc", 0, 3));
+    world.logdir.write(name("exp/loss_a", 1), version(1));
+    await watching.caughtUp();
+    world.logdir.append(name("exp/loss_a", 1), records(curve("loss", 0, 4)));
+    const folded = curve("loss", 0, 4).map((point) => ({ ...point, tag: "loss/a" }));
+    await arrives(watching, world, "exp", [...curve("acc", 0, 3), ...folded]);
+    expect(world.backend.runs.map(({ name: run }) => run)).toEqual(["exp"]);
+  });
+
+  test("runs nested in directories", async () => {
+    const world = World.create();
+    const watching = new Watching(world, { group: "nested", concurrency: 1 });
+    world.logdir.write("a/x/1", fileOf(curve("loss", 0, 2)));
+    world.logdir.write("a/y", fileOf(curve("loss", 0, 2), 1));
+    await watching.until(() => expect(world.backend.runs.filter(({ points }) => points.size > 0)).toHaveLength(2));
+    const id = (name: string) => world.backend.run(name).id;
+    expect([world.backend.run("a/x/1").parentId, world.backend.run("a/y").parentId]).toEqual([id("a/x"), id("a")]);
+  });
+});
+
+describe("the end of a run", () => {
+  test("finished when it has not grown for a while, running again when it goes on", async () => {
+    const world = World.create();
+    world.logdir.write("a", Buffer.concat([fileOf(curve("loss", 0, 3)), eventFile(textEvent("note", 1, "hello"))]));
+    const watching = new Watching(world, { idleTimeoutMs: 400 });
+    await watching.until(() => expect(world.backend.run("a").status).toBe("finished"));
+    expect(world.backend.pages).toEqual(new Set(["text note"]));
+    await watching.until(() => expect(watching.status.liveRuns).toBe(0));
+    world.logdir.append("a", records(curve("loss", 3, 5)));
+    await watching.until(() => expect(world.backend.calls.map(({ method }) => method)).toContain("resume"));
+    await watching.until(() => expect(world.backend.run("a").status).toBe("finished"));
+    expectPoints(world.backend.run("a"), curve("loss", 0, 5));
+  });
+
+  test("what was ended in the midst goes on in the next watch", async () => {
+    const world = World.create();
+    world.logdir.write("a", fileOf(curve("loss", 0, 3)));
+    const first = new Watching(world);
+    await arrives(first, world, "a", curve("loss", 0, 3));
+    await first.end();
+    world.logdir.append("a", records(curve("loss", 3, 9)));
+    const second = new Watching(world);
+    await arrives(second, world, "a", curve("loss", 0, 9));
+    expect(sentAgain(world.backend.run("a"))).toBe(0);
+  });
+});
+
+describe("whatever breaks", () => {
+  test("a destination that is away: said once, nothing is lost, and it goes on", async () => {
+    const world = World.create();
+    for (const run of ["a", "b", "c", "d", "e", "f"])
+      world.logdir.write(run, fileOf(curve("loss", 0, 5), run.charCodeAt(0)));
+    const watching = new Watching(world, { concurrency: 2 });
+    await arrives(watching, world, "f", curve("loss", 0, 5));
+    await watching.caughtUp();
+    world.backend.fault = () => ({ when: "before" });
+    for (const run of ["a", "b", "c", "d", "e", "f"]) world.logdir.append(run, records(curve("loss", 5, 8)));
+    await watching.until(() => expect(watching.status.retries).toBeGreaterThanOrEqual(2));
+    expect(watching.status.obstacle).toContain("failed as it was told to");
+    expect(watching.status.oldestUnsentMs).toBeGreaterThan(0);
+    expect(watching.status.bytesBehind).toBeGreaterThan(0);
+    world.backend.fault = () => undefined;
+    for (const run of ["a", "b", "c", "d", "e", "f"]) await arrives(watching, world, run, curve("loss", 0, 8));
+    await watching.caughtUp();
+    expect(watching.messages("error")).toHaveLength(1);
+    expect(watching.messages("info").join()).toContain("sending goes on");
+    expect(watching.status).toMatchObject({ obstacle: undefined, bytesBehind: 0 });
+  });
+
+  test("a destination that comes back as it was before: what went back with it is sent again", async () => {
+    const world = World.create();
+    world.logdir.write("a", fileOf(curve("loss", 0, 5)));
+    const watching = new Watching(world);
+    await arrives(watching, world, "a", curve("loss", 0, 5));
+    const backup = world.backend.snapshot();
+    world.logdir.append("a", records(curve("loss", 5, 10)));
+    await arrives(watching, world, "a", curve("loss", 0, 10));
+    world.backend.fault = () => ({ when: "before" });
+    world.logdir.append("a", records(curve("loss", 10, 12)));
+    await watching.until(() => expect(watching.status.obstacle).toBeDefined());
+    world.backend.runs = backup;
+    world.backend.fault = () => undefined;
+    await arrives(watching, world, "a", curve("loss", 0, 12));
+  });
+
+  test("every second acknowledgement is lost", async () => {
+    const world = World.create();
+    world.logdir.write("a", fileOf(curve("loss", 0, 5)));
+    let calls = 0;
+    world.backend.fault = ({ method }) => (method === "write" && ++calls % 2 === 0 ? { when: "after" } : undefined);
+    const watching = new Watching(world);
+    for (let step = 5; step < 9; step++) {
+      world.logdir.append("a", records(curve("loss", step, step + 1)));
+      await arrives(watching, world, "a", curve("loss", 0, step + 1));
+    }
+    await watching.caughtUp();
+    expectPoints(world.backend.run("a"), curve("loss", 0, 9));
+  });
+
+  test("one run that is refused does not hold the others up", async () => {
+    const world = World.create();
+    const refused = new TraceletError("rejected", "no");
+    world.backend.fault = ({ run }) => (run === "a" ? { when: "before", error: refused } : undefined);
+    world.logdir.write("a", fileOf(curve("loss", 0, 5)));
+    world.logdir.write("b", fileOf(curve("loss", 0, 5), 1));
+    const watching = new Watching(world);
+    await arrives(watching, world, "b", curve("loss", 0, 5));
+    await watching.until(() => expect(watching.messages("error")).toEqual(["no"]));
+    world.logdir.append("b", records(curve("loss", 5, 7)));
+    await arrives(watching, world, "b", curve("loss", 0, 7));
+  });
+});
+
+test("of copies in several logdirs each is one run", async () => {
+  const world = World.create();
+  const other = world.otherLogdir("other");
+  world.logdir.write("a", fileOf(curve("loss", 0, 5)));
+  other.write("a", fileOf(curve("acc", 0, 5), 1));
+  const watching = new Watching(world, { logdirs: [world.logdir.root, path.join(world.root, "other")] });
+  await watching.until(() => expect(world.backend.runs.filter(({ points }) => points.size === 5)).toHaveLength(2));
+  await watching.caughtUp();
+});
