@@ -63,5 +63,6 @@ const NOWHERE: ArtifactStore = {
   put: async () => {},
   putFile: async () => {},
   get: async () => undefined,
+  digest: async () => undefined,
   list: async () => [],
 };

@@ -10,7 +10,7 @@ import { readableJson } from "./media/json.ts";
 /** Files on their way at the same time. */
 const CONCURRENCY = 8;
 /** Tells which tag each path stands for. */
-const INDEX = "tracelet/index.json";
+export const INDEX = "tracelet/index.json";
 
 /** Where pages lie. */
 const FOLDERS: ReadonlyMap<Kind, ArtifactRoot> = new Map<Kind, ArtifactRoot>([
