@@ -30,8 +30,8 @@ export class RunCheck {
   compared = false;
   /** What has to be read again to know. */
   readonly unsettled: Unsettled[] = [];
-  /** How much of that has been. */
-  settled = 0;
+  /** How many readings of it are still to be made. */
+  toSettle = 0;
   readonly #points = new Map<string, Sum>();
   readonly #lines = new Map<string, Sum>();
   readonly #params = new Map<string, string>();

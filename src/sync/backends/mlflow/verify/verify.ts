@@ -3,7 +3,7 @@
  *
  * The way is that of a sync which knows nothing of an earlier one: every value passes through the engine and the backend,
  * and what comes out is compared instead of sent. Of points only sums are kept. Where they differ, the source is read
- * once more, and the points of those metrics are held and compared, a million at a time.
+ * once more, and the points of those metrics are held and compared, some hundred thousand at a time.
  */
 import os from "node:os";
 import { TraceletError } from "../../../../errors.ts";
@@ -26,6 +26,8 @@ export interface VerifyOptions extends Omit<SyncOptions, "backend" | "checkpoint
   readonly experiment: string;
   /** Version of tracelet, for the pages. */
   readonly version: string;
+  /** Items of either side that are held at once, 24 bytes each. Default 750,000. */
+  readonly itemsHeld?: number | undefined;
 }
 
 /** What became of one run. */
@@ -53,9 +55,6 @@ export interface VerifyResult extends Omit<SyncResult, "runs"> {
   readonly location: string | undefined;
 }
 
-/** Items of either side that are held at once, 24 bytes each. */
-const HELD = 1_000_000;
-
 /** @throws TraceletError `logdir` if one cannot be read */
 export async function verify(options: VerifyOptions): Promise<VerifyResult> {
   const { store, signal } = options;
@@ -63,7 +62,7 @@ export async function verify(options: VerifyOptions): Promise<VerifyResult> {
   const sums = new SumsOfRuns(store, signal, options.logdirs.length === 1);
   const { result, location } = await pass(options, sums);
   const errors = await sums.finish();
-  if (result.error === undefined) await settle(options, sums.checks, result, errors);
+  await settle(options, sums.checks, result, errors);
   const seen = new Set<string>();
   const runs = result.runs.map((run) => verified(run, sums.checks.get(run.remoteId ?? ""), errors, seen));
   const endsAll = [...errors.values()].find((error) => error.endsAll);
@@ -162,11 +161,15 @@ interface Task extends Unsettled {
 async function settle(
   options: VerifyOptions,
   checks: ReadonlyMap<string, RunCheck>,
-  { runs }: SyncResult,
+  { runs, error }: SyncResult,
   errors: Map<string, TraceletError>,
 ): Promise<void> {
+  const { itemsHeld = 750_000 } = options;
   const names = new Map(runs.map(({ remoteId, name }) => [remoteId, name]));
-  for (const tasks of grouped([...checks.values()].flatMap(tasksOf))) {
+  const all = Array.from(checks.values()).flatMap((check) => tasksOf(check, itemsHeld));
+  for (const { check } of all) check.toSettle++;
+  if (error !== undefined || options.signal.aborted) return;
+  for (const tasks of grouped(all, itemsHeld)) {
     const wanted = new Set(tasks.map(({ check }) => names.get(check.id)));
     const items = new ItemsOfRuns(tasks);
     const { onStart: _, ...quiet } = options;
@@ -184,7 +187,7 @@ async function settle(
       }
       items.held.delete(task);
     }
-    for (const { check } of tasks) check.settled++;
+    for (const task of tasks) task.check.toSettle--;
     if (result.error !== undefined) return;
   }
 }
@@ -193,22 +196,22 @@ function changed(name: string | undefined): TraceletError {
   return new TraceletError("logdir", `${name} changed while it was verified`, { hint: "verify again" });
 }
 
-function tasksOf(check: RunCheck): Task[] {
+function tasksOf(check: RunCheck, held: number): Task[] {
   return check.unsettled.flatMap((series) => {
     const all = Math.max(series.source, series.there);
-    const parts = Math.ceil(all / HELD);
+    const parts = Math.ceil(all / held);
     return Array.from({ length: parts }, (_, part) => ({ ...series, check, part, parts, size: all / parts }));
   });
 }
 
 /** As many at a time as can be held. */
-function grouped(tasks: readonly Task[]): Task[][] {
+function grouped(tasks: readonly Task[], held: number): Task[][] {
   const groups: Task[][] = [];
   let room = 0;
   for (const task of tasks) {
     if (task.size > room) {
       groups.push([]);
-      room = HELD;
+      room = held;
     }
     groups[groups.length - 1]?.push(task);
     room -= task.size;
@@ -305,7 +308,7 @@ function verified(
   function outcomeOf(): VerifiedRun["outcome"] {
     if (error !== undefined) return "failed";
     if (check === undefined) return run.outcome === "empty" ? "empty" : "interrupted";
-    if (!check.compared || check.settled < tasksOf(check).length) return "interrupted";
+    if (!check.compared || check.toSettle > 0) return "interrupted";
     if (!check.isThere) return "missing";
     return check.findings.equal ? "equal" : "different";
   }
