@@ -1,4 +1,5 @@
 /** One run while its source is read: what is expected of the destination, and then what is there. */
+import type PQueue from "p-queue";
 import { TraceletError } from "../../../../errors.ts";
 import type { ArtifactStore } from "../artifacts.ts";
 import { isSameParam } from "../backend.ts";
@@ -66,12 +67,13 @@ export class RunCheck {
   /**
    * Compare, once all of the source was read. What is in memory of it is then let go.
    *
+   * @param readings runs what reads from the store, so many at a time
    * @throws TraceletError if the destination cannot be read; the signal's reason
    */
-  async compare(store: MlflowStore, signal: AbortSignal): Promise<void> {
+  async compare(store: MlflowStore, readings: PQueue, signal: AbortSignal): Promise<void> {
     const { findings } = this;
     findings.compared("runs", 1);
-    if (this.isThere) await this.#compareRecord(store, signal);
+    if (this.isThere) await this.#compareRecord(store, readings, signal);
     else {
       findings.add({ what: "runs", name: "run", state: "missing" });
       this.#pairs("params", this.#params, new Map());
@@ -85,7 +87,7 @@ export class RunCheck {
     this.compared = true;
   }
 
-  async #compareRecord(store: MlflowStore, signal: AbortSignal): Promise<void> {
+  async #compareRecord(store: MlflowStore, readings: PQueue, signal: AbortSignal): Promise<void> {
     const record = await store.run(this.id);
     if (record === undefined) throw new TraceletError("deleted", `run ${this.id} is not in this MLflow any more`);
     const { findings, status = "FINISHED" } = this;
@@ -94,12 +96,17 @@ export class RunCheck {
     }
     this.#pairs("tags", this.#tags, record.tags);
     this.#pairs("params", this.#params, record.params);
-    for (const key of new Set([...this.#points.keys(), ...record.metricKeys])) {
-      const there = new Sum();
+    const sumThere = async (key: string) => {
+      const sum = new Sum();
+      signal.throwIfAborted();
       for await (const page of store.metricHistory(this.id, key)) {
-        for (let i = 0; i < page.length; i++) there.add(pointAt(page, i));
+        for (let i = 0; i < page.length; i++) sum.add(pointAt(page, i));
         signal.throwIfAborted();
       }
+      return { key, there: sum };
+    };
+    const keys = [...new Set([...this.#points.keys(), ...record.metricKeys])];
+    for (const { key, there } of await Promise.all(keys.map((key) => readings.add(() => sumThere(key))))) {
       const source = this.#points.get(key) ?? new Sum();
       if (!source.equals(there)) this.#settle("points", key, source.count, there.count);
     }

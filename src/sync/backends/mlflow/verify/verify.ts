@@ -6,6 +6,7 @@
  * once more, and the points of those metrics are held and compared, some hundred thousand at a time.
  */
 import os from "node:os";
+import PQueue from "p-queue";
 import { TraceletError } from "../../../../errors.ts";
 import { Checkpoints } from "../../../checkpoints.ts";
 import { type SyncOptions, type SyncResult, sync } from "../../../engine.ts";
@@ -57,16 +58,15 @@ export interface VerifyResult extends Omit<SyncResult, "runs"> {
 
 /** @throws TraceletError `logdir` if one cannot be read */
 export async function verify(options: VerifyOptions): Promise<VerifyResult> {
-  const { store, signal } = options;
   // Copies of a run in several logdirs are one run there, which is complete only when all are read.
-  const sums = new SumsOfRuns(store, signal, options.logdirs.length === 1);
+  const sums = new SumsOfRuns(options, options.logdirs.length === 1);
   const { result, location } = await pass(options, sums);
   const errors = await sums.finish();
   await settle(options, sums.checks, result, errors);
   const seen = new Set<string>();
   const runs = result.runs.map((run) => verified(run, sums.checks.get(run.remoteId ?? ""), errors, seen));
   const endsAll = [...errors.values()].find((error) => error.endsAll);
-  return { ...result, runs, location, error: result.error ?? endsAll, interrupted: signal.aborted };
+  return { ...result, runs, location, error: result.error ?? endsAll, interrupted: options.signal.aborted };
 }
 
 /** One reading of the source. */
@@ -96,9 +96,12 @@ class SumsOfRuns implements Expectations {
   readonly #store: MlflowStore;
   readonly #signal: AbortSignal;
   readonly #atOnce: boolean;
+  /** A single large run has many metrics to be read. */
+  readonly #readings: PQueue;
 
   /** @param atOnce compare each run as soon as it is read */
-  constructor(store: MlflowStore, signal: AbortSignal, atOnce: boolean) {
+  constructor({ store, signal, concurrency }: VerifyOptions, atOnce: boolean) {
+    this.#readings = new PQueue({ concurrency });
     this.#store = store;
     this.#signal = signal;
     this.#atOnce = atOnce;
@@ -121,7 +124,7 @@ class SumsOfRuns implements Expectations {
   async end(runId: string, status: RunStatus): Promise<void> {
     const check = this.#check(runId);
     check.status = status;
-    if (this.#atOnce) await check.compare(this.#store, this.#signal);
+    if (this.#atOnce) await check.compare(this.#store, this.#readings, this.#signal);
   }
 
   /** Compare what was put off. @returns what could not be, by the run's id */
@@ -130,7 +133,7 @@ class SumsOfRuns implements Expectations {
     if (this.#atOnce) return errors;
     for (const check of this.checks.values()) {
       if (check.status === undefined || this.#signal.aborted) continue;
-      await check.compare(this.#store, this.#signal).catch((error: unknown) => {
+      await check.compare(this.#store, this.#readings, this.#signal).catch((error: unknown) => {
         if (!(error instanceof TraceletError)) throw error;
         if (!this.#signal.aborted) errors.set(check.id, error);
       });
