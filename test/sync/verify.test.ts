@@ -3,10 +3,12 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statS
 import path from "node:path";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { TraceletError } from "../../src/errors.ts";
+import { LocalStore } from "../../src/sync/backends/mlflow/artifact-stores/local.ts";
 import { MlflowBackend } from "../../src/sync/backends/mlflow/backend.ts";
 import { SqliteStore } from "../../src/sync/backends/mlflow/sqlite-store.ts";
 import type { MlflowStore } from "../../src/sync/backends/mlflow/store.ts";
-import type { Difference } from "../../src/sync/backends/mlflow/verify/findings.ts";
+import { ArtifactCheck } from "../../src/sync/backends/mlflow/verify/artifact-check.ts";
+import { type Difference, Findings } from "../../src/sync/backends/mlflow/verify/findings.ts";
 import {
   type VerifiedRun,
   type VerifyOptions,
@@ -506,6 +508,26 @@ describe("a file", () => {
     writeFileSync(index, JSON.stringify(entries.filter(({ tag }) => tag !== "notes")));
     await expectDifferences(place, [{ what: "files", name: "tracelet/index.json", state: "different" }]);
   });
+});
+
+test("a file that was sent as it is is compared by its digest", async () => {
+  const place = Place.create();
+  const there = new LocalStore(path.join(place.root, "artifacts"));
+  const file = path.join(place.root, "tensors.tsv");
+  writeFileSync(file, "0123456789");
+  for (const name of ["same", "longer", "other"]) await there.putFile(name, file, 8);
+  await there.put({ path: "other", bytes: Buffer.from("0123456_") });
+  const findings = new Findings();
+  const check = new ArtifactCheck(there, findings, () => {});
+  for (const name of ["same", "other", "missing"]) await check.putFile(name, file, 8);
+  await check.putFile("longer", file, 9);
+  await check.finish();
+  const states = findings.differences.map((each) => [each.name, (each as { state?: string }).state]);
+  expect(states.sort()).toEqual([
+    ["longer", "different"],
+    ["missing", "missing"],
+    ["other", "different"],
+  ]);
 });
 
 describe("what cannot be read", () => {
