@@ -21,12 +21,13 @@ export interface ChoiceOptions extends KindOptions {
   readonly maxAudioSize?: number;
   readonly oversize: "skip" | "downscale";
   readonly maxRecordSize: number;
+  readonly attachSource: boolean;
 }
 
 /** The same for the engine. @throws TraceletError `usage` */
 export function chosen(
   options: ChoiceOptions,
-): Pick<SyncOptions, "group" | "restarts" | "transform" | "limits" | "wantsRun" | "maxRecordBytes"> {
+): Pick<SyncOptions, "group" | "restarts" | "transform" | "limits" | "wantsRun" | "maxRecordBytes" | "attachSource"> {
   const { group, restarts, includeTags, excludeTags, nan, every, maxSteps, includeRuns, excludeRuns, maxRecordSize } =
     options;
   const { histogramMetrics, prMetrics } = options;
@@ -45,5 +46,6 @@ export function chosen(
     limits: { maxImageBytes: options.maxImageSize, maxAudioBytes: options.maxAudioSize, oversize: options.oversize },
     wantsRun: globFilter(includeRuns, excludeRuns, false),
     maxRecordBytes: maxRecordSize,
+    attachSource: options.attachSource,
   };
 }

@@ -36,22 +36,21 @@ interface Surroundings {
 
 /** @throws TraceletError `usage` or `unsupported` */
 export async function openMlflow(options: MlflowOptions, surroundings: Surroundings): Promise<Destination> {
-  const { env } = process;
-  const uri = resolveTrackingUri(options.trackingUri, env, process.cwd());
-  const experiment = options.experiment ?? (env["MLFLOW_EXPERIMENT_NAME"] || env["TRACELET_PROJECT"] || "Default");
+  const { uri, experiment } = resolve(options);
   let retries = 0;
   const onRetry = ({ reason, delayMs }: { reason: string; delayMs: number }) => {
     retries++;
     if (options.verbose || retries === 1) surroundings.say(`${reason}; sent again in ${(delayMs / 1000).toFixed(1)} s`);
   };
-  const store = options.dryRun ? new DryRunStore() : await openStore(uri, options.giveUpAfter, surroundings, onRetry);
+  const { giveUpAfter: giveUpAfterMs } = options;
+  const store = options.dryRun ? new DryRunStore() : await openStore(uri, { ...surroundings, giveUpAfterMs, onRetry });
   return {
     backend: new MlflowBackend({
       store,
       experiment,
       version: VERSION,
       keepsMarks: !options.dryRun,
-      giveUpAfterMs: options.giveUpAfter,
+      giveUpAfterMs,
       maxArtifactBytes: options.maxArtifactSize,
     }),
     key: `mlflow ${uri.destinationKey} ${experiment}`,
@@ -63,15 +62,40 @@ export async function openMlflow(options: MlflowOptions, surroundings: Surroundi
   };
 }
 
-async function openStore(
-  uri: TrackingUri,
-  giveUpAfterMs: number,
-  { signal, say }: Surroundings,
-  onRetry: (retry: { reason: string; delayMs: number }) => void,
-): Promise<MlflowStore> {
+/** An MLflow that is only read. @throws TraceletError `usage`, `unsupported`; `rejected` if there is no such database */
+export async function openMlflowToRead(
+  options: Pick<MlflowOptions, "trackingUri" | "experiment" | "giveUpAfter">,
+  surroundings: Surroundings,
+): Promise<{ readonly store: MlflowStore; readonly experiment: string }> {
+  const { uri, experiment } = resolve(options);
+  const onRetry = ({ reason, delayMs }: { reason: string; delayMs: number }) =>
+    surroundings.say(`${reason}; asked again in ${(delayMs / 1000).toFixed(1)} s`);
+  const giveUpAfterMs = options.giveUpAfter;
+  return { store: await openStore(uri, { ...surroundings, giveUpAfterMs, onRetry, readOnly: true }), experiment };
+}
+
+function resolve({ trackingUri, experiment }: Pick<MlflowOptions, "trackingUri" | "experiment">): {
+  readonly uri: TrackingUri;
+  readonly experiment: string;
+} {
+  const { env } = process;
+  return {
+    uri: resolveTrackingUri(trackingUri, env, process.cwd()),
+    experiment: experiment ?? (env["MLFLOW_EXPERIMENT_NAME"] || env["TRACELET_PROJECT"] || "Default"),
+  };
+}
+
+interface StoreOptions extends Surroundings {
+  readonly giveUpAfterMs: number;
+  readonly onRetry: (retry: { reason: string; delayMs: number }) => void;
+  readonly readOnly?: boolean;
+}
+
+async function openStore(uri: TrackingUri, options: StoreOptions): Promise<MlflowStore> {
+  const { signal, say, giveUpAfterMs, onRetry, readOnly = false } = options;
   if (uri.scheme === "sqlite") {
     const { SqliteStore } = await import("../sync/backends/mlflow/sqlite-store.ts");
-    return SqliteStore.open(uri.path);
+    return SqliteStore.open(uri.path, { readOnly });
   }
   const { RestStore } = await import("../sync/backends/mlflow/rest-store.ts");
   const { readCredentials } = await import("../sync/backends/mlflow/credentials.ts");

@@ -16,6 +16,7 @@ export function buildProgram(onExit: (code: number) => void): Command {
     .showHelpAfterError("(tracelet --help shows what there is)")
     .configureHelp({ showGlobalOptions: true });
   program.addCommand(syncCommand(onExit));
+  program.addCommand(verifyCommand(onExit));
   program.addCommand(inspectCommand(onExit));
   program.addCommand(statusCommand(onExit));
   for (const command of program.commands)
@@ -29,7 +30,6 @@ function syncCommand(onExit: (code: number) => void): Command {
     .optionsGroup("Options:")
     .addOption(stateDirOption())
     .addOption(option("--concurrency <n>", "runs sent at the same time").argParser(parseCount).default(4))
-    .addOption(option("--attach-source", "send the event files themselves, too, as artifacts").default(false))
     .addOption(option("--dry-run", "do all of it but send and remember nothing").default(false))
     .addOption(option("--json", "print one JSON object on standard output at the end").default(false))
     .addOption(option("-q, --quiet", "print nothing unless something goes wrong").default(false))
@@ -74,6 +74,31 @@ Examples:
     .action(async (logdirs: string[], options: import("./sync-command.ts").SyncCommandOptions) => {
       const { runSync } = await import("./sync-command.ts");
       onExit(await runSync(logdirs, options));
+    });
+}
+
+function verifyCommand(onExit: (code: number) => void): Command {
+  const command = new Command("verify").description("compare what is there with the source, and write nothing");
+  return withChoice(withDestination(command))
+    .addOption(option("--concurrency <n>", "runs compared at the same time").argParser(parseCount).default(4))
+    .addOption(option("--json", "print one JSON object on standard output at the end").default(false))
+    .addOption(option("-q, --quiet", "print nothing unless something is not the same").default(false))
+    .addHelpText(
+      "after",
+      `
+Give it the options that sync was given: what they leave out is expected not to be there.
+Each point is compared bit for bit, with its step and time in ms; params; every file by its
+size and content. Runs that the logdirs do not hold are not looked at.
+
+Exit codes: 0 all of it is there and nothing else, 1 something is missing, extra or different,
+or could not be read, 2 usage, 130 and 143 stopped by a signal: incomplete.
+
+Examples:
+  tracelet verify runs/ --tracking-uri http://127.0.0.1:5000 --experiment mnist`,
+    )
+    .action(async (logdirs: string[], options: import("./verify-command.ts").VerifyCommandOptions) => {
+      const { runVerify } = await import("./verify-command.ts");
+      onExit(await runVerify(logdirs, options));
     });
 }
 
@@ -166,6 +191,7 @@ function withChoice(command: Command): Command {
         .choices(["skip", "downscale"])
         .default("skip"),
     )
+    .addOption(option("--attach-source", "the event files themselves, too, as artifacts").default(false))
     .addOption(size("--max-artifact-size <size>", "no value or page with a file that is larger"))
     .addOption(
       option("--max-record-size <size>", "skip records that are larger")

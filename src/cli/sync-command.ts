@@ -15,7 +15,6 @@ export interface SyncCommandOptions extends MlflowOptions, ChoiceOptions {
   readonly backend: "mlflow";
   readonly stateDir: string;
   readonly concurrency: number;
-  readonly attachSource: boolean;
   readonly json: boolean;
   readonly quiet: boolean;
   readonly logLevel: "info" | "debug";
@@ -58,7 +57,6 @@ async function syncAndReport(logdirs: readonly string[], options: SyncCommandOpt
       backend: destination.backend,
       checkpoints,
       ...chosen(options),
-      attachSource: options.attachSource,
       concurrency: options.concurrency,
       signal: stop.signal,
       onStart: (state) => progress.start(state),
@@ -90,12 +88,15 @@ async function syncAndReport(logdirs: readonly string[], options: SyncCommandOpt
   }
 }
 
-function printJson(value: object): void {
+export function printJson(value: object): void {
   process.stdout.write(`${printable(JSON.stringify(value))}\n`);
 }
 
 /** First signal: finish what is under way and stop. Second: stop now. */
-function onSignals(stop: AbortController): { readonly received: "SIGINT" | "SIGTERM" | undefined; ignore(): void } {
+export function onSignals(stop: AbortController): {
+  readonly received: "SIGINT" | "SIGTERM" | undefined;
+  ignore(): void;
+} {
   const state: { received: "SIGINT" | "SIGTERM" | undefined } = { received: undefined };
   const handler = (signal: "SIGINT" | "SIGTERM") => {
     if (state.received !== undefined) process.exit(128 + os.constants.signals[signal]);

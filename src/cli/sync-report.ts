@@ -145,7 +145,7 @@ function failures(result: SyncResult): string[] {
   return result.error === undefined ? lines : [errorText(result.error), ...lines];
 }
 
-function problemLine({ path, code }: { path: string; code: string }): string {
+export function problemLine({ path, code }: { path: string; code: string }): string {
   return `${path}: ${WORDS[code] ?? code}`;
 }
 
@@ -158,7 +158,7 @@ const WORDS: Record<string, string> = {
   EMFILE: "too many open files",
 };
 
-function lossLine({ path, start, end, reason }: RunResult["losses"][number]): string {
+export function lossLine({ path, start, end, reason }: RunResult["losses"][number]): string {
   return `${path}: ${bytes(end - start)} at ${start} (${reason})`;
 }
 

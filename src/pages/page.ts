@@ -6,6 +6,7 @@
  * the policy lets only our own scripts and styles run, by their digest, and forbids every request.
  */
 import { createHash } from "node:crypto";
+import { VERSION } from "../version.ts";
 import { FRAME_SCRIPT, FRAME_STYLE } from "./frame-client.ts";
 import type { Library } from "./library.ts";
 
@@ -44,6 +45,7 @@ export function renderPage({ title, script, data, style = "", libraries = [], bo
     "<head>",
     '<meta charset="utf-8">',
     `<meta http-equiv="Content-Security-Policy" content="${policy}">`,
+    `<meta name="generator" content="tracelet ${escapeHtml(VERSION)}">`,
     '<meta name="viewport" content="width=device-width, initial-scale=1">',
     '<meta name="color-scheme" content="light dark">',
     '<meta name="referrer" content="no-referrer">',

@@ -31,6 +31,8 @@ export interface OpenOptions {
   readonly busyTimeout: number;
   /** Fail instead of creating the file. */
   readonly mustExist?: boolean;
+  /** Change nothing; the file must exist. */
+  readonly readOnly?: boolean;
 }
 
 /**
@@ -59,7 +61,10 @@ interface NativeDatabase {
 interface NodeSqlite {
   DatabaseSync: new (path: string, options: { timeout: number; readOnly: boolean }) => NativeDatabase;
 }
-type BetterSqlite3 = new (path: string, options: { timeout: number; fileMustExist: boolean }) => NativeDatabase;
+type BetterSqlite3 = new (
+  path: string,
+  options: { timeout: number; fileMustExist: boolean; readonly: boolean },
+) => NativeDatabase;
 
 function loadDriver(): Driver {
   const require = createRequire(import.meta.url);
@@ -68,14 +73,14 @@ function loadDriver(): Driver {
     const { DatabaseSync } = withoutExperimentalWarning(() => require("node:sqlite") as NodeSqlite);
     return (path, options) => {
       if (options.mustExist) accessSync(path);
-      return wrap(new DatabaseSync(path, { timeout: options.busyTimeout, readOnly: false }));
+      return wrap(new DatabaseSync(path, { timeout: options.busyTimeout, readOnly: options.readOnly ?? false }));
     };
   }
   try {
     const BetterSqlite3 = require("better-sqlite3") as BetterSqlite3;
-    new BetterSqlite3(":memory:", { timeout: 0, fileMustExist: false }).close();
-    return (path, options) =>
-      wrap(new BetterSqlite3(path, { timeout: options.busyTimeout, fileMustExist: options.mustExist ?? false }));
+    new BetterSqlite3(":memory:", { timeout: 0, fileMustExist: false, readonly: false }).close();
+    return (path, { busyTimeout, mustExist = false, readOnly = false }) =>
+      wrap(new BetterSqlite3(path, { timeout: busyTimeout, fileMustExist: mustExist, readonly: readOnly }));
   } catch (cause) {
     throw new TraceletError(
       "unsupported",

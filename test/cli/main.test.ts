@@ -12,7 +12,7 @@ describe("the command line", () => {
     const machine = Machine.create();
     const { version } = JSON.parse(readFileSync(path.join(ROOT, "package.json"), "utf8")) as { version: string };
     expect(await machine.run("--version")).toEqual({ code: 0, stdout: `${version}\n`, stderr: "" });
-    for (const command of [[], ["sync"], ["inspect"], ["status"]]) {
+    for (const command of [[], ["sync"], ["verify"], ["inspect"], ["status"]]) {
       const help = await machine.run(...command, "--help");
       expect(help).toMatchObject({ code: 0, stderr: "" });
       expect(help.stdout).toContain(`Usage: tracelet${command.map((each) => ` ${each}`).join("")} `);
@@ -39,6 +39,9 @@ describe("the command line", () => {
       ["sync", "runs", "--tracking-uri", "gopher://x"],
       ["inspect"],
       ["status"],
+      ["verify"],
+      ["verify", "runs", "--dry-run"],
+      ["verify", "runs", "--tracking-uri", "gopher://x"],
     ];
     const ends = await Promise.all(wrong.map((args) => machine.run(...args)));
     ends.forEach((end, i) => {

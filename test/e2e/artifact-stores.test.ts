@@ -155,9 +155,12 @@ describe.each(Object.keys(PLACES))("%s", (name) => {
     for (const each of Object.keys(expected)) {
       const bytes = await artifacts.get(each);
       expect([each, bytes && digest(bytes)]).toEqual([each, expected[each]?.[1]]);
+      const [size, sha256] = expected[each] as [number, string];
+      expect([each, await artifacts.digest(each)]).toEqual([each, { size, sha256 }]);
     }
     for (const none of ["none.txt", "none/none.txt", "d"]) {
       expect([none, await artifacts.get(none)]).toEqual([none, undefined]);
+      expect([none, await artifacts.digest(none)]).toEqual([none, undefined]);
     }
   });
 });

@@ -519,6 +519,7 @@ describe("files that are larger than may be stored", () => {
       put: async ({ path, bytes }) => void files.set(path, bytes),
       putFile: never,
       get: async (path) => files.get(path),
+      digest: never,
       list: never,
     };
     const mlflow = Mlflow.create();

@@ -261,6 +261,55 @@ test("a search goes on to the last page", async () => {
   ]);
 });
 
+describe("the history of a metric", () => {
+  const metric = (step: unknown, value: unknown = 0.5) => ({ key: "loss", step, value, timestamp: 5 });
+  async function read(store: RestStore): Promise<string[]> {
+    const points: string[] = [];
+    for await (const { step, timestamp, value, length } of store.metricHistory("r", "loss")) {
+      for (let i = 0; i < length; i++) points.push(`${step[i]} ${timestamp[i]} ${value[i]}`);
+    }
+    return points;
+  }
+
+  test("goes on to the last page; one that arrives damaged is asked for again", async () => {
+    const pages = [
+      json({ metrics: [metric(1)], next_page_token: "n" }),
+      { status: 200, body: '{"metrics": [{"key": "loss", "st' },
+      { status: 200, body: '{"metrics": [{"key": "loss", "step": 9007199254740993, "timestamp": 5, "value": "NaN"}]}' },
+    ];
+    const { server, store } = await start(answers({ "metrics/get-history": pages }));
+    expect(await read(store)).toEqual(["1 5 0.5", "9007199254740993 5 NaN"]);
+    const queries = server.requests.map(({ target }) => new URL(target, "http://x").searchParams);
+    expect(queries.map((query) => query.get("page_token"))).toEqual([null, "n", "n"]);
+    expect(queries.map((query) => [query.get("run_id"), query.get("metric_key")])).toEqual(
+      queries.map(() => ["r", "loss"]),
+    );
+  });
+
+  test("numbers in all the ways that JSON of protobuf has", async () => {
+    const metrics = [
+      { key: "loss" },
+      metric("-7", "Infinity"),
+      metric(2, "-Infinity"),
+      metric(3, 1e308),
+      metric(4, "2.5"),
+    ];
+    const { store } = await start(answers({ "metrics/get-history": json({ metrics }) }));
+    expect(await read(store)).toEqual(["0 0 0", "-7 5 Infinity", "2 5 -Infinity", "3 5 1e+308", "4 5 2.5"]);
+  });
+
+  test.each([
+    ["the same page again and again", [json({ metrics: [metric(1)], next_page_token: "n" })]],
+    ["a page of nothing and another one", [json({ next_page_token: "n" })]],
+    ["a step that is none", [json({ metrics: [metric(1.5)] })]],
+    ["a value that is none", [json({ metrics: [metric(1, "much")] })]],
+    ["no JSON", [html(200)]],
+  ])("%s is not MLflow's", async (_, pages) => {
+    const { store } = await start(answers({ "metrics/get-history": pages }));
+    await expect(read(store)).rejects.toMatchObject({ code: "rejected" });
+  });
+});
+
 test("the path of the tracking URI is kept", async () => {
   const { server, store } = await start(
     () => json({ run: { info: { run_id: "r", experiment_id: "1" } } }),

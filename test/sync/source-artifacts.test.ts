@@ -90,6 +90,7 @@ class World {
         await store.putFile(path, file, size);
       },
       get: (path) => store.get(path),
+      digest: (path) => store.digest(path),
       list: (directory) => store.list(directory),
     };
   }

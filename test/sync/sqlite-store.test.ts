@@ -4,9 +4,10 @@ import path from "node:path";
 import { afterAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { SqliteStore } from "../../src/sync/backends/mlflow/sqlite-store.ts";
 import type { MlflowStore } from "../../src/sync/backends/mlflow/store.ts";
-import { type Database, openDatabase, type SqlRow } from "../../src/sync/sqlite.ts";
+import { type Database, openDatabase } from "../../src/sync/sqlite.ts";
 import { temporaryDirectory } from "../support/logdirs.ts";
-import { type StoredPoint, storeContract } from "./mlflow-store.contract.ts";
+import { eyesOn } from "./mlflow-database.ts";
+import { storeContract } from "./mlflow-store.contract.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
 
@@ -16,40 +17,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 storeContract("the contract", async () => {
   const file = path.join(folder, "contract.db");
   const store = SqliteStore.open(file);
-  const database = openDatabase(file, { busyTimeout: 1000 });
-  const pointOf = (row: SqlRow): StoredPoint => ({
-    step: BigInt(String(row["step"])),
-    timestamp: Number(row["timestamp"]),
-    value: row["is_nan"] === 1 ? Number.NaN : Number(row["value"]),
-  });
-  // Steps as text: as numbers they would be rounded.
-  const select = (table: string) =>
-    database.prepare(
-      `SELECT CAST(step AS TEXT) AS step, timestamp, value, is_nan FROM ${table} WHERE run_uuid = ? AND key = ?`,
-    );
-  return {
-    store,
-    second: async () => SqliteStore.open(file),
-    points: async (id, key) => select("metrics").all(id, key).map(pointOf),
-    latest: async (id, key) => {
-      const row = select("latest_metrics").get(id, key);
-      return row && pointOf(row);
-    },
-    run: async (id) => {
-      const row = database.prepare("SELECT name, start_time, end_time FROM runs WHERE run_uuid = ?").get(id);
-      return {
-        name: String(row?.["name"]),
-        startTime: Number(row?.["start_time"]),
-        endTime: row?.["end_time"] === null ? null : Number(row?.["end_time"]),
-      };
-    },
-    deleteRun: async (id) => {
-      database.prepare("UPDATE runs SET lifecycle_stage = 'deleted' WHERE run_uuid = ?").run(id);
-    },
-    deleteExperiment: async (id) => {
-      database.prepare("UPDATE experiments SET lifecycle_stage = 'deleted' WHERE experiment_id = ?").run(Number(id));
-    },
-  };
+  return { store, second: async () => SqliteStore.open(file), ...eyesOn(file) };
 });
 
 let files = 0;

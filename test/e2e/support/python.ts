@@ -112,6 +112,15 @@ export async function deriveWithPython(logdir: string): Promise<{ [run: string]:
   return JSON.parse(await script(NEW_PYTHON, "derive.py", [logdir])) as { [run: string]: { [tag: string]: Point[] } };
 }
 
+/** Do to a run what a user of MLflow's client may do. */
+export async function tamper(
+  uri: string,
+  runId: string,
+  ...what: ["point", key: string] | ["file" | "param" | "delete"]
+): Promise<void> {
+  await script(NEW_PYTHON, "tamper.py", [uri, runId, ...what]);
+}
+
 /** What MLflow should hold of a run: each distinct point once, since MLflow stores none twice. */
 export function distinct(points: readonly Point[]): Point[] {
   const seen = new Map(points.map((point) => [point.join(" "), point]));

@@ -80,6 +80,7 @@ describe("names", () => {
     await expect(store.put({ path: "out/x.txt", bytes: bytes("x") })).rejects.toMatchObject(refused);
     await expect(store.put({ path: "out/new/x.txt", bytes: bytes("x") })).rejects.toMatchObject(refused);
     await expect(store.get("out/secret.txt")).rejects.toMatchObject(refused);
+    await expect(store.digest("out/secret.txt")).rejects.toMatchObject(refused);
     await expect(store.list("out")).rejects.toMatchObject(refused);
     expect(readdirSync(outside)).toEqual(["secret.txt"]);
     await store.put({ path: "in/x.txt", bytes: bytes("x") });
@@ -100,7 +101,10 @@ describe("a file", () => {
     expect(await store.get("a.txt")).toBeUndefined();
     expect(await store.list("")).toEqual([]);
     await store.put({ path: "a/b.txt", bytes: bytes("x") });
-    for (const name of ["a", "b", "a/c", "a/b.txt/c"]) expect([name, await store.get(name)]).toEqual([name, undefined]);
+    for (const name of ["a", "b", "a/c", "a/b.txt/c"]) {
+      expect([name, await store.get(name)]).toEqual([name, undefined]);
+      expect([name, await store.digest(name)]).toEqual([name, undefined]);
+    }
     expect(await store.list("b")).toEqual([]);
     expect(await store.list("a/b.txt")).toEqual([]);
   });

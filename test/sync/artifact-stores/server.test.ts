@@ -156,6 +156,11 @@ describe.each(kinds)("%s", (_, artifactUri) => {
     server.script({ kind: "half" }, { kind: "reset-after" });
     expect(new TextDecoder().decode(await store.get("a"))).toBe("0123456789");
     expect(server.requests).toHaveLength(3);
+    server.script({ kind: "half" }, { kind: "reset-after" });
+    // printf 0123456789 | sha256sum
+    const sha256 = "84d89877f0d4041efb6bf91a16f0248f2fd573e6af05c19f96bedb9f882f7882";
+    expect(await store.digest("a")).toEqual({ size: 10, sha256 });
+    expect(server.requests).toHaveLength(6);
   });
 
   test.each([
@@ -200,6 +205,8 @@ describe.each(kinds)("%s", (_, artifactUri) => {
     expect(new TextDecoder().decode(await store.get("a"))).toBe("content");
     expect(await store.get("directory")).toBeUndefined();
     expect((await failure(store.get("b"))).code).toBe("unreachable");
+    expect(await store.digest("a")).toMatchObject({ size: 7 });
+    expect((await failure(store.digest("b"))).code).toBe("unreachable");
   });
 
   test("a web page is a file as any other", async () => {

@@ -379,7 +379,7 @@ class MlflowRun implements RunHandle {
       this.#note(notes, "cut", `param "${key}" is longer than the ${MAX_PARAM} characters MLflow stores`);
     const known = fresh.get(key) ?? this.#params.get(key);
     if (known === undefined) fresh.set(key, text);
-    else if (!isSame(known, text)) {
+    else if (!isSameParam(known, text)) {
       this.#note(
         notes,
         "param-conflict",
@@ -435,7 +435,7 @@ function isTime(seconds: number): boolean {
 }
 
 /** The flag of `hparams.yaml` and of the hparams plugin for one and the same number may be 3 and 3.0. */
-function isSame(a: string, b: string): boolean {
+export function isSameParam(a: string, b: string): boolean {
   return a === b || (a.trim() !== "" && b.trim() !== "" && Number(a) === Number(b));
 }
 

@@ -1,5 +1,5 @@
 import type { ArtifactStore } from "./artifacts.ts";
-import type { ExperimentRecord, MlflowStore, RunRecord } from "./store.ts";
+import type { ExperimentRecord, MetricColumns, MlflowStore, RunRecord } from "./store.ts";
 
 /** An MLflow that takes everything and keeps nothing: `--dry-run` is the same engine against it. */
 export class DryRunStore implements MlflowStore {
@@ -48,6 +48,8 @@ export class DryRunStore implements MlflowStore {
 
   async logBatch(): Promise<void> {}
 
+  async *metricHistory(): AsyncGenerator<MetricColumns> {}
+
   async updateRun(): Promise<void> {}
 
   experimentUrl(): undefined {
@@ -61,5 +63,6 @@ const NOWHERE: ArtifactStore = {
   put: async () => {},
   putFile: async () => {},
   get: async () => undefined,
+  digest: async () => undefined,
   list: async () => [],
 };

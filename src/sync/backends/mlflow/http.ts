@@ -8,6 +8,7 @@ import { setMaxListeners } from "node:events";
 import type { Readable } from "node:stream";
 import { type Dispatcher, request as send } from "undici";
 import { TraceletError } from "../../../errors.ts";
+import { type Digest, digestOf } from "./artifacts.ts";
 import { type Connection, ConnectionChoice, connect } from "./connections.ts";
 import { type Credentials, HOW_TO_LOG_IN, NoLogin } from "./credentials.ts";
 import { ReplyLost } from "./store.ts";
@@ -207,11 +208,24 @@ export class HttpClient {
 
   /** The same for an answer that is a file. It is held once if the server says how long it is. */
   async download(request: HttpRequest): Promise<Download> {
-    const accept = ({ headers, body, compressed }: Success) => {
-      if (compressed) throw this.#notMlflow("compresses its answers, which it was not asked to");
-      return { value: { bytes: body, whole: headers["content-length"] !== undefined } };
+    const accept = (success: Success) => ({ value: { bytes: success.body, whole: this.#isWhole(success) } });
+    return this.#exchange(request, accept, readFile);
+  }
+
+  /** The digest of an answer that is a file, which is not held. */
+  async digest(request: HttpRequest): Promise<Digest & Pick<Download, "whole">> {
+    let digest: Digest | undefined;
+    const read: ReadFile = async (body, _, goesOn) => {
+      digest = await digestOf(progressing(body, goesOn));
+      return Buffer.alloc(0);
     };
-    return this.#exchange(request, accept, true);
+    const accept = (success: Success) => ({ value: { ...(digest as Digest), whole: this.#isWhole(success) } });
+    return this.#exchange(request, accept, read);
+  }
+
+  #isWhole({ headers, compressed }: Success): boolean {
+    if (compressed) throw this.#notMlflow("compresses its answers, which it was not asked to");
+    return headers["content-length"] !== undefined;
   }
 
   /** Address of the server, without login and trailing slash. */
@@ -245,11 +259,11 @@ export class HttpClient {
     return other;
   }
 
-  async #exchange<T>(request: HttpRequest, accept: (success: Success) => Outcome<T>, wantsFile = false): Promise<T> {
+  async #exchange<T>(request: HttpRequest, accept: (success: Success) => Outcome<T>, read?: ReadFile): Promise<T> {
     const start = this.#timing.monotonic();
     for (let attempt = 1; ; attempt++) {
       this.#signal?.throwIfAborted();
-      const outcome = await this.#attempt(request, accept, wantsFile);
+      const outcome = await this.#attempt(request, accept, read);
       const now = this.#timing.monotonic();
       if ("value" in outcome) {
         this.#lastAnswer = now;
@@ -291,8 +305,9 @@ export class HttpClient {
   async #attempt<T>(
     request: HttpRequest,
     accept: (success: Success) => Outcome<T>,
-    wantsFile: boolean,
+    readFile: ReadFile | undefined,
   ): Promise<Outcome<T>> {
+    const wantsFile = readFile !== undefined;
     const upload = isUpload(request.body) ? await request.body.open() : undefined;
     const stop = new AbortController();
     const idleMs = this.#credentials.requestTimeoutMs;
@@ -333,8 +348,8 @@ export class HttpClient {
         bodyTimeout: idleMs,
         signal: stop.signal,
       });
-      const file = wantsFile && statusCode >= 200 && statusCode < 300;
-      const read = file ? readFile(body, headers, goesOn) : this.#read(request, body);
+      const file = statusCode >= 200 && statusCode < 300 ? readFile : undefined;
+      const read = file ? file(body, headers, goesOn) : this.#read(request, body);
       answer = { status: statusCode, headers, body: await read };
       if (request.frequent && statusCode === 200) {
         this.#connections[request.method].took(connection, this.#timing.monotonic() - start);
@@ -548,6 +563,21 @@ async function* watched(chunks: AsyncIterable<Uint8Array>, each: () => void): As
   }
 }
 
+/** The same chunks; a byte now and then is no progress. */
+async function* progressing(chunks: AsyncIterable<Buffer>, goesOn: () => void): AsyncGenerator<Buffer> {
+  let unseen = 0;
+  for await (const chunk of chunks) {
+    yield chunk;
+    unseen += chunk.length;
+    if (unseen < 1 << 20) continue;
+    goesOn();
+    unseen = 0;
+  }
+}
+
+/** Takes the body of an answer that is a file. @param goesOn to be called when there is more of it */
+type ReadFile = (body: AsyncIterable<Buffer>, headers: Headers, goesOn: () => void) => Promise<Buffer>;
+
 /** A whole body. One that ends too early is undici's to notice. */
 async function readFile(body: AsyncIterable<Buffer>, headers: Headers, goesOn: () => void): Promise<Buffer> {
   const length = headers["content-length"];
@@ -558,16 +588,10 @@ async function readFile(body: AsyncIterable<Buffer>, headers: Headers, goesOn: (
   const whole = expected === undefined ? undefined : Buffer.allocUnsafeSlow(expected);
   const chunks: Buffer[] = [];
   let size = 0;
-  // A byte now and then is no progress.
-  let seen = 0;
-  for await (const chunk of body) {
+  for await (const chunk of progressing(body, goesOn)) {
     if (whole === undefined) chunks.push(chunk);
     else chunk.copy(whole, size);
     size += chunk.length;
-    if (size - seen >= 1 << 20) {
-      goesOn();
-      seen = size;
-    }
   }
   return whole ?? Buffer.concat(chunks, size);
 }

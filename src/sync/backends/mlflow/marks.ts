@@ -11,11 +11,16 @@ export function tagOfMark(mark: FileMark): [key: string, value: string] {
   return [PREFIX + key, JSON.stringify({ v: 1, name, head, offset, from, tail })];
 }
 
+/** Whether a run tag is a mark, or was meant to be one. */
+export function isMarkTag(tag: string): boolean {
+  return tag.startsWith(PREFIX);
+}
+
 /** The marks among a run's tags; what is no mark of ours is passed over. */
 export function marksOfTags(tags: ReadonlyMap<string, string>): FileMark[] {
   const marks: FileMark[] = [];
   for (const [tag, value] of tags) {
-    if (!tag.startsWith(PREFIX)) continue;
+    if (!isMarkTag(tag)) continue;
     const mark = parse(value);
     if (mark !== undefined) marks.push({ key: tag.slice(PREFIX.length), ...mark });
   }

@@ -5,7 +5,7 @@ import type { ArtifactStore } from "./artifacts.ts";
 import type { Credentials } from "./credentials.ts";
 import { HttpClient, type JsonObject, Refusal, type RetryNotice } from "./http.ts";
 import { type LogBatchPart, logBatchBody } from "./log-batch-body.ts";
-import type { ExperimentRecord, LogBatch, MlflowStore, NewRun, RunRecord, RunStatus } from "./store.ts";
+import type { ExperimentRecord, LogBatch, MetricColumns, MlflowStore, NewRun, RunRecord, RunStatus } from "./store.ts";
 import { type Timing } from "./timing.ts";
 import type { HttpTrackingUri } from "./tracking-uri.ts";
 
@@ -26,6 +26,10 @@ const MAX_PARAMS = 100;
 const MAX_TAGS = 100;
 /** Kept free of metrics, so that the caller's tags fit into the same request. */
 const ROOM_FOR_TAGS = 10;
+/** What MLflow's own client asks for at once. */
+const POINTS_PER_PAGE = 25_000;
+/** How often to ask for a page that arrives damaged. */
+const MAX_DAMAGED = 5;
 /** Few, since each run comes with the latest value of each of its metrics. */
 const RUNS_PER_PAGE = 25;
 
@@ -178,6 +182,37 @@ export class RestStore implements MlflowStore {
     };
   }
 
+  async *metricHistory(runId: string, key: string): AsyncGenerator<MetricColumns> {
+    let token = "";
+    for (;;) {
+      const page = await this.#historyPage(runId, key, token);
+      const metrics = list(page["metrics"]);
+      // An MLflow that knows no pages takes no notice of the number, and gives all at once.
+      if (metrics.length > 0) yield pointColumns(key, metrics);
+      const next = page["next_page_token"];
+      if (typeof next !== "string" || next === "") return;
+      if (next === token || metrics.length === 0) throw unexpected();
+      token = next;
+    }
+  }
+
+  async #historyPage(runId: string, key: string, token: string): Promise<JsonObject> {
+    const query = {
+      run_id: runId,
+      metric_key: key,
+      max_results: String(POINTS_PER_PAGE),
+      ...(token !== "" && { page_token: token }),
+    };
+    const path = `${API}metrics/get-history`;
+    for (let attempt = 1; attempt <= MAX_DAMAGED; attempt++) {
+      // As a file: of how many points an answer is, is not known, and its numbers have to be looked at as text.
+      const { bytes } = await this.#http.download({ method: "GET", path, query, retryLostReply: true, frequent: true });
+      const page = parseExact(bytes);
+      if (page !== undefined) return page;
+    }
+    throw unexpected();
+  }
+
   async updateRun(runId: string, status: RunStatus, endTime: number): Promise<void> {
     // A run that goes on has no end; 0 is how MLflow is told to forget the one it has.
     const body = { run_id: runId, status, end_time: status === "RUNNING" ? 0 : milliseconds(endTime) };
@@ -328,6 +363,55 @@ function runRecord(value: unknown): RunRecord {
     params: keyValues(data["params"]),
     metricKeys: new Set(list(data["metrics"]).map((metric) => text(object(metric), "key"))),
   };
+}
+
+/** JSON whose whole numbers beyond 2^53 come as text; undefined if it is no JSON object. */
+function parseExact(bytes: Buffer): JsonObject | undefined {
+  if (bytes.length > MAX_TEXT_BYTES) {
+    throw new TraceletError("rejected", "the server gives all points of a metric at once, more than fit into a text", {
+      hint: "update MLflow: newer versions give them page by page",
+    });
+  }
+  // No key of a metric holds a quote, so that these are no part of a text.
+  const text = bytes.toString().replace(/("(?:step|timestamp)"\s*:\s*)(-?\d{16,})/g, '$1"$2"');
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null ? (value as JsonObject) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** What one string can hold in each Node. */
+const MAX_TEXT_BYTES = 2 ** 29 - 1024;
+
+/** Points as MLflow gives them out. protobuf's JSON may leave out what is 0, and has words for what is not finite. */
+function pointColumns(key: string, metrics: readonly unknown[]): MetricColumns {
+  const { length } = metrics;
+  const step = new BigInt64Array(length);
+  const timestamp = new Float64Array(length);
+  const value = new Float64Array(length);
+  for (const [i, metric] of metrics.entries()) {
+    const point = object(metric);
+    step[i] = integer(point["step"]);
+    timestamp[i] = number(point["timestamp"]);
+    value[i] = point["value"] === "NaN" ? Number.NaN : number(point["value"]);
+  }
+  return { keys: [key], key: new Int32Array(length), step, timestamp, value, length };
+}
+
+function integer(given: unknown): bigint {
+  const value = given ?? 0;
+  if (typeof value === "number" ? Number.isInteger(value) : typeof value === "string" && /^-?\d+$/.test(value)) {
+    return BigInt(value as number | string);
+  }
+  throw unexpected();
+}
+
+function number(given: unknown): number {
+  const value = typeof given === "string" && given !== "" ? Number(given) : (given ?? 0);
+  if (typeof value === "number" && !Number.isNaN(value)) return value;
+  throw unexpected();
 }
 
 /** MLflow's other two, SCHEDULED and KILLED, come from other clients. */

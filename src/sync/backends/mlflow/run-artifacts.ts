@@ -12,7 +12,7 @@ import { readableJson } from "./media/json.ts";
 /** Files on their way at the same time. */
 const CONCURRENCY = 8;
 /** Tells which tag each path stands for. */
-const INDEX = "tracelet/index.json";
+export const INDEX = "tracelet/index.json";
 
 /** Of kinds whose files are named after tag and step, or after the tag alone: what it means that one is written again. */
 const REPLACED: ReadonlyMap<Kind, string> = new Map<Kind, string>([

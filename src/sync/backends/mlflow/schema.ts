@@ -35,6 +35,11 @@ export function ensureSchema(database: Database, path: string, artifactRoot: str
     const tables = database.prepare("SELECT count(*) AS n FROM sqlite_master").get();
     if (tables?.["n"] === 0) create(database, artifactRoot);
   });
+  checkSchema(database, path);
+}
+
+/** @throws TraceletError `unsupported` if it is a database of something else, or of an MLflow whose tables are others */
+export function checkSchema(database: Database, path: string): void {
   for (const [table, columns] of Object.entries(REQUIRED)) {
     const there = columnsOf(database, table);
     const missing = columns.filter((column) => !there.has(column));

@@ -5,18 +5,20 @@
  * Source: mlflow/store/tracking/sqlalchemy_store.py, mlflow/store/tracking/dbmodels/models.py.
  */
 import { randomUUID } from "node:crypto";
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { TraceletError } from "../../../errors.ts";
 import { type Database, openDatabase, type SqlRow } from "../../sqlite.ts";
 import { openArtifactStore } from "./artifact-stores/open.ts";
 import type { ArtifactStore } from "./artifacts.ts";
-import { columnsOf, ensureSchema } from "./schema.ts";
+import { checkSchema, columnsOf, ensureSchema } from "./schema.ts";
 import type { ExperimentRecord, LogBatch, MetricColumns, MlflowStore, NewRun, RunRecord, RunStatus } from "./store.ts";
 
 /** A server on the same file may hold the lock for one of its transactions, of 1000 metrics at most. ms. */
 const BUSY_TIMEOUT = 60_000;
+/** Points of a metric that are read at once. */
+const POINTS_PER_PAGE = 10_000;
 /** MLflow keeps infinities as the greatest double, since not every database can hold them. */
 const INFINITE = Number.MAX_VALUE;
 
@@ -26,6 +28,7 @@ export class SqliteStore implements MlflowStore {
   readonly #database: Database;
   readonly #path: string;
   readonly #artifactRoot: string;
+  readonly #readOnly: boolean;
   /** MLflow 3.10 gave experiments a workspace. */
   #workspaces = false;
   /** SQLite counts up when anybody changes the tables. */
@@ -33,28 +36,31 @@ export class SqliteStore implements MlflowStore {
   /** How long the last batch kept others from writing, ms. */
   #lastBatchMs = 0;
 
-  private constructor(database: Database, file: string, artifactRoot: string) {
+  private constructor(database: Database, file: string, artifactRoot: string, readOnly: boolean) {
     this.#database = database;
     this.#path = file;
     this.#artifactRoot = artifactRoot;
+    this.#readOnly = readOnly;
     this.#learnSchema();
   }
 
   /**
    * Open the database, or create it.
    *
+   * @param options `readOnly`: nothing is created, and every method that would write throws
    * @throws TraceletError `unsupported` if it is no MLflow database or this Node has no SQLite; `rejected` if it cannot
    * be opened
    */
-  static open(file: string): SqliteStore {
+  static open(file: string, { readOnly = false }: { readonly readOnly?: boolean } = {}): SqliteStore {
     return guard(file, () => {
-      mkdirSync(path.dirname(file), { recursive: true });
-      const database = openDatabase(file, { busyTimeout: BUSY_TIMEOUT });
+      if (!readOnly) mkdirSync(path.dirname(file), { recursive: true });
+      else if (!existsSync(file)) throw noDatabase(file);
+      const database = openDatabase(file, { busyTimeout: BUSY_TIMEOUT, readOnly });
       try {
         database.exec("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON");
         // MLflow takes it for a URI, of which it decodes the path.
         const artifactRoot = path.join(path.dirname(file), "mlruns").replaceAll("%", "%25");
-        return new SqliteStore(database, file, artifactRoot);
+        return new SqliteStore(database, file, artifactRoot, readOnly);
       } catch (error) {
         database.close();
         throw error;
@@ -165,6 +171,21 @@ export class SqliteStore implements MlflowStore {
     this.#lastBatchMs = performance.now() - start;
   }
 
+  async *metricHistory(runId: string, key: string): AsyncGenerator<MetricColumns> {
+    // In the order of the table's key, so that each page begins where the last one ended, whoever writes meanwhile.
+    const select = (after: string) => `SELECT ${exact("timestamp")}, ${exact("step")}, value, is_nan FROM metrics
+      WHERE run_uuid = ? AND key = ? ${after} ORDER BY timestamp, step, value, is_nan LIMIT ${POINTS_PER_PAGE}`;
+    let rows = this.#guarded(() => this.#database.prepare(select("")).all(runId, key));
+    while (rows.length > 0) {
+      yield columnsOfRows(key, rows);
+      if (rows.length < POINTS_PER_PAGE) return;
+      const { timestamp, step, value, is_nan: isNaN } = rows[rows.length - 1] as SqlRow;
+      const last = [BigInt(timestamp as number), BigInt(step as number), value as number, isNaN as number];
+      const after = select("AND (timestamp, step, value, is_nan) > (?, ?, ?, ?)");
+      rows = this.#guarded(() => this.#database.prepare(after).all(runId, key, ...last));
+    }
+  }
+
   async updateRun(runId: string, status: RunStatus, endTime: number): Promise<void> {
     this.#transaction(() => {
       this.#requireActive(runId);
@@ -196,7 +217,8 @@ export class SqliteStore implements MlflowStore {
   /** @throws TraceletError `unsupported` if the tables are not those of an MLflow */
   #learnSchema(): void {
     this.#guarded(() => {
-      ensureSchema(this.#database, this.#path, this.#artifactRoot);
+      if (this.#readOnly) checkSchema(this.#database, this.#path);
+      else ensureSchema(this.#database, this.#path, this.#artifactRoot);
       this.#workspaces = columnsOf(this.#database, "experiments").has("workspace");
       this.#schemaVersion = schemaVersion(this.#database);
     });
@@ -325,6 +347,30 @@ function deletedExperiment(id: string): TraceletError {
   return new TraceletError("deleted", `the MLflow experiment ${id} was deleted`, {
     hint: `restore it (mlflow experiments restore --experiment-id ${id}), or give another --experiment`,
   });
+}
+
+function noDatabase(file: string): TraceletError {
+  return new TraceletError("rejected", `there is no database ${file}`, {
+    hint: "give the tracking URI that was synced to: --tracking-uri, or MLFLOW_TRACKING_URI",
+  });
+}
+
+/** An integer column, as text where a JavaScript number would round. */
+function exact(column: string): string {
+  const safe = Number.MAX_SAFE_INTEGER;
+  return `CASE WHEN ${column} BETWEEN -${safe} AND ${safe} THEN ${column} ELSE CAST(${column} AS TEXT) END AS ${column}`;
+}
+
+function columnsOfRows(key: string, rows: readonly SqlRow[]): MetricColumns {
+  const { length } = rows;
+  return {
+    keys: [key],
+    key: new Int32Array(length),
+    step: BigInt64Array.from(rows, ({ step }) => BigInt(step as number | string)),
+    timestamp: Float64Array.from(rows, ({ timestamp }) => Number(timestamp)),
+    value: Float64Array.from(rows, ({ value, is_nan: isNaN }) => (isNaN === 1 ? Number.NaN : (value as number))),
+    length,
+  };
 }
 
 function storedValue(value: number): number {

@@ -96,6 +96,11 @@ export interface MlflowStore {
   artifacts(run: { readonly id: string; readonly artifactUri?: string | undefined }): Promise<ArtifactStore>;
   /** @throws TraceletError with code `deleted` if the run was deleted */
   logBatch(runId: string, batch: LogBatch): Promise<void>;
+  /**
+   * All points of a metric, a page at a time, which holds no other key; none if there is no such metric. The values are as
+   * MLflow gives them out.
+   */
+  metricHistory(runId: string, key: string): AsyncIterable<MetricColumns>;
   /** @param endTime ms since the Unix epoch; a run that is RUNNING has none, whatever is given */
   updateRun(runId: string, status: RunStatus, endTime: number): Promise<void>;
   /** Address of the experiment's page, or undefined where there is no server. */

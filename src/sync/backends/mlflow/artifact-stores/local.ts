@@ -1,9 +1,10 @@
 /** A folder of this machine, as `LocalArtifactRepository` of MLflow keeps it. */
 import { randomUUID } from "node:crypto";
+import { createReadStream } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, readFile, realpath, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import { TraceletError } from "../../../../errors.ts";
-import type { Artifact, ArtifactStore, StoredArtifact } from "../artifacts.ts";
+import { type Artifact, type ArtifactStore, type Digest, digestOf, type StoredArtifact } from "../artifacts.ts";
 import { FilePart } from "./file-part.ts";
 import { partsOf, partsOfDirectory } from "./paths.ts";
 
@@ -42,6 +43,14 @@ export class LocalStore implements ArtifactStore {
       const file = this.#join(partsOf(name));
       await this.#requireInside(path.dirname(file), name);
       return readFile(file);
+    }).catch(missingAsUndefined);
+  }
+
+  async digest(name: string): Promise<Digest | undefined> {
+    return this.#guarded(name, async () => {
+      const file = this.#join(partsOf(name));
+      await this.#requireInside(path.dirname(file), name);
+      return digestOf(createReadStream(file) as AsyncIterable<Uint8Array>);
     }).catch(missingAsUndefined);
   }
 

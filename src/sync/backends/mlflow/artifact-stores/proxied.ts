@@ -1,6 +1,6 @@
 /** `mlflow-artifacts:`: the tracking server, or another MLflow server, keeps the files and passes them through. */
 import { TraceletError } from "../../../../errors.ts";
-import type { Artifact, ArtifactStore, StoredArtifact } from "../artifacts.ts";
+import type { Artifact, ArtifactStore, Digest, StoredArtifact } from "../artifacts.ts";
 import { type HttpClient, type HttpRequest, Refusal } from "../http.ts";
 import { FilePart } from "./file-part.ts";
 import { type ListOne, listedSize, walk } from "./listing.ts";
@@ -43,6 +43,10 @@ export class ProxiedStore implements ArtifactStore {
     return getFile(this.#http, path, { path: this.#url(path) }, this.#listOne);
   }
 
+  async digest(path: string): Promise<Digest | undefined> {
+    return getDigest(this.#http, path, { path: this.#url(path) }, this.#listOne);
+  }
+
   async list(directory: string): Promise<StoredArtifact[]> {
     return walk(directory, this.#listOne);
   }
@@ -61,17 +65,45 @@ export class ProxiedStore implements ArtifactStore {
   }
 }
 
+type Where = Pick<HttpRequest, "path" | "query">;
+
 /** A file, or undefined where none of this path is listed. */
 export async function getFile(
   http: HttpClient,
   path: string,
-  where: Pick<HttpRequest, "path" | "query">,
+  where: Where,
   listOne: ListOne,
 ): Promise<Uint8Array | undefined> {
+  const download = async (request: HttpRequest) => {
+    const { bytes, whole } = await http.download(request);
+    return { bytes, whole, size: bytes.length };
+  };
+  return (await receive(http, path, where, listOne, download))?.bytes;
+}
+
+/** The digest of a file, or undefined where none of this path is listed. */
+export async function getDigest(
+  http: HttpClient,
+  path: string,
+  where: Where,
+  listOne: ListOne,
+): Promise<Digest | undefined> {
+  const received = await receive(http, path, where, listOne, (request) => http.digest(request));
+  return received && { size: received.size, sha256: received.sha256 };
+}
+
+/** @param ask sends a request for the file, and takes what comes of it */
+async function receive<T extends { readonly size: number; readonly whole: boolean }>(
+  http: HttpClient,
+  path: string,
+  where: Where,
+  listOne: ListOne,
+  ask: (request: HttpRequest) => Promise<T>,
+): Promise<T | undefined> {
   const request: HttpRequest = { ...where, method: "GET", retryLostReply: true };
   let refusal: Refusal | undefined;
   for (let attempt = 1; attempt <= MAX_CUT_OFF; attempt++) {
-    const answer = await http.download({ ...request, refusedBy500: refusal === undefined }).catch((error: unknown) => {
+    const answer = await ask({ ...request, refusedBy500: refusal === undefined }).catch((error: unknown) => {
       if (error instanceof Refusal) return error;
       throw error;
     });
@@ -84,12 +116,12 @@ export async function getFile(
       refusal = answer;
       continue;
     }
-    if (answer.whole) return answer.bytes;
+    if (answer.whole) return answer;
     // What the server fetches from an object store it passes on in pieces, of which nobody can see that some are
     // missing; for a directory there are none.
     const size = await listedSize(path, listOne);
     if (size === undefined) return undefined;
-    if (size === answer.bytes.length) return answer.bytes;
+    if (size === answer.size) return answer;
   }
   throw new TraceletError("unreachable", `${http.base} does not send the artifact ${JSON.stringify(path)} whole`);
 }

@@ -1,8 +1,8 @@
 /** `s3://bucket/prefix`: an object store, reached as MLflow's client reaches it. */
 import { Agent } from "node:https";
-import type { S3Client, S3ClientConfig } from "@aws-sdk/client-s3";
+import type { GetObjectCommandOutput, S3Client, S3ClientConfig } from "@aws-sdk/client-s3";
 import { TraceletError } from "../../../../errors.ts";
-import type { Artifact, ArtifactStore, StoredArtifact } from "../artifacts.ts";
+import { type Artifact, type ArtifactStore, type Digest, digestOf, type StoredArtifact } from "../artifacts.ts";
 import type { Environment } from "../credentials.ts";
 import { type Patience } from "../http.ts";
 import { systemTiming } from "../timing.ts";
@@ -86,18 +86,26 @@ export class S3Store implements ArtifactStore {
   }
 
   async get(path: string): Promise<Uint8Array | undefined> {
+    return this.#get(path, ({ Body, ContentLength }) =>
+      ContentLength === undefined ? (Body?.transformToByteArray() ?? nothing()) : fill(chunksOf(Body), ContentLength),
+    );
+  }
+
+  async digest(path: string): Promise<Digest | undefined> {
+    return this.#get(path, async ({ Body, ContentLength }) => {
+      const digest = await digestOf(chunksOf(Body));
+      if (ContentLength !== undefined && digest.size < ContentLength) throw cutOff(digest.size, ContentLength);
+      return digest;
+    });
+  }
+
+  async #get<T>(path: string, take: (object: GetObjectCommandOutput) => T | Promise<T>): Promise<T | undefined> {
     const { GetObjectCommand } = this.#sdk;
     const object = this.#object(path);
     return this.#patiently(`get ${path}`, async (abortSignal) => {
       try {
-        const { Body, ContentLength } = await this.#client.send(
-          new GetObjectCommand({ Bucket: object.Bucket, Key: object.Key }),
-          { abortSignal },
-        );
-        const body = Body as unknown as AsyncIterable<Uint8Array>;
-        return ContentLength === undefined
-          ? await (Body?.transformToByteArray() ?? nothing())
-          : fill(body, ContentLength);
+        const command = new GetObjectCommand({ Bucket: object.Bucket, Key: object.Key });
+        return await take(await this.#client.send(command, { abortSignal }));
       } catch (error) {
         if (error instanceof Error && error.name === "NoSuchKey") return undefined;
         throw error;
@@ -279,8 +287,16 @@ async function fill(chunks: AsyncIterable<Uint8Array>, size: number): Promise<Ui
     whole.set(chunk, at);
     at += chunk.length;
   }
-  if (at < size) throw Object.assign(new Error(`the answer ends after ${at} of ${size} bytes`), { code: "ECONNRESET" });
+  if (at < size) throw cutOff(at, size);
   return whole;
+}
+
+function cutOff(at: number, size: number): Error {
+  return Object.assign(new Error(`the answer ends after ${at} of ${size} bytes`), { code: "ECONNRESET" });
+}
+
+function chunksOf(body: GetObjectCommandOutput["Body"]): AsyncIterable<Uint8Array> {
+  return body as unknown as AsyncIterable<Uint8Array>;
 }
 
 function nothing(): Uint8Array {

@@ -4,12 +4,12 @@
  * Its other endpoint for files would answer 200 and put them where the run's page does not look.
  */
 import { TraceletError } from "../../../../errors.ts";
-import type { Artifact, ArtifactStore, StoredArtifact } from "../artifacts.ts";
+import type { Artifact, ArtifactStore, Digest, StoredArtifact } from "../artifacts.ts";
 import type { HttpClient, HttpRequest } from "../http.ts";
 import { FilePart } from "./file-part.ts";
 import { type ListOne, walk } from "./listing.ts";
 import { partsForServer, partsOfDirectory } from "./paths.ts";
-import { getFile } from "./proxied.ts";
+import { getDigest, getFile } from "./proxied.ts";
 
 /** MLflow's. Bytes. */
 const MAX_BYTES = 10 * 1024 * 1024;
@@ -34,6 +34,10 @@ export class ThroughServerStore implements ArtifactStore {
 
   async get(path: string): Promise<Uint8Array | undefined> {
     return getFile(this.#http, path, { path: "/get-artifact", query: this.#query(path) }, this.#listOne);
+  }
+
+  async digest(path: string): Promise<Digest | undefined> {
+    return getDigest(this.#http, path, { path: "/get-artifact", query: this.#query(path) }, this.#listOne);
   }
 
   async list(directory: string): Promise<StoredArtifact[]> {

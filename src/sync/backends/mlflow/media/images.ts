@@ -57,8 +57,8 @@ export async function encodeImages(
     const small = shown && ending && (await thumbnailOf(shown, moving ? "png" : format, artist ?? undefined));
     if (small) {
       const stem = gridStem(datum, index, context);
-      artifacts.push({ path: `${stem}.${ending}`, bytes: shown });
-      artifacts.push({ path: `${stem}+compressed.${small.ending}`, bytes: small.bytes });
+      artifacts.push({ path: `${stem}.${ending}`, bytes: shown, derived: moving });
+      artifacts.push({ path: `${stem}+compressed.${small.ending}`, bytes: small.bytes, derived: true });
     }
     const root = moving ? "videos" : small ? undefined : "media";
     if (root === undefined) continue;

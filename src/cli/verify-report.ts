@@ -1,0 +1,162 @@
+/** What a verification found: the summary for people, the object for machines, and the exit code. */
+import type { Difference, PointDifference, What } from "../sync/backends/mlflow/verify/findings.ts";
+import type { Point } from "../sync/backends/mlflow/verify/items.ts";
+import type { VerifiedRun, VerifyResult } from "../sync/backends/mlflow/verify/verify.ts";
+import { errorJson, errorText, lossLine, problemLine } from "./sync-report.ts";
+import { count, duration, type Output, oneLine, paint, plural, table } from "./terminal.ts";
+
+export interface VerifyReport {
+  readonly result: VerifyResult;
+  readonly elapsedMs: number;
+}
+
+/** 0: all that the source has is there, and nothing else. 1: it is not, or something could not be read. */
+export function exitCode({ runs, problems, error, interrupted }: VerifyResult): number {
+  const same = runs.every((run) => SAME.has(run.outcome) && run.problems.length === 0);
+  return same && problems.length === 0 && error === undefined && !interrupted ? 0 : 1;
+}
+
+const SAME: ReadonlySet<VerifiedRun["outcome"]> = new Set(["equal", "empty", "copy"]);
+
+/** How many lines of one kind are shown before the rest is only counted. */
+const SHOWN = 20;
+/** Longest value shown; params and names may be thousands of characters. */
+const MAX_SHOWN = 120;
+
+export function printVerified({ result, elapsedMs }: VerifyReport, output: Output): void {
+  const { runs } = result;
+  const list = (title: string, colour: "red" | "yellow" | "dim", lines: readonly string[]) => {
+    if (lines.length === 0) return;
+    output.write(`${paint(output, colour, title)}\n`);
+    for (const line of lines.slice(0, SHOWN)) output.write(`  ${oneLine(line)}\n`);
+    if (lines.length > SHOWN) output.write(`  … and ${count(lines.length - SHOWN)} more (--json names more)\n`);
+  };
+  const rows = countRows(runs);
+  if (rows.length > 1) output.write(`\n${table(rows)}\n`);
+  list("Not the same", "red", runs.flatMap(differenceLines));
+  const failed = runs.flatMap(({ name, error }) => (error === undefined ? [] : [`${name}: ${errorText(error)}`]));
+  list("Could not be compared", "red", failed);
+  list("Could not be read", "red", [...result.problems, ...runs.flatMap((run) => run.problems)].map(problemLine));
+  list("Damage in the source, passed over", "yellow", runs.flatMap((run) => run.losses).map(lossLine));
+  const obstacles = runs.flatMap(({ obstacle }) => (obstacle === undefined ? [] : [obstacle.message]));
+  list("Files were not compared", "yellow", [...new Set(obstacles)]);
+  output.write(`${headline(result)} (${duration(elapsedMs)})\n`);
+  if (runs.some(({ findings, outcome }) => outcome === "missing" || findings.counts.points.missing > 0)) {
+    output.write("What is missing may not have been sent yet: sync with the same options, then verify again\n");
+  }
+  if (result.location !== undefined) output.write(`${oneLine(result.location)}\n`);
+}
+
+/** The one object of `--json`. Steps and values are text, exact. */
+export function toJson({ result, elapsedMs }: VerifyReport): object {
+  const outcome = result.interrupted ? "interrupted" : exitCode(result) === 0 ? "equal" : outcomeOf(result);
+  return {
+    outcome,
+    location: result.location ?? null,
+    elapsedMs: Math.round(elapsedMs),
+    excludedRuns: result.excludedRuns,
+    error: errorJson(result.error),
+    counts: totals(result.runs),
+    problems: result.problems,
+    runs: result.runs.map((run) => ({
+      name: run.name,
+      outcome: run.outcome,
+      remoteId: run.remoteId ?? null,
+      error: errorJson(run.error),
+      filesNotCompared: errorJson(run.obstacle),
+      counts: run.findings.counts,
+      differences: run.findings.differences.map(differenceJson),
+      problems: run.problems,
+      damage: run.losses,
+    })),
+  };
+}
+
+function outcomeOf({ runs }: VerifyResult): "different" | "failed" {
+  return runs.some(({ outcome }) => outcome === "different" || outcome === "missing") ? "different" : "failed";
+}
+
+function totals(runs: readonly VerifiedRun[]): VerifiedRun["findings"]["counts"] {
+  const none = () => ({ compared: 0, missing: 0, extra: 0, different: 0 });
+  const total = { runs: none(), points: none(), params: none(), tags: none(), files: none(), lines: none() };
+  for (const { findings } of runs) {
+    for (const [what, counts] of Object.entries(findings.counts) as [What, ReturnType<typeof none>][]) {
+      for (const state of ["compared", "missing", "extra", "different"] as const) total[what][state] += counts[state];
+    }
+  }
+  return total;
+}
+
+function countRows(runs: readonly VerifiedRun[]): string[][] {
+  const rows = Object.entries(totals(runs)).filter(([, counts]) => Object.values(counts).some((n) => n > 0));
+  const body = rows.map(([what, { compared, missing, extra, different }]) => [
+    what,
+    ...[compared, missing, extra, different].map(count),
+  ]);
+  return [["", "in the source", "missing", "extra", "different"], ...body];
+}
+
+function headline({ runs, interrupted, error }: VerifyResult): string {
+  const outcomes = new Map<string, number>();
+  for (const run of runs) outcomes.set(run.outcome, (outcomes.get(run.outcome) ?? 0) + 1);
+  const parts = [...outcomes].map(([outcome, n]) => `${count(n)} ${outcome}`).join(", ") || "nothing to compare";
+  const incomplete = interrupted ? "interrupted, so this is incomplete: " : error === undefined ? "" : "incomplete: ";
+  return `${plural(runs.length, "run")}: ${incomplete}${parts}`;
+}
+
+function differenceLines({ name: run, findings, outcome }: VerifiedRun): string[] {
+  // What a run that is not there lacks is in the table.
+  if (outcome === "missing") return [`${run}: the run is not there`];
+  return findings.differences.flatMap((difference) =>
+    describe(difference).map((line, i) => (i === 0 ? `${run}: ${line}` : `  ${line}`)),
+  );
+}
+
+/** The first line names what it is, further ones its points. */
+function describe(difference: Difference): string[] {
+  const { name } = difference;
+  if ("points" in difference) {
+    const counts = (["missing", "extra", "different"] as const)
+      .filter((state) => difference[state] > 0)
+      .map((state) => `${count(difference[state])} ${state}`);
+    const subject = difference.what === "points" ? `metric ${quoted(name)}` : `lines of ${name}/*.jsonl`;
+    return [`${subject}: ${counts.join(", ")}`, ...difference.points.map(pointLine)];
+  }
+  const { what, state, source, there } = difference;
+  const subject = what === "runs" ? name : `${SUBJECTS[what]} ${quoted(name)}`;
+  const detail = state === "different" ? `: ${cut(source ?? "")} in the source, ${cut(there ?? "")} there` : "";
+  return [`${subject} is ${state}${detail}`];
+}
+
+const SUBJECTS = { params: "param", tags: "run tag", files: "file" } as const;
+
+function pointLine({ source, there }: PointDifference): string {
+  const { step } = (source ?? there) as Point;
+  if (there === undefined) return `step ${step}: ${pointText(source as Point)} is missing`;
+  if (source === undefined) return `step ${step}: ${pointText(there)} is extra`;
+  return `step ${step}: ${pointText(source)} in the source, ${pointText(there)} there`;
+}
+
+function pointText({ value, timestamp }: Point): string {
+  return `${value} at ${timestamp} ms`;
+}
+
+function differenceJson(difference: Difference): object {
+  if (!("points" in difference)) return difference;
+  const points = difference.points.map(({ source, there }) => ({ source: pointJson(source), there: pointJson(there) }));
+  return { ...difference, points };
+}
+
+function pointJson(point: Point | undefined): object | null {
+  return point === undefined
+    ? null
+    : { step: String(point.step), timestamp: point.timestamp, value: String(point.value) };
+}
+
+function quoted(name: string): string {
+  return JSON.stringify(cut(name));
+}
+
+function cut(text: string): string {
+  return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
+}

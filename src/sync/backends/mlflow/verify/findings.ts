@@ -1,0 +1,109 @@
+/** What verify finds of one run: how much was compared, and what is not the same. */
+import { type ItemSet, type Point, pointOf, type Unmatched, unmatched } from "./items.ts";
+
+/** What is compared. `lines`: of histograms and curves, whose files hold a line a value. */
+export type What = "runs" | "points" | "params" | "tags" | "files" | "lines";
+
+export interface Counts {
+  /** How many the source has. */
+  compared: number;
+  /** The source has it, the destination does not. */
+  missing: number;
+  /** The destination has it, the source does not. */
+  extra: number;
+  /** Both have it, and not the same. */
+  different: number;
+}
+
+/** A point that is not on both sides; where both sides have one at its step, both. */
+export interface PointDifference {
+  readonly source: Point | undefined;
+  readonly there: Point | undefined;
+}
+
+/** Points of one metric, or lines of one folder. */
+export interface SeriesDifference {
+  readonly what: "points" | "lines";
+  /** Metric key, or the pattern of the files. */
+  readonly name: string;
+  missing: number;
+  extra: number;
+  different: number;
+  /** The first of them; none of lines. */
+  readonly points: PointDifference[];
+}
+
+export interface OneDifference {
+  readonly what: "runs" | "params" | "tags" | "files";
+  readonly name: string;
+  readonly state: "missing" | "extra" | "different";
+  /** What the source has, and what is there: in words, where there are some. */
+  readonly source?: string;
+  readonly there?: string;
+}
+
+export type Difference = SeriesDifference | OneDifference;
+
+/** Of a run, as many differences are named; the rest is only counted. */
+const MAX_NAMED = 200;
+/** Of a metric, as many points. */
+const MAX_POINTS = 10;
+
+export class Findings {
+  readonly counts: Readonly<Record<What, Counts>> = {
+    runs: none(),
+    points: none(),
+    params: none(),
+    tags: none(),
+    files: none(),
+    lines: none(),
+  };
+  readonly differences: Difference[] = [];
+
+  get equal(): boolean {
+    return Object.values(this.counts).every(({ missing, extra, different }) => missing + extra + different === 0);
+  }
+
+  compared(what: What, count: number): void {
+    this.counts[what].compared += count;
+  }
+
+  add(difference: OneDifference): void {
+    this.counts[difference.what][difference.state]++;
+    if (this.differences.length < MAX_NAMED) this.differences.push(difference);
+  }
+
+  /** Note that all of a series is missing, or all of it is extra. */
+  addWhole(what: "points" | "lines", name: string, state: "missing" | "extra", count: number): void {
+    this.#series(what, name)[state] += count;
+    this.counts[what][state] += count;
+  }
+
+  /** Compare what is held of both sides of a series, or of a part of it. */
+  addSets(what: "points" | "lines", name: string, source: ItemSet, there: ItemSet): void {
+    let series: SeriesDifference | undefined;
+    for (const pair of unmatched(source, there)) {
+      series ??= this.#series(what, name);
+      const state = pair.source === undefined ? "extra" : pair.there === undefined ? "missing" : "different";
+      series[state]++;
+      this.counts[what][state]++;
+      if (what === "points" && series.points.length < MAX_POINTS) series.points.push(pointsOf(pair));
+    }
+  }
+
+  #series(what: "points" | "lines", name: string): SeriesDifference {
+    const known = this.differences.find((each) => each.what === what && each.name === name);
+    if (known !== undefined) return known as SeriesDifference;
+    const series: SeriesDifference = { what, name, missing: 0, extra: 0, different: 0, points: [] };
+    if (this.differences.length < MAX_NAMED) this.differences.push(series);
+    return series;
+  }
+}
+
+function none(): Counts {
+  return { compared: 0, missing: 0, extra: 0, different: 0 };
+}
+
+function pointsOf({ source, there }: Unmatched): PointDifference {
+  return { source: source && pointOf(source), there: there && pointOf(there) };
+}
