@@ -1,15 +1,13 @@
-/** What is no scalar: read back with MLflow's client, compared with what TensorBoard's loader reads; looked at in a browser. */
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+/** What is no scalar: read back with MLflow's client, compared with what TensorBoard's loader reads. */
+import { mkdtempSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { type Browser, chromium } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { cases } from "../support/expected.ts";
 import { MlflowServer } from "./support/mlflow-server.ts";
 import { readExperimentArtifacts, readMlflow } from "./support/python.ts";
 import { sync, tracelet } from "./support/tracelet.ts";
 
-const CHROMIUM = "/usr/bin/chromium";
 const FIXTURES = path.resolve(import.meta.dirname, "../../fixtures");
 const TORCH = path.join(FIXTURES, "torch/runs");
 
@@ -83,55 +81,5 @@ describe.each(["a server", "a database"])("through %s", (place) => {
     }
     await sync([TORCH, ...options("killed")]);
     expect(await readExperimentArtifacts(uri("killed"), "killed")).toEqual(whole);
-  });
-});
-
-describe("in MLflow's own page", () => {
-  let browser: Browser;
-  const missing = !existsSync(CHROMIUM) && process.env["CI"] !== "true";
-
-  beforeAll(async () => {
-    if (missing) return;
-    const quiet = ["--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update"];
-    browser = await chromium.launch({
-      executablePath: CHROMIUM,
-      args: ["--no-sandbox", "--disable-gpu", "--disable-sync", ...quiet],
-    });
-    await sync([
-      TORCH,
-      "--tracking-uri",
-      server.uri,
-      "--experiment",
-      "page",
-      "--state-dir",
-      path.join(workspace, "page"),
-    ]);
-  });
-
-  afterAll(async () => await browser?.close());
-
-  test.skipIf(missing)("the image grid shows pictures, and a histogram's page draws", async () => {
-    const { runs } = await readMlflow(server.uri, "page");
-    const id = (name: string) => runs.find((run) => run.name === name)?.id;
-    const experiment = (await (
-      await fetch(`${server.uri}/api/2.0/mlflow/experiments/get-by-name?experiment_name=page`)
-    ).json()) as {
-      experiment: { experiment_id: string };
-    };
-    const base = `${server.uri}/#/experiments/${experiment.experiment.experiment_id}/runs`;
-    const page = await browser.newPage();
-    await page.goto(`${base}/${id("media")}/model-metrics`);
-    const picture = page.locator("img[src^='blob:'], img[src*='artifact']").first();
-    await picture.waitFor({ timeout: 60_000 });
-    await expect
-      .poll(() => picture.evaluate((img: { naturalWidth: number }) => img.naturalWidth), { timeout: 30_000 })
-      .toBeGreaterThan(0);
-    await page.getByText("image/CHW float").first().waitFor();
-
-    await page.goto(`${base}/${id("histograms")}/artifacts/histograms/bins/eight.html`);
-    const frame = page.frameLocator("iframe").first();
-    await frame.getByRole("heading", { name: "bins/eight" }).waitFor({ timeout: 60_000 });
-    await frame.locator("canvas").first().waitFor();
-    await page.close();
   });
 });

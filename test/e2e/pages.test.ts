@@ -2,10 +2,9 @@
  * The pages in a real browser, in the frame that MLflow puts them into: a blob in an iframe that may run scripts and
  * nothing else.
  */
-import { existsSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { type Browser, type BrowserContextOptions, chromium, type Frame, type Page } from "playwright-core";
+import { type Browser, type BrowserContextOptions, type Frame, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { customScalarsPage } from "../../src/pages/custom-scalars-page.ts";
 import { type GraphNode, graphPage } from "../../src/pages/graph-page.ts";
@@ -13,23 +12,11 @@ import { histogramPage } from "../../src/pages/histogram-page.ts";
 import { prCurvePage } from "../../src/pages/pr-curve-page.ts";
 import { textPage } from "../../src/pages/text-page.ts";
 import { bells, curves, HOSTILE, layout, network, oddHistograms, scalars, texts } from "../pages/samples.ts";
-
-const CHROMIUM = process.env["TRACELET_TEST_CHROMIUM"] ?? "/usr/bin/chromium";
-const ARGS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
-const HOW = `no Chromium at ${CHROMIUM}: apt-get install chromium, or set TRACELET_TEST_CHROMIUM`;
-const missing = !existsSync(CHROMIUM);
+import { chromiumIsMissing, HOW_TO_GET_CHROMIUM, launchChromium } from "./support/chromium.ts";
 
 test("Chromium is there", ({ skip }) => {
-  if (missing && process.env["CI"] !== "true") skip(HOW);
-  expect(missing, HOW).toBe(false);
+  if (chromiumIsMissing && process.env["CI"] !== "true") skip(HOW_TO_GET_CHROMIUM);
+  expect(chromiumIsMissing, HOW_TO_GET_CHROMIUM).toBe(false);
 });
 
 /** A page as MLflow shows it, and all it did that it should not. */
@@ -42,14 +29,14 @@ interface Shown {
   close(): Promise<void>;
 }
 
-describe.skipIf(missing)("in a sandboxed frame", () => {
+describe.skipIf(chromiumIsMissing)("in a sandboxed frame", () => {
   let browser: Browser;
   let server: Server;
   let origin: string;
   const pages = new Map<string, string>();
 
   beforeAll(async () => {
-    browser = await chromium.launch({ executablePath: CHROMIUM, args: ARGS });
+    browser = await launchChromium();
     server = createServer((request, response) => {
       const inner = pages.get(request.url ?? "");
       response.setHeader(

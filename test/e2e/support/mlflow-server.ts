@@ -1,6 +1,7 @@
 /** A real MLflow server on a port of its own, over an SQLite file. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdirSync } from "node:fs";
 import { createServer } from "node:net";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -17,16 +18,22 @@ export class MlflowServer {
     this.port = port;
   }
 
-  /** @param executable a Python that has mlflow */
+  /**
+   * @param executable a Python that has mlflow
+   * @param artifacts where a server keeps files that it is sent; null for where MLflow does by itself
+   */
   static async start(
     database: string,
-    options: { port?: number; executable?: string; artifacts?: string; env?: NodeJS.ProcessEnv } = {},
+    options: { port?: number; executable?: string; artifacts?: string | null; env?: NodeJS.ProcessEnv } = {},
   ): Promise<MlflowServer> {
     const { port = await freePort(), executable = NEW_PYTHON } = options;
     const { artifacts = path.join(path.dirname(database), "artifacts") } = options;
     const bin = path.dirname(executable);
-    const args = ["server", "--backend-store-uri", `sqlite:///${database}`, "--artifacts-destination", artifacts];
+    mkdirSync(path.dirname(database), { recursive: true });
+    const args = ["server", "--backend-store-uri", `sqlite:///${database}`];
+    if (artifacts !== null) args.push("--artifacts-destination", artifacts);
     const child = spawn(path.join(bin, "mlflow"), [...args, "--workers", "1", "--port", String(port)], {
+      cwd: path.dirname(database),
       // It starts its workers by the name of their program.
       env: {
         ...process.env,

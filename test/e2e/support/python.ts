@@ -30,6 +30,28 @@ export async function readTensorBoard(logdir: string): Promise<{ [run: string]: 
   };
 }
 
+/** An image in the form that `read_images.py` prints. */
+export interface ImageTruth {
+  readonly sha256: string;
+  readonly moving: boolean;
+  readonly size: readonly [width: number, height: number];
+  readonly cells: readonly (readonly number[])[];
+}
+
+/** The images of each run and tag, by step. */
+export interface ImagesTruth {
+  readonly [run: string]: { readonly [tag: string]: readonly (readonly [step: number, images: ImageTruth[]])[] };
+}
+
+export async function readImages(logdir: string): Promise<ImagesTruth> {
+  return JSON.parse(await script(NEW_PYTHON, "read_images.py", [logdir])) as ImagesTruth;
+}
+
+/** A logdir with one run, `pictures`, of images that can be told apart by their colours. */
+export async function writeImages(logdir: string): Promise<void> {
+  await script(NEW_PYTHON, "write_images.py", [logdir]);
+}
+
 export async function readMlflow(
   uri: string,
   experiment: string,

@@ -63,6 +63,13 @@ describe("text", () => {
     expect(textOf(artifacts, "text/notes/-3.md")).toBe("# ä\n\n| <b>");
   });
 
+  test("a vector of one string, as torch writes it, is Markdown and no table", () => {
+    const datum: TextDatum = { ...base("notes"), kind: "text", shape: [1], strings: ["# a\n\n* b | c"] };
+    const artifacts = encodeText(datum, contextOf());
+    expect(pathsOf(artifacts)).toEqual(["text/notes/5.md"]);
+    expect(textOf(artifacts, "text/notes/5.md")).toBe("# a\n\n* b | c");
+  });
+
   test("tables are TensorBoard's", () => {
     expect(markdown([2], ["a", "b"])).toBe("|   |\n| --- |\n| a |\n| b |\n");
     expect(markdown([2, 2], ["a", "b", "c", "d"])).toBe("|   |   |\n| --- | --- |\n| a | b |\n| c | d |\n");
@@ -70,7 +77,7 @@ describe("text", () => {
       "**Warning:** This text summary contained data of dimensionality 3, but only 2d tables are supported. Showing a 2d slice of the data instead.\n\n|   |   |\n| --- | --- |\n| a | b |\n",
     );
     expect(markdown([0, 3], [])).toBe("*An empty table, of shape [0, 3].*\n");
-    expect(markdown([1], ["a|b \\| \\\\| c\r\nd\n\n\ne"])).toBe("|   |\n| --- |\n| a\\|b \\| \\\\\\| c d ¶ e |\n");
+    expect(markdown([1, 1], ["a|b \\| \\\\| c\r\nd\n\n\ne"])).toBe("|   |\n| --- |\n| a\\|b \\| \\\\\\| c d ¶ e |\n");
   });
 
   test("the slice of higher ranks is the one that TensorBoard takes", () => {

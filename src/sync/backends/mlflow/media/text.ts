@@ -2,6 +2,9 @@
  * Text → `text/<tag>/<step>.md`, which the artifact viewer renders: a single string as it is, a table of strings as the
  * table that TensorBoard makes of it. What a Markdown table cannot hold is kept in a `.json` beside it.
  *
+ * TensorBoard renders the Markdown in a table's cells, which MLflow's viewer does not. torch and tensorboardX write every
+ * text as a vector of one string, so such a vector is a single string here: as a cell its headings and lists would be lost.
+ *
  * Source: `text_array_to_html` of tensorboard/plugins/text/text_plugin.py.
  */
 import type { TextDatum } from "../../../../reader/datum.ts";
@@ -14,13 +17,14 @@ export function encodeText(datum: TextDatum, { paths }: MediaContext): Artifact[
   const { shape, strings } = datum;
   const stem = `${paths.directory("text", datum.tag)}/${datum.step}`;
   const markdown = { path: `${stem}.md`, bytes: Buffer.from(markdownOf(datum)) };
-  const whole = shape.length === 0 || (shape.length <= 2 && !strings.some((string) => /[\r\n]/.test(string)));
+  const whole = isSingle(datum) || (shape.length <= 2 && !strings.some((string) => /[\r\n]/.test(string)));
   return whole ? [markdown] : [markdown, { path: `${stem}.json`, bytes: readableJson({ shape, strings }) }];
 }
 
 /** One step's text as Markdown; of more than two dimensions the first table, which is what TensorBoard shows. */
-export function markdownOf({ shape, strings }: Pick<TextDatum, "shape" | "strings">): string {
-  if (shape.length === 0) return strings[0] ?? "";
+export function markdownOf(datum: Pick<TextDatum, "shape" | "strings">): string {
+  const { shape, strings } = datum;
+  if (isSingle(datum)) return strings[0] ?? "";
   const warning = shape.length > 2 ? `${warningOf(shape.length)}\n\n` : "";
   if (strings.length === 0) return `${warning}*An empty table, of shape [${shape.join(", ")}].*\n`;
   // A vector stands upright, one string a row.
@@ -32,6 +36,10 @@ export function markdownOf({ shape, strings }: Pick<TextDatum, "shape" | "string
     table += line(strings.slice(row * width, (row + 1) * width).map(cell));
   }
   return warning + table;
+}
+
+function isSingle({ shape, strings }: Pick<TextDatum, "shape" | "strings">): boolean {
+  return shape.length === 0 || (shape.length === 1 && strings.length === 1);
 }
 
 function line(cells: readonly string[]): string {
