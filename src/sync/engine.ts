@@ -19,6 +19,8 @@ export interface SyncOptions
   readonly wantsRun: (name: string) => boolean;
   /** What becomes one run of the destination. */
   readonly group: GroupMode;
+  /** Whether runs are left running once all is sent: somebody may still write them. */
+  readonly leavesRunning?: boolean;
   /** How many runs are sent at the same time. */
   readonly concurrency: number;
   /** Called once, before the first run, with an object that is kept up to date. */
@@ -67,7 +69,7 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
     const context = {
       ...options,
       progress,
-      isLive: false,
+      isLive: options.leavesRunning ?? false,
       patienceMs: 0,
       parentId: (parent: RunGroup) => parents.idOf(parent),
       onOpen: (group: RunGroup, id: string) => parents.opened(group, id),

@@ -19,7 +19,7 @@ export interface Lock {
 /**
  * Take the lock on a logdir for a destination.
  *
- * @throws TraceletError `locked` if another process holds it, with who that is; `logdir` if there is none; `state` if the
+ * @throws TraceletError `locked` if another process holds it, with who that is; `logdir` if it cannot be looked at; `state` if the
  * state directory cannot be written
  */
 export function lockSource(stateDir: string, destination: string, logdir: string): Lock {
@@ -56,11 +56,14 @@ export function lockSource(stateDir: string, destination: string, logdir: string
   }
 }
 
+/** Of one that does not exist yet as well. */
 function realPath(logdir: string): string {
   try {
     return realpathSync(logdir);
   } catch (cause) {
-    throw logdirError(logdir, cause);
+    const above = path.dirname(path.resolve(logdir));
+    if ((cause as NodeJS.ErrnoException).code !== "ENOENT" || above === logdir) throw logdirError(logdir, cause);
+    return path.join(realPath(above), path.basename(logdir));
   }
 }
 

@@ -23,7 +23,7 @@ export async function syncRun(group: RunGroup, candidates: StoredRun[], context:
   const session = await openSession(group, candidates, context);
   try {
     const outcome = await session.advance();
-    return session.result(outcome === "sent" ? await session.finish() : outcome);
+    return session.result(outcome === "sent" && !context.isLive ? await session.finish() : outcome);
   } catch (error) {
     if (!(error instanceof TraceletError)) throw error;
     return context.signal.aborted ? session.result("interrupted") : session.result("failed", error);

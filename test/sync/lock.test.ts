@@ -1,7 +1,7 @@
 /** One process at a time, whatever becomes of it. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { lockSource } from "../../src/sync/lock.ts";
@@ -96,14 +96,12 @@ test("a state directory that cannot be written is an error of its own", () => {
   }
 });
 
-test("a logdir that is not there is an error of its own", () => {
+test("a logdir that is not there yet is locked under the name that it will have", () => {
   const where = place();
-  expect(() => lockSource(where.state, "here", `${where.logdir}-missing`)).toThrow(
-    expect.objectContaining({
-      name: "TraceletError",
-      code: "logdir",
-      message: expect.stringContaining("runs-missing"),
-    }),
-  );
-  expect(existsSync(where.state)).toBe(false);
+  const missing = `${where.logdir}-missing`;
+  const lock = lockSource(where.state, "here", missing);
+  mkdirSync(missing);
+  expect(() => lockSource(where.state, "here", missing)).toThrow(expect.objectContaining({ code: "locked" }));
+  lock.release();
+  lockSource(where.state, "here", missing).release();
 });
