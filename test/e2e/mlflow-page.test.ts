@@ -143,7 +143,7 @@ describe.skipIf(chromiumIsMissing && process.env["CI"] !== "true")("MLflow's pag
 
     test.each(here(overviews))("overview of %s/%s: metrics and params", async (name, run) => {
       await goto(name, run, "");
-      const metrics = latest(scalars.get(name)?.[run] ?? {});
+      const metrics = latest(withParts(scalars.get(name) ?? {}, run));
       expect(Object.keys(metrics).length).toBeGreaterThan(0);
       const shown = async () =>
         Object.fromEntries(Object.entries(await page.table("Metric")).map(([key, value]) => [key, Number(value)]));
@@ -349,4 +349,17 @@ function python(value: Json): string {
   if (value === "Infinity") return "inf";
   if (typeof value === "string") return value;
   return Number.isInteger(value) ? `${Number(value)}.0` : JSON.stringify(value);
+}
+
+/** A run's points with those of the curves that `add_scalars` keeps in sub-directories: torch's are named `tag_sub`, tensorboardX's `tag/sub`. */
+function withParts<T>(
+  runs: { readonly [run: string]: { readonly [tag: string]: T } },
+  run: string,
+): { [tag: string]: T } {
+  const all: { [tag: string]: T } = { ...runs[run] };
+  for (const [part, tags] of Object.entries(runs)) {
+    const [, sub] = new RegExp(`^${run}/losses[_/](.+)$`).exec(part) ?? [];
+    if (sub !== undefined) all[`losses/${sub}`] = tags["losses"] as T;
+  }
+  return all;
 }
