@@ -1,17 +1,18 @@
 #!/usr/bin/env node
 import { CommanderError } from "commander";
 import { TraceletError } from "../errors.ts";
-import { buildProgram } from "./program.ts";
+import { buildProgram, splitTraining } from "./program.ts";
 import { oneLine, outputTo, paint, printable } from "./terminal.ts";
 
 /** Usage errors end with 2, as they do in most tools. */
 const USAGE = 2;
 
-async function main(argv: readonly string[]): Promise<number> {
+async function main(all: readonly string[]): Promise<number> {
+  const { argv, training } = splitTraining(all);
   const stderr = outputTo(process.stderr);
   let code = 0;
   try {
-    await buildProgram((result) => (code = result)).parseAsync(argv);
+    await buildProgram((result) => (code = result), training).parseAsync(argv);
     return code;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE;

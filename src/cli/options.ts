@@ -41,6 +41,13 @@ export function parseCount(text: string): number {
   return value;
 }
 
+/** A TCP port; 0 is any that is free. */
+export function parsePort(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value > 65_535) throw new InvalidArgumentError("It must be a port, 0 to 65535.");
+  return value;
+}
+
 /** A time such as `90s`, `10m`, `2h`, in ms. */
 export function parseDuration(text: string): number {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text);

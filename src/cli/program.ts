@@ -5,10 +5,30 @@ import { DEFAULT_MAX_RECORD_BYTES } from "../reader/tfrecord.ts";
 import { GROUP_MODES } from "../sync/groups.ts";
 import { VERSION } from "../version.ts";
 import { KINDS, kindNames, parseKinds } from "./kinds.ts";
-import { collect, option, parseBytes, parseCount, parseDuration, stateDirOption } from "./options.ts";
+import { collect, option, parseBytes, parseCount, parseDuration, parsePort, stateDirOption } from "./options.ts";
+import type { WatchCommandOptions } from "./watch-command.ts";
+import type { WatchEngine } from "./watch-engine.ts";
 
-/** @param onExit told the exit code of the command that ran */
-export function buildProgram(onExit: (code: number) => void): Command {
+/**
+ * What stands behind the first `--` of `tracelet watch runs/ -- python train.py` is a command of its own, whatever is in it.
+ *
+ * @param all as `process.argv`
+ */
+export function splitTraining(all: readonly string[]): { argv: readonly string[]; training?: readonly string[] } {
+  const at = all[2] === "watch" ? all.indexOf("--") : -1;
+  return at === -1 ? { argv: all } : { argv: all.slice(0, at), training: all.slice(at + 1) };
+}
+
+/**
+ * @param onExit told the exit code of the command that ran
+ * @param training of `splitTraining`
+ * @param engineOf what follows the logdirs of a watch; the real one by default
+ */
+export function buildProgram(
+  onExit: (code: number) => void,
+  training?: readonly string[],
+  engineOf?: (options: WatchCommandOptions) => WatchEngine,
+): Command {
   const program = new Command("tracelet")
     .description("Upload TensorBoard logs to MLflow: every point, exactly once, resumable.")
     .version(VERSION)
@@ -17,6 +37,7 @@ export function buildProgram(onExit: (code: number) => void): Command {
     .configureHelp({ showGlobalOptions: true });
   program.addCommand(syncCommand(onExit));
   program.addCommand(verifyCommand(onExit));
+  program.addCommand(watchCommand(onExit, training, engineOf));
   program.addCommand(inspectCommand(onExit));
   program.addCommand(statusCommand(onExit));
   for (const command of program.commands)
@@ -99,6 +120,66 @@ Examples:
     .action(async (logdirs: string[], options: import("./verify-command.ts").VerifyCommandOptions) => {
       const { runVerify } = await import("./verify-command.ts");
       onExit(await runVerify(logdirs, options));
+    });
+}
+
+function watchCommand(
+  onExit: (code: number) => void,
+  training: readonly string[] | undefined,
+  engineOf: ((options: WatchCommandOptions) => WatchEngine) | undefined,
+): Command {
+  const command = new Command("watch").description("follow logdirs and send what is written to them, as it is written");
+  return withChoice(withDestination(command))
+    .usage("[options] <logdir...> [-- <command...>]")
+    .optionsGroup("When it ends:")
+    .addOption(duration("--until-idle <time>", "when all is sent and no file has grown for so long"))
+    .addOption(option("--pid <id>", "when this process has ended and all is sent").argParser(parseCount))
+    .optionsGroup("How it follows:")
+    .addOption(duration("--flush-interval <time>", "how long values are collected").default(500, "500ms"))
+    .addOption(
+      duration("--poll [interval]", "look for growth so often; without it the file system decides").preset("1s"),
+    )
+    .addOption(duration("--rescan <time>", "how often to look for new runs all over").default(60_000, "60s"))
+    .addOption(duration("--idle-timeout <time>", "a run without growth is finished").default(1_800_000, "30m"))
+    .addOption(duration("--patience <time>", "how long bytes that are no record are read again").default(30_000, "30s"))
+    .optionsGroup("Options:")
+    .addOption(stateDirOption())
+    .addOption(option("--concurrency <n>", "runs sent at the same time").argParser(parseCount).default(4))
+    .addOption(
+      option("--metrics-port <port>", "Prometheus metrics and /healthz on 127.0.0.1; 0: any port").argParser(parsePort),
+    )
+    .addOption(option("--json", "print one JSON object a line on standard output").default(false))
+    .addOption(option("-q, --quiet", "print warnings and errors only").default(false))
+    .addOption(option("-v, --verbose", "print everything that happens, on a terminal too").default(false))
+    .addOption(
+      option("--log-level <level>", "debug: what becomes of every record").choices(["info", "debug"]).default("info"),
+    )
+    .addHelpText(
+      "after",
+      `
+It ends by a signal, with what --until-idle or --pid name, or with the command behind --. That
+runs as it would without tracelet: signals go to it, and whatever happens to the sending, it is
+not disturbed. Ctrl-C once: what is there is sent. Twice: ends at once.
+
+--group, --only, --restarts and the like are those of tracelet sync: see there.
+
+Exit codes: 0 ended as asked and all sent, 1 something could not be sent, 2 usage, 3 sent but
+damage in the source was passed over, 130 and 143 stopped by a signal (the same command goes
+on). With a command its own, if that is not 0; 128 + n if signal n ended it, 127 if there is
+no such command, 126 if it cannot be run.
+
+Every option is also an environment variable: --poll is TRACELET_POLL.
+
+Examples:
+  tracelet watch runs/
+  tracelet watch runs/ -- python train.py --lr 0.1
+  tracelet watch runs/ --pid 4711
+  tracelet watch runs/ --until-idle 10m --metrics-port 9464`,
+    )
+    .action(async (logdirs: string[], options: WatchCommandOptions) => {
+      const { runWatch } = await import("./watch-command.ts");
+      const { watchEngine } = await import("./watch-engine.ts");
+      onExit(await runWatch(logdirs, options, training, (engineOf ?? watchEngine)(options)));
     });
 }
 
@@ -198,6 +279,10 @@ function withChoice(command: Command): Command {
         .argParser(parseBytes)
         .default(DEFAULT_MAX_RECORD_BYTES, "256 MiB"),
     );
+}
+
+function duration(flags: string, description: string): Option {
+  return option(flags, description).argParser(parseDuration);
 }
 
 function size(flags: string, description: string): Option {

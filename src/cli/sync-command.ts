@@ -1,6 +1,5 @@
 /** `tracelet sync`: options → backend, engine, report. */
 import { realpathSync } from "node:fs";
-import os from "node:os";
 import { TraceletError } from "../errors.ts";
 import { Checkpoints } from "../sync/checkpoints.ts";
 import { requireLogdir, sync } from "../sync/engine.ts";
@@ -8,8 +7,9 @@ import { type Lock, lockSource } from "../sync/lock.ts";
 import { type ChoiceOptions, chosen } from "./choice.ts";
 import { type MlflowOptions, openMlflow } from "./mlflow-options.ts";
 import { showProgress } from "./progress-view.ts";
+import { exitCodeOf, onSignals } from "./signals.ts";
 import { errorJson, exitCode, printSummary, runLine, toJson } from "./sync-report.ts";
-import { oneLine, outputTo, printable } from "./terminal.ts";
+import { canRedraw, oneLine, outputTo, printable } from "./terminal.ts";
 
 export interface SyncCommandOptions extends MlflowOptions, ChoiceOptions {
   readonly backend: "mlflow";
@@ -37,7 +37,7 @@ export async function runSync(logdirs: readonly string[], options: SyncCommandOp
 async function syncAndReport(logdirs: readonly string[], options: SyncCommandOptions): Promise<number> {
   const started = performance.now();
   const stop = new AbortController();
-  const signals = onSignals(stop);
+  const signals = onSignals(() => stop.abort(new TraceletError("interrupted", "interrupted")));
   const stderr = outputTo(process.stderr);
   const debug = options.logLevel === "debug";
   const say = (line: string) => {
@@ -47,7 +47,10 @@ async function syncAndReport(logdirs: readonly string[], options: SyncCommandOpt
   const destination = await openMlflow(options, { signal: stop.signal, say });
   const locks: Lock[] = [];
   const checkpoints = Checkpoints.open(options.stateDir, destination.key, { readOnly: options.dryRun });
-  const progress = showProgress(options.quiet ? "none" : process.stderr.isTTY && !debug ? "live" : "lines", stderr);
+  const progress = showProgress(
+    options.quiet ? "none" : canRedraw(process.stderr) && !debug ? "live" : "lines",
+    stderr,
+  );
   try {
     if (!options.dryRun)
       for (const logdir of new Set(logdirs.map((each) => realpathSync(each))))
@@ -78,7 +81,7 @@ async function syncAndReport(logdirs: readonly string[], options: SyncCommandOpt
     const code = exitCode(result);
     if (!options.quiet || code !== 0) printSummary(report, stderr, options.verbose);
     if (options.json) printJson(toJson(report));
-    return signals.received === undefined ? code : 128 + os.constants.signals[signals.received];
+    return signals.received === undefined ? code : exitCodeOf(signals.received);
   } finally {
     progress.stop();
     signals.ignore();
@@ -90,24 +93,4 @@ async function syncAndReport(logdirs: readonly string[], options: SyncCommandOpt
 
 export function printJson(value: object): void {
   process.stdout.write(`${printable(JSON.stringify(value))}\n`);
-}
-
-/** First signal: finish what is under way and stop. Second: stop now. */
-export function onSignals(stop: AbortController): {
-  readonly received: "SIGINT" | "SIGTERM" | undefined;
-  ignore(): void;
-} {
-  const state: { received: "SIGINT" | "SIGTERM" | undefined } = { received: undefined };
-  const handler = (signal: "SIGINT" | "SIGTERM") => {
-    if (state.received !== undefined) process.exit(128 + os.constants.signals[signal]);
-    state.received = signal;
-    stop.abort(new TraceletError("interrupted", "interrupted"));
-  };
-  process.on("SIGINT", handler).on("SIGTERM", handler);
-  return {
-    get received() {
-      return state.received;
-    },
-    ignore: () => void process.off("SIGINT", handler).off("SIGTERM", handler),
-  };
 }

@@ -27,6 +27,11 @@ export function outputTo(stream: NodeJS.WriteStream): Output {
   return { write: (text) => void stream.write(text), colour };
 }
 
+/** Whether what was written can be drawn again. In a terminal of no columns, as ones without a window are, ora never ends. */
+export function canRedraw(stream: NodeJS.WriteStream): boolean {
+  return stream.isTTY && stream.columns > 0;
+}
+
 /** `text` in a colour, where the output has colours. */
 export function paint(output: Output, colour: "red" | "yellow" | "green" | "dim" | "bold", text: string): string {
   return output.colour ? styleText(colour, text, { validateStream: false }) : text;

@@ -1,5 +1,4 @@
 /** `tracelet verify`: options → a look at source and destination, report. */
-import os from "node:os";
 import { TraceletError } from "../errors.ts";
 import { verify } from "../sync/backends/mlflow/verify/verify.ts";
 import { requireLogdir } from "../sync/engine.ts";
@@ -7,7 +6,8 @@ import { VERSION } from "../version.ts";
 import { type ChoiceOptions, chosen } from "./choice.ts";
 import { type MlflowOptions, openMlflowToRead } from "./mlflow-options.ts";
 import { showProgress } from "./progress-view.ts";
-import { onSignals, printJson } from "./sync-command.ts";
+import { exitCodeOf, onSignals } from "./signals.ts";
+import { printJson } from "./sync-command.ts";
 import { errorJson } from "./sync-report.ts";
 import { oneLine, outputTo } from "./terminal.ts";
 import { exitCode, printVerified, toJson } from "./verify-report.ts";
@@ -37,7 +37,7 @@ export async function runVerify(logdirs: readonly string[], options: VerifyComma
 async function verifyAndReport(logdirs: readonly string[], options: VerifyCommandOptions): Promise<number> {
   const started = performance.now();
   const stop = new AbortController();
-  const signals = onSignals(stop);
+  const signals = onSignals(() => stop.abort(new TraceletError("interrupted", "interrupted")));
   const stderr = outputTo(process.stderr);
   const say = (line: string) => {
     if (!options.quiet) stderr.write(`${oneLine(line)}\n`);
@@ -63,7 +63,7 @@ async function verifyAndReport(logdirs: readonly string[], options: VerifyComman
     const code = exitCode(result);
     if (!options.quiet || code !== 0) printVerified(report, stderr);
     if (options.json) printJson(toJson(report));
-    return signals.received === undefined ? code : 128 + os.constants.signals[signals.received];
+    return signals.received === undefined ? code : exitCodeOf(signals.received);
   } finally {
     progress.stop();
     signals.ignore();

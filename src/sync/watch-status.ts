@@ -35,6 +35,8 @@ export interface WatchStatus {
   readonly lastError: string | undefined;
   /** Whether all that was in the files when they were last looked at has been sent. */
   readonly isCaughtUp: boolean;
+  /** When the watch last looked for what has grown, in ms of `performance.now()`. */
+  readonly lookedAt: number;
   /** Since when no file has grown, in ms of `performance.now()`; when the watch began, before any has. */
   readonly quietSince: number;
 }

@@ -64,6 +64,7 @@ class Watch implements WatchStatus {
   quarantined = 0;
   lastError: string | undefined;
   quietSince: number = performance.now();
+  lookedAt: number = performance.now();
   readonly #options: WatchOptions;
   readonly #stored: Map<string, StoredRun[]>;
   readonly #queue: PQueue;
@@ -331,6 +332,7 @@ class Watch implements WatchStatus {
   #tick(end: () => void): void {
     if (this.#failure !== undefined) end();
     const now = performance.now();
+    this.lookedAt = now;
     for (const live of this.#live.values()) {
       if (live.session === undefined || live.isBusy || live.dueSince !== undefined) continue;
       const isIdle = now - live.grewAt > this.#options.idleTimeoutMs;

@@ -1,0 +1,66 @@
+/** When a watch ends by itself: with a process, or when nothing has been written for long enough. */
+import { TraceletError } from "../errors.ts";
+import type { WatchStatus } from "../sync/watch-status.ts";
+import { processStat } from "./process-stat.ts";
+
+const LOOK_MS = 1000;
+
+export interface EndConditions {
+  /** Of `followProcess`. */
+  readonly isRunning: (() => boolean) | undefined;
+  /** For how long no file may have grown, ms. */
+  readonly untilIdleMs: number | undefined;
+}
+
+/** @returns which of them came first; undefined if there is none, or it was aborted before */
+export function endCondition(
+  { isRunning, untilIdleMs }: EndConditions,
+  status: WatchStatus,
+  signal: AbortSignal,
+): Promise<"process" | "idle" | undefined> {
+  return new Promise((resolve) => {
+    if (signal.aborted || (isRunning === undefined && untilIdleMs === undefined)) {
+      resolve(undefined);
+      return;
+    }
+    const look = () => {
+      if (isRunning?.() === false) end("process");
+      else if (untilIdleMs !== undefined && status.isCaughtUp && performance.now() - status.quietSince >= untilIdleMs)
+        end("idle");
+    };
+    const timer = setInterval(look, Math.min(LOOK_MS, untilIdleMs ?? LOOK_MS));
+    const end = (reason: "process" | "idle" | undefined) => {
+      clearInterval(timer);
+      resolve(reason);
+    };
+    signal.addEventListener("abort", () => end(undefined), { once: true });
+  });
+}
+
+/**
+ * @returns whether the process that has the id now still runs; one that has ended and was not waited for does not
+ * @throws TraceletError `usage` if there is none
+ */
+export function followProcess(pid: number): () => boolean {
+  const startedAt = processStat(pid)?.startedAt;
+  const isRunning = () => {
+    if (!exists(pid)) return false;
+    const now = processStat(pid);
+    if (now === undefined || startedAt === undefined) return true;
+    return now.startedAt === startedAt && now.state !== "Z" && now.state !== "X";
+  };
+  if (isRunning()) return isRunning;
+  throw new TraceletError("usage", `there is no process ${pid}`, {
+    hint: "it may have ended already: tracelet sync sends what it wrote",
+  });
+}
+
+function exists(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // It belongs to somebody else.
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}

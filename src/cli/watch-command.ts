@@ -1,0 +1,218 @@
+/** `tracelet watch`: options, signals, a training → the engine; how it is doing → view and metrics. */
+import { TraceletError } from "../errors.ts";
+import type { WatchStatus } from "../sync/watch-status.ts";
+import { type ChoiceOptions, chosen } from "./choice.ts";
+import { type EndConditions, endCondition, followProcess } from "./end-condition.ts";
+import type { MlflowOptions } from "./mlflow-options.ts";
+import { exitCodeOf, onSignals, withoutEchoes } from "./signals.ts";
+import { canRedraw, oneLine, outputTo } from "./terminal.ts";
+import { FORWARDED, startTraining, type Training } from "./training.ts";
+import type { FinishReason, WatchEngine, WatchEngineOptions } from "./watch-engine.ts";
+import type { WatchMetrics } from "./watch-metrics.ts";
+import { showWatch, type WatchEnd, type WatchMode, type WatchView } from "./watch-view.ts";
+
+export interface WatchCommandOptions extends Omit<MlflowOptions, "dryRun">, ChoiceOptions {
+  readonly backend: "mlflow";
+  readonly stateDir: string;
+  readonly concurrency: number;
+  /** These are ms. */
+  readonly flushInterval: number;
+  readonly poll?: number;
+  readonly rescan: number;
+  readonly idleTimeout: number;
+  readonly patience: number;
+  readonly untilIdle?: number;
+  readonly pid?: number;
+  readonly metricsPort?: number;
+  readonly json: boolean;
+  readonly quiet: boolean;
+  readonly logLevel: "info" | "debug";
+}
+
+/** The engine with all its options but those that say when it ends. */
+type Follow = (
+  options: Pick<WatchEngineOptions, "stop" | "finish"> & { readonly onStart: (status: WatchStatus) => void },
+) => ReturnType<WatchEngine>;
+
+/**
+ * @param training the command behind `--`
+ * @returns the exit code
+ * @throws TraceletError
+ */
+export async function runWatch(
+  logdirs: readonly string[],
+  options: WatchCommandOptions,
+  training: readonly string[] | undefined,
+  engine: WatchEngine,
+): Promise<number> {
+  const stderr = outputTo(process.stderr);
+  const mode = modeOf(options, training !== undefined);
+  const view = showWatch({
+    mode,
+    output: mode === "json" ? outputTo(process.stdout) : stderr,
+    dated: !process.stderr.isTTY,
+    verbose: options.verbose,
+  });
+  let metrics: WatchMetrics | undefined;
+  try {
+    requireSense(options, training);
+    const choice = chosen(options);
+    const isRunning = options.pid === undefined ? undefined : followProcess(options.pid);
+    if (options.metricsPort !== undefined) {
+      metrics = await (await import("./watch-metrics.ts")).serveMetrics(options.metricsPort);
+      view.say(`metrics at ${metrics.url}`);
+    }
+    const follow: Follow = ({ stop, finish, onStart }) =>
+      engine({
+        ...choice,
+        logdirs,
+        concurrency: options.concurrency,
+        flushIntervalMs: options.flushInterval,
+        idleTimeoutMs: options.idleTimeout,
+        patienceMs: options.patience,
+        pollMs: options.poll,
+        rescanMs: options.rescan,
+        stop,
+        finish,
+        onStart(status) {
+          view.start(status);
+          metrics?.start(status);
+          onStart(status);
+        },
+        onEvent: (event) => view.event(event),
+        trace: options.logLevel === "debug" ? (line) => stderr.write(`${oneLine(line)}\n`) : undefined,
+      }).finally(() => metrics?.end());
+    const end =
+      training === undefined
+        ? await watchAlone(follow, view, { isRunning, untilIdleMs: options.untilIdle })
+        : await watchTraining(follow, view, training);
+    view.stop(end);
+    return end.code;
+  } catch (error) {
+    if (error instanceof TraceletError) view.stop({ code: 1, interrupted: false, error });
+    throw error;
+  } finally {
+    view.stop();
+    await metrics?.close();
+  }
+}
+
+function modeOf({ json, quiet, logLevel }: WatchCommandOptions, hasTraining: boolean): WatchMode {
+  if (json) return "json";
+  if (quiet) return "quiet";
+  // A training has views of its own.
+  return canRedraw(process.stderr) && !hasTraining && logLevel !== "debug" ? "live" : "lines";
+}
+
+/** @throws TraceletError `usage` */
+function requireSense(options: WatchCommandOptions, training: readonly string[] | undefined): void {
+  if (training === undefined) return;
+  const refuse = (message: string, hint: string) => {
+    throw new TraceletError("usage", message, { hint });
+  };
+  if (training.length === 0) refuse("there is no command behind --", "tracelet watch runs/ -- python train.py");
+  if (options.json) refuse("--json and a command would both write to standard output", "leave one of them out");
+  if (options.pid !== undefined || options.untilIdle !== undefined)
+    refuse("with a command the watch ends when that does", "leave --pid and --until-idle out");
+}
+
+async function watchAlone(follow: Follow, view: WatchView, conditions: EndConditions): Promise<WatchEnd> {
+  // How long the rest may take is up to whoever sends the first signal: a second one ends it, or SIGKILL.
+  const stop = new AbortController();
+  const finish = new AbortController();
+  const over = new AbortController();
+  const signals = onSignals((signal) => {
+    view.say(`${signal}: sending what is there; again: ends at once`);
+    finish.abort("signal" satisfies FinishReason);
+  });
+  const onStart = (status: WatchStatus) => {
+    void endCondition(conditions, status, over.signal).then((reason) => {
+      if (reason !== undefined) finish.abort(reason satisfies FinishReason);
+    });
+  };
+  try {
+    const { code, interrupted } = await follow({ stop: stop.signal, finish: finish.signal, onStart });
+    return { code: signals.received === undefined ? code : exitCodeOf(signals.received), interrupted };
+  } catch (error) {
+    if (signals.received === undefined || !(error instanceof TraceletError) || error.code !== "interrupted")
+      throw error;
+    return { code: exitCodeOf(signals.received), interrupted: true };
+  } finally {
+    over.abort();
+    signals.ignore();
+  }
+}
+
+/** Whatever becomes of the sending: the training is not disturbed, and its exit code counts. */
+async function watchTraining(
+  follow: Follow,
+  view: WatchView,
+  [command, ...args]: readonly string[],
+): Promise<WatchEnd> {
+  const stop = new AbortController();
+  const finish = new AbortController();
+  let training: Training | undefined;
+  let trained: number | undefined;
+  let interrupts = 0;
+  const listener = withoutEchoes((signal) => {
+    if (training === undefined) process.exit(exitCodeOf(signal));
+    training.forward(signal);
+    if (signal === "SIGINT" || signal === "SIGTERM") interrupts++;
+    if (interrupts > 1 && trained !== undefined) endNow(view, trained);
+  });
+  for (const signal of FORWARDED) process.on(signal, listener);
+  let onFault: ((error: unknown) => void) | undefined;
+  try {
+    let onStart = () => {};
+    const started = new Promise<void>((resolve) => (onStart = resolve));
+    const fault = new Promise<never>((_, reject) => process.on("uncaughtException", (onFault = reject)));
+    const sending: Promise<WatchEnd> = Promise.race([
+      follow({ stop: stop.signal, finish: finish.signal, onStart }),
+      fault,
+    ]).catch((error: unknown) => ({ code: 1, interrupted: true, error: asTraceletError(error) }));
+    const refused = (await Promise.race([started, sending]))?.error;
+    if (refused?.code === "usage" || refused?.code === "unsupported") throw refused;
+
+    training = startTraining(command as string, args);
+    void sending.then(({ error }) => {
+      if (error !== undefined) showError(view, error.message, error.hint);
+      if (trained !== undefined) return;
+      stop.abort(interruption());
+      showError(view, "nothing more is sent; the training goes on", "tracelet sync sends the rest");
+    });
+    const { code, problem } = await training.ended;
+    trained = code;
+    if (problem === undefined) {
+      view.say(`the training has ended with ${code}; sending the rest`);
+      finish.abort("training" satisfies FinishReason);
+    } else {
+      showError(view, problem, undefined);
+      stop.abort(interruption());
+    }
+    if (interrupts > 1) endNow(view, trained);
+    const sent = await sending;
+    return { ...sent, code: trained === 0 ? sent.code : trained };
+  } finally {
+    for (const signal of FORWARDED) process.off(signal, listener);
+    if (onFault !== undefined) process.off("uncaughtException", onFault);
+  }
+}
+
+/** Not all has been sent. */
+function endNow(view: WatchView, trained: number): never {
+  view.stop();
+  process.exit(trained === 0 ? 1 : trained);
+}
+
+function showError(view: WatchView, message: string, hint: string | undefined): void {
+  view.event({ level: "error", run: undefined, message, hint });
+}
+
+function asTraceletError(error: unknown): TraceletError {
+  if (error instanceof TraceletError) return error;
+  return new TraceletError("interrupted", `${(error as Error).message}: this is a fault of tracelet`, { cause: error });
+}
+
+function interruption(): TraceletError {
+  return new TraceletError("interrupted", "interrupted");
+}

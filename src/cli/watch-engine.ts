@@ -1,0 +1,109 @@
+/** What `tracelet watch` needs of whatever follows the logdirs. */
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Checkpoints } from "../sync/checkpoints.ts";
+import { type SyncOptions, type SyncResult, sync } from "../sync/engine.ts";
+import { type Lock, lockSource } from "../sync/lock.ts";
+import { watch } from "../sync/watch.ts";
+import type { WatchEvent, WatchStatus } from "../sync/watch-status.ts";
+import type { chosen } from "./choice.ts";
+import { openMlflow } from "./mlflow-options.ts";
+import { exitCode } from "./sync-report.ts";
+import type { WatchCommandOptions } from "./watch-command.ts";
+
+/** How often live runs are looked at where the file system tells nothing, ms. */
+const POLL_MS = 1000;
+
+export interface WatchEngineOptions extends ReturnType<typeof chosen> {
+  /** They may not be there yet, where a training is going to make them. */
+  readonly logdirs: readonly string[];
+  /** Runs that are sent at the same time. */
+  readonly concurrency: number;
+  /** How long what a live run has written is collected before it is sent. */
+  readonly flushIntervalMs: number;
+  /** After how long without growth a run is no longer live. */
+  readonly idleTimeoutMs: number;
+  /** How long bytes that are no record are read again before they are damage. */
+  readonly patienceMs: number;
+  /** How often to look for growth; undefined: as the file system needs it. */
+  readonly pollMs: number | undefined;
+  /** How often to look for new runs and files that nothing was told of. */
+  readonly rescanMs: number;
+  /** Aborted: finish what is under way, then return. */
+  readonly stop: AbortSignal;
+  /** Aborted: follow no longer, send all there is, then return. Its reason is a `FinishReason`. */
+  readonly finish: AbortSignal;
+  /**
+   * To be called once, when the options are known to be sound and before anything that may take long (reading the
+   * logdirs, speaking to the destination): a training is started by it.
+   */
+  readonly onStart: (status: WatchStatus) => void;
+  readonly onEvent: (event: WatchEvent) => void;
+  /** Told what becomes of every record, where that was asked for. */
+  readonly trace: ((line: string) => void) | undefined;
+}
+
+/** Why a watch is to end. `signal`: whoever writes the runs may still be at it. */
+export type FinishReason = "signal" | "training" | "process" | "idle";
+
+/** @throws TraceletError `usage` or `unsupported`, before `onStart`, if the options ask for what cannot be */
+export type WatchEngine = (options: WatchEngineOptions) => Promise<{
+  /** 0: all sent. 1: something could not be sent. 3: sent, but damage in the source was passed over. */
+  readonly code: 0 | 1 | 3;
+  /** Whether it was stopped before all that there was had been sent. */
+  readonly interrupted: boolean;
+}>;
+
+/** The first and the longest pause before the rest is tried again, ms. */
+const FIRST_PAUSE_MS = 1000;
+const LAST_PAUSE_MS = 30_000;
+
+/** The one for the destination and state that the command line asks for. */
+export function watchEngine(command: WatchCommandOptions): WatchEngine {
+  return async (options) => {
+    const { logdirs, stop, finish, onEvent } = options;
+    const say = (message: string) => onEvent({ level: "warning", run: undefined, message, hint: undefined });
+    const destination = await openMlflow({ ...command, dryRun: false }, { signal: stop, say });
+    const locks: Lock[] = [];
+    let checkpoints: Checkpoints | undefined;
+    try {
+      checkpoints = Checkpoints.open(command.stateDir, destination.key);
+      for (const logdir of new Set(logdirs.map((each) => path.resolve(each))))
+        locks.push(lockSource(command.stateDir, destination.key, logdir));
+      const { pollMs, trace, onStart, ...rest } = options;
+      const shared = { ...rest, ...(trace === undefined ? {} : { trace }), backend: destination.backend, checkpoints };
+      const signal = AbortSignal.any([stop, finish]);
+      await watch({ ...shared, events: pollMs === undefined, pollMs: pollMs ?? POLL_MS, signal, onStart, onEvent });
+      if (stop.aborted) return { code: 1, interrupted: true };
+      const leavesRunning = (finish.reason as FinishReason) === "signal";
+      const result = await sendRest({ ...shared, signal: stop, leavesRunning }, command.giveUpAfter, onEvent);
+      const code = exitCode(result);
+      return { code: code === 0 || code === 3 ? code : 1, interrupted: result.interrupted };
+    } finally {
+      for (const lock of locks) lock.release();
+      checkpoints?.close();
+      await destination.backend.close();
+    }
+  };
+}
+
+/** What has not been sent yet when the watch ends; if the destination is away, for as long as that can be waited for. */
+async function sendRest(
+  options: SyncOptions,
+  giveUpAfterMs: number,
+  onEvent: WatchEngineOptions["onEvent"],
+): Promise<SyncResult> {
+  const end = performance.now() + giveUpAfterMs;
+  for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LAST_PAUSE_MS)) {
+    const result = await sync(options);
+    const error = result.error ?? result.runs.find((run) => run.error !== undefined)?.error;
+    const mayHelp = result.error?.code === "unreachable" && performance.now() + pause < end;
+    if (mayHelp && !options.signal.aborted) {
+      await sleep(pause, undefined, { signal: options.signal }).catch(() => {});
+      continue;
+    }
+    if (error !== undefined && !result.interrupted)
+      onEvent({ level: "error", run: undefined, message: error.message, hint: error.hint });
+    return result;
+  }
+}
