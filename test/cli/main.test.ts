@@ -12,7 +12,7 @@ describe("the command line", () => {
     const machine = Machine.create();
     const { version } = JSON.parse(readFileSync(path.join(ROOT, "package.json"), "utf8")) as { version: string };
     expect(await machine.run("--version")).toEqual({ code: 0, stdout: `${version}\n`, stderr: "" });
-    for (const command of [[], ["sync"], ["verify"], ["inspect"], ["status"]]) {
+    for (const command of [[], ["sync"], ["watch"], ["verify"], ["inspect"], ["status"]]) {
       const help = await machine.run(...command, "--help");
       expect(help).toMatchObject({ code: 0, stderr: "" });
       expect(help.stdout).toContain(`Usage: tracelet${command.map((each) => ` ${each}`).join("")} `);
@@ -37,6 +37,8 @@ describe("the command line", () => {
       ["sync", "runs", "--tracking-uri", "sqlite://mlflow.db"],
       ["sync", "runs", "--tracking-uri", "localhost:5000"],
       ["sync", "runs", "--tracking-uri", "gopher://x"],
+      ["watch"],
+      ["watch", "runs", "--"],
       ["inspect"],
       ["status"],
       ["verify"],

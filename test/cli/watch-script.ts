@@ -53,7 +53,8 @@ export class Watch {
   start(script: Script, ...args: readonly string[]): ChildProcess {
     const { argv, env } = this.commandLine(script, ...args);
     const [program, ...rest] = argv as [string, ...string[]];
-    const child = spawn(program, rest, { cwd: this.root, env, stdio: ["ignore", "pipe", "pipe"] });
+    // A session of its own: without the terminal that the tests may have been started from.
+    const child = spawn(program, rest, { cwd: this.root, env, stdio: ["ignore", "pipe", "pipe"], detached: true });
     onTestFinished(() => void child.kill("SIGKILL"));
     return child;
   }

@@ -13,11 +13,11 @@ function node(code: string): string[] {
   return ["--", process.execPath, "-e", `const say = (x) => require("fs").appendFileSync("train", x + "\\n");${code}`];
 }
 
-/** It says each signal that it gets, and ends at `SIGTERM` and after three of another. */
+/** It says each signal that it gets, and ends at SIGTERM, or two seconds after another. */
 const LISTENING = node(`
-  let n = 0;
+  let timer;
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR2"])
-    process.on(signal, () => { say(signal); if (signal === "SIGTERM" || ++n === 3) process.exit(7); });
+    process.on(signal, () => { say(signal); if (signal === "SIGTERM") process.exit(7); timer ??= setTimeout(() => process.exit(7), 2000) });
   setInterval(() => {}, 1000);
   say("ready");
 `);
