@@ -87,7 +87,8 @@ async function expectCalm(writer: LiveWriter, watching: Watch): Promise<void> {
   const before = writer.flushedPoints;
   await vi.waitFor(() => expect(writer.flushedPoints).toBeGreaterThan(before), PATIENCE);
   await writer.stop();
-  await vi.waitFor(async () => expect(await arrived()).toBeGreaterThanOrEqual(writer.flushedPoints), PATIENCE);
+  // The ledger counts what was promised; what is in the files is known at the end.
+  await vi.waitFor(async () => expect(await arrived()).toBeGreaterThanOrEqual(before), PATIENCE);
   expect(await watching.stop()).toBe(143);
   expect(await difference(logdir(), server.uri, experiment)).toEqual(ENDED);
 }
@@ -201,7 +202,7 @@ test("the disk of the state directory is full for a while", async () => {
   const state = path.join(folder, "state");
   mkdirSync(state);
   // In a mount namespace of its own, where it may mount.
-  const script = `mount -t tmpfs -o size=600k tmpfs "${state}" && dd if=/dev/zero of="${state}/ballast" bs=1k count=330 2>/dev/null; (while [ ! -e "${folder}/free" ]; do sleep 0.1; done; rm "${state}/ballast") & exec "$@"`;
+  const script = `mount -t tmpfs -o size=600k tmpfs "${state}" && dd if=/dev/zero of="${state}/ballast" bs=1k count=330 2>/dev/null; (while [ ! -e "${folder}/free" ]; do sleep 0.1; done; rm "${state}/ballast") >/dev/null 2>&1 & exec "$@"`;
   const watching = watch([], { under: ["unshare", "-Urm", "sh", "-c", script, "sh"] });
   const writer = write({ runs: 12 });
   await writer.started();

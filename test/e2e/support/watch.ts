@@ -22,7 +22,7 @@ export class Watch {
       stdio: ["ignore", "ignore", "pipe"],
     });
     this.#process.stderr?.on("data", (text) => (this.said += String(text)));
-    this.#closed = once(this.#process, "close");
+    this.#closed = once(this.#process, "exit");
   }
 
   get isRunning(): boolean {
