@@ -1,7 +1,9 @@
 /** `mlflow-artifacts:`: the tracking server, or another MLflow server, keeps the files and passes them through. */
 import { TraceletError } from "../../../../errors.ts";
 import type { Artifact, ArtifactStore, StoredArtifact } from "../artifacts.ts";
-import { type HttpClient, type HttpRequest, Refusal } from "../http.ts";
+import type { HttpClient } from "../http.ts";
+import { Refusal } from "../http-answer.ts";
+import type { HttpRequest } from "../http-request.ts";
 import { FilePart } from "./file-part.ts";
 import { type ListOne, listedSize, walk } from "./listing.ts";
 import { MULTIPART_MINIMUM, Multipart } from "./multipart.ts";

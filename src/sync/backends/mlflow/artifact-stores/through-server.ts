@@ -5,7 +5,8 @@
  */
 import { TraceletError } from "../../../../errors.ts";
 import type { Artifact, ArtifactStore, StoredArtifact } from "../artifacts.ts";
-import type { HttpClient, HttpRequest } from "../http.ts";
+import type { HttpClient } from "../http.ts";
+import type { HttpRequest } from "../http-request.ts";
 import { FilePart } from "./file-part.ts";
 import { type ListOne, walk } from "./listing.ts";
 import { partsForServer, partsOfDirectory } from "./paths.ts";
