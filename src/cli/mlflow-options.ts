@@ -31,6 +31,8 @@ export interface Destination {
 
 interface Surroundings {
   readonly signal: AbortSignal;
+  /** Whether what fails is told at once, to one that goes on looking: see `RestStoreOptions`. */
+  readonly live: boolean;
   readonly say: (line: string) => void;
 }
 
@@ -66,7 +68,7 @@ export async function openMlflow(options: MlflowOptions, surroundings: Surroundi
 async function openStore(
   uri: TrackingUri,
   giveUpAfterMs: number,
-  { signal, say }: Surroundings,
+  { signal, live, say }: Surroundings,
   onRetry: (retry: { reason: string; delayMs: number }) => void,
 ): Promise<MlflowStore> {
   if (uri.scheme === "sqlite") {
@@ -77,5 +79,5 @@ async function openStore(
   const { readCredentials } = await import("../sync/backends/mlflow/credentials.ts");
   const credentials = readCredentials(uri.login, process.env, os.homedir());
   for (const warning of credentials.warnings) say(warning);
-  return new RestStore({ uri, credentials, giveUpAfterMs, onRetry, signal });
+  return new RestStore({ uri, credentials, giveUpAfterMs, live, onRetry, signal });
 }

@@ -44,7 +44,7 @@ async function syncAndReport(logdirs: readonly string[], options: SyncCommandOpt
     if (!options.quiet) stderr.write(`${oneLine(line)}\n`);
   };
   for (const logdir of logdirs) requireLogdir(logdir);
-  const destination = await openMlflow(options, { signal: stop.signal, say });
+  const destination = await openMlflow(options, { signal: stop.signal, live: false, say });
   const locks: Lock[] = [];
   const checkpoints = Checkpoints.open(options.stateDir, destination.key, { readOnly: options.dryRun });
   const progress = showProgress(options.quiet ? "none" : process.stderr.isTTY && !debug ? "live" : "lines", stderr);

@@ -60,8 +60,8 @@ export class MlflowBackend implements Backend {
     this.#experiment ??= this.#openExperiment().catch((error: unknown) => {
       // Without the experiment no run can be opened.
       if (!(error instanceof TraceletError)) throw error;
-      const { code, message, hint } = error;
-      throw new TraceletError(code, message, { hint, cause: error, endsAll: true });
+      const { code, message, hint, retryAfterMs } = error;
+      throw new TraceletError(code, message, { hint, cause: error, endsAll: true, retryAfterMs });
     });
     const experiment = await this.#experiment;
     const known = knownId === undefined ? undefined : await this.#store.run(knownId);

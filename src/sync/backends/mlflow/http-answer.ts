@@ -40,6 +40,8 @@ export interface Failure {
   readonly reason: string;
   /** The server says that it is only too busy, so that what others get through counts for this request as well. */
   readonly busy: boolean;
+  /** HTTP 429: the server is there, and will take the request later. */
+  readonly throttled: boolean;
   /** The server has certainly not carried it out. */
   readonly notDone: boolean;
   readonly retryAfterMs: number;
@@ -124,7 +126,7 @@ export class Answers {
     }
     // A server without workspaces answers 500 to a request that names one.
     if (errorCode === "FEATURE_DISABLED") throw refusal("cannot do that", "unset MLFLOW_WORKSPACE");
-    if (status === 429) return failed(reason, { busy: true, notDone: true, retryAfterMs });
+    if (status === 429) return failed(reason, { busy: true, throttled: true, notDone: true, retryAfterMs });
     if (status === 503) {
       // Proxies also answer it when the server went away in the middle; one that names a time means "not now".
       return failed(reason, { busy: true, notDone: headers["retry-after"] !== undefined, retryAfterMs });
@@ -241,7 +243,7 @@ function proxyLogin(reason: string): TraceletError {
 }
 
 function failed(reason: string, more: Partial<Failure> = {}): { failure: Failure } {
-  return { failure: { reason, busy: false, notDone: false, retryAfterMs: 0, ...more } };
+  return { failure: { reason, busy: false, throttled: false, notDone: false, retryAfterMs: 0, ...more } };
 }
 
 function parseObject(text: string): JsonObject | undefined {

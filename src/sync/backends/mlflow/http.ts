@@ -30,6 +30,12 @@ export interface RetryNotice {
 export interface Patience {
   /** How long to go on without a useful answer, ms. Default 10 minutes. */
   readonly giveUpAfterMs?: number | undefined;
+  /**
+   * Which failures are tried again without asking the caller. `throttled`: HTTP 429 only. A server that was away may
+   * come back as an older backup of itself, so whoever has to look what it holds now is told of all others at once.
+   * Default `always`.
+   */
+  readonly retryWhen?: "always" | "throttled" | undefined;
   readonly onRetry?: ((notice: RetryNotice) => void) | undefined;
   /** Its abort ends every wait, and every request that is under way some time later; they then throw its reason. */
   readonly signal?: AbortSignal | undefined;
@@ -129,12 +135,12 @@ export class HttpClient {
 
   /** For others that try again as this does; what they tell is counted with its own. */
   get patience(): Patience {
-    const { giveUpAfterMs, signal, timing } = this.#options;
+    const { giveUpAfterMs, retryWhen, signal, timing } = this.#options;
     const onRetry = (notice: RetryNotice) => {
       this.retries++;
       this.#onRetry?.(notice);
     };
-    return { giveUpAfterMs, onRetry, signal, timing };
+    return { giveUpAfterMs, retryWhen, onRetry, signal, timing };
   }
 
   /**
@@ -164,18 +170,24 @@ export class HttpClient {
         if (!request.retryLostReply) this.#lostInARow = 0;
         return outcome.value;
       }
-      const { reason, busy, notDone } = outcome.failure;
+      const { reason, busy, throttled, notDone } = outcome.failure;
+      const retryAfterMs = outcome.failure.retryAfterMs || undefined;
       if (!request.retryLostReply && !notDone) {
         // The caller will look and ask again at once, so the pause that a retry would make is made here.
         await this.#pause(outcome.failure, ++this.#lostInARow, RETRY_AFTER_CAP_MS);
         throw new ReplyLost(`whether ${this.#base} has carried out ${nameOf(request)} is not known: ${reason}`);
+      }
+      if (this.#options.retryWhen === "throttled" && !throttled) {
+        throw new TraceletError("unreachable", `no useful answer from ${this.#base}: ${reason}`, { retryAfterMs });
       }
       // A request that fails alone while others succeed is at fault itself: MLflow has lasting 500s.
       const since = busy ? Math.max(start, this.#answers.last) : start;
       const left = since + this.#giveUpAfterMs - now;
       if (left <= 0 && !(isUpload(request.body) && attempt < MIN_UPLOADS)) {
         const tried = `${Math.round((now - since) / 1000)} s, ${attempt} ${attempt === 1 ? "attempt" : "attempts"}`;
-        throw new TraceletError("unreachable", `no useful answer from ${this.#base} for ${tried}: ${reason}`);
+        throw new TraceletError("unreachable", `no useful answer from ${this.#base} for ${tried}: ${reason}`, {
+          retryAfterMs,
+        });
       }
       await this.#pause(outcome.failure, attempt, Math.max(left, 0));
     }

@@ -16,6 +16,11 @@ export interface RestStoreOptions {
   readonly credentials: Credentials;
   /** How long to go on without a useful answer, ms. Default 10 minutes. */
   readonly giveUpAfterMs?: number | undefined;
+  /**
+   * Whether the caller looks at its run again after each failure, and must therefore hear of it: see `retryWhen` in
+   * `http.ts`.
+   */
+  readonly live?: boolean | undefined;
   readonly onRetry?: ((notice: RetryNotice) => void) | undefined;
   /** Its abort makes every method that is under way throw its reason. */
   readonly signal?: AbortSignal | undefined;
@@ -40,9 +45,9 @@ export class RestStore implements MlflowStore {
   readonly #artifactUris = new Map<string, string>();
 
   /** @throws TraceletError `usage` if TLS material or a proxy's address cannot be used */
-  constructor({ uri, ...options }: RestStoreOptions) {
+  constructor({ uri, live = false, ...options }: RestStoreOptions) {
     this.#base = uri.redacted;
-    this.#http = new HttpClient({ ...options, base: uri.redacted });
+    this.#http = new HttpClient({ ...options, retryWhen: live ? "throttled" : "always", base: uri.redacted });
   }
 
   get batchSize(): number {
