@@ -5,6 +5,7 @@ import { MlflowBackend } from "../sync/backends/mlflow/backend.ts";
 import { DryRunStore } from "../sync/backends/mlflow/dry-run-store.ts";
 import type { MlflowStore } from "../sync/backends/mlflow/store.ts";
 import { resolveTrackingUri, type TrackingUri } from "../sync/backends/mlflow/tracking-uri.ts";
+import { QuarantineFiles } from "../sync/quarantine.ts";
 import { VERSION } from "../version.ts";
 
 export interface MlflowOptions {
@@ -14,6 +15,7 @@ export interface MlflowOptions {
   readonly giveUpAfter: number;
   /** Bytes. */
   readonly maxArtifactSize?: number;
+  readonly stateDir: string;
   readonly dryRun: boolean;
   readonly verbose: boolean;
 }
@@ -47,6 +49,7 @@ export async function openMlflow(options: MlflowOptions, surroundings: Surroundi
     if (options.verbose || retries === 1) surroundings.say(`${reason}; sent again in ${(delayMs / 1000).toFixed(1)} s`);
   };
   const store = options.dryRun ? new DryRunStore() : await openStore(uri, options.giveUpAfter, surroundings, onRetry);
+  const key = `mlflow ${uri.destinationKey} ${experiment}`;
   return {
     backend: new MlflowBackend({
       store,
@@ -55,8 +58,9 @@ export async function openMlflow(options: MlflowOptions, surroundings: Surroundi
       keepsMarks: !options.dryRun,
       giveUpAfterMs: options.giveUpAfter,
       maxArtifactBytes: options.maxArtifactSize,
+      quarantine: new QuarantineFiles(options.stateDir, key),
     }),
-    key: `mlflow ${uri.destinationKey} ${experiment}`,
+    key,
     howToLook:
       uri.scheme === "sqlite" && !options.dryRun
         ? `Look at it with: mlflow ui --backend-store-uri ${uri.redacted}`

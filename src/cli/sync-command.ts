@@ -13,7 +13,6 @@ import { oneLine, outputTo, printable } from "./terminal.ts";
 
 export interface SyncCommandOptions extends MlflowOptions, ChoiceOptions {
   readonly backend: "mlflow";
-  readonly stateDir: string;
   readonly concurrency: number;
   readonly json: boolean;
   readonly quiet: boolean;

@@ -7,19 +7,23 @@
 import { TraceletError } from "../../../errors.ts";
 import { type Credentials, HOW_TO_LOG_IN } from "./credentials.ts";
 import { type Headers, type HttpRequest, type JsonObject, nameOf } from "./http-request.ts";
+import { ContentRefused } from "./store.ts";
 import type { Timing } from "./timing.ts";
 
 /** The server answered that it will not do this. The store knows what some of these mean. */
 export class Refusal extends TraceletError {
   /** HTTP status. */
   readonly status: number;
+  /** The answer, fit to be shown. */
+  readonly reason: string;
   // As they came. Only `message` is fit to be shown: a password may be any word, and is starred out of it.
   readonly #errorCode: string;
   readonly #text: string;
 
-  constructor(message: string, status: number, errorCode: string, text: string, hint?: string) {
-    super("rejected", message, hint === undefined ? {} : { hint });
+  constructor(what: string, reason: string, status: number, errorCode: string, text: string, hint?: string) {
+    super("rejected", `${what}: ${reason}`, hint === undefined ? {} : { hint });
     this.status = status;
+    this.reason = reason;
     this.#errorCode = errorCode;
     this.#text = text;
   }
@@ -33,6 +37,15 @@ export class Refusal extends TraceletError {
   says(pattern: RegExp): boolean {
     return pattern.test(this.#text);
   }
+}
+
+/** No such place, or not for this client: it would be said of any request. */
+const OF_THE_PLACE: ReadonlySet<number> = new Set([403, 404, 405]);
+
+/** `error`, or where a server has refused what a request holds, that. */
+export function asContentRefused(error: unknown): unknown {
+  if (!(error instanceof Refusal) || error.status >= 500 || OF_THE_PLACE.has(error.status)) return error;
+  return new ContentRefused(error.message, error.reason, { hint: error.hint, cause: error });
 }
 
 /** An attempt that did not work but may the next time. */
@@ -68,6 +81,8 @@ export type Outcome<T> = { readonly value: T } | { readonly failure: Failure };
 /** ms. */
 export const RETRY_AFTER_CAP_MS = 300_000;
 const MAX_SHOWN = 500;
+/** Of these, how many are of its end. */
+const MAX_END = 150;
 /** What is looked at of an error's text. */
 const MAX_READ = 20_000;
 
@@ -118,7 +133,7 @@ export class Answers {
     const reason = this.#shown([`HTTP ${status} ${errorCode}`.trim(), said].filter((part) => part !== "").join(": "));
     const retryAfterMs = this.#retryAfter(headers["retry-after"]);
     const refusal = (what: string, hint?: string) =>
-      new Refusal(`${this.#base} ${what}: ${reason}`, status, errorCode, said, hint);
+      new Refusal(`${this.#base} ${what}`, reason, status, errorCode, said, hint);
 
     if (status === 500 && request.refusedBy500) throw refusal(`refuses ${nameOf(request)}`);
     if (status === 503 && /Artifact serving is|--no-serve-artifacts/.test(text)) {
@@ -201,7 +216,8 @@ export class Answers {
   /** A text from outside, fit for a terminal: without secrets and control characters, and not too long. */
   #shown(text: string): string {
     const clean = this.#credentials.scrub(text.replace(/[\p{Cc}\p{Cf}\s]+/gu, " ")).trim();
-    return clean.length > MAX_SHOWN ? `${clean.slice(0, MAX_SHOWN)}…` : clean;
+    // MLflow repeats a text that is too long, and says only behind it that it is.
+    return clean.length > MAX_SHOWN ? `${clean.slice(0, MAX_SHOWN - MAX_END)}…${clean.slice(-MAX_END)}` : clean;
   }
 }
 

@@ -4,7 +4,7 @@ import { openArtifactStore } from "./artifact-stores/open.ts";
 import type { ArtifactStore } from "./artifacts.ts";
 import type { Credentials } from "./credentials.ts";
 import { HttpClient, type RetryNotice } from "./http.ts";
-import { Refusal } from "./http-answer.ts";
+import { asContentRefused, Refusal } from "./http-answer.ts";
 import type { JsonObject } from "./http-request.ts";
 import { type LogBatchPart, logBatchBody } from "./log-batch-body.ts";
 import type { ExperimentRecord, LogBatch, MlflowStore, NewRun, RunRecord, RunStatus } from "./store.ts";
@@ -154,11 +154,11 @@ export class RestStore implements MlflowStore {
           frequent: true,
         });
       } catch (error) {
-        if (!(error instanceof Refusal && saysTooMuch(error))) throw asDeletedRun(error, runId);
+        if (!(error instanceof Refusal && saysTooMuch(error))) throw asContentRefused(asDeletedRun(error, runId));
         if (size === 1) {
           // So it was not for their number; others need not suffer.
           this.#limit = limitBefore;
-          throw error;
+          throw asContentRefused(error);
         }
         this.#limit = Math.min(this.#limit, size >> 1);
         continue;

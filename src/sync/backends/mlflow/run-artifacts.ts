@@ -6,6 +6,7 @@ import { ArtifactPaths, type ArtifactRoot } from "./artifact-paths.ts";
 import type { Artifact, ArtifactStore } from "./artifacts.ts";
 import { encodeData, isEncoded } from "./media/encode.ts";
 import { readableJson } from "./media/json.ts";
+import { ContentRefused } from "./store.ts";
 
 /** Files on their way at the same time. */
 const CONCURRENCY = 8;
@@ -32,10 +33,12 @@ export interface RunArtifactsOptions {
   readonly maxBytes: number;
 }
 
-/** What was not stored because it is too large. */
-export interface TooLarge {
-  readonly data: ReadonlySet<Datum>;
-  /** One a tag. */
+/** What was not stored. */
+export interface NotStored {
+  readonly tooLarge: ReadonlySet<Datum>;
+  /** Values that the store has refused, or of whose files one. */
+  readonly refused: ReadonlyMap<Datum, ContentRefused>;
+  /** Of those that are too large, one a tag. */
   readonly notes: readonly Note[];
 }
 
@@ -62,20 +65,24 @@ export class RunArtifacts {
    * Store the files that show a batch's data. Stored again, they replace themselves. A value of whose files one is too
    * large is left out with all of them.
    *
+   * @throws TraceletError; ContentRefused if the store refuses whatever it is given
    * @param segment names the batch: the same whenever it begins with the same value
    */
-  async write(data: readonly Datum[], segment: string): Promise<TooLarge> {
-    const tooLarge = { data: new Set<Datum>(), notes: [] as Note[] };
-    if (!data.some(({ kind }) => isEncoded(kind))) return tooLarge;
+  async write(data: readonly Datum[], segment: string): Promise<NotStored> {
+    const tooLarge = new Set<Datum>();
+    const refused = new Map<Datum, ContentRefused>();
+    const notes: Note[] = [];
+    const notStored = { tooLarge, refused, notes };
+    if (!data.some(({ kind }) => isEncoded(kind))) return notStored;
     const store = await this.#open();
-    if (store === undefined) return tooLarge;
+    if (store === undefined) return notStored;
     const { source, timestamp } = this.#options;
+    const refusals = new Map<string, ContentRefused>();
+    let anyStored = false;
     for await (const encoded of encodeData(data, { source, paths: this.#paths, segment, timestamp })) {
       const fitting = encoded.filter(({ data: [first], data, artifacts }) => {
-        const fits = artifacts.every((artifact) =>
-          this.#fits(artifact, `${first?.kind} ${first?.tag}`, tooLarge.notes),
-        );
-        if (!fits) for (const datum of data) tooLarge.data.add(datum);
+        const fits = artifacts.every((artifact) => this.#fits(artifact, `${first?.kind} ${first?.tag}`, notes));
+        if (!fits) for (const datum of data) tooLarge.add(datum);
         return fits;
       });
       // Of two values of one tag and step the later one stays, whichever of two uploads would end first.
@@ -84,14 +91,25 @@ export class RunArtifacts {
       );
       const artifacts = [...byPath.values()];
       for (let at = 0; at < artifacts.length; at += CONCURRENCY) {
-        await Promise.all(artifacts.slice(at, at + CONCURRENCY).map((artifact) => store.put(artifact)));
+        await Promise.all(
+          artifacts.slice(at, at + CONCURRENCY).map(async (artifact) => {
+            const error = await refusalOf(store.put(artifact));
+            if (error === undefined) anyStored = true;
+            else refusals.set(artifact.path, error);
+          }),
+        );
+      }
+      for (const { data, artifacts } of fitting) {
+        const error = artifacts.map(({ path }) => refusals.get(path)).find((refusal) => refusal !== undefined);
+        if (error !== undefined) for (const datum of data) refused.set(datum, error);
       }
     }
-    await this.#writeIndex(store);
-    return tooLarge;
+    // A store that takes none of them and not even this is at fault itself.
+    await this.#writeIndex(store, refused.size > 0 && !anyStored);
+    return notStored;
   }
 
-  /** Store pages beside the files of their tags. @returns which are too large */
+  /** Store pages beside the files of their tags. @returns which were not stored, and why */
   async attach(pages: AsyncIterable<Page>): Promise<Note[]> {
     const notes: Note[] = [];
     const store = await this.#open();
@@ -100,7 +118,10 @@ export class RunArtifacts {
       const folder = FOLDERS.get(kind);
       if (folder === undefined) continue;
       const page = { path: this.#paths.file(folder, tag, "html"), bytes: Buffer.from(html) };
-      if (this.#fits(page, `page of ${kind} ${tag}`, notes)) await store.put(page);
+      if (!this.#fits(page, `page of ${kind} ${tag}`, notes)) continue;
+      const error = await refusalOf(store.put(page));
+      if (error === undefined) continue;
+      notes.push({ code: "artifacts", message: `page of ${kind} ${tag} is left out: ${error.message}` });
     }
     await this.#writeIndex(store);
     return notes;
@@ -118,9 +139,9 @@ export class RunArtifacts {
   }
 
   /** Paths come from the tags alone, so what an earlier process wrote is completed, never contradicted. */
-  async #writeIndex(store: ArtifactStore): Promise<void> {
+  async #writeIndex(store: ArtifactStore, again = false): Promise<void> {
     const entries = this.#paths.entries();
-    if (entries.length === this.#indexed) return;
+    if (entries.length === this.#indexed && !again) return;
     const before = await store.get(INDEX);
     const known = before === undefined ? [] : (JSON.parse(Buffer.from(before).toString()) as typeof entries);
     const all = new Map([...known, ...entries].map((entry) => [entry.path, entry]));
@@ -138,5 +159,16 @@ export class RunArtifacts {
       this.#obstacle = error;
       return undefined;
     }
+  }
+}
+
+/** How the store has refused it, or undefined once it is stored. */
+async function refusalOf(stored: Promise<void>): Promise<ContentRefused | undefined> {
+  try {
+    await stored;
+    return undefined;
+  } catch (error) {
+    if (error instanceof ContentRefused) return error;
+    throw error;
   }
 }

@@ -2,7 +2,7 @@
 import { TraceletError } from "../../../../errors.ts";
 import type { Artifact, ArtifactStore, StoredArtifact } from "../artifacts.ts";
 import type { HttpClient } from "../http.ts";
-import { Refusal } from "../http-answer.ts";
+import { asContentRefused, Refusal } from "../http-answer.ts";
 import type { HttpRequest } from "../http-request.ts";
 import { FilePart } from "./file-part.ts";
 import { type ListOne, listedSize, walk } from "./listing.ts";
@@ -55,7 +55,10 @@ export class ProxiedStore implements ArtifactStore {
   };
 
   async #put(path: string, body: NonNullable<HttpRequest["body"]>, frequent: boolean): Promise<void> {
-    await this.#http.upload({ method: "PUT", path: this.#url(path), body, retryLostReply: true, frequent });
+    const request = { method: "PUT", path: this.#url(path), body, retryLostReply: true, frequent } as const;
+    await this.#http.upload(request).catch((error: unknown) => {
+      throw asContentRefused(error);
+    });
   }
 
   #url(path: string): string {

@@ -5,6 +5,7 @@ import { TraceletError } from "../../../../errors.ts";
 import type { Artifact, ArtifactStore, StoredArtifact } from "../artifacts.ts";
 import type { Environment } from "../credentials.ts";
 import { type Patience } from "../http.ts";
+import { ContentRefused } from "../store.ts";
 import { systemTiming } from "../timing.ts";
 import { FilePart } from "./file-part.ts";
 import { partsOf, partsOfDirectory } from "./paths.ts";
@@ -180,6 +181,13 @@ export class S3Store implements ArtifactStore {
     });
     if (/^(CredentialsProviderError|ProviderError|TokenProviderError)$/.test(name)) {
       return fail("auth", "needs credentials that are not there", HOW_TO_LOG_IN);
+    }
+    if (status === 413 || name === "EntityTooLarge") {
+      return {
+        reason,
+        throttled,
+        final: new ContentRefused(`${this.#place} refuses it (${what}): ${reason}`, reason, {}),
+      };
     }
     if (name === "NoSuchBucket")
       return fail("rejected", "does not exist", "create the bucket, or check MLFLOW_S3_ENDPOINT_URL");
