@@ -7,7 +7,9 @@ export type Fault =
   /** The server carries it out; the reply never arrives. */
   | "lose reply"
   /** The connection breaks before the server sees it. */
-  | "lose request";
+  | "lose request"
+  /** The server never sees it: HTTP 400, as a filter before a server says it. */
+  | "refuse";
 
 export class Proxy {
   /** Method and path of every request, in order. */
@@ -38,6 +40,10 @@ export class Proxy {
         if (fault !== undefined) proxy.faults++;
         if (fault === "lose request") {
           incoming.socket.resetAndDestroy();
+          return;
+        }
+        if (fault === "refuse") {
+          outgoing.writeHead(400, { "content-type": "text/plain" }).end("request blocked");
           return;
         }
         const forward = request(
