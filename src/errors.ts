@@ -34,16 +34,24 @@ export class TraceletError extends Error {
   readonly hint: string | undefined;
   /** Whether it would be the same with every other run. */
   readonly endsAll: boolean;
+  /** How long the destination wants to be left alone, ms; undefined if it has not said. */
+  readonly retryAfterMs: number | undefined;
 
   constructor(
     code: ErrorCode,
     message: string,
-    options: { readonly hint?: string | undefined; readonly cause?: unknown; readonly endsAll?: boolean } = {},
+    options: {
+      readonly hint?: string | undefined;
+      readonly cause?: unknown;
+      readonly endsAll?: boolean;
+      readonly retryAfterMs?: number | undefined;
+    } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.hint = options.hint;
     this.endsAll = options.endsAll ?? ENDS_ALL.has(code);
+    this.retryAfterMs = options.retryAfterMs;
   }
 }
 

@@ -31,4 +31,5 @@ export { MlflowBackend, type MlflowBackendOptions } from "./sync/backends/mlflow
 export type { MlflowStore } from "./sync/backends/mlflow/store.ts";
 export { Checkpoints } from "./sync/checkpoints.ts";
 export { type SyncOptions, type SyncResult, sync } from "./sync/engine.ts";
+export { type Quarantine, QuarantineFiles, type RefusedValue } from "./sync/quarantine.ts";
 export type { RunResult } from "./sync/run-result.ts";

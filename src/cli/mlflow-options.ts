@@ -5,6 +5,7 @@ import { MlflowBackend } from "../sync/backends/mlflow/backend.ts";
 import { DryRunStore } from "../sync/backends/mlflow/dry-run-store.ts";
 import type { MlflowStore } from "../sync/backends/mlflow/store.ts";
 import { resolveTrackingUri, type TrackingUri } from "../sync/backends/mlflow/tracking-uri.ts";
+import { QuarantineFiles } from "../sync/quarantine.ts";
 import { VERSION } from "../version.ts";
 
 export interface MlflowOptions {
@@ -14,6 +15,7 @@ export interface MlflowOptions {
   readonly giveUpAfter: number;
   /** Bytes. */
   readonly maxArtifactSize?: number;
+  readonly stateDir: string;
   readonly dryRun: boolean;
   readonly verbose: boolean;
 }
@@ -31,6 +33,8 @@ export interface Destination {
 
 interface Surroundings {
   readonly signal: AbortSignal;
+  /** Whether what fails is told at once, to one that goes on looking: see `RestStoreOptions`. */
+  readonly live: boolean;
   readonly say: (line: string) => void;
 }
 
@@ -44,6 +48,7 @@ export async function openMlflow(options: MlflowOptions, surroundings: Surroundi
   };
   const { giveUpAfter: giveUpAfterMs } = options;
   const store = options.dryRun ? new DryRunStore() : await openStore(uri, { ...surroundings, giveUpAfterMs, onRetry });
+  const key = `mlflow ${uri.destinationKey} ${experiment}`;
   return {
     backend: new MlflowBackend({
       store,
@@ -52,8 +57,9 @@ export async function openMlflow(options: MlflowOptions, surroundings: Surroundi
       keepsMarks: !options.dryRun,
       giveUpAfterMs,
       maxArtifactBytes: options.maxArtifactSize,
+      quarantine: new QuarantineFiles(options.stateDir, key),
     }),
-    key: `mlflow ${uri.destinationKey} ${experiment}`,
+    key,
     howToLook:
       uri.scheme === "sqlite" && !options.dryRun
         ? `Look at it with: mlflow ui --backend-store-uri ${uri.redacted}`
@@ -65,13 +71,13 @@ export async function openMlflow(options: MlflowOptions, surroundings: Surroundi
 /** An MLflow that is only read. @throws TraceletError `usage`, `unsupported`; `rejected` if there is no such database */
 export async function openMlflowToRead(
   options: Pick<MlflowOptions, "trackingUri" | "experiment" | "giveUpAfter">,
-  surroundings: Surroundings,
+  surroundings: Omit<Surroundings, "live">,
 ): Promise<{ readonly store: MlflowStore; readonly experiment: string }> {
   const { uri, experiment } = resolve(options);
   const onRetry = ({ reason, delayMs }: { reason: string; delayMs: number }) =>
     surroundings.say(`${reason}; asked again in ${(delayMs / 1000).toFixed(1)} s`);
-  const giveUpAfterMs = options.giveUpAfter;
-  return { store: await openStore(uri, { ...surroundings, giveUpAfterMs, onRetry, readOnly: true }), experiment };
+  const how = { giveUpAfterMs: options.giveUpAfter, live: false, onRetry, readOnly: true };
+  return { store: await openStore(uri, { ...surroundings, ...how }), experiment };
 }
 
 function resolve({ trackingUri, experiment }: Pick<MlflowOptions, "trackingUri" | "experiment">): {
@@ -92,7 +98,7 @@ interface StoreOptions extends Surroundings {
 }
 
 async function openStore(uri: TrackingUri, options: StoreOptions): Promise<MlflowStore> {
-  const { signal, say, giveUpAfterMs, onRetry, readOnly = false } = options;
+  const { signal, live, say, giveUpAfterMs, onRetry, readOnly = false } = options;
   if (uri.scheme === "sqlite") {
     const { SqliteStore } = await import("../sync/backends/mlflow/sqlite-store.ts");
     return SqliteStore.open(uri.path, { readOnly });
@@ -101,5 +107,5 @@ async function openStore(uri: TrackingUri, options: StoreOptions): Promise<Mlflo
   const { readCredentials } = await import("../sync/backends/mlflow/credentials.ts");
   const credentials = readCredentials(uri.login, process.env, os.homedir());
   for (const warning of credentials.warnings) say(warning);
-  return new RestStore({ uri, credentials, giveUpAfterMs, onRetry, signal });
+  return new RestStore({ uri, credentials, giveUpAfterMs, live, onRetry, signal });
 }

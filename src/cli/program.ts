@@ -80,8 +80,9 @@ Restarted runs (--restarts):
   any        of each tag only strictly increasing steps are kept, as TensorBoard shows it
   keep       everything is sent
 
-Exit codes: 0 all sent, 1 something could not be sent, 2 usage, 3 sent but damage in the
-source was passed over, 130 and 143 stopped by a signal (the same command goes on).
+Exit codes: 0 all sent, 1 something could not be sent (values that the destination refuses are
+set aside in <state-dir>/quarantine), 2 usage, 3 sent but damage in the source was passed
+over, 130 and 143 stopped by a signal (the same command goes on).
 
 Every option is also an environment variable: --state-dir is TRACELET_STATE_DIR.
 Credentials are given as MLflow has them: MLFLOW_TRACKING_USERNAME and _PASSWORD, or
@@ -163,10 +164,11 @@ not disturbed. Ctrl-C once: what is there is sent. Twice: ends at once.
 
 --group, --only, --restarts and the like are those of tracelet sync: see there.
 
-Exit codes: 0 ended as asked and all sent, 1 something could not be sent, 2 usage, 3 sent but
-damage in the source was passed over, 130 and 143 stopped by a signal (the same command goes
-on). With a command its own, if that is not 0; 128 + n if signal n ended it, 127 if there is
-no such command, 126 if it cannot be run.
+Exit codes: 0 ended as asked and all sent, 1 something could not be sent (values that the
+destination refuses are set aside in <state-dir>/quarantine), 2 usage, 3 sent but damage in
+the source was passed over, 130 and 143 stopped by a signal (the same command goes on). With
+a command its own, if that is not 0; 128 + n if signal n ended it, 127 if there is no such
+command, 126 if it cannot be run.
 
 Every option is also an environment variable: --poll is TRACELET_POLL.
 

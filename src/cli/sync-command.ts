@@ -13,7 +13,6 @@ import { canRedraw, oneLine, outputTo, printable } from "./terminal.ts";
 
 export interface SyncCommandOptions extends MlflowOptions, ChoiceOptions {
   readonly backend: "mlflow";
-  readonly stateDir: string;
   readonly concurrency: number;
   readonly json: boolean;
   readonly quiet: boolean;
@@ -44,7 +43,7 @@ async function syncAndReport(logdirs: readonly string[], options: SyncCommandOpt
     if (!options.quiet) stderr.write(`${oneLine(line)}\n`);
   };
   for (const logdir of logdirs) requireLogdir(logdir);
-  const destination = await openMlflow(options, { signal: stop.signal, say });
+  const destination = await openMlflow(options, { signal: stop.signal, live: false, say });
   const locks: Lock[] = [];
   const checkpoints = Checkpoints.open(options.stateDir, destination.key, { readOnly: options.dryRun });
   const progress = showProgress(

@@ -1,5 +1,6 @@
 /** What a sync did: the summary for people, the object for machines, and the exit code. */
 import type { TraceletError } from "../errors.ts";
+import type { Note } from "../sync/backend.ts";
 import type { SyncResult } from "../sync/engine.ts";
 import type { RunResult } from "../sync/run-result.ts";
 import { Tally } from "../sync/tally.ts";
@@ -21,10 +22,15 @@ export function exitCode({ runs, problems, error }: SyncResult): number {
   const failed =
     error !== undefined ||
     problems.length > 0 ||
-    runs.some((run) => run.outcome === "failed" || run.problems.length > 0);
+    runs.some((run) => run.outcome === "failed" || run.problems.length > 0 || run.notes.some(isLoss));
   if (failed) return 1;
   const damaged = runs.some((run) => run.losses.length > 0 || run.tally.kinds.has("unreadable"));
   return damaged ? 3 : 0;
+}
+
+/** Values are missing at the destination, and are not sent again. */
+export function isLoss({ code }: Note): boolean {
+  return code === "quarantined";
 }
 
 /** How many lines of one kind are shown before the rest is only counted. */
@@ -48,6 +54,12 @@ export function printSummary(report: SyncReport, output: Output, verbose: boolea
     "red",
     [...result.problems, ...result.runs.flatMap((run) => run.problems)].map(problemLine),
   );
+  const notes = result.runs.flatMap((run) => run.notes.map((note) => ({ note, line: `${run.name}: ${note.message}` })));
+  list(
+    "Refused by the destination",
+    "red",
+    notes.filter(({ note }) => isLoss(note)).map(({ line }) => line),
+  );
   list("Damage passed over", "yellow", result.runs.flatMap((run) => run.losses).map(lossLine));
   list(
     "Unfinished at the end, read when it is completed",
@@ -57,7 +69,7 @@ export function printSummary(report: SyncReport, output: Output, verbose: boolea
   list(
     "Notes",
     "dim",
-    result.runs.flatMap((run) => run.notes.map((note) => `${run.name}: ${note.message}`)),
+    notes.filter(({ note }) => !isLoss(note)).map(({ line }) => line),
   );
   output.write(`${headline(report)}\n`);
   const where = report.location ?? report.howToLook;

@@ -8,7 +8,7 @@ import { watch } from "../sync/watch.ts";
 import type { WatchEvent, WatchStatus } from "../sync/watch-status.ts";
 import type { chosen } from "./choice.ts";
 import { openMlflow } from "./mlflow-options.ts";
-import { exitCode } from "./sync-report.ts";
+import { exitCode, isLoss } from "./sync-report.ts";
 import type { WatchCommandOptions } from "./watch-command.ts";
 
 /** How often live runs are looked at where the file system tells nothing, ms. */
@@ -63,22 +63,28 @@ export function watchEngine(command: WatchCommandOptions): WatchEngine {
   return async (options) => {
     const { logdirs, stop, finish, onEvent } = options;
     const say = (message: string) => onEvent({ level: "warning", run: undefined, message, hint: undefined });
-    const destination = await openMlflow({ ...command, dryRun: false }, { signal: stop, say });
+    const destination = await openMlflow({ ...command, dryRun: false }, { signal: stop, live: true, say });
     const locks: Lock[] = [];
     let checkpoints: Checkpoints | undefined;
     try {
       checkpoints = Checkpoints.open(command.stateDir, destination.key);
       for (const logdir of new Set(logdirs.map((each) => path.resolve(each))))
         locks.push(lockSource(command.stateDir, destination.key, logdir));
-      const { pollMs, trace, onStart, ...rest } = options;
-      const shared = { ...rest, ...(trace === undefined ? {} : { trace }), backend: destination.backend, checkpoints };
+      const { pollMs, trace, onStart, ...others } = options;
+      const shared = {
+        ...others,
+        ...(trace === undefined ? {} : { trace }),
+        backend: destination.backend,
+        checkpoints,
+      };
       const signal = AbortSignal.any([stop, finish]);
-      await watch({ ...shared, events: pollMs === undefined, pollMs: pollMs ?? POLL_MS, signal, onStart, onEvent });
+      const how = { events: pollMs === undefined, pollMs: pollMs ?? POLL_MS, signal, onStart, onEvent };
+      const anySetAside = await watch({ ...shared, ...how });
       if (stop.aborted) return { code: 1, interrupted: true };
       const leavesRunning = (finish.reason as FinishReason) === "signal";
-      const result = await sendRest({ ...shared, signal: stop, leavesRunning }, command.giveUpAfter, onEvent);
-      const code = exitCode(result);
-      return { code: code === 0 || code === 3 ? code : 1, interrupted: result.interrupted };
+      const rest = await sendRest({ ...shared, signal: stop, leavesRunning }, command.giveUpAfter, onEvent);
+      const code = anySetAside || rest.anySetAside ? 1 : exitCode(rest.result);
+      return { code: code === 0 || code === 3 ? code : 1, interrupted: rest.result.interrupted };
     } finally {
       for (const lock of locks) lock.release();
       checkpoints?.close();
@@ -92,11 +98,19 @@ async function sendRest(
   options: SyncOptions,
   giveUpAfterMs: number,
   onEvent: WatchEngineOptions["onEvent"],
-): Promise<SyncResult> {
+): Promise<{ readonly result: SyncResult; readonly anySetAside: boolean }> {
   const end = performance.now() + giveUpAfterMs;
-  for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LAST_PAUSE_MS)) {
+  let anySetAside = false;
+  for (let ownPause = FIRST_PAUSE_MS; ; ownPause = Math.min(ownPause * 2, LAST_PAUSE_MS)) {
     const result = await sync(options);
+    for (const { name, notes } of result.runs) {
+      for (const { message } of notes.filter(isLoss)) {
+        anySetAside = true;
+        onEvent({ level: "error", run: name, message, hint: undefined });
+      }
+    }
     const error = result.error ?? result.runs.find((run) => run.error !== undefined)?.error;
+    const pause = Math.max(ownPause, result.error?.retryAfterMs ?? 0);
     const mayHelp = result.error?.code === "unreachable" && performance.now() + pause < end;
     if (mayHelp && !options.signal.aborted) {
       await sleep(pause, undefined, { signal: options.signal }).catch(() => {});
@@ -104,6 +118,6 @@ async function sendRest(
     }
     if (error !== undefined && !result.interrupted)
       onEvent({ level: "error", run: undefined, message: error.message, hint: error.hint });
-    return result;
+    return { result, anySetAside };
   }
 }

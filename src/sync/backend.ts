@@ -32,10 +32,20 @@ export interface RunHandle {
   readonly created: boolean;
 }
 
+/** Where the values of an event file begin in a batch; they end where the next part begins. */
+export interface BatchPart {
+  /** Path of the event file, to be shown. */
+  readonly file: string;
+  readonly firstScalar: number;
+  readonly firstDatum: number;
+}
+
 /** Values of one run, and the places in its files that they bring it to. */
 export interface Batch {
   readonly scalars: ScalarColumns;
   readonly data: readonly Datum[];
+  /** Which files its values are of. */
+  readonly parts: readonly BatchPart[];
   readonly marks: readonly FileMark[];
   /** Hyperparameters from a file beside the event files, by name. */
   readonly hparams: ReadonlyMap<string, HparamValue>;
@@ -49,7 +59,7 @@ export interface Receipt {
   readonly notes: readonly Note[];
 }
 
-/** Something that was done otherwise than the source has it, and is no loss. */
+/** Something that was done otherwise than the source has it. Only `quarantined` is a loss. */
 export interface Note {
   readonly code:
     | "renamed"
@@ -60,7 +70,8 @@ export interface Note {
     | "truncated"
     | "recreated"
     | "artifacts"
-    | "oversize";
+    | "oversize"
+    | "quarantined";
   readonly message: string;
 }
 

@@ -7,6 +7,8 @@ const LAST_PAUSE_MS = 60_000;
 /** A refused login is put right by a person, and each attempt may count against the account. */
 const AUTH_PAUSE_MS = 30_000;
 const LAST_AUTH_PAUSE_MS = 300_000;
+/** The longest pause that a destination may ask for. */
+const LONGEST_ASKED_MS = 300_000;
 
 export class Gate {
   /** Another number whenever the destination may be another one than before: one that was restored from a backup. */
@@ -81,7 +83,8 @@ export class Gate {
     const [first, last] = error.code === "auth" ? [AUTH_PAUSE_MS, LAST_AUTH_PAUSE_MS] : [FIRST_PAUSE_MS, LAST_PAUSE_MS];
     this.#pauseMs = isNew ? first : Math.min(last, this.#pauseMs * 2);
     // Not all of many machines at the same moment.
-    this.#pause = pause(this.#pauseMs * (0.75 + Math.random() / 4), this.#signal);
+    const own = this.#pauseMs * (0.75 + Math.random() / 4);
+    this.#pause = pause(Math.max(own, Math.min(error.retryAfterMs ?? 0, LONGEST_ASKED_MS)), this.#signal);
     if (isNew)
       this.#onEvent({ level: "error", run: undefined, message: `${error.message}; trying again`, hint: error.hint });
   }

@@ -5,7 +5,7 @@ import { displayPath } from "../reader/discover.ts";
 import { RecordBatch } from "../reader/record-batch.ts";
 import { NOTHING_OBSOLETE, type Obsolete, type RestartPolicy } from "../reader/restarts.ts";
 import { TagTable } from "../reader/tag-table.ts";
-import type { Backend, Note, RunDescription, RunHandle } from "./backend.ts";
+import type { Backend, BatchPart, Note, RunDescription, RunHandle } from "./backend.ts";
 import type { Checkpoints, StoredFile, StoredRun } from "./checkpoints.ts";
 import { atStart, type FileMark, hashText } from "./fingerprint.ts";
 import type { GroupFile, Member, RunGroup } from "./groups.ts";
@@ -73,6 +73,8 @@ export class RunSession {
   /** The same for as long as the run is open: its handle knows tags by their numbers. */
   readonly #tagTable = new TagTable();
   #handle: RunHandle | undefined;
+  /** Which files the values of the batch are of. */
+  #parts: BatchPart[] = [];
   /** Whether its own hyperparameter session, not one of a part that was folded into it, has said that it is over. */
   #hasEnded = false;
   /** Hyperparameters from `hparams.yaml` files that are still to be sent. */
@@ -348,7 +350,7 @@ export class RunSession {
     const obsolete = await this.#findObsolete(({ start }) => start);
     const trace = this.#trace();
     const transform = new Transform(this.#context.transform, obsolete, trace);
-    const batch = new RecordBatch(this.#context.backend.batchSize, this.#tagTable);
+    const batch = this.#newBatch();
     for (const [index, file] of this.#files.entries()) {
       if (file.isRead) continue;
       try {
@@ -383,7 +385,7 @@ export class RunSession {
   /** Send what has appeared in the damage that was passed over: blocks may arrive in another order than they were written. */
   async #fillHoles(handle: RunHandle): Promise<void> {
     const transform = new Transform(this.#context.transform, NOTHING_OBSOLETE, this.#trace());
-    const batch = new RecordBatch(this.#context.backend.batchSize, this.#tagTable);
+    const batch = this.#newBatch();
     for (const [index, file] of this.#files.entries()) {
       for (const hole of [...file.holes]) {
         try {
@@ -444,9 +446,19 @@ export class RunSession {
     }
   }
 
+  /** What an earlier one held and was not sent is no part of it. */
+  #newBatch(): RecordBatch {
+    this.#parts = [];
+    return new RecordBatch(this.#context.backend.batchSize, this.#tagTable);
+  }
+
   async #read({ reader }: OpenFile, file: number, batch: RecordBatch, transform: Transform): Promise<boolean> {
     const from = this.#files[file] as SourceFile;
     const { counts } = from;
+    const path = displayPath(from.entry.path);
+    if (this.#parts.at(-1)?.file !== path) {
+      this.#parts.push({ file: path, firstScalar: batch.length, firstDatum: batch.data.length });
+    }
     const origin = { file, firstScalar: batch.length, firstDatum: batch.data.length, counts };
     const before = reader.records.position;
     try {
@@ -462,12 +474,26 @@ export class RunSession {
 
   /** Send what is in the batch, then remember how far that is: to the places that the files were moved to. */
   async #flush(handle: RunHandle, batch: RecordBatch): Promise<void> {
-    await this.#limits.apply(batch, this.#tally, this.notes);
+    await this.#limit(batch);
     if (!batch.empty || this.#hparams.size > 0) await this.#write(handle, batch);
     for (const datum of batch.data) this.#memory.saw(datum);
     this.#hparams = new Map();
     this.#save(false);
     batch.clear();
+    this.#parts = [];
+  }
+
+  /** Leave out what is too large, and keep whose the rest is. */
+  async #limit(batch: RecordBatch): Promise<void> {
+    const all = batch.data.splice(0);
+    const parts = this.#parts;
+    this.#parts = [];
+    for (const [index, part] of parts.entries()) {
+      const of = { data: all.slice(part.firstDatum, parts[index + 1]?.firstDatum) };
+      await this.#limits.apply(of, this.#tally, this.notes);
+      this.#parts.push({ ...part, firstDatum: batch.data.length });
+      for (const datum of of.data) batch.data.push(datum);
+    }
   }
 
   async #write(handle: RunHandle, batch: RecordBatch): Promise<void> {
@@ -475,7 +501,8 @@ export class RunSession {
     try {
       const { data } = batch;
       const marks = this.#marks().filter(({ key, offset }) => this.#written.get(key) !== offset);
-      const receipt = await backend.write(handle, { scalars: batch, data, marks, hparams: this.#hparams });
+      const parts = this.#parts;
+      const receipt = await backend.write(handle, { scalars: batch, data, parts, marks, hparams: this.#hparams });
       for (const { key, offset } of marks) this.#written.set(key, offset);
       this.#tally.add(receipt.tally);
       this.notes.push(...receipt.notes);

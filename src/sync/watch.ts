@@ -52,9 +52,16 @@ export interface WatchOptions extends Omit<SyncOptions, "onStart" | "onRun" | "s
   readonly onStart: (status: WatchStatus) => void;
 }
 
-/** Follow the logdirs until the signal is aborted. @throws TraceletError only for what no waiting helps against */
-export async function watch(options: WatchOptions): Promise<void> {
-  await new Watch(options).run();
+/**
+ * Follow the logdirs until the signal is aborted.
+ *
+ * @returns whether values were set aside that the destination refuses
+ * @throws TraceletError only for what no waiting helps against
+ */
+export async function watch(options: WatchOptions): Promise<boolean> {
+  const watching = new Watch(options);
+  await watching.run();
+  return watching.anySetAside;
 }
 
 class Watch implements WatchStatus {
@@ -62,6 +69,8 @@ class Watch implements WatchStatus {
   sent = 0;
   bytesSent = 0;
   quarantined = 0;
+  /** Also if it was only what is no value of an event file. */
+  anySetAside = false;
   lastError: string | undefined;
   quietSince: number = performance.now();
   lookedAt: number = performance.now();
@@ -371,7 +380,11 @@ class Watch implements WatchStatus {
       this.sent += sent;
       this.quarantined += leftOut.get("refused by MLflow") ?? 0;
     }
-    for (const { message } of notes) this.#say({ level: "info", run: group.name, message, hint: undefined });
+    for (const { code, message } of notes) {
+      const isLoss = code === "quarantined";
+      this.anySetAside ||= isLoss;
+      this.#say({ level: isLoss ? "error" : "info", run: group.name, message, hint: undefined });
+    }
     for (const { path, code } of problems)
       this.#say({ level: "error", run: group.name, message: `${path} could not be read: ${code}`, hint: undefined });
     for (const { path, start, end, reason } of losses.slice(live.saidLosses)) {

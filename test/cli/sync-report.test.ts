@@ -51,6 +51,8 @@ describe("the exit code", () => {
     ["nothing new, or nothing in it", 0, codeOf({ outcome: "unchanged" }, { outcome: "empty" })],
     ["one run failed", 1, codeOf({}, { outcome: "failed", error })],
     ["a file that could not be read", 1, codeOf({ problems: [{ path: "x", code: "EACCES" }] })],
+    ["values that were refused", 1, codeOf({ notes: [{ code: "quarantined", message: "x" }] })],
+    ["values that were sent otherwise", 0, codeOf({ notes: [{ code: "renamed", message: "x" }] })],
     ["damage", 3, codeOf({ losses: [loss] })],
     ["damage and failure", 1, codeOf({ losses: [loss] }, { outcome: "failed", error })],
     ["an unfinished record", 0, codeOf({ waiting: [{ state: "incomplete", start: 1, end: 2, path: "x" }] })],
@@ -68,6 +70,16 @@ describe("the exit code", () => {
 });
 
 describe("the summary", () => {
+  test("values that were refused have a part of their own", () => {
+    const notes = [
+      { code: "renamed", message: "a is b" },
+      { code: "quarantined", message: "see the file" },
+    ] as const;
+    const text = printed(report({ runs: [run({ notes })] }));
+    expect(text).toMatch(/Refused by the destination\n {2}train: see the file\n/);
+    expect(text).toMatch(/Notes\n {2}train: a is b\n/);
+  });
+
   test("adds up, with every reason", () => {
     expect(printed(report())).toBe(
       [

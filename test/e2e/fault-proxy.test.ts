@@ -198,6 +198,14 @@ test("a server that is away is told apart from a fault", async () => {
   await between.stop();
 });
 
+test("a rule for what the body holds", async () => {
+  const fault: Fault = { kind: "answer", answer: { status: 400, body: "" } };
+  proxy.inject({ fault, body: /poison/, times: 1 }, { fault, body: /^\{\}$/, requests: /^GET / });
+  expect(await ask()).toMatchObject(WHOLE);
+  const send = async (body: string) => (await fetch(proxy.uri, { method: "POST", body })).status;
+  expect([await send("the poison in it"), await send("the poison in it")]).toEqual([400, 200]);
+});
+
 test("rules: which requests, which of them, how often, with which probability", async () => {
   const status = (code: number): Fault => ({ kind: "answer", answer: { status: code, body: "" } });
   const statuses = async (times: number) => {

@@ -114,7 +114,8 @@ function batch({ scalars = [], data = [], marks = [MARK], hparams = {} }: Given)
   for (const [tag, step, value, wallTime = 1.7e9] of scalars) {
     columns.push(columns.tagTable.ofName(tag), step, 0, wallTime, value, 0);
   }
-  return { scalars: columns, data, marks, hparams: new Map(Object.entries(hparams)) };
+  const parts = [{ file: "events.tfevents", firstScalar: 0, firstDatum: 0 }];
+  return { scalars: columns, data, parts, marks, hparams: new Map(Object.entries(hparams)) };
 }
 
 const METADATA: TagMetadata = { plugin: "", displayName: "", description: "", dataClass: 0, content: new Uint8Array() };

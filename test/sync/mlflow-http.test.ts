@@ -5,7 +5,8 @@ import { inspect } from "node:util";
 import { afterEach, describe, expect, onTestFinished, test } from "vitest";
 import { TraceletError } from "../../src/errors.ts";
 import { readCredentials, Secret } from "../../src/sync/backends/mlflow/credentials.ts";
-import { HttpClient, type HttpRequest, type RetryNotice } from "../../src/sync/backends/mlflow/http.ts";
+import { HttpClient, type RetryNotice } from "../../src/sync/backends/mlflow/http.ts";
+import type { HttpRequest } from "../../src/sync/backends/mlflow/http-request.ts";
 import { ReplyLost } from "../../src/sync/backends/mlflow/store.ts";
 import { systemTiming } from "../../src/sync/backends/mlflow/timing.ts";
 import { type Answer, type Fault, FaultServer, html, json, refusal } from "./fault-server.ts";
@@ -46,6 +47,7 @@ async function serve(...script: readonly (Fault | Answer)[]): Promise<FaultServe
 interface ClientOptions {
   readonly env?: Record<string, string>;
   readonly giveUpAfterMs?: number;
+  readonly retryWhen?: "always" | "throttled";
   readonly signal?: AbortSignal;
   readonly stopGraceMs?: number;
   readonly timing?: FakeTiming | typeof systemTiming;
@@ -240,6 +242,81 @@ describe("a request that must not be carried out twice", () => {
     const { client, timing } = clientOf(server.url);
     for (let i = 0; i < 5; i++) await client.request(CREATE).catch(() => {});
     expect(timing.slept).toEqual([250, 500, 1000, 250]);
+  });
+});
+
+describe("for one that looks again itself", () => {
+  test.each(RETRIED.filter(([name]) => name !== "429"))("%s is told at once", async (_, fault) => {
+    const server = await serve(fault, json({ ok: 1 }));
+    const { client, timing } = clientOf(server.url, { retryWhen: "throttled" });
+    const error = await failure(client.request(READ));
+    expect(error).toMatchObject({ code: "unreachable", retryAfterMs: undefined });
+    expect(error.message).toContain(`no useful answer from ${server.url}: `);
+    expect(server.requests).toHaveLength(1);
+    expect(timing.slept).toEqual([]);
+    expect(await client.request(READ)).toEqual({ ok: 1 });
+  });
+
+  test("so is a server that is not there, also where a request must not be carried out twice", async () => {
+    const gone = await FaultServer.start();
+    const { url } = gone;
+    await gone.close();
+    for (const request of [READ, CREATE]) {
+      const { client, timing } = clientOf(url, { retryWhen: "throttled" });
+      expect((await failure(client.request(request))).message).toContain("ECONNREFUSED");
+      expect(timing.slept).toEqual([]);
+    }
+  });
+
+  test("with the time that the server names", async () => {
+    const server = await serve(html(503, { "retry-after": "40" }), html(503, { "retry-after": "soon" }));
+    const { client } = clientOf(server.url, { retryWhen: "throttled" });
+    expect(await failure(client.request(READ))).toMatchObject({ code: "unreachable", retryAfterMs: 40_000 });
+    expect(await failure(client.request(READ))).toMatchObject({ code: "unreachable", retryAfterMs: undefined });
+  });
+
+  test("429 is waited for, and given up in the end", async () => {
+    const server = await serve(html(429, { "retry-after": "7" }), json({ ok: 1 }), ...Array<Answer>(9).fill(html(429)));
+    const { client, timing } = clientOf(server.url, { retryWhen: "throttled", giveUpAfterMs: 1000 });
+    expect(await client.request(READ)).toEqual({ ok: 1 });
+    expect(timing.slept).toEqual([1000]);
+    timing.now += 60_000;
+    expect(await failure(client.request(READ))).toMatchObject({ code: "unreachable" });
+  });
+
+  test("a reply that is lost is one, whose request may have been carried out", async () => {
+    const server = await serve(resetAfter, json({ made: 1 }));
+    const { client, timing } = clientOf(server.url, { retryWhen: "throttled" });
+    await expect(client.request(CREATE)).rejects.toBeInstanceOf(ReplyLost);
+    expect(timing.slept).toEqual([250]);
+    expect(await client.request(CREATE)).toEqual({ made: 1 });
+  });
+
+  test("an upload is not begun again, its source closed; nor is one at another address", async () => {
+    const server = await serve(html(502), resetBefore, html(429), { status: 200, body: "" });
+    const { client } = clientOf(server.url, { retryWhen: "throttled" });
+    let opened = 0;
+    let closed = 0;
+    const body = {
+      size: 1,
+      open: async () => {
+        opened++;
+        return {
+          async *[Symbol.asyncIterator]() {
+            yield new Uint8Array(1);
+          },
+          close: async () => void closed++,
+        };
+      },
+    };
+    const upload: HttpRequest = { method: "PUT", path: "/file", body, retryLostReply: true };
+    expect(await failure(client.upload(upload))).toMatchObject({ code: "unreachable" });
+    expect(await failure(client.elsewhere(server.url, "storage").upload(upload))).toMatchObject({
+      code: "unreachable",
+    });
+    expect([server.requests.length, opened, closed]).toEqual([2, 2, 2]);
+    await client.upload(upload);
+    expect([server.requests.length, opened, closed]).toEqual([4, 4, 4]);
   });
 });
 

@@ -226,6 +226,20 @@ describe("whatever breaks", () => {
     world.logdir.append("b", records(curve("loss", 5, 7)));
     await arrives(watching, world, "b", curve("loss", 0, 7));
   });
+
+  test("values that are set aside: said as an error, told at the end", async () => {
+    const world = World.create();
+    world.backend.notes = [{ code: "renamed", message: "another name" }];
+    world.logdir.write("a", fileOf(curve("loss", 0, 5)));
+    const watching = new Watching(world);
+    await watching.until(() => expect(watching.messages("info")).toEqual(["another name"]));
+    expect(watching.status.lastError).toBeUndefined();
+    world.backend.notes = [{ code: "quarantined", message: "set aside" }];
+    world.logdir.append("a", records(curve("loss", 5, 7)));
+    await watching.until(() => expect(watching.messages("error")).toEqual(["set aside"]));
+    expect(watching.status.lastError).toBe("set aside");
+    expect(await watching.end()).toBe(true);
+  });
 });
 
 test("of copies in several logdirs each is one run", async () => {

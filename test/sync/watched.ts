@@ -13,7 +13,7 @@ export class Watching {
   status!: WatchStatus;
   readonly #stop = new AbortController();
   readonly #checkpoints: Checkpoints;
-  readonly #ended: Promise<void>;
+  readonly #ended: Promise<boolean>;
 
   constructor(world: World, options: Partial<WatchOptions> = {}) {
     this.#checkpoints = Checkpoints.open(world.stateDir, "memory");
@@ -42,7 +42,7 @@ export class Watching {
       ...options,
     });
     // A test that fails must not leave it running.
-    onTestFinished(() => this.end());
+    onTestFinished(async () => void (await this.end()));
   }
 
   /** Wait until nothing is left to be sent. */
@@ -59,10 +59,12 @@ export class Watching {
     return this.events.filter((event) => event.level === level).map(({ message }) => message);
   }
 
-  async end(): Promise<void> {
-    if (this.#stop.signal.aborted) return;
+  /** @returns what the watch does */
+  async end(): Promise<boolean> {
+    if (this.#stop.signal.aborted) return this.#ended;
     this.#stop.abort();
-    await this.#ended;
+    const returned = await this.#ended;
     this.#checkpoints.close();
+    return returned;
   }
 }

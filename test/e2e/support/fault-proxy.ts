@@ -16,6 +16,8 @@ export interface FaultRule {
   readonly fault: Fault;
   /** Only these, by method and path: `/^GET |log-batch$/`. All by default. */
   readonly requests?: RegExp;
+  /** Of those, only the ones whose body, as text, holds this. */
+  readonly body?: RegExp;
   /** Of those, only some, by their number from 1 on. */
   readonly nth?: (n: number) => boolean;
   /** Of those, only this share, picked by the seeded generator. */
@@ -127,7 +129,7 @@ export class FaultProxy {
     const { method = "", url = "" } = incoming;
     const [path = ""] = url.split("?");
     this.onRequest(method, path, body);
-    const fault = this.#choose(`${method} ${path}`);
+    const fault = this.#choose(`${method} ${path}`, body);
     const name = fault && nameOf(fault);
     if (name !== undefined) this.#count(name);
     if (this.requests.length >= MAX_KEPT) this.requests.splice(0, MAX_KEPT / 2);
@@ -135,8 +137,10 @@ export class FaultProxy {
     await respond(outgoing, fault, () => this.#forward(incoming, body));
   }
 
-  #choose(request: string): Fault | undefined {
-    const fitting = this.#rules.filter(({ rule }) => rule.requests?.test(request) ?? true);
+  #choose(request: string, body: Buffer): Fault | undefined {
+    const fitting = this.#rules.filter(({ rule }) => {
+      return (rule.requests?.test(request) ?? true) && (rule.body?.test(body.toString()) ?? true);
+    });
     for (const entry of fitting) entry.matched++;
     for (const entry of fitting) {
       const { rule } = entry;

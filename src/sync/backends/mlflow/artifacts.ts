@@ -26,7 +26,8 @@ export interface StoredArtifact {
 }
 
 /**
- * The artifacts of one run. All methods throw `TraceletError`: `auth`, `unreachable`, `rejected`.
+ * The artifacts of one run. All methods throw `TraceletError`: `auth`, `unreachable`, `rejected`; where it may be for
+ * this one file, `put` and `putFile` throw `ContentRefused`.
  */
 export interface ArtifactStore {
   /** Resolves once the file is durable there; one of the same path is replaced. */

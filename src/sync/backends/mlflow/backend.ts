@@ -1,10 +1,11 @@
 /** MLflow: which run a TensorBoard run is, and how its values look there. The store below does the talking. */
 import os from "node:os";
 import { TraceletError } from "../../../errors.ts";
-import type { HparamValue } from "../../../reader/datum.ts";
+import type { Datum, HparamValue } from "../../../reader/datum.ts";
 import type {
   Backend,
   Batch,
+  BatchPart,
   FilesReceipt,
   FinalStatus,
   Note,
@@ -14,12 +15,21 @@ import type {
   RunHandle,
   SourceArtifact,
 } from "../../backend.ts";
+import type { Quarantine, RefusedValue } from "../../quarantine.ts";
 import { Tally } from "../../tally.ts";
+import { type Content, NOTHING_REFUSED, type Refused, storeAround } from "./bisect.ts";
 import { marksOfTags, tagOfMark } from "./marks.ts";
 import { KeyNames, recordedName } from "./names.ts";
 import { pythonText } from "./python-text.ts";
 import { RunArtifacts, type Written } from "./run-artifacts.ts";
-import { type MetricColumns, type MlflowStore, ReplyLost, type RunRecord, type RunStatus } from "./store.ts";
+import {
+  ContentRefused,
+  type MetricColumns,
+  type MlflowStore,
+  ReplyLost,
+  type RunRecord,
+  type RunStatus,
+} from "./store.ts";
 
 /** The longest param that MLflow stores whole; a longer one it would cut without a word. Characters. */
 const MAX_PARAM = 6000;
@@ -44,6 +54,8 @@ export interface MlflowBackendOptions {
   readonly giveUpAfterMs: number;
   /** The largest file that is stored, bytes; left out: any. */
   readonly maxArtifactBytes?: number | undefined;
+  /** Takes the values that MLflow refuses, so that the others go on; left out: a refusal is an error of the run. */
+  readonly quarantine?: Quarantine | undefined;
 }
 
 export class MlflowBackend implements Backend {
@@ -54,16 +66,19 @@ export class MlflowBackend implements Backend {
   readonly #keepsMarks: boolean;
   readonly #giveUpAfterMs: number;
   readonly #maxArtifactBytes: number;
+  readonly #quarantine: Quarantine | undefined;
   #experiment: Promise<Experiment> | undefined;
   #location: string | undefined;
 
-  constructor({ store, experiment, version, keepsMarks, giveUpAfterMs, maxArtifactBytes }: MlflowBackendOptions) {
+  constructor(options: MlflowBackendOptions) {
+    const { store, experiment, version, keepsMarks, giveUpAfterMs, maxArtifactBytes, quarantine } = options;
     this.#store = store;
     this.#experimentName = experiment;
     this.#version = version;
     this.#keepsMarks = keepsMarks;
     this.#giveUpAfterMs = giveUpAfterMs;
     this.#maxArtifactBytes = maxArtifactBytes ?? Infinity;
+    this.#quarantine = quarantine;
     this.batchSize = store.batchSize;
   }
 
@@ -71,8 +86,8 @@ export class MlflowBackend implements Backend {
     this.#experiment ??= this.#openExperiment().catch((error: unknown) => {
       // Without the experiment no run can be opened.
       if (!(error instanceof TraceletError)) throw error;
-      const { code, message, hint } = error;
-      throw new TraceletError(code, message, { hint, cause: error, endsAll: true });
+      const { code, message, hint, retryAfterMs } = error;
+      throw new TraceletError(code, message, { hint, cause: error, endsAll: true, retryAfterMs });
     });
     const experiment = await this.#experiment;
     const known = knownId === undefined ? undefined : await this.#store.run(knownId);
@@ -88,6 +103,7 @@ export class MlflowBackend implements Backend {
     const id = await this.#create(run, experiment);
     return new MlflowRun({
       id,
+      description: run,
       created: true,
       status: "RUNNING",
       marks: run.marks,
@@ -113,15 +129,61 @@ export class MlflowBackend implements Backend {
     // Tags are stored last. A metric whose own name is not known yet would be taken for one of its key's name after a
     // crash, and be sent again under another key.
     if (names.size > 0) await this.#store.logBatch(run.id, { metrics: NO_METRICS, params: new Map(), tags: names });
-    // Files before marks: what a mark says to be there is there.
+    // Files before marks: what a mark says to be there is there, or in the quarantine.
     const written = await run.write(batch, notes);
+    await this.#setAside(run, refusedData(batch, written.refused), written.refused.values(), notes);
     const { obstacle } = run.artifacts;
     const tags = new Map(batch.marks.map(tagOfMark));
-    const hasImages = batch.data.some((datum) => datum.kind === "images" && !written.tooLarge.has(datum));
+    const hasImages = batch.data.some(
+      (datum) => datum.kind === "images" && !written.tooLarge.has(datum) && !written.refused.has(datum),
+    );
     if (obstacle === undefined && hasImages) tags.set(...SHOWS_IMAGES);
-    await this.#store.logBatch(run.id, { metrics, params, tags });
-    run.wrote(params);
-    return { tally: tallyOf(batch, obstacle, written), notes };
+    const texts = new Map(Array.from(params, ([key, { text }]) => [key, text]));
+    const refused = await this.#log(run, { metrics, params: texts }, tags, async ({ metrics, params: keys }) => {
+      const values = [...refusedScalars(batch, metrics), ...refusedParams(batch, params, keys)];
+      await this.#setAside(run, values, [...metrics.values(), ...keys.values()], notes);
+    });
+    for (const key of refused.params.keys()) texts.delete(key);
+    run.wrote(texts);
+    return { tally: tallyOf(batch, { obstacle, written, refused, params }), notes };
+  }
+
+  /**
+   * Store what MLflow takes of a batch, and then its tags.
+   *
+   * @param setAside called before the tags are stored, if it does not take all
+   */
+  async #log(
+    run: MlflowRun,
+    content: Content,
+    tags: ReadonlyMap<string, string>,
+    setAside: (refused: Refused) => Promise<void>,
+  ): Promise<Refused> {
+    try {
+      await this.#store.logBatch(run.id, { ...content, tags });
+      return NOTHING_REFUSED;
+    } catch (error) {
+      if (!(error instanceof ContentRefused) || this.#quarantine === undefined) throw error;
+      const known = new Map([[RUN_TAG, run.description.source]]);
+      const refused = await storeAround(this.#store, run.id, content, known, error);
+      await setAside(refused);
+      await this.#store.logBatch(run.id, { metrics: NO_METRICS, params: new Map(), tags });
+      return refused;
+    }
+  }
+
+  /** Keep values that were refused. @param errors how; without a place to keep them, the first is thrown */
+  async #setAside(
+    run: MlflowRun,
+    values: readonly RefusedValue[],
+    errors: Iterable<ContentRefused>,
+    notes: Note[],
+  ): Promise<void> {
+    const [first] = values;
+    if (first === undefined) return;
+    if (this.#quarantine === undefined) throw [...errors][0] as ContentRefused;
+    const file = await this.#quarantine.add(run.description.name, run.id, values);
+    run.noteRefused(first, file, notes);
   }
 
   async attach(handle: RunHandle, pages: AsyncIterable<Page>): Promise<readonly Note[]> {
@@ -188,6 +250,7 @@ export class MlflowBackend implements Backend {
     const artifacts = this.#artifactsOf(found, run);
     return new MlflowRun({
       id: found.id,
+      description: run,
       created: false,
       status: found.status,
       marks,
@@ -266,8 +329,17 @@ const NO_METRICS: MetricColumns = {
   length: 0,
 };
 
+/** A hyperparameter on its way. */
+interface Param {
+  readonly name: string;
+  readonly text: string;
+  /** What it came in; undefined if that is a file of its own. */
+  readonly datum: Datum | undefined;
+}
+
 class MlflowRun implements RunHandle {
   readonly id: string;
+  readonly description: RunDescription;
   readonly created: boolean;
   /** As it was when the run was opened. */
   readonly status: RunStatus;
@@ -279,9 +351,11 @@ class MlflowRun implements RunHandle {
   /** Metric keys by the number of their tag. */
   readonly #keys: string[] = [];
   readonly #noted = new Set<string>();
+  #hasRefused = false;
 
   constructor(run: {
     readonly id: string;
+    readonly description: RunDescription;
     readonly created: boolean;
     readonly status: RunStatus;
     readonly marks: RunHandle["marks"];
@@ -291,6 +365,7 @@ class MlflowRun implements RunHandle {
     readonly params?: ReadonlyMap<string, string>;
   }) {
     this.id = run.id;
+    this.description = run.description;
     this.created = run.created;
     this.status = run.status;
     this.marks = run.marks;
@@ -341,13 +416,13 @@ class MlflowRun implements RunHandle {
   }
 
   /** The batch's hyperparameters that MLflow does not have yet. */
-  params(batch: Batch, names: Map<string, string>, notes: Note[]): Map<string, string> {
-    const fresh = new Map<string, string>();
+  params(batch: Batch, names: Map<string, string>, notes: Note[]): Map<string, Param> {
+    const fresh = new Map<string, Param>();
     // The file first: it knows an integer from a float.
-    for (const [name, value] of batch.hparams) this.#param(name, value, fresh, names, notes);
+    for (const [name, value] of batch.hparams) this.#param(name, value, undefined, fresh, names, notes);
     for (const datum of batch.data) {
       if (datum.kind !== "hparams" || datum.record.type !== "session_start") continue;
-      for (const [name, value] of datum.record.hparams) this.#param(name, value, fresh, names, notes);
+      for (const [name, value] of datum.record.hparams) this.#param(name, value, datum, fresh, names, notes);
     }
     return fresh;
   }
@@ -355,6 +430,15 @@ class MlflowRun implements RunHandle {
   /** Note that params are stored now. */
   wrote(params: ReadonlyMap<string, string>): void {
     for (const [key, value] of params) this.#params.set(key, value);
+  }
+
+  /** Say where values are that were refused. */
+  noteRefused({ kind, tag, step, reason }: RefusedValue, file: string, notes: Note[]): void {
+    if (this.#hasRefused) return;
+    this.#hasRefused = true;
+    const which = `${kind} ${JSON.stringify(tag)}${step === undefined ? "" : ` at step ${step}`}`;
+    const message = `values that MLflow refuses are set aside, and not sent again, in ${file} (the first: ${which}: ${reason})`;
+    notes.push({ code: "quarantined", message });
   }
 
   #nameMetric(id: number, tag: string, names: Map<string, string>, notes: Note[]): void {
@@ -366,7 +450,14 @@ class MlflowRun implements RunHandle {
     this.#note(notes, "renamed", `tag ${JSON.stringify(name)} is metric "${key}"`);
   }
 
-  #param(raw: string, value: HparamValue, fresh: Map<string, string>, names: Map<string, string>, notes: Note[]): void {
+  #param(
+    raw: string,
+    value: HparamValue,
+    datum: Datum | undefined,
+    fresh: Map<string, Param>,
+    names: Map<string, string>,
+    notes: Note[],
+  ): void {
     const name = recordedName(raw);
     const key = this.#paramNames.keyOf(name);
     if (key !== name) {
@@ -377,8 +468,8 @@ class MlflowRun implements RunHandle {
     const text = cut(whole, MAX_PARAM);
     if (text !== whole)
       this.#note(notes, "cut", `param "${key}" is longer than the ${MAX_PARAM} characters MLflow stores`);
-    const known = fresh.get(key) ?? this.#params.get(key);
-    if (known === undefined) fresh.set(key, text);
+    const known = fresh.get(key)?.text ?? this.#params.get(key);
+    if (known === undefined) fresh.set(key, { name, text, datum });
     else if (!isSameParam(known, text)) {
       this.#note(
         notes,
@@ -400,18 +491,30 @@ class MlflowRun implements RunHandle {
   }
 }
 
-/** @param obstacle why files could not be stored */
-function tallyOf(batch: Batch, obstacle: TraceletError | undefined, { tooLarge, replaced }: Written): Tally {
+interface Fate {
+  /** Why files could not be stored at all. */
+  readonly obstacle: TraceletError | undefined;
+  readonly written: Written;
+  readonly refused: Refused;
+  /** By their keys. */
+  readonly params: ReadonlyMap<string, Param>;
+}
+
+function tallyOf(batch: Batch, { obstacle, written, refused, params }: Fate): Tally {
   const tally = new Tally();
-  tally.sent("scalars", batch.scalars.length);
-  tally.add(replaced);
-  const displaced = new Map(Array.from(replaced.kinds, ([kind, { leftOut }]) => [kind, sum(leftOut.values())]));
+  tally.sent("scalars", batch.scalars.length - refused.metrics.size);
+  tally.leftOut("scalars", REFUSED, refused.metrics.size);
+  const refusedData = new Set<Datum | undefined>(written.refused.keys());
+  for (const key of refused.params.keys()) refusedData.add(params.get(key)?.datum);
+  tally.add(written.replaced);
+  const displaced = new Map(Array.from(written.replaced.kinds, ([kind, { leftOut }]) => [kind, sum(leftOut.values())]));
   for (const datum of batch.data) {
     const isParam = datum.kind === "hparams" && datum.record.type !== "experiment";
     const left = displaced.get(datum.kind) ?? 0;
     if (datum.kind === "unreadable") tally.leftOut(datum.kind, "cannot be decoded", 1);
     else if (obstacle !== undefined && !isParam) tally.leftOut(datum.kind, "no place for files", 1);
-    else if (tooLarge.has(datum)) tally.leftOut(datum.kind, "larger than --max-artifact-size", 1);
+    else if (refusedData.has(datum)) tally.leftOut(datum.kind, REFUSED, 1);
+    else if (written.tooLarge.has(datum)) tally.leftOut(datum.kind, "larger than --max-artifact-size", 1);
     // In the place of one that was counted as sent.
     else if (left > 0) displaced.set(datum.kind, left - 1);
     else tally.sent(datum.kind, 1);
@@ -423,6 +526,57 @@ function sum(counts: Iterable<number>): number {
   let total = 0;
   for (const count of counts) total += count;
   return total;
+}
+
+const REFUSED = "refused by MLflow";
+
+function refusedScalars({ scalars, parts }: Batch, refused: ReadonlyMap<number, ContentRefused>): RefusedValue[] {
+  return Array.from(refused, ([i, { reason }]) => ({
+    kind: "scalars",
+    tag: scalars.tags[scalars.tag[i] as number] as string,
+    step: scalars.step[i] as bigint,
+    wallTime: scalars.wallTime[i] as number,
+    value: scalars.value[i] as number,
+    file: parts.findLast(({ firstScalar }) => firstScalar <= i)?.file,
+    offset: scalars.offset[i] as number,
+    reason,
+  }));
+}
+
+function refusedParams(
+  batch: Batch,
+  params: ReadonlyMap<string, Param>,
+  refused: ReadonlyMap<string, ContentRefused>,
+): RefusedValue[] {
+  return Array.from(refused, ([key, { reason }]) => {
+    const { name, text, datum } = params.get(key) as Param;
+    const file = datum && fileOf(batch, datum);
+    return {
+      kind: "hparams",
+      tag: name,
+      step: undefined,
+      wallTime: datum?.wallTime,
+      value: text,
+      file,
+      offset: datum?.offset,
+      reason,
+    };
+  });
+}
+
+function refusedData(batch: Batch, refused: ReadonlyMap<Datum, ContentRefused>): RefusedValue[] {
+  return Array.from(refused, ([datum, { reason }]) => {
+    const { kind, tag, step, wallTime, offset } = datum;
+    return { kind, tag, step, wallTime, value: undefined, file: fileOf(batch, datum), offset, reason };
+  });
+}
+
+function fileOf(
+  { data, parts }: { data: Batch["data"]; parts: readonly BatchPart[] },
+  datum: Datum,
+): string | undefined {
+  const at = data.indexOf(datum);
+  return parts.findLast(({ firstDatum }) => firstDatum <= at)?.file;
 }
 
 /** Seconds → ms by floor, as MLflow's own client rounds: any other rule would make a second point of every third. */

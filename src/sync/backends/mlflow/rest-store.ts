@@ -3,7 +3,9 @@ import { TraceletError } from "../../../errors.ts";
 import { openArtifactStore } from "./artifact-stores/open.ts";
 import type { ArtifactStore } from "./artifacts.ts";
 import type { Credentials } from "./credentials.ts";
-import { HttpClient, type JsonObject, Refusal, type RetryNotice } from "./http.ts";
+import { HttpClient, type RetryNotice } from "./http.ts";
+import { asContentRefused, Refusal } from "./http-answer.ts";
+import type { JsonObject } from "./http-request.ts";
 import { type LogBatchPart, logBatchBody } from "./log-batch-body.ts";
 import type { ExperimentRecord, LogBatch, MetricColumns, MlflowStore, NewRun, RunRecord, RunStatus } from "./store.ts";
 import { type Timing } from "./timing.ts";
@@ -14,6 +16,11 @@ export interface RestStoreOptions {
   readonly credentials: Credentials;
   /** How long to go on without a useful answer, ms. Default 10 minutes. */
   readonly giveUpAfterMs?: number | undefined;
+  /**
+   * Whether the caller looks at its run again after each failure, and must therefore hear of it: see `retryWhen` in
+   * `http.ts`.
+   */
+  readonly live?: boolean | undefined;
   readonly onRetry?: ((notice: RetryNotice) => void) | undefined;
   /** Its abort makes every method that is under way throw its reason. */
   readonly signal?: AbortSignal | undefined;
@@ -42,9 +49,9 @@ export class RestStore implements MlflowStore {
   readonly #artifactUris = new Map<string, string>();
 
   /** @throws TraceletError `usage` if TLS material or a proxy's address cannot be used */
-  constructor({ uri, ...options }: RestStoreOptions) {
+  constructor({ uri, live = false, ...options }: RestStoreOptions) {
     this.#base = uri.redacted;
-    this.#http = new HttpClient({ ...options, base: uri.redacted });
+    this.#http = new HttpClient({ ...options, retryWhen: live ? "throttled" : "always", base: uri.redacted });
   }
 
   get batchSize(): number {
@@ -151,11 +158,11 @@ export class RestStore implements MlflowStore {
           frequent: true,
         });
       } catch (error) {
-        if (!(error instanceof Refusal && saysTooMuch(error))) throw asDeletedRun(error, runId);
+        if (!(error instanceof Refusal && saysTooMuch(error))) throw asContentRefused(asDeletedRun(error, runId));
         if (size === 1) {
           // So it was not for their number; others need not suffer.
           this.#limit = limitBefore;
-          throw error;
+          throw asContentRefused(error);
         }
         this.#limit = Math.min(this.#limit, size >> 1);
         continue;

@@ -8,6 +8,7 @@ import type { Artifact, ArtifactStore } from "./artifacts.ts";
 import { attachFiles, countOf } from "./attached-files.ts";
 import { type Encoded, encodeData, isEncoded } from "./media/encode.ts";
 import { readableJson } from "./media/json.ts";
+import { ContentRefused } from "./store.ts";
 
 /** Files on their way at the same time. */
 const CONCURRENCY = 8;
@@ -50,9 +51,11 @@ export interface RunArtifactsOptions {
 export interface Written {
   /** Not stored because a file is too large. */
   readonly tooLarge: ReadonlySet<Datum>;
+  /** Not stored because the store refuses their files, or one of them. */
+  readonly refused: ReadonlyMap<Datum, ContentRefused>;
   /** Values, of this batch or an earlier one, whose files others of this batch have taken, as left out. */
   readonly replaced: Tally;
-  /** One a tag. */
+  /** Of those that are too large, one a tag. */
   readonly notes: readonly Note[];
 }
 
@@ -81,34 +84,54 @@ export class RunArtifacts {
    * Store the files that show a batch's data. Stored again, they replace themselves. A value of whose files one is too
    * large is left out with all of them.
    *
+   * @throws TraceletError; ContentRefused if the store refuses whatever it is given
    * @param segment names the batch: the same whenever it begins with the same value
    */
   async write(data: readonly Datum[], segment: string): Promise<Written> {
-    const written = { tooLarge: new Set<Datum>(), replaced: new Tally(), notes: [] as Note[] };
+    const tooLarge = new Set<Datum>();
+    const refused = new Map<Datum, ContentRefused>();
+    const replaced = new Tally();
+    const notes: Note[] = [];
+    const written = { tooLarge, refused, replaced, notes };
     if (!data.some(({ kind }) => isEncoded(kind))) return written;
     const store = await this.#open();
     if (store === undefined) return written;
     const { source, timestamp } = this.#options;
+    const refusals = new Map<string, ContentRefused>();
+    let anyStored = false;
     for await (const [kind, encoded] of encodeData(data, { source, paths: this.#paths, segment, timestamp })) {
       const fitting = encoded.filter(({ data: [first], data, artifacts }) => {
-        const fits = artifacts.every((artifact) => this.#fits(artifact, `${first?.kind} ${first?.tag}`, written.notes));
-        if (!fits) for (const datum of data) written.tooLarge.add(datum);
+        const fits = artifacts.every((artifact) => this.#fits(artifact, `${first?.kind} ${first?.tag}`, notes));
+        if (!fits) for (const datum of data) tooLarge.add(datum);
         return fits;
       });
-      const reason = REPLACED.get(kind);
-      if (reason !== undefined) written.replaced.leftOut(kind, reason, this.#countReplaced(fitting));
       // Of two values of one tag and step the later one stays, whichever of two uploads would end first.
       const all = fitting.flatMap((each) => each.artifacts);
       const artifacts = [...new Map(all.map((artifact) => [artifact.path, artifact])).values()];
       for (let at = 0; at < artifacts.length; at += CONCURRENCY) {
-        await Promise.all(artifacts.slice(at, at + CONCURRENCY).map((artifact) => store.put(artifact)));
+        await Promise.all(
+          artifacts.slice(at, at + CONCURRENCY).map(async (artifact) => {
+            const error = await refusalOf(store.put(artifact));
+            if (error === undefined) anyStored = true;
+            else refusals.set(artifact.path, error);
+          }),
+        );
       }
+      const stored = fitting.filter(({ data, artifacts }) => {
+        const error = artifacts.map(({ path }) => refusals.get(path)).find((refusal) => refusal !== undefined);
+        if (error !== undefined) for (const datum of data) refused.set(datum, error);
+        return error === undefined;
+      });
+      // Where a file was refused, the one before it is still there.
+      const reason = REPLACED.get(kind);
+      if (reason !== undefined) replaced.leftOut(kind, reason, this.#countReplaced(stored));
     }
-    await this.#writeIndex(store);
+    // A store that takes none of them and not even this is at fault itself.
+    await this.#writeIndex(store, refused.size > 0 && !anyStored);
     return written;
   }
 
-  /** Store pages beside the files of their tags. @returns which are too large */
+  /** Store pages beside the files of their tags. @returns which were not stored, and why */
   async attach(pages: AsyncIterable<Page>): Promise<Note[]> {
     const notes: Note[] = [];
     const store = await this.#open();
@@ -117,7 +140,10 @@ export class RunArtifacts {
       const folder = FOLDERS.get(kind);
       if (folder === undefined) continue;
       const page = { path: this.#paths.file(folder, tag, "html"), bytes: Buffer.from(html) };
-      if (this.#fits(page, `page of ${kind} ${tag}`, notes)) await store.put(page);
+      if (!this.#fits(page, `page of ${kind} ${tag}`, notes)) continue;
+      const error = await refusalOf(store.put(page));
+      if (error === undefined) continue;
+      notes.push({ code: "artifacts", message: `page of ${kind} ${tag} is left out: ${error.message}` });
     }
     await this.#writeIndex(store);
     return notes;
@@ -163,9 +189,9 @@ export class RunArtifacts {
   }
 
   /** Paths come from the tags alone, so what an earlier process wrote is completed, never contradicted. */
-  async #writeIndex(store: ArtifactStore): Promise<void> {
+  async #writeIndex(store: ArtifactStore, again = false): Promise<void> {
     const entries = this.#paths.entries();
-    if (entries.length === this.#indexed) return;
+    if (entries.length === this.#indexed && !again) return;
     const before = await store.get(INDEX);
     const known = before === undefined ? [] : (JSON.parse(Buffer.from(before).toString()) as typeof entries);
     const all = new Map([...known, ...entries].map((entry) => [entry.path, entry]));
@@ -183,5 +209,16 @@ export class RunArtifacts {
       this.#obstacle = error;
       return undefined;
     }
+  }
+}
+
+/** How the store has refused it, or undefined once it is stored. */
+async function refusalOf(stored: Promise<void>): Promise<ContentRefused | undefined> {
+  try {
+    await stored;
+    return undefined;
+  } catch (error) {
+    if (error instanceof ContentRefused) return error;
+    throw error;
   }
 }

@@ -13,7 +13,16 @@ import { type Database, openDatabase, type SqlRow } from "../../sqlite.ts";
 import { openArtifactStore } from "./artifact-stores/open.ts";
 import type { ArtifactStore } from "./artifacts.ts";
 import { checkSchema, columnsOf, ensureSchema } from "./schema.ts";
-import type { ExperimentRecord, LogBatch, MetricColumns, MlflowStore, NewRun, RunRecord, RunStatus } from "./store.ts";
+import {
+  ContentRefused,
+  type ExperimentRecord,
+  type LogBatch,
+  type MetricColumns,
+  type MlflowStore,
+  type NewRun,
+  type RunRecord,
+  type RunStatus,
+} from "./store.ts";
 
 /** A server on the same file may hold the lock for one of its transactions, of 1000 metrics at most. ms. */
 const BUSY_TIMEOUT = 60_000;
@@ -416,6 +425,9 @@ function guard<T>(file: string, work: () => T): T {
         hint: "sync again when it is free: nothing is lost",
         cause,
       });
+    }
+    if (String(code).startsWith("SQLITE_CONSTRAINT") || (typeof errcode === "number" && (errcode & 0xff) === 19)) {
+      throw new ContentRefused(`the database ${file} refuses it: ${message}`, message, { cause });
     }
     throw new TraceletError("rejected", `cannot use the database ${file}: ${message}`, {
       hint: "check that it is an SQLite file, that it is writable, and that its disk is not full",

@@ -5,6 +5,7 @@
  * Words are MLflow's own: a *tag* is a label of a run, a *metric key* is what TensorBoard calls a tag.
  */
 
+import { TraceletError } from "../../../errors.ts";
 import type { ArtifactStore } from "./artifacts.ts";
 
 /** An experiment as a store returns it. */
@@ -94,7 +95,10 @@ export interface MlflowStore {
    * @throws TraceletError with code `unsupported` if they are in a place that tracelet cannot write to
    */
   artifacts(run: { readonly id: string; readonly artifactUri?: string | undefined }): Promise<ArtifactStore>;
-  /** @throws TraceletError with code `deleted` if the run was deleted */
+  /**
+   * @throws TraceletError with code `deleted` if the run was deleted; ContentRefused, which leaves open how much of the
+   *   batch is stored beside its tags
+   */
   logBatch(runId: string, batch: LogBatch): Promise<void>;
   /**
    * All points of a metric, a page at a time, which holds no other key; none if there is no such metric. The values are as
@@ -106,6 +110,21 @@ export interface MlflowStore {
   /** Address of the experiment's page, or undefined where there is no server. */
   experimentUrl(experimentId: string): string | undefined;
   close(): Promise<void>;
+}
+
+/** The answer to a request is no, and it may be for what the request holds: another may be taken. */
+export class ContentRefused extends TraceletError {
+  /** What was said, without credentials. */
+  readonly reason: string;
+
+  constructor(
+    message: string,
+    reason: string,
+    options: { readonly hint?: string | undefined; readonly cause?: unknown },
+  ) {
+    super("rejected", message, options);
+    this.reason = reason;
+  }
 }
 
 /** The request was sent, and whether it was carried out is not known. */

@@ -1,7 +1,7 @@
 /** A part of a file of this machine, streamed. */
 import { type FileHandle, open } from "node:fs/promises";
 import { TraceletError } from "../../../../errors.ts";
-import type { OpenUpload, Upload } from "../http.ts";
+import type { OpenUpload, Upload } from "../http-request.ts";
 
 const CHUNK_BYTES = 256 * 1024;
 

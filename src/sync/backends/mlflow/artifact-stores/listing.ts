@@ -2,7 +2,7 @@
 import { posix } from "node:path";
 import { TraceletError } from "../../../../errors.ts";
 import type { StoredArtifact } from "../artifacts.ts";
-import type { JsonObject } from "../http.ts";
+import type { JsonObject } from "../http-request.ts";
 
 /** Every file below a directory. Of the listed paths only the last part is looked at: some endpoints give no more. */
 export async function walk(directory: string, listOne: ListOne): Promise<StoredArtifact[]> {

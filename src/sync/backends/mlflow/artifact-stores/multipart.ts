@@ -3,7 +3,8 @@
  * An extra: whatever goes wrong, the whole file can be sent through the server.
  */
 import { TraceletError } from "../../../../errors.ts";
-import type { HttpClient, JsonObject } from "../http.ts";
+import type { HttpClient } from "../http.ts";
+import type { JsonObject } from "../http-request.ts";
 import { ReplyLost } from "../store.ts";
 import { FilePart } from "./file-part.ts";
 import { encodeParts } from "./paths.ts";

@@ -1,7 +1,9 @@
 /** `mlflow-artifacts:`: the tracking server, or another MLflow server, keeps the files and passes them through. */
 import { TraceletError } from "../../../../errors.ts";
 import type { Artifact, ArtifactStore, Digest, StoredArtifact } from "../artifacts.ts";
-import { type HttpClient, type HttpRequest, Refusal } from "../http.ts";
+import type { HttpClient } from "../http.ts";
+import { asContentRefused, Refusal } from "../http-answer.ts";
+import type { HttpRequest } from "../http-request.ts";
 import { FilePart } from "./file-part.ts";
 import { type ListOne, listedSize, walk } from "./listing.ts";
 import { MULTIPART_MINIMUM, Multipart } from "./multipart.ts";
@@ -57,7 +59,10 @@ export class ProxiedStore implements ArtifactStore {
   };
 
   async #put(path: string, body: NonNullable<HttpRequest["body"]>, frequent: boolean): Promise<void> {
-    await this.#http.upload({ method: "PUT", path: this.#url(path), body, retryLostReply: true, frequent });
+    const request = { method: "PUT", path: this.#url(path), body, retryLostReply: true, frequent } as const;
+    await this.#http.upload(request).catch((error: unknown) => {
+      throw asContentRefused(error);
+    });
   }
 
   #url(path: string): string {

@@ -5,6 +5,7 @@ import { TraceletError } from "../../../../errors.ts";
 import { type Artifact, type ArtifactStore, type Digest, digestOf, type StoredArtifact } from "../artifacts.ts";
 import type { Environment } from "../credentials.ts";
 import { type Patience } from "../http.ts";
+import { ContentRefused } from "../store.ts";
 import { systemTiming } from "../timing.ts";
 import { FilePart } from "./file-part.ts";
 import { partsOf, partsOfDirectory } from "./paths.ts";
@@ -140,7 +141,12 @@ export class S3Store implements ArtifactStore {
 
   /** The SDK tries a request a few times within seconds; this goes on. */
   async #patiently<T>(what: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const { giveUpAfterMs = 600_000, onRetry, signal = new AbortController().signal } = this.#patience;
+    const {
+      giveUpAfterMs = 600_000,
+      retryWhen = "always",
+      onRetry,
+      signal = new AbortController().signal,
+    } = this.#patience;
     const timing = this.#patience.timing ?? systemTiming;
     const start = timing.monotonic();
     for (let attempt = 1; ; attempt++) {
@@ -150,8 +156,11 @@ export class S3Store implements ArtifactStore {
       } catch (error) {
         signal.throwIfAborted();
         if (error instanceof TraceletError) throw error;
-        const { reason, final } = this.#judge(error, what);
+        const { reason, throttled, final } = this.#judge(error, what);
         if (final !== undefined) throw final;
+        if (retryWhen === "throttled" && !throttled) {
+          throw new TraceletError("unreachable", `no useful answer from ${this.#place}: ${reason}`);
+        }
         const left = start + giveUpAfterMs - timing.monotonic();
         if (left <= 0) {
           throw new TraceletError(
@@ -167,17 +176,26 @@ export class S3Store implements ArtifactStore {
   }
 
   /** The SDK's own errors are not passed on: they hold the whole request. */
-  #judge(error: unknown, what: string): { reason: string; final?: TraceletError } {
+  #judge(error: unknown, what: string): { reason: string; throttled: boolean; final?: TraceletError } {
     const { name, message, code, $metadata } = error as AwsError;
     const status = $metadata?.httpStatusCode;
     const said = `${name}${message && message !== name ? `: ${message}` : ""}`.replace(/[\p{Cc}\p{Cf}\s]+/gu, " ");
     const reason = (status === undefined ? said : `HTTP ${status} ${said}`).slice(0, 500);
+    const throttled = status === 429 || name === "SlowDown";
     const fail = (kind: "auth" | "rejected", does: string, hint: string) => ({
       reason,
+      throttled,
       final: new TraceletError(kind, `${this.#place} ${does} (${what}): ${reason}`, { hint }),
     });
     if (/^(CredentialsProviderError|ProviderError|TokenProviderError)$/.test(name)) {
       return fail("auth", "needs credentials that are not there", HOW_TO_LOG_IN);
+    }
+    if (status === 413 || name === "EntityTooLarge") {
+      return {
+        reason,
+        throttled,
+        final: new ContentRefused(`${this.#place} refuses it (${what}): ${reason}`, reason, {}),
+      };
     }
     if (name === "NoSuchBucket")
       return fail("rejected", "does not exist", "create the bucket, or check MLFLOW_S3_ENDPOINT_URL");
@@ -191,7 +209,7 @@ export class S3Store implements ArtifactStore {
     // A fault in the program has neither an answer nor a name of the network.
     if (status === undefined && code === undefined && !/Timeout|Network|Abort|Socket|ECONN|ENOTFOUND/i.test(said))
       throw error;
-    return { reason: code === undefined || said.includes(code) ? reason : `${reason} (${code})` };
+    return { reason: code === undefined || said.includes(code) ? reason : `${reason} (${code})`, throttled };
   }
 }
 

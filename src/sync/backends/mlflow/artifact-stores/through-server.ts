@@ -3,9 +3,11 @@
  *
  * Its other endpoint for files would answer 200 and put them where the run's page does not look.
  */
-import { TraceletError } from "../../../../errors.ts";
 import type { Artifact, ArtifactStore, Digest, StoredArtifact } from "../artifacts.ts";
-import type { HttpClient, HttpRequest } from "../http.ts";
+import type { HttpClient } from "../http.ts";
+import { asContentRefused } from "../http-answer.ts";
+import type { HttpRequest } from "../http-request.ts";
+import { ContentRefused } from "../store.ts";
 import { FilePart } from "./file-part.ts";
 import { type ListOne, walk } from "./listing.ts";
 import { partsForServer, partsOfDirectory } from "./paths.ts";
@@ -54,13 +56,16 @@ export class ThroughServerStore implements ArtifactStore {
     const query = this.#query(path);
     if (size > MAX_BYTES) throw refused(path, `has ${size} bytes: more than 10 MB`);
     if (size === 0) throw refused(path, "is empty");
-    await this.#http.upload({
+    const request: HttpRequest = {
       method: "POST",
       path: "/ajax-api/2.0/mlflow/upload-artifact",
       query,
       body,
       retryLostReply: true,
       frequent: size <= SMALL,
+    };
+    await this.#http.upload(request).catch((error: unknown) => {
+      throw asContentRefused(error);
     });
   }
 
@@ -69,12 +74,9 @@ export class ThroughServerStore implements ArtifactStore {
   }
 }
 
-function refused(path: string, why: string): TraceletError {
-  return new TraceletError(
-    "rejected",
-    `the artifact ${JSON.stringify(path)} ${why}, which this run's MLflow server does not take`,
-    {
-      hint: "start the server with `mlflow server --serve-artifacts --artifacts-destination <folder or bucket>`, and use a new experiment: an experiment keeps the place that it was created with",
-    },
-  );
+function refused(path: string, why: string): ContentRefused {
+  const reason = `the artifact ${JSON.stringify(path)} ${why}, which this run's MLflow server does not take`;
+  return new ContentRefused(reason, reason, {
+    hint: "start the server with `mlflow server --serve-artifacts --artifacts-destination <folder or bucket>`, and use a new experiment: an experiment keeps the place that it was created with",
+  });
 }

@@ -1,0 +1,51 @@
+/** What is asked of an HTTP server. */
+
+export interface HttpRequest {
+  readonly method: "GET" | "POST" | "PUT";
+  /** Behind the tracking URI, from the slash on: `/api/2.0/mlflow/runs/get`. */
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string>>;
+  /** JSON text, or bytes. */
+  readonly body?: string | Uint8Array | Upload;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** What messages call it instead of its path, which may hold a signature. */
+  readonly shownAs?: string;
+  /** Whether the request may be sent again when it is not known if the server has carried it out. */
+  readonly retryLostReply: boolean;
+  /** One of many alike: it is measured whether they go faster on kept connections or on new ones. */
+  readonly frequent?: boolean;
+  /** Whether an HTTP 500 is a refusal: MLflow answers some questions so for ever. */
+  readonly refusedBy500?: boolean;
+}
+
+/** A body that is streamed, from its beginning at each attempt. */
+export interface Upload {
+  /** Bytes. */
+  readonly size: number;
+  /** What its iterator throws has to be a TraceletError. */
+  open(): Promise<OpenUpload>;
+}
+
+export interface OpenUpload extends AsyncIterable<Uint8Array> {
+  close(): Promise<void>;
+}
+
+export type Headers = Readonly<Record<string, string | string[] | undefined>>;
+
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+/** What messages call it. */
+export function nameOf({ path, shownAs }: HttpRequest): string {
+  return shownAs ?? path;
+}
+
+export function isUpload(body: HttpRequest["body"]): body is Upload {
+  return typeof body === "object" && "open" in body;
+}
+
+export function bodyHeaders(body: HttpRequest["body"]): Record<string, string> {
+  if (body === undefined) return {};
+  if (typeof body === "string") return { "content-type": "application/json" };
+  const length = isUpload(body) ? { "content-length": String(body.size) } : {};
+  return { "content-type": "application/octet-stream", ...length };
+}

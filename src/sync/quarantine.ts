@@ -1,0 +1,126 @@
+/**
+ * Where values end that a destination refuses for good: one readable file a run in the state directory, one JSON object a
+ * line. It is written before the destination is told that the values were passed on, so a crash may leave a value in it
+ * twice, with the same `id`, and a line that is cut off.
+ */
+import { closeSync, fstatSync, fsyncSync, mkdirSync, openSync, readSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { TraceletError } from "../errors.ts";
+import type { Kind } from "../reader/datum.ts";
+import { hashText } from "./fingerprint.ts";
+
+/** A value that was refused. */
+export interface RefusedValue {
+  readonly kind: Kind;
+  readonly tag: string;
+  /** Undefined for a hyperparameter. */
+  readonly step: bigint | undefined;
+  /** Seconds since the Unix epoch, as written. Undefined for a hyperparameter of a file of its own. */
+  readonly wallTime: number | undefined;
+  /** A scalar, or a hyperparameter's text; undefined for what is too large to be repeated. */
+  readonly value: number | string | undefined;
+  /** The event file; undefined for a hyperparameter of a file of its own. */
+  readonly file: string | undefined;
+  /** Byte offset of its record in the event file. */
+  readonly offset: number | undefined;
+  /** What the destination said, without credentials. */
+  readonly reason: string;
+}
+
+/** Takes what a destination refuses. */
+export interface Quarantine {
+  /**
+   * Resolves once the values are kept durably.
+   *
+   * @param run TensorBoard's name of the run
+   * @param remoteId the destination's
+   * @returns the file that they are in
+   * @throws TraceletError `state`
+   */
+  add(run: string, remoteId: string, values: readonly RefusedValue[]): Promise<string>;
+}
+
+export class QuarantineFiles implements Quarantine {
+  readonly #directory: string;
+  readonly #destination: string;
+
+  /** @param destination names the destination, without credentials */
+  constructor(stateDir: string, destination: string) {
+    this.#directory = path.join(stateDir, "quarantine");
+    this.#destination = destination;
+  }
+
+  async add(run: string, remoteId: string, values: readonly RefusedValue[]): Promise<string> {
+    const where = { destination: this.#destination, run, remoteId };
+    const lines = values.map((value) => `${JSON.stringify(lineOf(where, value))}\n`);
+    const file = path.join(this.#directory, `${safe(run)}-${hashText(JSON.stringify(where)).slice(0, 8)}.jsonl`);
+    try {
+      mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
+      append(file, lines.join(""));
+      sync(this.#directory);
+    } catch (cause) {
+      throw new TraceletError("state", `cannot write ${file}: ${(cause as Error).message}`, {
+        hint: "check that the state directory is writable and its disk not full, or give another with --state-dir",
+        cause,
+      });
+    }
+    return file;
+  }
+}
+
+/** Append durably, and on a line of its own even where a crash has left half of one. */
+function append(file: string, text: string): void {
+  const handle = openSync(file, "a+", 0o600);
+  try {
+    const { size } = fstatSync(handle);
+    const last = Buffer.alloc(1);
+    if (size > 0) readSync(handle, last, 0, 1, size - 1);
+    writeFileSync(handle, size > 0 && last.toString() !== "\n" ? `\n${text}` : text);
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+}
+
+/** A new file's name may be forgotten when the power fails, unless its directory is written too. */
+function sync(directory: string): void {
+  // Windows has no such thing.
+  if (process.platform === "win32") return;
+  const handle = openSync(directory, "r");
+  try {
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+}
+
+function lineOf(where: object, { reason, ...value }: RefusedValue): object {
+  const { kind, tag, step, wallTime, file, offset } = value;
+  const what = {
+    ...where,
+    kind,
+    tag,
+    step: step === undefined ? null : exact(step),
+    wallTime: written(wallTime),
+    value: written(value.value),
+    file: file ?? null,
+    offset: offset ?? null,
+  };
+  return { id: hashText(JSON.stringify(what)), ...what, reason };
+}
+
+/** A string where a JSON reader that knows doubles only would round. */
+function exact(step: bigint): number | string {
+  return BigInt.asIntN(54, step) === step ? Number(step) : String(step);
+}
+
+/** JSON has no word for what is not finite, nor for a zero that is negative. */
+function written(value: number | string | undefined): number | string | null {
+  if (typeof value !== "number") return value ?? null;
+  return Object.is(value, -0) ? "-0" : Number.isFinite(value) ? value : String(value);
+}
+
+/** A run's name as a part of a file's name. */
+function safe(run: string): string {
+  return run.replace(/[^A-Za-z0-9_-]+/g, "-").slice(0, 80) || "run";
+}
