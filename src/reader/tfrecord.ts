@@ -35,7 +35,7 @@ export type LossReason =
   | "length-beyond-file"
   /** A block of zeros with valid records behind it. */
   | "zeros"
-  /** Longer than the limit. */
+  /** Longer than the limit, or made to become far larger once it is decoded. */
   | "too-large"
   /** Both checksums hold, but the payload is no `Event`. */
   | "not-an-event"
@@ -181,8 +181,8 @@ export class RecordReader {
   }
 
   /** Report the current record as one whose payload could not be used. */
-  rejectPayload(): void {
-    this.losses.push({ start: this.recordOffset, end: this.position, reason: "not-an-event" });
+  rejectPayload(reason: "not-an-event" | "too-large"): void {
+    this.losses.push({ start: this.recordOffset, end: this.position, reason });
   }
 
   #stop(obstacle: Obstacle): false {
