@@ -16,6 +16,8 @@ export interface TextStep {
 const MAX_TEXT = 8_000_000;
 /** Longest string that is taken as Markdown; a longer one is shown as it is. */
 const MAX_MARKDOWN = 200_000;
+/** The same for all cells of a table together. */
+const MAX_TABLE_MARKDOWN = 2_000_000;
 /** Cells of one table. */
 const MAX_CELLS = 10_000;
 
@@ -88,17 +90,26 @@ function tablesHtml(shape: readonly number[], strings: readonly string[]): strin
   const outer = shape.slice(0, -2);
   const shown = Math.min(strings.length, MAX_CELLS);
   const parts: string[] = [];
+  let markdownLeft = MAX_TABLE_MARKDOWN;
+  let textLeft = MAX_TEXT;
+  const cellHtml = (cell: string) => {
+    const text = cell.slice(0, textLeft);
+    textLeft -= text.length;
+    markdownLeft -= text.length;
+    return `<td>${markdownLeft >= 0 ? markdownHtml(text) : plainHtml(text)}</td>`;
+  };
   for (let start = 0; start < shown; start += rows * columns) {
     const lines: string[] = [];
     for (let from = start; from < Math.min(shown, start + rows * columns); from += columns) {
       const cells = strings.slice(from, Math.min(shown, from + columns));
-      lines.push(`<tr>${cells.map((cell) => `<td>${markdownHtml(cell)}</td>`).join("")}</tr>`);
+      lines.push(`<tr>${cells.map(cellHtml).join("")}</tr>`);
     }
     const caption =
       outer.length > 0 ? `<caption>[${indexOf(start / (rows * columns), outer).join(", ")}, :, :]</caption>` : "";
     parts.push(`<table>${caption}<tbody>${lines.join("\n")}</tbody></table>`);
   }
   if (shown < strings.length) parts.push(`<p class="note">${shown} of ${strings.length} cells shown.</p>`);
+  if (textLeft <= 0) parts.push('<p class="note">The rest of the text is left out.</p>');
   return parts.join("\n");
 }
 
