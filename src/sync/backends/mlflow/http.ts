@@ -564,6 +564,9 @@ async function readFile(body: AsyncIterable<Buffer>, headers: Headers, goesOn: (
     if (whole === undefined) chunks.push(chunk);
     else chunk.copy(whole, size);
     size += chunk.length;
+    if (size > MAX_FILE_BYTES) {
+      throw new TraceletError("rejected", `the server sends a file of more than ${MAX_FILE_BYTES} bytes`);
+    }
     if (size - seen >= 1 << 20) {
       goesOn();
       seen = size;
@@ -588,7 +591,13 @@ function parseObject(text: string): JsonObject | undefined {
 /** MLflow's `message`, or the `detail` of those of its routes that are FastAPI's. */
 function errorText(json: JsonObject | undefined): string | undefined {
   const said = json?.["message"] ?? json?.["detail"];
-  return said === undefined || typeof said === "string" ? said : JSON.stringify(said);
+  if (said === undefined || typeof said === "string") return said;
+  try {
+    return JSON.stringify(said);
+  } catch {
+    // Nested so deep that the stack ends.
+    return undefined;
+  }
 }
 
 /** What Node and undici put on their errors; where several addresses were tried, what the first of them gave. */
