@@ -21,7 +21,8 @@ const MAX_TABLE_MARKDOWN = 2_000_000;
 /** Cells of one table. */
 const MAX_CELLS = 10_000;
 
-export function textPage(tag: string, series: readonly TextStep[]): string {
+/** @param all how many steps there are, where `series` has only the newest */
+export function textPage(tag: string, series: readonly TextStep[], all: number = series.length): string {
   const newestFirst = inOrder(series).reverse();
   const parts: string[] = [];
   let length = 0;
@@ -31,7 +32,7 @@ export function textPage(tag: string, series: readonly TextStep[]): string {
     length += html.length;
     parts.push(html);
   }
-  const left = series.length - parts.length;
+  const left = all - parts.length;
   if (left > 0) parts.push(`<p class="note">${left} older steps left out; the page would be too large.</p>`);
   if (series.length === 0) parts.push('<p class="note">This tag has no text.</p>');
   return renderPage({ title: tag, script: "", style: TEXT_STYLE, data: null, body: `\n${parts.join("\n")}\n` });
