@@ -63,6 +63,8 @@ for (const rule of ["th_open", "td_open"]) {
 
 function linkHtml(address: string | number | null | undefined): string {
   const href = escapeHtml(String(address ?? ""));
+  // An empty one would lead to the page itself.
+  if (href === "") return "<a>";
   return `<a href="${href}" title="${href}" target="_blank" rel="noopener noreferrer nofollow">`;
 }
 

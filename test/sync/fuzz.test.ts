@@ -251,7 +251,7 @@ function changed(fields: readonly WireField[], { place: [at = 0, ...deeper], how
     case "twice":
       return instead(field, field);
     case "many":
-      return instead(...Array.from({ length: 300 }, () => field));
+      return instead(...Array.from({ length: 40 }, () => field));
     case "empty":
       return instead({ ...field, wire: 2, value: new Uint8Array() });
     case "number":
