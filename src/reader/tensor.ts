@@ -283,8 +283,14 @@ function bigints<A extends BigInt64Array | BigUint64Array>(
 }
 
 function booleans(proto: Proto, count: number): Uint8Array {
-  const field = proto.boolVal?.map(Number);
-  return numbers(proto, count, Uint8Array, field).map((byte) => (byte === 0 ? 0 : 1));
+  const content = contentOf(proto, count, 1);
+  if (content !== undefined) return new Uint8Array(content).map((byte) => (byte === 0 ? 0 : 1));
+  const values = proto.boolVal ?? [];
+  checkField(proto, values.length, count);
+  const data = new Uint8Array(count);
+  for (let i = 0; i < values.length; i++) data[i] = values[i] ? 1 : 0;
+  if (values.length > 0) data.fill(data[values.length - 1] as number, values.length);
+  return data;
 }
 
 function strings(proto: Proto, count: number): readonly Uint8Array[] {
