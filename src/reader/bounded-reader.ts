@@ -10,6 +10,8 @@ import protobuf from "protobufjs/minimal.js";
 const MAX_DECODED_BYTES = 1024 * 1024 * 1024;
 const FIELD_BYTES = 128;
 const NUMBER_BYTES = 8;
+/** Of a list whose length is not known before it is read, so that it grows, and is copied, on the way. */
+const VARINT_BYTES = 20;
 const LONG_BYTES = 48;
 
 type Int64 = ReturnType<protobuf.Reader["int64s"]>[number];
@@ -33,17 +35,17 @@ export class BoundedReader extends protobuf.Reader {
   }
 
   override bools(array?: boolean[]): boolean[] {
-    this.#takePacked(1, NUMBER_BYTES);
+    this.#takePacked(1, VARINT_BYTES);
     return super.bools(array);
   }
 
   override int32s(array?: number[]): number[] {
-    this.#takePacked(1, NUMBER_BYTES);
+    this.#takePacked(1, VARINT_BYTES);
     return super.int32s(array);
   }
 
   override uint32s(array?: number[]): number[] {
-    this.#takePacked(1, NUMBER_BYTES);
+    this.#takePacked(1, VARINT_BYTES);
     return super.uint32s(array);
   }
 
