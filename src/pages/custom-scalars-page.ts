@@ -38,6 +38,9 @@ const MAX_LINES = 40;
 const MAX_POINTS = 1000;
 const MAX_PATTERN = 1000;
 const MAX_CHARTS = 500;
+const MAX_TAG = 1000;
+/** How long patterns are matched for one page, ms: a short pattern can mean a machine of a million states. */
+const MAX_MATCHING = 5000;
 
 export function customScalarsPage(
   title: string,
@@ -65,10 +68,11 @@ export function customScalarsPageData(
     return at;
   };
   let room = MAX_CHARTS;
+  const end = performance.now() + MAX_MATCHING;
   const drawn = categories.map(({ title, closed, charts }) => {
     const some = charts.slice(0, room);
     room -= some.length;
-    return { title, closed, charts: some.map((chart) => chartData(chart, series, byTag, use)) };
+    return { title, closed, charts: some.map((chart) => chartData(chart, series, byTag, use, end)) };
   });
   return {
     categories: drawn,
@@ -81,14 +85,24 @@ function chartData(
   series: readonly ScalarSeries[],
   byTag: ReadonlyMap<string, ScalarSeries>,
   use: (series: ScalarSeries) => number,
+  end: number,
 ): ChartData {
   const notes: string[] = [];
   const matching = new Set<ScalarSeries>();
+  let late = false;
   for (const pattern of tags) {
+    late ||= performance.now() > end;
+    if (late) break;
     const matches = matcherOf(pattern);
     if (matches === null) notes.push(`Not a pattern that can be matched: ${shortened(pattern, 80)}`);
-    else for (const one of series) if (matches(one.tag)) matching.add(one);
+    else {
+      for (const one of series) {
+        late ||= performance.now() > end;
+        if (!late && matches(one.tag)) matching.add(one);
+      }
+    }
   }
+  if (late) notes.push("Matching the patterns takes too long: not all of them were.");
   const found = margins.flatMap((margin) => {
     const [value, lower, upper] = [byTag.get(margin.value), byTag.get(margin.lower), byTag.get(margin.upper)];
     if (value && lower && upper) return [{ value: use(value), lower: use(lower), upper: use(upper) }];
@@ -99,9 +113,14 @@ function chartData(
   const lines = [...matching].slice(0, MAX_LINES).map(use);
   if (matching.size > MAX_LINES) notes.push(`${MAX_LINES} of ${matching.size} tags shown.`);
   if (tags.length > 0 && matching.size === 0 && notes.length === 0) {
-    notes.push(`No scalars match ${tags.map((tag) => shortened(tag, 80)).join(", ")}`);
+    notes.push(
+      `No scalars match ${tags
+        .slice(0, MAX_LINES)
+        .map((tag) => shortened(tag, 80))
+        .join(", ")}`,
+    );
   }
-  const name = title || tags.join(", ") || margins.map(({ value }) => value).join(", ");
+  const name = title || tags.slice(0, MAX_LINES).join(", ") || margins.map(({ value }) => value).join(", ");
   return { title: shortened(name, 300), lines, margins: found.slice(0, MAX_LINES), notes: notes.slice(0, 10) };
 }
 
@@ -115,7 +134,7 @@ function matcherOf(pattern: string): ((tag: string) => boolean) | null {
   if (pattern.length > MAX_PATTERN) return null;
   try {
     const compiled = RE2JS.compile(pattern);
-    return (tag) => compiled.matcher(tag.slice(0, 10_000)).lookingAt();
+    return (tag) => compiled.matcher(tag.slice(0, MAX_TAG)).lookingAt();
   } catch {
     return null;
   }

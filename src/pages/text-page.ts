@@ -16,10 +16,13 @@ export interface TextStep {
 const MAX_TEXT = 8_000_000;
 /** Longest string that is taken as Markdown; a longer one is shown as it is. */
 const MAX_MARKDOWN = 200_000;
+/** The same for all cells of a table together. */
+const MAX_TABLE_MARKDOWN = 2_000_000;
 /** Cells of one table. */
 const MAX_CELLS = 10_000;
 
-export function textPage(tag: string, series: readonly TextStep[]): string {
+/** @param all how many steps there are, where `series` has only the newest */
+export function textPage(tag: string, series: readonly TextStep[], all: number = series.length): string {
   const newestFirst = inOrder(series).reverse();
   const parts: string[] = [];
   let length = 0;
@@ -29,7 +32,7 @@ export function textPage(tag: string, series: readonly TextStep[]): string {
     length += html.length;
     parts.push(html);
   }
-  const left = series.length - parts.length;
+  const left = all - parts.length;
   if (left > 0) parts.push(`<p class="note">${left} older steps left out; the page would be too large.</p>`);
   if (series.length === 0) parts.push('<p class="note">This tag has no text.</p>');
   return renderPage({ title: tag, script: "", style: TEXT_STYLE, data: null, body: `\n${parts.join("\n")}\n` });
@@ -60,6 +63,8 @@ for (const rule of ["th_open", "td_open"]) {
 
 function linkHtml(address: string | number | null | undefined): string {
   const href = escapeHtml(String(address ?? ""));
+  // An empty one would lead to the page itself.
+  if (href === "") return "<a>";
   return `<a href="${href}" title="${href}" target="_blank" rel="noopener noreferrer nofollow">`;
 }
 
@@ -88,17 +93,26 @@ function tablesHtml(shape: readonly number[], strings: readonly string[]): strin
   const outer = shape.slice(0, -2);
   const shown = Math.min(strings.length, MAX_CELLS);
   const parts: string[] = [];
+  let markdownLeft = MAX_TABLE_MARKDOWN;
+  let textLeft = MAX_TEXT;
+  const cellHtml = (cell: string) => {
+    const text = cell.slice(0, textLeft);
+    textLeft -= text.length;
+    markdownLeft -= text.length;
+    return `<td>${markdownLeft >= 0 ? markdownHtml(text) : plainHtml(text)}</td>`;
+  };
   for (let start = 0; start < shown; start += rows * columns) {
     const lines: string[] = [];
     for (let from = start; from < Math.min(shown, start + rows * columns); from += columns) {
       const cells = strings.slice(from, Math.min(shown, from + columns));
-      lines.push(`<tr>${cells.map((cell) => `<td>${markdownHtml(cell)}</td>`).join("")}</tr>`);
+      lines.push(`<tr>${cells.map(cellHtml).join("")}</tr>`);
     }
     const caption =
       outer.length > 0 ? `<caption>[${indexOf(start / (rows * columns), outer).join(", ")}, :, :]</caption>` : "";
     parts.push(`<table>${caption}<tbody>${lines.join("\n")}</tbody></table>`);
   }
   if (shown < strings.length) parts.push(`<p class="note">${shown} of ${strings.length} cells shown.</p>`);
+  if (textLeft <= 0) parts.push('<p class="note">The rest of the text is left out.</p>');
   return parts.join("\n");
 }
 

@@ -1,5 +1,6 @@
 /** Records → values: one event file, from any offset. */
 import Long from "long";
+import { BoundedReader, DecodedTooLargeError } from "./bounded-reader.ts";
 import type { Datum, TagMetadata, ValueSink } from "./datum.ts";
 import { tensorboard } from "./proto/tensorboard.js";
 import type { RecordBatch } from "./record-batch.ts";
@@ -68,8 +69,8 @@ export class EventFileReader {
       }
     }
     const event = decodeEvent(records);
-    if (event === undefined) {
-      records.rejectPayload();
+    if (typeof event === "string") {
+      records.rejectPayload(event);
       return;
     }
     this.#count(event.wallTime);
@@ -89,13 +90,14 @@ export class EventFileReader {
   }
 }
 
-/** The current record as an `Event`; undefined if its payload is none. */
-export function decodeEvent(records: RecordReader): tensorboard.Event | undefined {
+/** The current record as an `Event`, or why it is none. */
+export function decodeEvent(records: RecordReader): tensorboard.Event | "not-an-event" | "too-large" {
   try {
     // A copy: what is decoded keeps views of it, and the buffer is read into again.
-    return tensorboard.Event.decode(records.bytes.slice(records.payloadStart, records.payloadEnd));
-  } catch {
-    return undefined;
+    const reader = new BoundedReader(records.bytes.slice(records.payloadStart, records.payloadEnd));
+    return tensorboard.Event.decode(reader);
+  } catch (error) {
+    return error instanceof DecodedTooLargeError ? "too-large" : "not-an-event";
   }
 }
 

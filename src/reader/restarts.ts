@@ -195,7 +195,7 @@ export function seriesOf(datum: Datum): string {
 function sessionStart(records: RecordReader): bigint | undefined {
   if (!mayBeSessionLog(records.bytes, records.payloadStart, records.payloadEnd)) return undefined;
   const event = decodeEvent(records);
-  return event && sessionStartStep(event);
+  return typeof event === "string" ? undefined : sessionStartStep(event);
 }
 
 /** False where the event's first field behind wall time and step is a summary, as it is in nearly every record. */

@@ -19,7 +19,7 @@ import { type Body, type PluginDecoder, UnreadableError } from "./plugins/plugin
 import { prCurveOfTensor } from "./plugins/pr-curves.ts";
 import { textOfTensor } from "./plugins/text.ts";
 import type { tensorboard } from "./proto/tensorboard.js";
-import { decodeTensor, scalarOf, TensorError } from "./tensor.ts";
+import { decodeTensor, impliedBytes, scalarOf, TensorError } from "./tensor.ts";
 
 type Value = tensorboard.Summary.Value.$Properties;
 
@@ -42,6 +42,12 @@ const DATA_CLASSES: ReadonlyMap<string, number> = new Map([
   ...["histograms", "text", "hparams", "pr_curves", "mesh", "custom_scalars"].map((plugin) => [plugin, 2] as const),
   ...["images", "audio", ...GRAPH_PLUGINS.keys()].map((plugin) => [plugin, 3] as const),
 ]);
+
+/**
+ * What the values of one event may take beyond those that are written: all of an event are held at once, and a few bytes
+ * can stand for any number of values. Bytes.
+ */
+const MAX_IMPLIED_BYTES = 64 * 1024 * 1024;
 
 const NO_BYTES = new Uint8Array();
 const NO_METADATA: TagMetadata = { plugin: "", displayName: "", description: "", dataClass: 0, content: NO_BYTES };
@@ -76,7 +82,8 @@ export class SummaryDecoder {
    */
   decode(event: tensorboard.Event, offset: number, sink: ValueSink): void {
     if (event.summary) {
-      for (const value of event.summary.value ?? []) this.#decodeValue(value, event, offset, sink);
+      const room = { bytes: MAX_IMPLIED_BYTES };
+      for (const value of event.summary.value ?? []) this.#decodeValue(value, event, offset, sink, room);
       return;
     }
     const put = (tag: string, metadata: TagMetadata, body: Body) =>
@@ -90,7 +97,7 @@ export class SummaryDecoder {
     }
   }
 
-  #decodeValue(value: Value, event: tensorboard.Event, offset: number, sink: ValueSink): void {
+  #decodeValue(value: Value, event: tensorboard.Event, offset: number, sink: ValueSink, room: Room): void {
     // The oldest tensor summaries have the name of their graph node only; TensorBoard takes that one, too. Without
     // either the tag is the empty text, as it is for TensorBoard.
     const tag = value.tag || (value.tensor && value.nodeName) || "";
@@ -101,7 +108,7 @@ export class SummaryDecoder {
       return;
     }
     const metadata = this.#metadataOf(tag, value);
-    sink.datum(datumOf(event, offset, tag, metadata, bodyOf(tag, value, metadata)));
+    sink.datum(datumOf(event, offset, tag, metadata, bodyOf(tag, value, metadata, room)));
   }
 
   /** The value as a scalar; undefined if it is none. */
@@ -167,7 +174,7 @@ function ownMetadata(value: Value): TagMetadata {
   };
 }
 
-function bodyOf(tag: string, value: Value, metadata: TagMetadata): Body {
+function bodyOf(tag: string, value: Value, metadata: TagMetadata, room: Room): Body {
   try {
     if (value.histo) return histogramOfMessage(value.histo);
     if (value.image) return imageOfMessage(value.image);
@@ -176,6 +183,7 @@ function bodyOf(tag: string, value: Value, metadata: TagMetadata): Body {
       throw new UnreadableError("the value is an obsolete_old_style_histogram, which TensorBoard cannot read either");
     }
     const tensor = value.tensor ?? null;
+    if (tensor) takeRoom(tensor, room);
     const decode = PLUGINS.get(metadata.plugin);
     if (decode) return decode({ tag, tensor, metadata });
     if (tensor) return { kind: "tensors", tensor: decodeTensor(tensor) };
@@ -189,6 +197,22 @@ function bodyOf(tag: string, value: Value, metadata: TagMetadata): Body {
     }
     throw error;
   }
+}
+
+/** What an event's values may still take beyond those that are written. */
+interface Room {
+  bytes: number;
+}
+
+/** @throws UnreadableError if there is not as much */
+function takeRoom(tensor: tensorboard.TensorProto.$Properties, room: Room): void {
+  const implied = impliedBytes(tensor);
+  if (implied > room.bytes) {
+    throw new UnreadableError(
+      `the tensor's values are written once for many, ${implied} bytes of them; possible are ${MAX_IMPLIED_BYTES} in one event`,
+    );
+  }
+  room.bytes -= implied;
 }
 
 function datumOf(event: tensorboard.Event, offset: number, tag: string, metadata: TagMetadata, body: Body): Datum {

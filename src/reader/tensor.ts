@@ -150,6 +150,30 @@ export function scalarOf(proto: Proto): number | undefined {
   }
 }
 
+/**
+ * What a tensor's values take beyond those that are written, since one value can stand for all the others. Bytes; 0 for
+ * a tensor that `decodeTensor` refuses.
+ */
+export function impliedBytes(proto: Proto): number {
+  if (proto.tensorContent?.length) return 0;
+  try {
+    const count = countOf(shapeOf(proto.tensorShape));
+    const field = fieldOf(proto);
+    const last = proto.dtype === DataType.DT_STRING ? (proto.stringVal?.at(-1)?.length ?? 0) + STRING_OVERHEAD : 16;
+    return Math.max(0, count - field) * last;
+  } catch (error) {
+    if (error instanceof TensorError) return 0;
+    throw error;
+  }
+}
+
+/** How many values are written, whatever their type. */
+function fieldOf(proto: Proto): number {
+  const fields = [proto.floatVal, proto.doubleVal, proto.intVal, proto.uint32Val, proto.int64Val, proto.uint64Val];
+  const others = [proto.halfVal, proto.boolVal, proto.stringVal, proto.scomplexVal, proto.dcomplexVal];
+  return Math.max(...[...fields, ...others].map((field) => field?.length ?? 0));
+}
+
 function shapeOf(proto: Proto["tensorShape"]): readonly number[] {
   if (proto?.unknownRank) throw new TensorError("the shape is of unknown rank; a value needs a known one");
   const dims = proto?.dim ?? [];
@@ -259,8 +283,14 @@ function bigints<A extends BigInt64Array | BigUint64Array>(
 }
 
 function booleans(proto: Proto, count: number): Uint8Array {
-  const field = proto.boolVal?.map(Number);
-  return numbers(proto, count, Uint8Array, field).map((byte) => (byte === 0 ? 0 : 1));
+  const content = contentOf(proto, count, 1);
+  if (content !== undefined) return new Uint8Array(content).map((byte) => (byte === 0 ? 0 : 1));
+  const values = proto.boolVal ?? [];
+  checkField(proto, values.length, count);
+  const data = new Uint8Array(count);
+  for (let i = 0; i < values.length; i++) data[i] = values[i] ? 1 : 0;
+  if (values.length > 0) data.fill(data[values.length - 1] as number, values.length);
+  return data;
 }
 
 function strings(proto: Proto, count: number): readonly Uint8Array[] {

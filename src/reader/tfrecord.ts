@@ -16,6 +16,11 @@ const HEADER = 12;
 const FOOTER = 4;
 const CHUNK = 1 << 20;
 const FIRST_WINDOW = 1 << 12;
+/**
+ * How many times the bytes of a file may be checksummed in vain while the next record is looked for. Each header that is
+ * right by its checksum costs a look at its whole payload, and a file may hold nothing but such headers.
+ */
+const MAX_VAIN = 8;
 
 /** Records longer than this are skipped, unless another limit is given. Bytes. */
 export const DEFAULT_MAX_RECORD_BYTES: number = 256 * 1024 * 1024;
@@ -30,7 +35,7 @@ export type LossReason =
   | "length-beyond-file"
   /** A block of zeros with valid records behind it. */
   | "zeros"
-  /** Longer than the limit. */
+  /** Longer than the limit, or made to become far larger once it is decoded. */
   | "too-large"
   /** Both checksums hold, but the payload is no `Event`. */
   | "not-an-event"
@@ -97,6 +102,7 @@ export class RecordReader {
   #filled = 0;
   #obstacle: Obstacle = "more";
   #tail: Tail | undefined;
+  readonly #vain: VainBytes;
 
   constructor(source: ByteSource, options: RecordReaderOptions) {
     this.#source = source;
@@ -104,6 +110,7 @@ export class RecordReader {
     this.#end = options.end;
     this.#maxRecordBytes = options.maxRecordBytes ?? DEFAULT_MAX_RECORD_BYTES;
     this.#waits = options.damage === "wait";
+    this.#vain = { left: MAX_VAIN * (this.#end - this.#base) };
     this.bytes = new Uint8Array(Math.max(0, Math.min(CHUNK, this.#end - this.#base)));
   }
 
@@ -174,8 +181,8 @@ export class RecordReader {
   }
 
   /** Report the current record as one whose payload could not be used. */
-  rejectPayload(): void {
-    this.losses.push({ start: this.recordOffset, end: this.position, reason: "not-an-event" });
+  rejectPayload(reason: "not-an-event" | "too-large"): void {
+    this.losses.push({ start: this.recordOffset, end: this.position, reason });
   }
 
   #stop(obstacle: Obstacle): false {
@@ -233,7 +240,7 @@ export class RecordReader {
 
   async #resync(from: number, reason: "length-crc" | "payload-crc" | "length-beyond-file"): Promise<boolean> {
     const position = this.position;
-    const found = await findRecord(this.#source, from, this.#end, this.#maxRecordBytes);
+    const found = await findRecord(this.#source, from, this.#end, this.#maxRecordBytes, this.#vain);
     const zeros = reason === "length-crc" && (await isZero(this.#source, position, found ?? this.#end));
     if (found !== undefined) {
       this.#lose(found, zeros ? "zeros" : reason);
@@ -261,27 +268,40 @@ export class RecordReader {
   }
 }
 
+/** Bytes that may still be checksummed in vain. */
+interface VainBytes {
+  left: number;
+}
+
 /**
  * The first place in `[from, end)` where a whole record stands: 12 bytes whose length checksum holds, and a payload
  * whose checksum holds. Memory is bounded whatever the record's length.
  *
+ * @param vain what payloads use up whose checksum does not hold. Bytes passed over add to it; while there is none, headers
+ *   are passed over unseen. That takes far more right lengths with wrong payloads than any damage leaves
  * @returns its file offset, or undefined if there is none
  */
-export async function findRecord(
+async function findRecord(
   source: ByteSource,
   from: number,
   end: number,
-  maxRecordBytes: number = DEFAULT_MAX_RECORD_BYTES,
+  maxRecordBytes: number,
+  vain: VainBytes,
 ): Promise<number | undefined> {
   // The next record is mostly near: a file with much damage would be read a window for every bit of it.
   let window = new Uint8Array(Math.max(0, Math.min(FIRST_WINDOW, end - from)));
+  let passed = from;
   for (let base = from; base + HEADER + FOOTER <= end; ) {
     const filled = await source.read(window, 0, Math.min(window.length, end - base), base);
     for (let at = 0; at + HEADER <= filled; at++) {
       if (!mayBeHeader(window, at) || !headerHolds(window, at)) continue;
+      vain.left += MAX_VAIN * (base + at - passed);
+      passed = base + at;
+      if (vain.left <= 0) continue;
       const length = readUint32(window, at);
       if (length > maxRecordBytes || base + at + HEADER + length + FOOTER > end) continue;
       if (await payloadHolds(source, base + at + HEADER, length)) return base + at;
+      vain.left -= HEADER + length + FOOTER;
     }
     if (filled < window.length) break;
     base += window.length - HEADER + 1;

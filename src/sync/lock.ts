@@ -4,7 +4,7 @@
  * The lock is an SQLite transaction on a file of its own: the system ends it with the process, however that dies.
  */
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { TraceletError } from "../errors.ts";
@@ -32,6 +32,7 @@ export function lockSource(stateDir: string, destination: string, logdir: string
   try {
     mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
     const database = openDatabase(file, { busyTimeout: 0 });
+    chmodSync(file, 0o600);
     try {
       database.exec("BEGIN EXCLUSIVE");
     } catch (error) {
@@ -45,7 +46,9 @@ export function lockSource(stateDir: string, destination: string, logdir: string
         },
       );
     }
-    writeFileSync(holder, JSON.stringify({ pid: process.pid, host: os.hostname(), since: new Date().toISOString() }));
+    writeFileSync(holder, JSON.stringify({ pid: process.pid, host: os.hostname(), since: new Date().toISOString() }), {
+      mode: 0o600,
+    });
     return { release: () => database.close() };
   } catch (cause) {
     if (cause instanceof TraceletError) throw cause;

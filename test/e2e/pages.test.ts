@@ -4,6 +4,7 @@
  */
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import fc from "fast-check";
 import { type Browser, type BrowserContextOptions, type Frame, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { customScalarsPage } from "../../src/pages/custom-scalars-page.ts";
@@ -356,6 +357,50 @@ describe.skipIf(chromiumIsMissing)("in a sandboxed frame", () => {
   test.each(HOSTILE.map((text) => [text]))("a hostile tag or text runs nothing: %.24j", (tag) =>
     using(textPage(tag, [{ step: 1n, wallTime: 1, shape: [], strings: [tag] }]), async () => {}),
   );
+
+  test("hostile texts cut and mixed at random run nothing", async () => {
+    const pieces = HOSTILE.flatMap((text) => [text, text.slice(0, text.length / 2), text.slice(text.length / 2)]);
+    const glue = [
+      "",
+      " ",
+      "\n",
+      "\n\n",
+      "`",
+      "```\n",
+      "|",
+      "](",
+      ")",
+      "<",
+      ">",
+      "&lt;",
+      '"',
+      "'",
+      "\\",
+      "\0",
+      "\u2028",
+      "- ",
+    ];
+    const anyText = fc
+      .array(fc.oneof(fc.constantFrom(...pieces), fc.constantFrom(...glue), fc.string({ maxLength: 3 })), {
+        maxLength: 9,
+      })
+      .map((parts) => parts.join(""));
+    const texts = fc.sample(anyText, { numRuns: 2000, seed: 4242 });
+    const one = texts.map((text, i) => ({ step: BigInt(i), wallTime: 1, shape: [], strings: [text] }));
+    const table = { step: -1n, wallTime: 1, shape: [texts.length], strings: texts };
+    const nodes = texts.slice(0, 300).map((name) => ({ name, op: name, inputs: texts.slice(0, 20), device: name }));
+    const series = texts.slice(0, 40).map((tag) => ({ tag, steps: [1, 2], values: [1, 2] }));
+    const charts = texts.slice(0, 40).map((text) => ({ title: text, tags: [text], margins: [] }));
+    for (const html of [
+      textPage(texts.join(""), [...one, table]),
+      graphPage(texts.join(""), nodes),
+      customScalarsPage(texts.join(""), [{ title: texts.join(""), closed: false, charts }], series),
+    ]) {
+      await using(html, async ({ frame }) => {
+        expect(await frame.locator("main :is(script, img, iframe, form, object, embed)").count()).toBe(0);
+      });
+    }
+  });
 
   test("hostile texts, graphs and layouts run nothing, whatever is clicked", async () => {
     const strings = [...HOSTILE];

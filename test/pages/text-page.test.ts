@@ -17,6 +17,12 @@ test("Markdown, with tables and their alignment but no style attribute", () => {
   expect(one("```js\nx < 1\n```")).toContain("<pre><code>x &#60; 1\n</code></pre>");
 });
 
+test("a link that leads nowhere is none", () => {
+  const html = textPage("t", [{ step: 1n, wallTime: 1, shape: [], strings: ["[a]() ![b]()"] }]);
+  expect(html).toContain("<a>a</a> <a>[image: b]</a>");
+  expect(html).not.toContain("href");
+});
+
 test("links go elsewhere and take nothing along; pictures are links", () => {
   const link = (url: string) => `<a href="${url}" title="${url}" target="_blank" rel="noopener noreferrer nofollow">`;
   expect(one("[x](https://a.example/?b&c)")).toContain(`${link("https://a.example/?b&#38;c")}x</a>`);

@@ -314,6 +314,42 @@ test("passing over damage costs in proportion to it, not to the file", async () 
   expect(source.bytesRead).toBeLessThan(source.size + 2500 * 5000);
 });
 
+describe("a file that is made to be searched for ever", () => {
+  /** Headers, each right by its checksum and leading to another of them or behind the last, with nothing right behind it. */
+  function headers(bytes: number): Buffer {
+    const parts: Buffer[] = [];
+    for (let rest = bytes - 28; rest >= 24; rest -= 12) parts.push(header(Math.floor(rest / 24) * 12));
+    return Buffer.concat(parts);
+  }
+
+  test("is searched at a cost in proportion to it", async () => {
+    const source = new ScriptedSource(Buffer.concat([headers(2 ** 19), garbage(2 ** 17), records("ab")]));
+    const read = await readRecords(source);
+    expect(source.bytesRead).toBeGreaterThan(8 * source.size);
+    expect(source.bytesRead).toBeLessThan(25 * source.size);
+    expect(letters(read)).toBe("ab");
+    expectCovered(read, 0, source.size);
+  });
+
+  test("costs no more for records among what is wrong", async () => {
+    const parts = Array.from({ length: 64 }, () => Buffer.concat([headers(2 ** 12), garbage(2 ** 10), records("z")]));
+    const source = new ScriptedSource(Buffer.concat(parts));
+    const read = await readRecords(source);
+    expect(source.bytesRead).toBeLessThan(40 * source.size);
+    expect(letters(read)).toMatch(/^z+$/);
+    expectCovered(read, 0, source.size);
+  });
+
+  test("damage and the beginnings of long records, one behind the other, hide nothing", async () => {
+    const torn = record(Buffer.alloc(50_000, "t")).subarray(0, 40);
+    const parts = Array.from({ length: 6 }, () => Buffer.concat([garbage(30), torn]));
+    const read = await readRecords(
+      Buffer.concat([...parts, ...Array.from({ length: 60 }, () => records("abcdefghijklmnopqrstuvwxyz"))]),
+    );
+    expect(letters(read)).toBe("abcdefghijklmnopqrstuvwxyz".repeat(60));
+  });
+});
+
 test("any single bit of a file turned over: the others' payloads arrive, and never a wrong one", async () => {
   const payloads = Array.from({ length: 10 }, (_, i) =>
     scalarEvent(`train/loss of head number ${i}, whose tag is long for a tag`, i, i / 7),

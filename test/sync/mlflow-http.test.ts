@@ -369,6 +369,35 @@ describe("limits", () => {
   });
 });
 
+describe("JSON that is made to break what reads it", () => {
+  const deep = `${"[".repeat(1_000_000)}${"]".repeat(1_000_000)}`;
+
+  test.each([200, 400, 500])("nested a million deep, with HTTP %d", async (status) => {
+    const server = await serve({ status, headers: { "content-type": "application/json" }, body: `{"detail":${deep}}` });
+    const { client } = clientOf(server.url, { giveUpAfterMs: 0 });
+    const outcome = await client.request(READ).catch((error: unknown) => error);
+    if (status !== 200) expect(outcome).toBeInstanceOf(TraceletError);
+  });
+
+  test("names that objects have of themselves", async () => {
+    const body =
+      '{"__proto__": {"polluted": 1}, "constructor": {"prototype": {"polluted": 1}}, "error_code": "toString"}';
+    const server = await serve({ status: 200, body }, { status: 400, body });
+    const { client } = clientOf(server.url);
+    expect(Object.keys(await client.request(READ))).toEqual(["__proto__", "constructor", "error_code"]);
+    await failure(client.request(READ));
+    expect(({} as Record<string, unknown>)["polluted"]).toBeUndefined();
+  });
+
+  test("cookies are not kept", async () => {
+    const server = await serve({ status: 200, headers: { "set-cookie": "session=1; Path=/" }, body: "{}" }, json({}));
+    const { client } = clientOf(server.url);
+    await client.request(READ);
+    await client.request(READ);
+    expect(server.requests.map(({ headers }) => headers.cookie)).toEqual([undefined, undefined]);
+  });
+});
+
 describe("abort", () => {
   test("lets a request that is under way end", async () => {
     let answer = () => {};

@@ -17,7 +17,7 @@ export function customScalarsOfTensor(value: PluginValue): Body<CustomScalarsDat
   if (serialized === undefined || data.length !== 1) {
     throw new UnreadableError(`there are ${data.length} strings; possible is one, the layout`);
   }
-  const layout = parse((bytes) => tensorboard.Layout.decode(bytes), serialized, "Layout");
+  const layout = parse((reader) => tensorboard.Layout.decode(reader), serialized, "Layout");
   return {
     kind: "custom_scalars",
     categories: layout.category.map((category) => ({

@@ -19,7 +19,7 @@ const STATUSES = ["unknown", "success", "failure", "running"] as const;
  */
 export function hparamsOfMetadata(value: PluginValue): Body<HparamsDatum> {
   const { HParamsPluginData } = tensorboard.hparams;
-  const data = parse((bytes) => HParamsPluginData.decode(bytes), value.metadata.content, "HParamsPluginData");
+  const data = parse((reader) => HParamsPluginData.decode(reader), value.metadata.content, "HParamsPluginData");
   if (data.version !== VERSION) {
     throw new UnreadableError(`the hparams are of version ${data.version}; possible is ${VERSION}`);
   }

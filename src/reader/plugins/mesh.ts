@@ -16,7 +16,7 @@ const CONTENTS = ["undefined", "vertex", "face", "color"] as const;
  */
 export function meshOfTensor(value: PluginValue): Body<MeshDatum> {
   const { MeshPluginData } = tensorboard.mesh;
-  const data = parse((bytes) => MeshPluginData.decode(bytes), value.metadata.content, "MeshPluginData");
+  const data = parse((reader) => MeshPluginData.decode(reader), value.metadata.content, "MeshPluginData");
   const tensor = tensorOf(value);
   if (tensor.dtype === "string") throw new UnreadableError("the tensor is string; mesh needs numbers");
   return {

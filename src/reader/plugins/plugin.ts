@@ -1,4 +1,5 @@
 /** What the files of this folder have in common: each turns a summary value of one plugin into a datum's own fields. */
+import { BoundedReader } from "../bounded-reader.ts";
 import type { Datum, DatumBase, TagMetadata } from "../datum.ts";
 import type { tensorboard } from "../proto/tensorboard.js";
 import { decodeTensor, MAX_TENSOR_BYTES, type Tensor } from "../tensor.ts";
@@ -72,9 +73,9 @@ export function doublesOf(value: PluginValue): { readonly shape: readonly number
  *
  * @throws UnreadableError if the bytes are no such message
  */
-export function parse<T>(decode: (bytes: Uint8Array) => T, bytes: Uint8Array, message: string): T {
+export function parse<T>(decode: (reader: BoundedReader) => T, bytes: Uint8Array, message: string): T {
   try {
-    return decode(bytes);
+    return decode(new BoundedReader(bytes));
   } catch (error) {
     throw new UnreadableError(
       `${bytes.length} bytes are no ${message}: ${error instanceof Error ? error.message : error}`,

@@ -87,10 +87,11 @@ function string(message: Value | undefined, field: string): string {
 }
 
 const MAX_DEPTH = 100;
-const SPACE = /(?:\s+|#[^\n]*)*/y;
+// None of these repeats a group: V8 keeps a place to come back to for each turn, and ends with an error after millions.
+const SPACE = /\s+|#[^\n]*/y;
 const FIELD = /[A-Za-z0-9_]+|\[[^\]\n]*\]/y;
 const NUMBER_OR_WORD = /-?\s*[A-Za-z0-9_.]+(?:(?<=[0-9.][eE])[+-]?[0-9]+)?[fF]?/y;
-const STRING = /"(?:[^"\\\n]|\\[^])*"|'(?:[^'\\\n]|\\[^])*'/y;
+const PIECE = { '"': /[^"\\\n]+|\\[^]/y, "'": /[^'\\\n]+|\\[^]/y } as const;
 const ESCAPE = /\\(?:[xX]([0-9a-fA-F]{1,2})|([0-7]{1,3})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([^]))/g;
 const CONTROLS: Readonly<Record<string, number>> = { a: 7, b: 8, t: 9, n: 10, v: 11, f: 12, r: 13 };
 
@@ -108,7 +109,7 @@ class TextFormat {
     if (depth > MAX_DEPTH) throw this.#error(`at most ${MAX_DEPTH} messages inside each other`);
     const fields: Message = new Map();
     for (;;) {
-      this.#take(SPACE);
+      this.#space();
       if (end === "" ? this.#at === this.#text.length : this.#skip(end)) return fields;
       const name = this.#take(FIELD);
       if (name === "") throw this.#error(end === "" ? "a field" : `a field or ${end}`);
@@ -137,14 +138,30 @@ class TextFormat {
     if (!scalarPossible) throw this.#error(": or {");
     // Adjacent literals are one string, and may split a character between them.
     const pieces: Uint8Array[] = [];
-    for (let literal = this.#take(STRING); literal !== ""; literal = this.#take(STRING)) {
+    for (let literal = this.#literal(); literal !== ""; literal = this.#literal()) {
       pieces.push(bytesOfLiteral(literal.slice(1, -1)));
-      this.#take(SPACE);
+      this.#space();
     }
     if (pieces.length > 0) return Buffer.concat(pieces).toString("utf8");
     const scalar = this.#take(NUMBER_OR_WORD);
     if (scalar === "") throw this.#error("a value");
     return integerOrText(scalar);
+  }
+
+  #space(): void {
+    while (this.#take(SPACE) !== "");
+  }
+
+  /** A string with its quotation marks; empty if none stands here, or one without its end. */
+  #literal(): string {
+    const start = this.#at;
+    const quote = this.#text[start];
+    if (quote !== '"' && quote !== "'") return "";
+    this.#at++;
+    while (this.#take(PIECE[quote]) !== "");
+    if (this.#text[this.#at] === quote) return this.#text.slice(start, ++this.#at);
+    this.#at = start;
+    return "";
   }
 
   /** The text that `pattern` matches here, which is passed over; empty if it does not match. */
@@ -157,10 +174,10 @@ class TextFormat {
 
   /** Whether `character` comes next, behind any space; if so, it is passed over, and the space behind it. */
   #skip(character: string): boolean {
-    this.#take(SPACE);
+    this.#space();
     if (this.#text[this.#at] !== character) return false;
     this.#at++;
-    this.#take(SPACE);
+    this.#space();
     return true;
   }
 

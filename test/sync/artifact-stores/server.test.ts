@@ -348,6 +348,28 @@ test("an upload may take longer than the time limit, as long as it goes on; one 
   expect((await failure(store.putFile("still", file, size))).code).toBe("unreachable");
 }, 60_000);
 
+/** An offer of five parts, each like this. */
+function offered(credential: unknown): Answer {
+  const number = (part_number: number) =>
+    typeof credential === "object" && credential !== null ? { ...credential, part_number } : credential;
+  return json({ upload_id: "u", credentials: [1, 2, 3, 4, 5].map(number) });
+}
+
+const OFFERS: readonly (readonly [string, unknown])[] = [
+  ["no object", null],
+  ["a text", "x"],
+  ["no address", {}],
+  ["a file's address", { url: "file:///etc/passwd" }],
+  ["an address without a host", { url: "data:,x" }],
+  ["an address that is none", { url: "http://" }],
+  ["headers that are none", { url: "http://127.0.0.1:1/", headers: { a: 5 } }],
+  ["headers of two lines", { url: "http://127.0.0.1:1/", headers: { a: "b\r\nauthorization: c" } }],
+  ["a name of two lines", { url: "http://127.0.0.1:1/", headers: { "a\r\nb": "c" } }],
+  ["a length", { url: "http://127.0.0.1:1/", headers: { "Content-Length": "1" } }],
+  ["a way to send", { url: "http://127.0.0.1:1/", headers: { "transfer-encoding": "chunked" } }],
+  ["another host's name", { url: "http://127.0.0.1:1/", headers: { host: "other" } }],
+];
+
 describe("in parts", () => {
   const SIZE = 70 * 1024 * 1024;
   const content = Buffer.alloc(SIZE, "tracelet ");
@@ -415,10 +437,11 @@ describe("in parts", () => {
     ]);
   });
 
-  test.each([
+  test.each<readonly [string, (part: number) => Answer, Partial<Record<string, Answer>>]>([
     ["a part is refused", () => html(403), {}],
     ["the last step fails", etag, { complete: refusal(500, "INTERNAL_ERROR", "x") }],
     ["the offer makes no sense", etag, { create: json({ upload_id: "u", credentials: [] }) }],
+    ...OFFERS.map(([what, offer]) => [what, etag, { create: offered(offer) }] as const),
   ])("%s: given up, and through the server", async (_, storage, mlflow: Partial<Record<string, Answer>>) => {
     const { server, store } = await startBoth(storage, mlflow);
     await store.putFile("large.bin", file, SIZE);
@@ -462,3 +485,25 @@ test("memory: a large file is never held", async () => {
   expect(received).toBeGreaterThanOrEqual(size);
   expect(most - before).toBeLessThan(120 * 1024 * 1024);
 }, 30_000);
+
+describe("a server that leads elsewhere", () => {
+  test.each([301, 302, 303, 307, 308])("HTTP %d: neither login nor file nor answer goes there", async (status) => {
+    const other = await FaultServer.start();
+    open.push(other);
+    const env = { MLFLOW_TRACKING_TOKEN: "CANARY", MLFLOW_WORKSPACE: "CANARY" };
+    const { store } = await start(({ target }) => html(status, { location: other.url + target }), { env });
+    const file = sourceFile(bytes("CANARY"));
+    for (const request of [
+      () => store.put({ path: "a", bytes: bytes("CANARY") }),
+      () => store.putFile("a", file, 6),
+      () => store.get("a"),
+      () => store.list(""),
+    ]) {
+      const error = await failure(request());
+      expect(error).toMatchObject({ code: "rejected" });
+      expect(error.message).toContain("does not follow");
+      expect(`${error.message} ${error.hint}`).not.toContain("CANARY");
+    }
+    expect(other.requests).toEqual([]);
+  });
+});

@@ -46,7 +46,7 @@ const MAX_KEY = 100;
 
 /** What MLflow, Windows or a URL gives a meaning to, and what no reader sees or some file systems leave out. */
 const UNSAFE = /[%#\\:?*"<>|\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]|(?! )\p{Zs}/gu;
-const EDGES = /^[. ]+|[. ]+$/g;
+const EDGES = /^[. ]+|(?<![. ])[. ]+$/g;
 const RESERVED = /^(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$) *(?:\.|$)/i;
 /**
  * The dot or `@` of what looks like one of tracelet's own files: `text/a/5.md` is step 5 of the tag `a`, and never a folder

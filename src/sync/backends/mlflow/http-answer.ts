@@ -274,7 +274,13 @@ function parseObject(text: string): JsonObject | undefined {
 /** MLflow's `message`, or the `detail` of those of its routes that are FastAPI's. */
 function errorText(json: JsonObject | undefined): string | undefined {
   const said = json?.["message"] ?? json?.["detail"];
-  return said === undefined || typeof said === "string" ? said : JSON.stringify(said);
+  if (said === undefined || typeof said === "string") return said;
+  try {
+    return JSON.stringify(said);
+  } catch {
+    // Nested so deep that the stack ends.
+    return undefined;
+  }
 }
 
 /** What Node and undici put on their errors; where several addresses were tried, what the first of them gave. */

@@ -342,6 +342,9 @@ async function readFile(body: AsyncIterable<Buffer>, headers: Headers, goesOn: (
     if (whole === undefined) chunks.push(chunk);
     else chunk.copy(whole, size);
     size += chunk.length;
+    if (size > MAX_FILE_BYTES) {
+      throw new TraceletError("rejected", `the server sends a file of more than ${MAX_FILE_BYTES} bytes`);
+    }
   }
   return whole ?? Buffer.concat(chunks, size);
 }

@@ -3,7 +3,7 @@ import { TraceletError } from "../../../errors.ts";
 import type { Datum, Kind } from "../../../reader/datum.ts";
 import type { FilesReceipt, Note, Page, SourceArtifact } from "../../backend.ts";
 import { Tally } from "../../tally.ts";
-import { ArtifactPaths, type ArtifactRoot } from "./artifact-paths.ts";
+import { type ArtifactEntry, ArtifactPaths, type ArtifactRoot } from "./artifact-paths.ts";
 import type { Artifact, ArtifactStore } from "./artifacts.ts";
 import { attachFiles, countOf } from "./attached-files.ts";
 import { type Encoded, encodeData, isEncoded } from "./media/encode.ts";
@@ -193,7 +193,7 @@ export class RunArtifacts {
     const entries = this.#paths.entries();
     if (entries.length === this.#indexed && !again) return;
     const before = await store.get(INDEX);
-    const known = before === undefined ? [] : (JSON.parse(Buffer.from(before).toString()) as typeof entries);
+    const known = before === undefined ? [] : entriesOf(before);
     const all = new Map([...known, ...entries].map((entry) => [entry.path, entry]));
     await store.put({ path: INDEX, bytes: readableJson(Array.from(all.values(), (entry) => ({ ...entry }))) });
     this.#indexed = entries.length;
@@ -221,4 +221,18 @@ async function refusalOf(stored: Promise<void>): Promise<ContentRefused | undefi
     if (error instanceof ContentRefused) return error;
     throw error;
   }
+}
+/** What an index says; nothing where somebody else has put something there that is none. */
+function entriesOf(index: Uint8Array): ArtifactEntry[] {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(index).toString());
+    return Array.isArray(value) ? value.filter(isEntry) : [];
+  } catch {
+    return [];
+  }
+}
+
+function isEntry(value: unknown): value is ArtifactEntry {
+  const { kind, tag, path } = (value ?? {}) as Record<string, unknown>;
+  return [kind, tag, path].every((text) => typeof text === "string");
 }

@@ -71,7 +71,7 @@ export class Multipart {
   }
 
   async #sendParts(credentials: unknown, file: string | Buffer, size: number, partBytes: number): Promise<SentPart[]> {
-    const all = Array.isArray(credentials) ? (credentials as JsonObject[]) : [];
+    const all = Array.isArray(credentials) ? (credentials as (JsonObject | null)[]) : [];
     if (all.length !== Math.ceil(size / partBytes)) throw notUnderstood();
     const sent: SentPart[] = [];
     let next = 0;
@@ -79,7 +79,7 @@ export class Multipart {
       while (next < all.length) {
         const i = next++;
         const part = new FilePart(file, i * partBytes, Math.min(partBytes, size - i * partBytes));
-        sent[i] = await this.#sendPart(all[i] as JsonObject, part, i + 1).catch((error: unknown) => {
+        sent[i] = await this.#sendPart(all[i] ?? {}, part, i + 1).catch((error: unknown) => {
           // The others need not begin another.
           next = all.length;
           throw error;
@@ -92,20 +92,37 @@ export class Multipart {
   }
 
   async #sendPart(credential: JsonObject, body: FilePart, number: number): Promise<SentPart> {
-    const { url, part_number: partNumber, headers = {} } = credential;
-    if (typeof url !== "string" || !URL.canParse(url) || partNumber !== number) throw notUnderstood();
-    const { origin } = new URL(url);
+    const { url, part_number: partNumber, headers } = credential;
+    if (typeof url !== "string" || !/^https?:/i.test(url) || !URL.canParse(url) || partNumber !== number) {
+      throw notUnderstood();
+    }
+    const { origin, pathname, search } = new URL(url);
     const answer = await this.#http.elsewhere(origin, "storage", GIVE_UP_AFTER).upload({
       method: "PUT",
-      path: url.slice(url.indexOf(origin) + origin.length),
+      path: url.startsWith(origin) ? url.slice(origin.length) : pathname + search,
       shownAs: `part ${number}`,
       body,
-      headers: headers as Record<string, string>,
+      headers: headersOf(headers),
       retryLostReply: true,
     });
     return { part_number: number, etag: String(answer["etag"] ?? ""), url };
   }
 }
+
+/** What a store may want beside the part. How the request is sent is not the server's to say. */
+function headersOf(offered: unknown): Record<string, string> {
+  const headers = Object.entries(offered ?? {});
+  if (!headers.every(isHeader)) throw notUnderstood();
+  return Object.fromEntries(headers);
+}
+
+function isHeader(header: [string, unknown]): header is [string, string] {
+  const [name, value] = header;
+  return /^[\w-]+$/.test(name) && !OURS.test(name) && typeof value === "string" && /^[\x20-\x7e]*$/.test(value);
+}
+
+const OURS =
+  /^(connection|content-length|cookie|expect|host|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade)$/i;
 
 /** It would fail in every other way as well. */
 function isOfTheFile(error: TraceletError | ReplyLost): boolean {

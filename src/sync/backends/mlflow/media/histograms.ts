@@ -4,7 +4,7 @@
  */
 import type { HistogramDatum } from "../../../../reader/datum.ts";
 import type { Artifact } from "../artifacts.ts";
-import { type Json, jsonLines } from "./json.ts";
+import { type Json, jsonLines, Rows } from "./json.ts";
 
 /** All histograms of a segment. */
 export function encodeHistograms(data: Iterable<HistogramDatum>, segment: string): Artifact {
@@ -13,14 +13,12 @@ export function encodeHistograms(data: Iterable<HistogramDatum>, segment: string
 
 function* lines(data: Iterable<HistogramDatum>): Iterable<Json> {
   for (const { tag, step, wallTime, buckets, stats } of data) {
-    const rows: Json[] = [];
-    for (let i = 0; i < buckets.length; i += 3) rows.push(buckets.subarray(i, i + 3));
     const { sumSquares, ...others } = stats ?? {};
     yield {
       tag,
       step,
       wall_time: wallTime,
-      buckets: rows,
+      buckets: new Rows(buckets, 3),
       stats: stats && { ...others, sum_squares: sumSquares },
     };
   }

@@ -21,6 +21,10 @@ interface Rows {
   readonly wide: boolean;
 }
 
+/** Files of one value, and bytes of their heads together, since each repeats the configuration; else it is kept as `.npy`. */
+const MAX_FILES = 1000;
+const MAX_HEADS = 16 * 1024 * 1024;
+
 const WIDE: ReadonlySet<Tensor["dtype"]> = new Set(["float64", "int32", "qint32", "uint32", "int64", "uint64"]);
 
 /**
@@ -62,7 +66,9 @@ function filesOf(parts: readonly MeshDatum[]): Uint8Array[] | undefined {
   if (points?.width !== 3) return undefined;
   if (corners && (corners.batch !== points.batch || !areFaces(corners))) return undefined;
   if (colors && (colors.batch !== points.batch || colors.count !== points.count || !isColor(colors))) return undefined;
-  return Array.from({ length: points.batch }, (_, i) => ply(i, vertex.config, points, corners, colors));
+  const comment = vertex.config === "" ? [] : [`comment config ${asciiJson(vertex.config)}`];
+  if (points.batch > MAX_FILES || points.batch * (comment[0]?.length ?? 0) > MAX_HEADS) return undefined;
+  return Array.from({ length: points.batch }, (_, i) => ply(i, comment, points, corners, colors));
 }
 
 const NO_ROWS: Rows = { batch: -1, count: 0, width: 0, values: [], wide: false };
@@ -88,13 +94,13 @@ function areFaces({ width, values }: Rows): boolean {
   return true;
 }
 
-function ply(item: number, config: string, points: Rows, corners?: Rows, colors?: Rows): Uint8Array {
+function ply(item: number, comment: readonly string[], points: Rows, corners?: Rows, colors?: Rows): Uint8Array {
   const coordinate = points.wide ? "double" : "float";
   const channels = ["red", "green", "blue", "alpha"].slice(0, colors?.width ?? 0);
   const head = [
     "ply",
     "format binary_little_endian 1.0",
-    ...(config === "" ? [] : [`comment config ${asciiJson(config)}`]),
+    ...comment,
     `element vertex ${points.count}`,
     ...["x", "y", "z"].map((axis) => `property ${coordinate} ${axis}`),
     ...channels.map((channel) => `property uchar ${channel}`),

@@ -15,6 +15,8 @@ interface Field {
 }
 
 const MAX_DEPTH = 100;
+/** Characters. A graph's text is a few times as long as its message, but one byte of a list can become a line. */
+const MAX_TEXT = 64 * 1024 * 1024;
 const WIRE_VARINT = 0;
 const WIRE_64 = 1;
 const WIRE_BYTES = 2;
@@ -35,19 +37,34 @@ const namesOf = tables(ENUMS, (text): [number, string] => {
  * The text of a message; what the schema does not know is a comment in it.
  *
  * @param type one of `MESSAGES`
- * @returns undefined if the bytes are no message of this type
+ * @returns undefined if the bytes are no message of this type, or their text is too long to be looked at
  */
 export function textFormat(bytes: Uint8Array, type: string): string | undefined {
-  const lines: string[] = [];
+  const lines = new Lines();
   try {
     printMessage(new protobuf.Reader(bytes), bytes.length, type, 0, lines);
   } catch {
     return undefined;
   }
-  return lines.join("");
+  return lines.text();
 }
 
-function printMessage(reader: protobuf.Reader, end: number, type: string, depth: number, lines: string[]): void {
+class Lines {
+  readonly #lines: string[] = [];
+  #left = MAX_TEXT;
+
+  push(line: string): void {
+    this.#left -= line.length;
+    if (this.#left < 0) throw new RangeError("too long");
+    this.#lines.push(line);
+  }
+
+  text(): string {
+    return this.#lines.join("");
+  }
+}
+
+function printMessage(reader: protobuf.Reader, end: number, type: string, depth: number, lines: Lines): void {
   if (depth > MAX_DEPTH) throw new RangeError("too deep");
   const fields = fieldsOf(type);
   const indent = "  ".repeat(depth);

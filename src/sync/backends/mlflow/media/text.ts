@@ -58,8 +58,8 @@ function cell(text: string): string {
   const flat = text
     .trim()
     .replace(/\r\n?/g, "\n")
-    .replace(/[ \t]*\n[ \t]*\n\s*/g, " ¶ ")
+    .replace(/(?<![ \t])[ \t]*\n[ \t]*\n\s*/g, " ¶ ")
     .replaceAll("\n", " ");
   // One that is escaped already stays so; two backslashes are an escaped backslash.
-  return flat.replace(/(\\*)\|/g, (bar, slashes: string) => (slashes.length % 2 === 1 ? bar : `${slashes}\\|`));
+  return flat.replace(/(?<!\\)(\\*)\|/g, (bar, slashes: string) => (slashes.length % 2 === 1 ? bar : `${slashes}\\|`));
 }
