@@ -116,7 +116,7 @@ test.each(FAULTS)("%s", async (_name, faults) => {
   await writer.started();
   await vi.waitFor(async () => expect(await arrived()).toBeGreaterThan(0), PATIENCE);
   // Two of three get through, or nothing would ever arrive.
-  proxy.inject(...faults.map((fault) => ({ fault, requests: /log-batch|runs\/get/, probability: 0.12 })));
+  proxy.inject(...faults.map((fault) => ({ fault, requests: /log-batch|runs\/get/, probability: 0.2, times: 2 })));
   await vi.waitFor(() => expect(proxy.fired.size).toBe(faults.length), PATIENCE);
   await vi.waitFor(() => expect(resent.again).toBeGreaterThan(0), PATIENCE);
   await expectCalm(writer, watching);
