@@ -91,12 +91,6 @@ function startWriter(i, name = `writer-${i}`, ledger = `ledger-${i}`) {
 }
 
 const DISASTERS = {
-  "kill tracelet": async () => {
-    await follower.kill();
-    kills.tracelet++;
-    await sleep(between(0, 2000));
-    follower.start();
-  },
   "kill server": async () => {
     await server.stop();
     kills.server++;
@@ -125,21 +119,23 @@ const DISASTERS = {
     proxy.calm();
   },
 };
-const OFTEN = [
-  "kill tracelet",
-  "kill tracelet",
-  "disconnect",
-  "kill writer",
-  ...Array(6).fill("one fault"),
-  "a mix of faults",
-];
+const OFTEN = ["disconnect", "kill writer", ...Array(6).fill("one fault"), "a mix of faults"];
+
+/** It has to get on in lives of a few seconds, whatever else breaks. */
+async function killTracelet(until) {
+  while (Date.now() < until && !interrupted) {
+    await sleep(between(700, 3500));
+    await follower.kill();
+    kills.tracelet++;
+    follower.start();
+  }
+}
 
 async function breakThings(until) {
   // A start takes the server a dozen seconds, so that it is killed by the clock and not by chance.
   let nextServerKill = Date.now() + 20_000;
   while (Date.now() < until && !interrupted) {
     await sleep(between(500, 5000));
-    if (!follower.running) follower.start();
     const serverTurn = Date.now() > nextServerKill;
     if (serverTurn) nextServerKill = Date.now() + 60_000 + between(0, 60_000);
     await DISASTERS[serverTurn ? "kill server" : pick(OFTEN)]();
@@ -159,7 +155,8 @@ const start = Date.now();
 try {
   follower.start();
   probe.start();
-  await breakThings(start + Number(values.minutes) * 60_000);
+  const until = start + Number(values.minutes) * 60_000;
+  await Promise.all([breakThings(until), killTracelet(until)]);
 
   // Nothing breaks any more: what is new has to arrive, from writers that were there and from one that was not.
   if (!follower.running) follower.start();

@@ -33,3 +33,5 @@ export { Checkpoints } from "./sync/checkpoints.ts";
 export { type SyncOptions, type SyncResult, sync } from "./sync/engine.ts";
 export { type Quarantine, QuarantineFiles, type RefusedValue } from "./sync/quarantine.ts";
 export type { RunResult } from "./sync/run-result.ts";
+export { type WatchOptions, watch } from "./sync/watch.ts";
+export type { WatchEvent, WatchStatus } from "./sync/watch-status.ts";

@@ -17,7 +17,7 @@ import type { Progress } from "./progress.ts";
 import { hasAllFiles } from "./run-files.ts";
 import { type RunSyncContext, SourceChanged } from "./run-session.ts";
 import { openSession } from "./run-sync.ts";
-import { formatWatchNote } from "./watch-notes.ts";
+import { formatWatchNote, type WatchNote } from "./watch-notes.ts";
 import type { WatchEvent, WatchStatus } from "./watch-status.ts";
 import { type RunChanges, watchRuns } from "./watcher.ts";
 
@@ -105,8 +105,10 @@ class Watch implements WatchStatus {
     signal.addEventListener("abort", end);
     if (signal.aborted) end();
     const ticks = setInterval(() => this.#tick(end), TICK_MS);
-    const onNote = (note: Parameters<typeof formatWatchNote>[0]) =>
-      this.#say({ level: "warning", run: undefined, message: formatWatchNote(note), hint: undefined });
+    const onNote = (note: WatchNote) => {
+      const level = note.kind === "logdir-found" || note.kind === "readable" ? "info" : "warning";
+      this.#say({ level, run: undefined, message: formatWatchNote(note), hint: undefined });
+    };
     try {
       for await (const changes of watchRuns({ logdirs, events, pollMs, rescanMs, signal: stop.signal, onNote })) {
         await this.#take(changes);
