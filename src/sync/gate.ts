@@ -3,7 +3,7 @@ import { TraceletError } from "../errors.ts";
 import type { WatchEvent } from "./watch-status.ts";
 
 const FIRST_PAUSE_MS = 1000;
-const LAST_PAUSE_MS = 60_000;
+const LAST_PAUSE_MS = 30_000;
 /** A refused login is put right by a person, and each attempt may count against the account. */
 const AUTH_PAUSE_MS = 30_000;
 const LAST_AUTH_PAUSE_MS = 300_000;

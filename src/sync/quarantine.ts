@@ -40,9 +40,13 @@ export interface Quarantine {
   add(run: string, remoteId: string, values: readonly RefusedValue[]): Promise<string>;
 }
 
+const MAX_WRITTEN = 10_000;
+
 export class QuarantineFiles implements Quarantine {
   readonly #directory: string;
   readonly #destination: string;
+  /** What this process has written last: a batch that goes on being refused is not written again and again. */
+  readonly #written = new Set<string>();
 
   /** @param destination names the destination, without credentials */
   constructor(stateDir: string, destination: string) {
@@ -52,17 +56,22 @@ export class QuarantineFiles implements Quarantine {
 
   async add(run: string, remoteId: string, values: readonly RefusedValue[]): Promise<string> {
     const where = { destination: this.#destination, run, remoteId };
-    const lines = values.map((value) => `${JSON.stringify(lineOf(where, value))}\n`);
+    const lines = values.map((value) => lineOf(where, value)).filter(({ id }) => !this.#written.has(id));
     const file = path.join(this.#directory, `${safe(run)}-${hashText(JSON.stringify(where)).slice(0, 8)}.jsonl`);
     try {
       mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
-      append(file, lines.join(""));
+      if (lines.length > 0) append(file, lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
       sync(this.#directory);
     } catch (cause) {
       throw new TraceletError("state", `cannot write ${file}: ${(cause as Error).message}`, {
         hint: "check that the state directory is writable and its disk not full, or give another with --state-dir",
         cause,
       });
+    }
+    for (const { id } of lines) this.#written.add(id);
+    for (const id of this.#written) {
+      if (this.#written.size <= MAX_WRITTEN) break;
+      this.#written.delete(id);
     }
     return file;
   }
@@ -94,7 +103,9 @@ function sync(directory: string): void {
   }
 }
 
-function lineOf(where: object, { reason, ...value }: RefusedValue): object {
+type Line = { readonly id: string; readonly reason: string } & object;
+
+function lineOf(where: object, { reason, ...value }: RefusedValue): Line {
   const { kind, tag, step, wallTime, file, offset } = value;
   const what = {
     ...where,

@@ -96,10 +96,13 @@ test("a value that was written twice is told by its id, also if its reason has c
 });
 
 test("a line that a crash has cut off does not spoil the next", async () => {
-  const quarantine = new QuarantineFiles(stateDir(), "d");
-  const file = await quarantine.add("run", "id", [VALUE]);
+  const state = stateDir();
+  const file = await new QuarantineFiles(state, "d").add("run", "id", [VALUE]);
   appendFileSync(file, '{"id":"ab');
-  await quarantine.add("run", "id", [VALUE]);
+  const next = new QuarantineFiles(state, "d");
+  await next.add("run", "id", [VALUE]);
+  // What is refused again and again is written once.
+  await next.add("run", "id", [VALUE]);
   const lines = readFileSync(file, "utf8").split("\n");
   expect([lines[1], lines.length]).toEqual(['{"id":"ab', 4]);
   expect(JSON.parse(lines[2] as string)).toMatchObject({ tag: "a:b" });
