@@ -11,6 +11,8 @@ export interface Painter {
 
 /** As MLflow's own `compress_image_size`. Source: mlflow/tracking/multimedia.py. */
 export const THUMBNAIL_SIDE = 256;
+/** A thumbnail that is no larger than this without any loss is one without. */
+const SMALL_BYTES = 4096;
 
 /** Undefined if sharp is not there. */
 export async function loadPainter(): Promise<Painter | undefined> {
@@ -20,9 +22,13 @@ export async function loadPainter(): Promise<Painter | undefined> {
 
 function painterOf(open: OpenPicture): Painter {
   return {
-    thumbnail: (bytes) => {
+    thumbnail: async (bytes) => {
       const size = { width: THUMBNAIL_SIDE, height: THUMBNAIL_SIDE, fit: "inside", withoutEnlargement: true } as const;
-      return encoded(() => open(bytes).autoOrient().resize(size).webp({ quality: 85 }));
+      const lossy = await encoded(() => open(bytes).autoOrient().resize(size).webp({ quality: 85 }));
+      if (lossy === undefined || lossy.length > SMALL_BYTES) return lossy;
+      // Of a few pixels, such as a kernel's weights, lossy colours say nothing.
+      const lossless = await encoded(() => open(bytes).autoOrient().resize(size).webp({ lossless: true }));
+      return lossless !== undefined && lossless.length <= SMALL_BYTES ? lossless : lossy;
     },
     firstFrame: (bytes) => encoded(() => open(bytes).png()),
   };
