@@ -262,6 +262,33 @@ describe("a run", () => {
 });
 
 describe("the experiment", () => {
+  test("that is gone with a backup is made again", async () => {
+    const mlflow = Mlflow.create();
+    const backend = mlflow.backend();
+    await backend.open(description(), undefined);
+    mlflow.look((database) =>
+      database.exec(
+        "DELETE FROM tags; DELETE FROM runs; DELETE FROM experiment_tags; DELETE FROM experiments WHERE name = 'mnist'",
+      ),
+    );
+    await expect(backend.open(description({ source: "d".repeat(32) }), undefined)).rejects.toBeInstanceOf(
+      TraceletError,
+    );
+    expect((await backend.open(description({ source: "d".repeat(32) }), undefined)).created).toBe(true);
+  });
+
+  test("is asked for again where it could not be opened", async () => {
+    let asked = 0;
+    const backend = Mlflow.create().backend((real) => ({
+      experimentByName: (name) => {
+        if (++asked === 1) throw new TraceletError("unreachable", "not now");
+        return real.experimentByName(name);
+      },
+    }));
+    await expect(backend.open(description(), undefined)).rejects.toMatchObject({ message: "not now", endsAll: true });
+    expect((await backend.open(description(), undefined)).created).toBe(true);
+  });
+
   const kind = (mlflow: Mlflow) =>
     mlflow.look((database) =>
       database.prepare("SELECT value FROM experiment_tags WHERE key = 'mlflow.experimentKind'").get(),

@@ -200,6 +200,16 @@ describe("whatever breaks", () => {
     await arrives(watching, world, "a", curve("loss", 0, 12));
   });
 
+  test("what stands before it for a while: a page to log in, then a redirect", async () => {
+    const world = World.create();
+    const elsewhere = new TraceletError("rejected", "this is not an MLflow server", { endsAll: true });
+    world.backend.fault = ({ n }) => (n <= 3 ? { when: "before", error: elsewhere } : undefined);
+    for (const run of ["a", "b", "c"]) world.logdir.write(run, fileOf(curve("loss", 0, 5), run.charCodeAt(0)));
+    const watching = new Watching(world);
+    for (const run of ["a", "b", "c"]) await arrives(watching, world, run, curve("loss", 0, 5));
+    expect(watching.messages("error")).toEqual(["this is not an MLflow server; trying again"]);
+  });
+
   test("every second acknowledgement is lost", async () => {
     const world = World.create();
     world.logdir.write("a", fileOf(curve("loss", 0, 5)));

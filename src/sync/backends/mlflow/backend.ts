@@ -84,12 +84,24 @@ export class MlflowBackend implements Backend {
 
   async open(run: RunDescription, knownId: string | undefined): Promise<RunHandle> {
     this.#experiment ??= this.#openExperiment().catch((error: unknown) => {
+      // Whoever asks another time may have more luck.
+      this.#experiment = undefined;
       // Without the experiment no run can be opened.
       if (!(error instanceof TraceletError)) throw error;
       const { code, message, hint, retryAfterMs } = error;
       throw new TraceletError(code, message, { hint, cause: error, endsAll: true, retryAfterMs });
     });
     const experiment = await this.#experiment;
+    try {
+      return await this.#openIn(experiment, run, knownId);
+    } catch (error) {
+      // It may be the experiment that is there no longer: a server can come back as it was before that was made.
+      this.#experiment = undefined;
+      throw error;
+    }
+  }
+
+  async #openIn(experiment: Experiment, run: RunDescription, knownId: string | undefined): Promise<RunHandle> {
     const known = knownId === undefined ? undefined : await this.#store.run(knownId);
     const found = known ?? (await this.#find(run, experiment));
     if (found !== undefined) {

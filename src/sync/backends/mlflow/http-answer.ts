@@ -205,12 +205,15 @@ export class Answers {
     return new TraceletError(
       "rejected",
       `${this.#base} redirects (HTTP ${status}) ${target}; tracelet does not follow`,
-      { hint },
+      { hint, endsAll: true },
     );
   }
 
   notMlflow(what: string): TraceletError {
-    return new TraceletError("rejected", `${this.#base} ${what}: this is not an MLflow server`, { hint: IS_IT_MLFLOW });
+    return new TraceletError("rejected", `${this.#base} ${what}: this is not an MLflow server`, {
+      hint: IS_IT_MLFLOW,
+      endsAll: true,
+    });
   }
 
   /** A text from outside, fit for a terminal: without secrets and control characters, and not too long. */
