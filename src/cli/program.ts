@@ -36,8 +36,8 @@ export function buildProgram(
     .showHelpAfterError("(tracelet --help shows what there is)")
     .configureHelp({ showGlobalOptions: true });
   program.addCommand(syncCommand(onExit));
-  program.addCommand(verifyCommand(onExit));
   program.addCommand(watchCommand(onExit, training, engineOf));
+  program.addCommand(verifyCommand(onExit));
   program.addCommand(inspectCommand(onExit));
   program.addCommand(statusCommand(onExit));
   for (const command of program.commands)
@@ -220,15 +220,15 @@ function withDestination(command: Command): Command {
     .optionsGroup("Where to:")
     .addOption(option("--backend <name>", "where to send it").choices(["mlflow"]).default("mlflow"))
     .addOption(
-      option("--tracking-uri <uri>", "MLflow server (http://…) or database (sqlite:///mlflow.db)").default(
-        undefined,
-        "$MLFLOW_TRACKING_URI, or sqlite:///mlflow.db",
+      option(
+        "--tracking-uri <uri>",
+        "MLflow server (http://…) or database (sqlite:///…); else $MLFLOW_TRACKING_URI, else sqlite:///mlflow.db",
       ),
     )
     .addOption(
-      option("--experiment <name>", "MLflow experiment").default(
-        undefined,
-        "$MLFLOW_EXPERIMENT_NAME, $TRACELET_PROJECT, or Default",
+      option(
+        "--experiment <name>",
+        "MLflow experiment; else $MLFLOW_EXPERIMENT_NAME, else $TRACELET_PROJECT, else Default",
       ),
     )
     .addOption(
@@ -262,9 +262,9 @@ function withChoice(command: Command): Command {
     )
     .addOption(option("--pr-metrics", "a metric of each PR curve: <tag>/average_precision").default(false))
     .addOption(globs("--include-runs <globs>", "only these runs"))
-    .addOption(globs("--exclude-runs <globs>", "not these runs"))
+    .addOption(globs("--exclude-runs <globs>", "not these runs", "none"))
     .addOption(globs("--include-tags <globs>", "only these tags; * crosses /"))
-    .addOption(globs("--exclude-tags <globs>", "not these tags; * crosses /"))
+    .addOption(globs("--exclude-tags <globs>", "not these tags; * crosses /", "none"))
     .addOption(option("--every <n>", "of each tag's media only each nth step, from the first on").argParser(parseCount))
     .addOption(option("--max-steps <n>", "of each tag's media the first n steps at most").argParser(parseCount))
     .addOption(size("--max-image-size <size>", "no image that is larger"))
@@ -291,6 +291,6 @@ function size(flags: string, description: string): Option {
   return option(flags, description).argParser(parseBytes);
 }
 
-function globs(flags: string, description: string): Option {
-  return option(flags, description).argParser(collect).default([], "all of them");
+function globs(flags: string, description: string, byDefault = "all of them"): Option {
+  return option(flags, description).argParser(collect).default([], byDefault);
 }
