@@ -5,13 +5,14 @@ const config: ViteUserConfig = {
     projects: [
       { test: { name: "unit", include: ["test/{reader,sync,cli,pages}/**/*.test.ts"] } },
       {
-        // Against real servers: slow to start, so each file brings its own and they do not run side by side.
+        // Against real servers, which each file brings itself; so few files side by side, and none beside the unit tests.
         test: {
           name: "e2e",
           include: ["test/e2e/**/*.test.ts"],
           testTimeout: 300_000,
           hookTimeout: 300_000,
-          fileParallelism: false,
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
         },
       },
     ],

@@ -140,7 +140,7 @@ function watchCommand(
     .addOption(
       duration("--poll [interval]", "look for growth so often; without it the file system decides").preset("1s"),
     )
-    .addOption(duration("--rescan <time>", "how often to look for new runs all over").default(60_000, "60s"))
+    .addOption(duration("--rescan <time>", "how often to look for new runs all over").default(120_000, "2m"))
     .addOption(duration("--idle-timeout <time>", "a run without growth is finished").default(1_800_000, "30m"))
     .addOption(duration("--patience <time>", "how long bytes that are no record are read again").default(30_000, "30s"))
     .optionsGroup("Options:")

@@ -17,7 +17,7 @@ describe("options", () => {
   test("have defaults", async () => {
     expect(await given("a", "b")).toMatchObject({
       ...{ logdirs: ["a", "b"], concurrency: 4, flushIntervalMs: 500, idleTimeoutMs: 1_800_000, patienceMs: 30_000 },
-      ...{ rescanMs: 60_000, group: "run", restarts: "explicit", trace: "undefined" },
+      ...{ rescanMs: 120_000, group: "run", restarts: "explicit", trace: "undefined" },
     });
     expect(await given("a")).not.toHaveProperty("pollMs");
   });
