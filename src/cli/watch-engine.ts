@@ -1,4 +1,5 @@
 /** What `tracelet watch` needs of whatever follows the logdirs. */
+import { existsSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Checkpoints } from "../sync/checkpoints.ts";
@@ -100,9 +101,11 @@ async function sendRest(
   onEvent: WatchEngineOptions["onEvent"],
 ): Promise<{ readonly result: SyncResult; readonly anySetAside: boolean }> {
   const end = performance.now() + giveUpAfterMs;
+  // One that never came, or is gone, holds nothing that could be sent.
+  const logdirs = options.logdirs.filter((logdir) => existsSync(logdir));
   let anySetAside = false;
   for (let ownPause = FIRST_PAUSE_MS; ; ownPause = Math.min(ownPause * 2, LAST_PAUSE_MS)) {
-    const result = await sync(options);
+    const result = await sync({ ...options, logdirs });
     for (const { name, notes } of result.runs) {
       for (const { message } of notes.filter(isLoss)) {
         anySetAside = true;

@@ -29,6 +29,10 @@ export class LiveRun {
   failures = 0;
   /** How much of it was known to be passed over or unreadable when that was last said. */
   saidLosses = 0;
+  /** What could not be read of it, as far as it was said. */
+  readonly saidProblems: Set<string> = new Set();
+  /** Whether it is in the logdirs no longer. */
+  isGone = false;
   /** How many bytes of it the destination has, when its last session ended. */
   bytesRead = 0;
 

@@ -68,6 +68,8 @@ export class RunSession {
   /** Undefined where the tags' own names will do. */
   readonly #tags: MemberTags | undefined;
   #files: SourceFile[];
+  /** Those that could not be read. */
+  readonly #leftOut: SourceFile[] = [];
   /** The offsets that the destination has been told, by the marks' keys. */
   readonly #written = new Map<string, number>();
   /** The same for as long as the run is open: its handle knows tags by their numbers. */
@@ -123,7 +125,7 @@ export class RunSession {
 
   /** How long until something is to be looked at again though nothing happens to the files, ms; undefined: for ever. */
   get waitsFor(): number | undefined {
-    const waits = this.#files.flatMap((file) => file.waitsFor(this.#context.patienceMs) ?? []);
+    const waits = [...this.#files, ...this.#leftOut].flatMap((file) => file.waitsFor(this.#context.patienceMs) ?? []);
     return waits.length === 0 ? undefined : Math.min(...waits);
   }
 
@@ -183,7 +185,8 @@ export class RunSession {
     const anyFile = this.#runFiles.hasEmbeddings || (remoteId !== undefined && this.#runFiles.isSourceDue);
     if (!anyValue && !anyFile && this.#hparams.size === 0) {
       if (remoteId === undefined && !this.#mustBeThere()) return "empty";
-      if (remoteId !== undefined && done) {
+      // Of a live file something may be waiting to become a record.
+      if (remoteId !== undefined && done && this.#files.every(({ isSettled }) => isSettled)) {
         this.#context.onOpen(this.#group, remoteId);
         this.#save(true);
         return "unchanged";
@@ -242,7 +245,7 @@ export class RunSession {
         await open.reader.read(batch);
         const { records, firstWallTime } = open.reader;
         this.#stored.firstWallTime ??= firstWallTime;
-        file.tail = records.tail;
+        file.looked(records.tail, damage);
         await file.name(open.source, records.position, this.#files);
         if (!batch.empty) anyValue = true;
         // Nobody may come this way again: where no value is new, nothing is sent.
@@ -554,12 +557,14 @@ export class RunSession {
   #leaveOut(file: SourceFile, error: unknown): void {
     this.#isProblemOf(file, error);
     this.#files = this.#files.filter((other) => other !== file);
+    this.#leftOut.push(file);
   }
 
   /** Note what the file system says of a file; throw on whatever else it is. */
   #isProblemOf(file: SourceFile, error: unknown): void {
     if (!(error instanceof Error) || !("syscall" in error || (error as NodeJS.ErrnoException).code === "EINVAL"))
       throw error;
+    file.failed();
     this.problems.push(problemOf(file.entry, error));
   }
 }

@@ -11,6 +11,9 @@ import type { Member } from "./groups.ts";
 import { type MatchedFile, stampOf } from "./match.ts";
 import { SeriesCounts } from "./series-counts.ts";
 
+/** How long a file that cannot be read is left alone, ms. */
+const RETRY_MS = 10_000;
+
 export class SourceFile {
   entry: MatchedFile["entry"];
   /** Which of the run's members it is of. */
@@ -34,6 +37,10 @@ export class SourceFile {
   #tailHash: string;
   /** What it looked like when it was last read to its end. */
   #readStamp: string | undefined;
+  /** The same when nothing was left to be done about it. */
+  #settledStamp: string | undefined;
+  /** When it could not be read, in ms of `performance.now()`. */
+  #failedAt: number | undefined;
   /** Bytes that are no record and may still become one: where, and since when, in ms of `performance.now()`. */
   #suspect: { readonly at: number; readonly since: number; readonly isPassed: boolean } | undefined;
 
@@ -196,18 +203,38 @@ export class SourceFile {
   /** How long it still takes until bytes that are no record count as damage, ms; undefined if there are none. */
   waitsFor(patienceMs: number): number | undefined {
     const since = this.#waitingSince;
+    if (this.#failedAt !== undefined) return Math.max(0, this.#failedAt + RETRY_MS - performance.now());
     return since === undefined ? undefined : Math.max(0, since + patienceMs - performance.now());
   }
 
   /** Note that it was read to its end, how that looked, and that reading goes on from there. */
   ended(tail: Tail | undefined, damage: "pass" | "wait"): void {
-    this.tail = tail;
     this.start = this.#offset;
     this.#readStamp = stampOf(this.entry);
-    if (tail === undefined || (tail.state !== "damaged" && tail.state !== "zeros")) {
+    this.#failedAt = undefined;
+    this.looked(tail, damage);
+  }
+
+  /** Note that it cannot be read at the moment. */
+  failed(): void {
+    this.#failedAt = performance.now();
+  }
+
+  /** Whether nothing is left to be done about it as long as it looks as it does. */
+  get isSettled(): boolean {
+    return this.#settledStamp === stampOf(this.entry);
+  }
+
+  /** Note how its end looked; undefined if it was not reached. */
+  looked(tail: Tail | undefined, damage: "pass" | "wait"): void {
+    this.tail = tail;
+    if (tail === undefined) return;
+    this.#settledStamp = tail.state === "clean" || damage === "pass" ? stampOf(this.entry) : undefined;
+    if (tail.state === "clean") {
       this.#suspect = undefined;
       return;
     }
+    // The beginning of a record, too: whoever wrote it may have died, and another have gone on behind it.
     const since = this.#suspect?.at === tail.start ? this.#suspect.since : performance.now();
     this.#suspect = { at: tail.start, since, isPassed: damage === "pass" };
   }
@@ -229,6 +256,7 @@ export class SourceFile {
 
   /** Nothing is to be read of it: it counts as looked at. */
   settle(): void {
+    this.#settledStamp = stampOf(this.entry);
     this.tail = { state: "clean", start: this.entry.size, end: this.entry.size };
   }
 
@@ -249,8 +277,8 @@ export class SourceFile {
   checkpoint(): StoredFile | undefined {
     const mark = this.mark();
     if (mark === undefined) return undefined;
-    // Only a file that was read to its end can be told by its stamp not to have changed.
-    const stamp = this.tail === undefined ? "" : stampOf(this.entry);
+    // Only a file about which nothing is left to be done can be told by its stamp not to have changed.
+    const stamp = this.isSettled ? stampOf(this.entry) : "";
     return { ...mark, stamp, restartStep: this.restartStep, losses: this.allLosses(), counts: this.#countsThere };
   }
 

@@ -88,6 +88,7 @@ class Watch implements WatchStatus {
   /** Runs of one name may be copies of each other: one after the other. */
   readonly #sameName = new Map<string, Promise<void>>();
   #isComplete = false;
+  #isEnding = false;
   #failure: { readonly error: unknown } | undefined;
 
   constructor(options: WatchOptions) {
@@ -115,6 +116,7 @@ class Watch implements WatchStatus {
         if (this.#failure !== undefined) break;
       }
     } finally {
+      this.#isEnding = true;
       clearInterval(ticks);
       signal.removeEventListener("abort", end);
       for (const live of this.#live.values()) clearTimeout(live.timer);
@@ -150,7 +152,9 @@ class Watch implements WatchStatus {
   }
 
   get isCaughtUp(): boolean {
-    const isAtRest = ({ dueSince, isBusy }: LiveRun) => dueSince === undefined && !isBusy;
+    // What is refused is not waited for.
+    const isAtRest = ({ dueSince, isBusy, error }: LiveRun) =>
+      (dueSince === undefined || error !== undefined) && !isBusy;
     return this.#isComplete && [...this.#live.values()].every(isAtRest);
   }
 
@@ -160,7 +164,6 @@ class Watch implements WatchStatus {
 
   async #take({ changed, gone, complete }: RunChanges): Promise<void> {
     const wanted = wantedRuns(changed, this.#options);
-    if (complete) this.#isComplete = true;
     if (this.#isComplete && wanted.length > 0) this.quietSince = performance.now();
     const isKnown = (run: DiscoveredRun) => {
       const live = this.#groupOf.get(keyOf(run));
@@ -172,6 +175,8 @@ class Watch implements WatchStatus {
     for (const run of wanted) this.#found.set(keyOf(run), run);
     if (grows) for (const run of wanted) this.#grew(run);
     else await this.#regroup(new Set(wanted.map(keyOf)));
+    // What was there at the beginning has not grown just now.
+    if (complete) this.#isComplete = true;
   }
 
   #grew(run: DiscoveredRun): void {
@@ -193,7 +198,8 @@ class Watch implements WatchStatus {
       live.group = group;
       this.#live.set(key, live);
       for (const { run } of group.members) this.#groupOf.set(keyOf(run), live);
-      if (isNew || group.members.some(({ run }) => changed.has(keyOf(run)))) this.#isDue(live);
+      const lacksRun = group.isDirectory && live.remoteId === undefined;
+      if (isNew || lacksRun || group.members.some(({ run }) => changed.has(keyOf(run)))) this.#isDue(live);
       before.delete(key);
     }
     for (const live of before.values()) this.#leave(live);
@@ -204,13 +210,14 @@ class Watch implements WatchStatus {
     const now = performance.now();
     if (live.dueSince === undefined && this.#isComplete) live.grewAt = now;
     live.dueSince ??= now;
+    live.isEmpty = false;
     // One that was refused has its own time.
     if (live.error === undefined) this.#schedule(live);
   }
 
   /** Let it have its turn, not before `pauseMs`; what was arranged for a later time is brought forward. */
   #schedule(live: LiveRun, pauseMs = 0): void {
-    if (live.isBusy || this.#options.signal.aborted) return;
+    if (live.isBusy || live.isGone || this.#isEnding || this.#options.signal.aborted) return;
     clearTimeout(live.timer);
     const wait = Math.max(pauseMs, live.lastRound + this.#options.flushIntervalMs - performance.now());
     const begin = () => {
@@ -245,13 +252,14 @@ class Watch implements WatchStatus {
   async #round(live: LiveRun): Promise<void> {
     if (this.#options.signal.aborted) return;
     let again: number | undefined;
+    let hasFailed = false;
     live.lastRound = performance.now();
     try {
-      await this.#gate.pass(() => this.#advance(live));
-      again = live.session?.waitsFor;
+      again = await this.#gate.pass(() => this.#advance(live));
       live.error = undefined;
       live.failures = 0;
     } catch (error) {
+      hasFailed = true;
       this.#close(live);
       if (error instanceof SourceChanged) again = 0;
       else if (error instanceof TraceletError) again = this.#failed(live, error);
@@ -261,29 +269,34 @@ class Watch implements WatchStatus {
       live.isBusy = false;
     }
     // A run that has failed is due as well, and has to wait.
-    const pause = live.error === undefined && live.dueSince !== undefined ? 0 : again;
+    const pause = !hasFailed && live.dueSince !== undefined ? 0 : again;
     if (pause !== undefined) this.#schedule(live, pause);
   }
 
-  /** Send what there is of a run. */
-  async #advance(live: LiveRun): Promise<void> {
+  /** Send what there is of a run. @returns when to look at it again though nothing happens to it, ms */
+  async #advance(live: LiveRun): Promise<number | undefined> {
     const since = live.dueSince;
     live.dueSince = undefined;
     const before = live.session?.bytesRead ?? live.bytesRead;
     if (live.session !== undefined && (live.epoch !== this.#gate.epoch || !live.session.follow(live.group)))
       this.#close(live);
-    if (live.session === undefined && !(await this.#open(live))) return;
+    if (live.session === undefined && !(await this.#open(live))) return undefined;
     const { session } = live;
-    if (session === undefined) return;
+    if (session === undefined) return undefined;
     try {
       const outcome = await session.advance();
-      if (outcome === "interrupted") return;
+      if (outcome === "interrupted") return undefined;
+      const { waitsFor } = session;
       live.isEmpty = outcome === "empty";
-      if (outcome !== "sent") return this.#close(live);
+      if (outcome !== "sent") {
+        this.#close(live);
+        return waitsFor;
+      }
       if (since !== undefined) this.#latency(performance.now() - since);
       this.bytesSent += Math.max(0, session.bytesRead - before);
-      if (session.takeSessionEnd() || performance.now() - live.grewAt > this.#options.idleTimeoutMs)
-        await this.#finish(live);
+      const isOver = session.takeSessionEnd() || performance.now() - live.grewAt > this.#options.idleTimeoutMs;
+      if (isOver && waitsFor === undefined) await this.#finish(live);
+      return waitsFor;
     } finally {
       this.#report(live);
     }
@@ -311,12 +324,14 @@ class Watch implements WatchStatus {
   }
 
   #close(live: LiveRun): void {
+    this.#report(live);
     live.bytesRead = live.session?.bytesRead ?? live.bytesRead;
     live.session = undefined;
   }
 
   /** It is in the logdirs no longer. */
   #leave(live: LiveRun): void {
+    live.isGone = true;
     clearTimeout(live.timer);
     this.#queue
       .add(() => this.#inTurn(live, () => this.#gate.pass(async () => live.session?.leave())))
@@ -346,7 +361,7 @@ class Watch implements WatchStatus {
     this.lookedAt = now;
     for (const live of this.#live.values()) {
       if (live.session === undefined || live.isBusy || live.dueSince !== undefined) continue;
-      const isIdle = now - live.grewAt > this.#options.idleTimeoutMs;
+      const isIdle = now - live.grewAt > this.#options.idleTimeoutMs && live.session.waitsFor === undefined;
       const needsCare = now - live.caredAt > Math.max(CARE_MS, CARE_RATIO * live.careMs) && live.session.needsCare;
       if (!isIdle && !needsCare) continue;
       live.isBusy = true;
@@ -387,8 +402,11 @@ class Watch implements WatchStatus {
       this.anySetAside ||= isLoss;
       this.#say({ level: isLoss ? "error" : "info", run: group.name, message, hint: undefined });
     }
-    for (const { path, code } of problems)
+    for (const { path, code } of problems) {
+      if (live.saidProblems.has(`${path} ${code}`)) continue;
+      live.saidProblems.add(`${path} ${code}`);
       this.#say({ level: "error", run: group.name, message: `${path} could not be read: ${code}`, hint: undefined });
+    }
     for (const { path, start, end, reason } of losses.slice(live.saidLosses)) {
       const message = `damage passed over in ${path}: ${end - start} bytes at ${start} (${reason})`;
       this.#say({ level: "warning", run: group.name, message, hint: undefined });

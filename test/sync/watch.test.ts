@@ -1,8 +1,9 @@
 /** A watch beside writers: what appears in the files appears at the destination, once, whatever happens. */
 import { mkdirSync, renameSync, rmSync, utimesSync } from "node:fs";
 import path from "node:path";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { TraceletError } from "../../src/errors.ts";
+import { FileSource } from "../../src/reader/byte-source.ts";
 import { eventFile, textEvent } from "../support/event-writer.ts";
 import { Watching } from "./watched.ts";
 import { curve, expectPoints, fileOf, records, sentAgain, version, World } from "./world.ts";
@@ -108,6 +109,47 @@ describe("following", () => {
       await arrives(watching, world, "a", curve("loss", 0, 9));
       await watching.end();
     }
+  });
+
+  test("a writer that died within a record, and one that went on behind it: passed over, the rest arrives", async () => {
+    const world = World.create();
+    const torn = records(curve("loss", 3, 4)).subarray(0, 20);
+    world.logdir.write("a", Buffer.concat([fileOf(curve("loss", 0, 3)), torn]));
+    const watching = new Watching(world, { patienceMs: 400, idleTimeoutMs: 100 });
+    await arrives(watching, world, "a", curve("loss", 0, 3));
+    world.logdir.append("a", records(curve("loss", 4, 7)));
+    utimesSync(world.logdir.path("a"), new Date(), new Date());
+    await arrives(watching, world, "a", [...curve("loss", 0, 3), ...curve("loss", 4, 7)]);
+    expect(watching.messages("warning").join()).toContain("damage passed over");
+  });
+
+  test("a finished run that goes on with damage: what is behind it arrives after a while", async () => {
+    const world = World.create();
+    world.logdir.write("a", fileOf(curve("loss", 0, 3)));
+    await world.sync();
+    const watching = new Watching(world, { patienceMs: 400 });
+    await watching.caughtUp();
+    world.logdir.append("a", Buffer.concat([Buffer.alloc(50), records(curve("loss", 3, 6))]));
+    utimesSync(world.logdir.path("a"), new Date(), new Date());
+    await arrives(watching, world, "a", curve("loss", 0, 6));
+  });
+
+  test("a file that cannot be read for a while is read later, and not taken for read", async () => {
+    const world = World.create();
+    world.logdir.write("a", fileOf(curve("loss", 0, 3)));
+    const watching = new Watching(world);
+    await arrives(watching, world, "a", curve("loss", 0, 3));
+    await watching.caughtUp();
+    const open = vi.spyOn(FileSource, "open").mockImplementation(async () => {
+      throw Object.assign(new Error("stale"), { code: "ESTALE", syscall: "open" });
+    });
+    onTestFinished(() => void open.mockRestore());
+    world.logdir.append("a", records(curve("loss", 3, 6)));
+    await watching.until(() => expect(watching.messages("error").join()).toContain("could not be read"));
+    open.mockRestore();
+    await watching.end();
+    await world.sync();
+    expectPoints(world.backend.run("a"), curve("loss", 0, 6));
   });
 
   test("what add_scalars makes while the run goes on is a part of it", async () => {
