@@ -1,5 +1,5 @@
 /** What `tracelet watch` needs of whatever follows the logdirs. */
-import { existsSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Checkpoints } from "../sync/checkpoints.ts";
@@ -69,7 +69,7 @@ export function watchEngine(command: WatchCommandOptions): WatchEngine {
     let checkpoints: Checkpoints | undefined;
     try {
       checkpoints = Checkpoints.open(command.stateDir, destination.key);
-      for (const logdir of new Set(logdirs.map((each) => path.resolve(each))))
+      for (const logdir of new Set(logdirs.map(realPath)))
         locks.push(lockSource(command.stateDir, destination.key, logdir));
       const { pollMs, trace, onStart, ...others } = options;
       const shared = {
@@ -123,4 +123,9 @@ async function sendRest(
       onEvent({ level: "error", run: undefined, message: error.message, hint: error.hint });
     return { result, anySetAside };
   }
+}
+
+/** Of one that is not there yet as it is given. */
+function realPath(logdir: string): string {
+  return existsSync(logdir) ? realpathSync(logdir) : path.resolve(logdir);
 }
