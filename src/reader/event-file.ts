@@ -60,8 +60,8 @@ export class EventFileReader {
   #decode(batch: RecordBatch, sink: ValueSink): void {
     const { records } = this;
     const scalar = this.#scalar;
-    if (scalar.decode(records.bytes, records.payloadStart, records.payloadEnd)) {
-      const tag = batch.tagTable.ofBytes(records.bytes, scalar.tagStart, scalar.tagEnd);
+    if (scalar.decode(records.view, records.payloadStart, records.payloadEnd)) {
+      const tag = batch.tagTable.ofBytes(records.view, scalar.tagStart, scalar.tagEnd);
       if (tag >= 0) {
         batch.push(tag, scalar.stepLow, scalar.stepHigh, scalar.wallTime, scalar.value, records.recordOffset);
         this.#count(scalar.wallTime);

@@ -5,6 +5,7 @@ import { type DiscoveredRun, displayPath } from "./discover.ts";
 import { EventFileReader } from "./event-file.ts";
 import { readProjectorFile } from "./plugins/projector.ts";
 import { RecordBatch } from "./record-batch.ts";
+import { ScalarTotals } from "./scalar-totals.ts";
 import { TagTable } from "./tag-table.ts";
 import { type Loss, RecordReader, type Tail } from "./tfrecord.ts";
 
@@ -45,14 +46,17 @@ export interface RunSummary {
   readonly embeddings: readonly string[];
 }
 
+/** Scalars at a time: their columns stay in the processor's cache. */
+const BATCH = 4096;
+
 /** Read all of a run. Never throws for what the files hold or how they can be read: that is in the result. */
 export async function inspectRun(run: DiscoveredRun, maxRecordBytes: number): Promise<RunSummary> {
   const metadata = new Map<string, TagMetadata>();
   const tags = new TagTable();
-  const scalars: SeriesSummary[] = [];
+  const totals = new ScalarTotals();
   const data = new Map<string, SeriesSummary>();
   const files: FileSummary[] = [];
-  const batch = new RecordBatch(16_384, tags);
+  const batch = new RecordBatch(BATCH, tags);
   for (const entry of run.files) {
     let records: RecordReader | undefined;
     let reader: EventFileReader | undefined;
@@ -64,7 +68,7 @@ export async function inspectRun(run: DiscoveredRun, maxRecordBytes: number): Pr
         reader = new EventFileReader(records, metadata);
         for (let more = true; more; batch.clear()) {
           more = await reader.read(batch);
-          addScalars(batch, scalars);
+          totals.add(batch);
           for (const {
             kind,
             tag,
@@ -95,6 +99,7 @@ export async function inspectRun(run: DiscoveredRun, maxRecordBytes: number): Pr
       problem,
     });
   }
+  const scalars = totals.series(tags.names);
   // A tag's first word may be of another plugin; what arrives as a scalar is of this one or of none.
   for (const series of scalars) series.plugin = metadata.get(series.tag)?.plugin === "scalars" ? "scalars" : "";
   const byKind = [...data.values()].sort((a, b) => (a.kind < b.kind ? -1 : Number(a.kind > b.kind)));
@@ -108,24 +113,6 @@ async function embeddingsOf({ projectorFile }: DiscoveredRun): Promise<string[]>
     return (await readProjectorFile(projectorFile)).embeddings.map(({ tensorName }) => tensorName);
   } catch {
     return [];
-  }
-}
-
-function addScalars(batch: RecordBatch, scalars: SeriesSummary[]): void {
-  for (let i = 0; i < batch.length; i++) {
-    const id = batch.tag[i] as number;
-    const series = scalars[id];
-    if (series !== undefined) add(series, batch.step[i] as bigint, batch.wallTime[i] as number);
-    else {
-      // Ids of tags that are no scalars leave no gap: only scalars are given one.
-      scalars[id] = seriesOf(
-        batch.tags[id] as string,
-        "scalars",
-        "",
-        batch.step[i] as bigint,
-        batch.wallTime[i] as number,
-      );
-    }
   }
 }
 

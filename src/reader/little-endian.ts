@@ -1,10 +1,7 @@
-/** The unsigned 32-bit little-endian integer at `bytes[at]`; no view is made, since this runs once a record and more. */
-export function readUint32(bytes: Uint8Array, at: number): number {
-  return (
-    ((bytes[at] as number) |
-      ((bytes[at + 1] as number) << 8) |
-      ((bytes[at + 2] as number) << 16) |
-      ((bytes[at + 3] as number) << 24)) >>>
-    0
-  );
+/**
+ * The bytes of `bytes`, to read numbers from. V8 makes one load of each of its methods, wherever the number stands; the
+ * same from a Uint8Array, byte by byte, takes twice the time. Made once a buffer, not once a record.
+ */
+export function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -13,13 +13,13 @@ export class RecordBatch implements ScalarColumns {
   readonly tagTable: TagTable;
   tag: Int32Array;
   step: BigInt64Array;
+  /** The steps again, as pairs of low and high words: storing or comparing these makes no BigInt. */
+  stepWords: Int32Array;
   wallTime: Float64Array;
   value: Float64Array;
   offset: Float64Array;
   length = 0;
   readonly data: Datum[] = [];
-  /** The steps again, as pairs of low and high words: storing them makes no BigInt. */
-  #stepWords: Int32Array;
   #dataBytes = 0;
 
   constructor(capacity: number, tagTable: TagTable) {
@@ -30,7 +30,7 @@ export class RecordBatch implements ScalarColumns {
     this.wallTime = new Float64Array(capacity);
     this.value = new Float64Array(capacity);
     this.offset = new Float64Array(capacity);
-    this.#stepWords = new Int32Array(this.step.buffer);
+    this.stepWords = new Int32Array(this.step.buffer);
   }
 
   get tags(): readonly string[] {
@@ -49,8 +49,8 @@ export class RecordBatch implements ScalarColumns {
     const i = this.length;
     if (i === this.tag.length) this.#grow();
     this.tag[i] = tag;
-    this.#stepWords[2 * i] = stepLow;
-    this.#stepWords[2 * i + 1] = stepHigh;
+    this.stepWords[2 * i] = stepLow;
+    this.stepWords[2 * i + 1] = stepHigh;
     this.wallTime[i] = wallTime;
     this.value[i] = value;
     this.offset[i] = offset;
@@ -70,8 +70,8 @@ export class RecordBatch implements ScalarColumns {
       if (!keep(i)) continue;
       if (to !== i) {
         this.tag[to] = this.tag[i] as number;
-        this.#stepWords[2 * to] = this.#stepWords[2 * i] as number;
-        this.#stepWords[2 * to + 1] = this.#stepWords[2 * i + 1] as number;
+        this.stepWords[2 * to] = this.stepWords[2 * i] as number;
+        this.stepWords[2 * to + 1] = this.stepWords[2 * i + 1] as number;
         this.wallTime[to] = this.wallTime[i] as number;
         this.value[to] = this.value[i] as number;
         this.offset[to] = this.offset[i] as number;
@@ -95,6 +95,6 @@ export class RecordBatch implements ScalarColumns {
     (this.wallTime = new Float64Array(capacity)).set(wallTime);
     (this.value = new Float64Array(capacity)).set(value);
     (this.offset = new Float64Array(capacity)).set(offset);
-    this.#stepWords = new Int32Array(this.step.buffer);
+    this.stepWords = new Int32Array(this.step.buffer);
   }
 }

@@ -6,7 +6,7 @@ export class TagTable {
   readonly names: string[] = [];
   readonly #ids = new Map<string, number>();
   /** The tags' bytes, one behind the other; tag `id` ends at `#ends[id]`. */
-  #arena = new Uint8Array(4096);
+  #arena = new DataView(new ArrayBuffer(4096));
   #ends = new Int32Array(256);
   /** Open addressing, slot → id + 1. */
   #slots = new Int32Array(1024);
@@ -19,21 +19,21 @@ export class TagTable {
     return this.#ids.get(tag) ?? this.#add(tag);
   }
 
-  /** The number of the tag whose UTF-8 bytes are `bytes[start, end)`; -1 if they are no valid UTF-8. */
-  ofBytes(bytes: Uint8Array, start: number, end: number): number {
-    if (this.names.length === 0) return this.#addBytes(bytes, start, end);
+  /** The number of the tag whose UTF-8 bytes are `view[start, end)`; -1 if they are no valid UTF-8. */
+  ofBytes(view: DataView, start: number, end: number): number {
+    if (this.names.length === 0) return this.#addBytes(view, start, end);
     const guess = this.#successors[this.#last] as number;
-    if (this.#is(guess, bytes, start, end)) {
+    if (this.#is(guess, view, start, end)) {
       this.#last = guess;
       return guess;
     }
-    let slot = hash(bytes, start, end) & (this.#slots.length - 1);
+    let slot = hash(view, start, end) & (this.#slots.length - 1);
     let id = (this.#slots[slot] as number) - 1;
-    while (id >= 0 && !this.#is(id, bytes, start, end)) {
+    while (id >= 0 && !this.#is(id, view, start, end)) {
       slot = (slot + 1) & (this.#slots.length - 1);
       id = (this.#slots[slot] as number) - 1;
     }
-    if (id < 0) id = this.#addBytes(bytes, start, end);
+    if (id < 0) id = this.#addBytes(view, start, end);
     if (id >= 0) {
       this.#successors[this.#last] = id;
       this.#last = id;
@@ -41,17 +41,19 @@ export class TagTable {
     return id;
   }
 
-  #is(id: number, bytes: Uint8Array, start: number, end: number): boolean {
+  #is(id: number, view: DataView, start: number, end: number): boolean {
     let at = id === 0 ? 0 : (this.#ends[id - 1] as number);
     if ((this.#ends[id] as number) - at !== end - start) return false;
     const arena = this.#arena;
-    for (let i = start; i < end; i++) if (bytes[i] !== arena[at++]) return false;
+    let i = start;
+    for (const last = end - 4; i <= last; i += 4, at += 4) if (view.getInt32(i) !== arena.getInt32(at)) return false;
+    for (; i < end; i++, at++) if (view.getUint8(i) !== arena.getUint8(at)) return false;
     return true;
   }
 
-  #addBytes(bytes: Uint8Array, start: number, end: number): number {
+  #addBytes(view: DataView, start: number, end: number): number {
     try {
-      return this.#add(utf8.decode(bytes.subarray(start, end)));
+      return this.#add(utf8.decode(new Uint8Array(view.buffer, view.byteOffset + start, end - start)));
     } catch {
       return -1;
     }
@@ -62,12 +64,15 @@ export class TagTable {
     const encoded = Buffer.from(tag);
     const start = id === 0 ? 0 : (this.#ends[id - 1] as number);
     const end = start + encoded.length;
-    if (end > this.#arena.length) this.#arena = grown(this.#arena, Math.max(end, this.#arena.length * 2));
+    const { byteLength, buffer } = this.#arena;
+    if (end > byteLength) {
+      this.#arena = new DataView(grown(new Uint8Array(buffer), Math.max(end, byteLength * 2)).buffer);
+    }
     if (id >= this.#ends.length) {
       this.#ends = grown(this.#ends, id * 2);
       this.#successors = grown(this.#successors, id * 2);
     }
-    this.#arena.set(encoded, start);
+    new Uint8Array(this.#arena.buffer).set(encoded, start);
     this.#ends[id] = end;
     this.names.push(tag);
     this.#ids.set(tag, id);
@@ -91,9 +96,9 @@ export class TagTable {
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** FNV-1a, folded so that the low bits used as a slot depend on all of it. */
-function hash(bytes: Uint8Array, start: number, end: number): number {
+function hash(view: DataView, start: number, end: number): number {
   let h = 0x811c9dc5;
-  for (let i = start; i < end; i++) h = Math.imul(h ^ (bytes[i] as number), 0x01000193);
+  for (let i = start; i < end; i++) h = Math.imul(h ^ view.getUint8(i), 0x01000193);
   return h ^ (h >>> 15);
 }
 

@@ -9,12 +9,12 @@
  * Source: tensorflow/core/lib/io/record_writer.h.
  */
 import type { ByteSource } from "./byte-source.ts";
-import { readUint32 } from "./little-endian.ts";
+import { viewOf } from "./little-endian.ts";
 import { maskedCrc, RunningCrc } from "./masked-crc.ts";
 
 const HEADER = 12;
 const FOOTER = 4;
-const CHUNK = 1 << 20;
+const CHUNK = 1 << 19;
 const FIRST_WINDOW = 1 << 12;
 /**
  * How many times the bytes of a file may be checksummed in vain while the next record is looked for. Each header that is
@@ -85,6 +85,8 @@ type Obstacle = "more" | "length-crc" | "payload-crc" | "too-large";
 export class RecordReader {
   /** The buffer that holds the current record; valid until the next call of `load`. */
   bytes: Uint8Array;
+  /** The same buffer. */
+  view: DataView;
   payloadStart = 0;
   payloadEnd = 0;
   /** File offset of the current record's header. */
@@ -102,6 +104,7 @@ export class RecordReader {
   #filled = 0;
   #obstacle: Obstacle = "more";
   #tail: Tail | undefined;
+  #ahead: Ahead | undefined;
   readonly #vain: VainBytes;
 
   constructor(source: ByteSource, options: RecordReaderOptions) {
@@ -112,6 +115,7 @@ export class RecordReader {
     this.#waits = options.damage === "wait";
     this.#vain = { left: MAX_VAIN * (this.#end - this.#base) };
     this.bytes = new Uint8Array(Math.max(0, Math.min(CHUNK, this.#end - this.#base)));
+    this.view = viewOf(this.bytes);
   }
 
   /** File offset behind the last record returned or passed over: where a later reader goes on. */
@@ -126,17 +130,17 @@ export class RecordReader {
 
   /** Step to the next record in memory. False: call `load`. */
   next(): boolean {
-    const bytes = this.bytes;
+    const view = this.view;
     const at = this.#at;
     if (this.#filled - at < HEADER + FOOTER) return this.#stop("more");
-    const length = readUint32(bytes, at);
-    if (readUint32(bytes, at + 4) !== 0) return this.#stop(headerHolds(bytes, at) ? "too-large" : "length-crc");
-    if (readUint32(bytes, at + 8) !== lengthCrc(length, bytes, at)) return this.#stop("length-crc");
+    const length = view.getUint32(at, true);
+    if (view.getInt32(at + 4) !== 0) return this.#stop(headerHolds(view, at) ? "too-large" : "length-crc");
+    if (view.getUint32(at + 8, true) !== lengthCrc(length, view, at)) return this.#stop("length-crc");
     if (length > this.#maxRecordBytes) return this.#stop("too-large");
     const start = at + HEADER;
     const end = start + length;
     if (end + FOOTER > this.#filled) return this.#stop("more");
-    if (maskedCrc(bytes, start, end) !== readUint32(bytes, end)) return this.#stop("payload-crc");
+    if (maskedCrc(view, start, end) !== view.getUint32(end, true)) return this.#stop("payload-crc");
     this.payloadStart = start;
     this.payloadEnd = end;
     this.recordOffset = this.#base + at;
@@ -152,7 +156,6 @@ export class RecordReader {
    */
   async load(): Promise<boolean> {
     const position = this.position;
-    const bytes = this.bytes;
     switch (this.#obstacle) {
       case "more":
         if (this.#base + this.#filled < this.#end && (await this.#readOn())) return true;
@@ -161,7 +164,7 @@ export class RecordReader {
         return this.#waits ? this.#finish("damaged") : this.#resync(position + 1, "length-crc");
       case "payload-crc": {
         if (this.#waits) return this.#finish("damaged");
-        const next = position + HEADER + readUint32(bytes, this.#at) + FOOTER;
+        const next = position + HEADER + this.view.getUint32(this.#at, true) + FOOTER;
         // A writer that died within the record, and one that appended behind it: the length is right and leads into
         // the midst of what follows. So it is believed only where another record begins.
         if (!(await this.#headerStandsAt(next))) return this.#resync(position + HEADER, "payload-crc");
@@ -169,7 +172,7 @@ export class RecordReader {
         return true;
       }
       case "too-large": {
-        const length = readUint32(bytes, this.#at) + readUint32(bytes, this.#at + 4) * 2 ** 32;
+        const length = this.view.getUint32(this.#at, true) + this.view.getUint32(this.#at + 4, true) * 2 ** 32;
         const next = position + HEADER + length + FOOTER;
         if (next > this.#end) {
           return this.#waits ? this.#finish("incomplete") : this.#resync(position + HEADER, "length-beyond-file");
@@ -190,40 +193,67 @@ export class RecordReader {
     return false;
   }
 
-  /** Fill the buffer behind what is left in it, growing it where one record needs more. */
+  /** Put what follows behind what is left in the buffer; into a larger one where one record needs it. */
   async #readOn(): Promise<boolean> {
     const left = this.#filled - this.#at;
     // A shorter rest has not been checked by `next`: its length may be anything.
-    const declared = left >= HEADER + FOOTER ? HEADER + readUint32(this.bytes, this.#at) + FOOTER : 0;
+    const declared = left >= HEADER + FOOTER ? HEADER + this.view.getUint32(this.#at, true) + FOOTER : 0;
+    const ahead = this.#ahead?.start === this.#base + this.#filled ? this.#ahead : undefined;
+    this.#ahead = undefined;
+    if (ahead !== undefined && left <= CHUNK && declared <= left + CHUNK) {
+      const read = await ahead.read;
+      ahead.bytes.set(this.bytes.subarray(this.#at, this.#filled), CHUNK - left);
+      const spare = this.bytes;
+      this.#hold(ahead.bytes, CHUNK - left, CHUNK + read);
+      this.#readAhead(spare);
+      return read > 0;
+    }
     const remaining = this.#end - this.position;
     const wanted = Math.min(Math.max(CHUNK, declared), remaining);
-    if (wanted > this.bytes.length || this.bytes.length > 4 * CHUNK) {
-      const other = new Uint8Array(wanted);
-      other.set(this.bytes.subarray(this.#at, this.#filled));
-      this.bytes = other;
-    } else {
-      this.bytes.copyWithin(0, this.#at, this.#filled);
+    const fits = wanted <= this.bytes.length && this.bytes.length <= 4 * CHUNK;
+    const bytes = fits ? this.bytes : new Uint8Array(wanted);
+    bytes.set(this.bytes.subarray(this.#at, this.#filled));
+    this.#hold(bytes, 0, left);
+    if (ahead !== undefined && left + CHUNK <= bytes.length) {
+      const read = await ahead.read;
+      bytes.set(ahead.bytes.subarray(CHUNK, CHUNK + read), left);
+      this.#filled += read;
     }
-    this.#base += this.#at;
-    this.#at = 0;
-    this.#filled = left;
-    const read = await this.#source.read(
-      this.bytes,
-      left,
-      Math.min(this.bytes.length, remaining) - left,
-      this.#base + left,
-    );
-    this.#filled += read;
-    return read > 0;
+    const missing = Math.min(bytes.length, remaining) - this.#filled;
+    this.#filled += await this.#source.read(bytes, this.#filled, missing, this.#base + this.#filled);
+    if (declared <= CHUNK) this.#readAhead(undefined);
+    return this.#filled > left;
+  }
+
+  /** Begin to read what follows the buffer, while that is looked at. @param spare a buffer that is no longer needed */
+  #readAhead(spare: Uint8Array | undefined): void {
+    const start = this.#base + this.#filled;
+    const length = Math.min(CHUNK, this.#end - start);
+    if (length <= 0) return;
+    const bytes = spare?.length === 2 * CHUNK ? spare : new Uint8Array(2 * CHUNK);
+    const read = this.#source.read(bytes, CHUNK, length, start);
+    // It may never be asked for; where it is, it throws there.
+    read.catch(() => undefined);
+    this.#ahead = { start, bytes, read };
+  }
+
+  /** Have `bytes` for the buffer, with what is not yet used of the present one, and what follows it, in `[at, filled)`. */
+  #hold(bytes: Uint8Array, at: number, filled: number): void {
+    this.#base = this.position - at;
+    this.#at = at;
+    this.#filled = filled;
+    if (bytes === this.bytes) return;
+    this.bytes = bytes;
+    this.view = viewOf(bytes);
   }
 
   async #atEnd(): Promise<boolean> {
     const left = this.#filled - this.#at;
     if (left === 0) return this.#finish("clean");
     if (this.#waits)
-      return this.#finish(left >= HEADER && !headerHolds(this.bytes, this.#at) ? "damaged" : "incomplete");
+      return this.#finish(left >= HEADER && !headerHolds(this.view, this.#at) ? "damaged" : "incomplete");
     if (left >= HEADER) {
-      if (!headerHolds(this.bytes, this.#at)) return this.#resync(this.position + 1, "length-crc");
+      if (!headerHolds(this.view, this.#at)) return this.#resync(this.position + 1, "length-crc");
       // A length may be right by its checksum and still be nonsense: if whole records stand where its payload should
       // be, it is; otherwise the payload is still to come.
       return this.#resync(this.position + HEADER, "length-beyond-file");
@@ -235,7 +265,7 @@ export class RecordReader {
   async #headerStandsAt(position: number): Promise<boolean> {
     const header = new Uint8Array(HEADER);
     const length = Math.min(HEADER, this.#end - position);
-    return (await this.#source.read(header, 0, length, position)) === HEADER && headerHolds(header, 0);
+    return (await this.#source.read(header, 0, length, position)) === HEADER && headerHolds(viewOf(header), 0);
   }
 
   async #resync(from: number, reason: "length-crc" | "payload-crc" | "length-beyond-file"): Promise<boolean> {
@@ -268,6 +298,13 @@ export class RecordReader {
   }
 }
 
+/** The bytes from `start` on, on their way to `bytes[CHUNK]`: before it is room for what is left of the buffer till then. */
+interface Ahead {
+  readonly start: number;
+  readonly bytes: Uint8Array;
+  readonly read: Promise<number>;
+}
+
 /** Bytes that may still be checksummed in vain. */
 interface VainBytes {
   left: number;
@@ -293,12 +330,13 @@ async function findRecord(
   let passed = from;
   for (let base = from; base + HEADER + FOOTER <= end; ) {
     const filled = await source.read(window, 0, Math.min(window.length, end - base), base);
+    const view = viewOf(window);
     for (let at = 0; at + HEADER <= filled; at++) {
-      if (!mayBeHeader(window, at) || !headerHolds(window, at)) continue;
+      if (!mayBeHeader(view, at) || !headerHolds(view, at)) continue;
       vain.left += MAX_VAIN * (base + at - passed);
       passed = base + at;
       if (vain.left <= 0) continue;
-      const length = readUint32(window, at);
+      const length = view.getUint32(at, true);
       if (length > maxRecordBytes || base + at + HEADER + length + FOOTER > end) continue;
       if (await payloadHolds(source, base + at + HEADER, length)) return base + at;
       vain.left -= HEADER + length + FOOTER;
@@ -311,14 +349,8 @@ async function findRecord(
 }
 
 /** Cheap sieve before a checksum is computed: lengths beyond 4 GiB are none, and runs of zeros are no header. */
-function mayBeHeader(bytes: Uint8Array, at: number): boolean {
-  if (
-    ((bytes[at + 4] as number) | (bytes[at + 5] as number) | (bytes[at + 6] as number) | (bytes[at + 7] as number)) !==
-    0
-  ) {
-    return false;
-  }
-  return readUint32(bytes, at + 8) !== 0;
+function mayBeHeader(view: DataView, at: number): boolean {
+  return view.getInt32(at + 4) === 0 && view.getInt32(at + 8) !== 0;
 }
 
 async function payloadHolds(source: ByteSource, start: number, length: number): Promise<boolean> {
@@ -330,7 +362,10 @@ async function payloadHolds(source: ByteSource, start: number, length: number): 
     crc.update(piece.subarray(0, read));
     done += read;
   }
-  return (await source.read(piece, 0, FOOTER, start + length)) === FOOTER && readUint32(piece, 0) === crc.masked();
+  return (
+    (await source.read(piece, 0, FOOTER, start + length)) === FOOTER &&
+    viewOf(piece).getUint32(0, true) === crc.masked()
+  );
 }
 
 async function isZero(source: ByteSource, start: number, end: number): Promise<boolean> {
@@ -345,18 +380,18 @@ async function isZero(source: ByteSource, start: number, end: number): Promise<b
   return true;
 }
 
-function headerHolds(bytes: Uint8Array, at: number): boolean {
-  return maskedCrc(bytes, at, at + 8) === readUint32(bytes, at + 8);
+function headerHolds(view: DataView, at: number): boolean {
+  return maskedCrc(view, at, at + 8) === view.getUint32(at + 8, true);
 }
 
 /** Checksums of the lengths below 1024: most records of a file have one of a few short lengths. 0: not computed yet. */
 const shortLengthCrcs = new Uint32Array(1024);
 
-function lengthCrc(length: number, bytes: Uint8Array, at: number): number {
-  if (length >= shortLengthCrcs.length) return maskedCrc(bytes, at, at + 8);
+function lengthCrc(length: number, view: DataView, at: number): number {
+  if (length >= shortLengthCrcs.length) return maskedCrc(view, at, at + 8);
   const known = shortLengthCrcs[length] as number;
   if (known !== 0) return known;
-  const crc = maskedCrc(bytes, at, at + 8);
+  const crc = maskedCrc(view, at, at + 8);
   shortLengthCrcs[length] = crc;
   return crc;
 }

@@ -1,12 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { viewOf } from "../../src/reader/little-endian.ts";
 import { TagTable } from "../../src/reader/tag-table.ts";
 
 /** The tag's number, asked for by its bytes as they stand among others. */
 function idOf(table: TagTable, tag: string | Uint8Array): number {
   const bytes = typeof tag === "string" ? Buffer.from(tag) : tag;
   const around = Buffer.concat([Buffer.from("xx"), bytes, Buffer.from("yy")]);
-  return table.ofBytes(around, 2, 2 + bytes.length);
+  return table.ofBytes(viewOf(around), 2, 2 + bytes.length);
 }
 
 /** A table and a Map that must always say the same. */
