@@ -1,7 +1,7 @@
 /** `tracelet inspect`: what is in a logdir, without sending anything anywhere. */
 
 import { inspectRun, type RunSummary, type SeriesSummary } from "../reader/inspect.ts";
-import { discoverAll } from "../sync/engine.ts";
+import { discoverAll } from "../sync/logdirs.ts";
 import { bytes, count, type Output, oneLine, outputTo, paint, plural, printable, table } from "./terminal.ts";
 
 export interface InspectCommandOptions {
@@ -9,32 +9,51 @@ export interface InspectCommandOptions {
   readonly json: boolean;
 }
 
+/** Characters that are written at once. */
+const JSON_PIECE = 100_000;
+
 /** @returns 0; 1 if something could not be read; 3 if there is damage @throws TraceletError `logdir` */
 export async function runInspect(logdirs: readonly string[], options: InspectCommandOptions): Promise<number> {
   const output = outputTo(process.stdout);
   const { runs, problems } = discoverAll(logdirs);
-  const summaries: RunSummary[] = [];
-  for (const run of runs) {
+  let [values, unread, damaged] = [0, problems.length > 0, false];
+  let json = '{"runs":[';
+  for (const [i, run] of runs.entries()) {
     const summary = await inspectRun(run, options.maxRecordSize);
-    summaries.push(summary);
-    if (!options.json) printRun(summary, output);
+    if (options.json) json += `${i > 0 ? "," : ""}${printable(JSON.stringify(plain(summary)))}`;
+    else printRun(summary, output);
+    // All of a large logdir would be hundreds of megabytes.
+    if (json.length >= JSON_PIECE) {
+      output.write(json);
+      json = "";
+    }
+    values += summary.series.reduce((sum, series) => sum + series.count, 0);
+    unread ||= summary.files.some((file) => file.problem !== undefined);
+    damaged ||= summary.files.some((file) => file.losses.length > 0 || file.tail?.state === "damaged");
   }
-  if (options.json) output.write(`${printable(JSON.stringify({ runs: summaries, problems }, exactSteps))}\n`);
+  if (options.json) output.write(`${json}],"problems":${printable(JSON.stringify(problems))}}\n`);
   else {
     for (const { path, code } of problems)
       output.write(`${paint(output, "red", "cannot be read")}: ${oneLine(path)} (${code})\n`);
-    const values = summaries.flatMap(({ series }) => series).reduce((sum, series) => sum + series.count, 0);
     output.write(`${plural(runs.length, "run")}, ${plural(values, "value")}\n`);
   }
-  const files = summaries.flatMap((summary) => summary.files);
-  if (problems.length > 0 || files.some((file) => file.problem !== undefined)) return 1;
-  return files.some((file) => file.losses.length > 0 || file.tail?.state === "damaged") ? 3 : 0;
+  if (unread) return 1;
+  return damaged ? 3 : 0;
+}
+
+/** The summary as JSON can have it. */
+function plain(summary: RunSummary) {
+  const series = summary.series.map((one) => ({
+    ...one,
+    firstStep: exact(one.firstStep),
+    lastStep: exact(one.lastStep),
+  }));
+  return { ...summary, series };
 }
 
 /** int64 in JSON: a number as long as that is exact, a string of digits beyond. */
-function exactSteps(_key: string, value: unknown): unknown {
-  if (typeof value !== "bigint") return value;
-  return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
+function exact(step: bigint): number | string {
+  return Number.isSafeInteger(Number(step)) ? Number(step) : String(step);
 }
 
 function printRun({ name, files, series, embeddings }: RunSummary, output: Output): void {

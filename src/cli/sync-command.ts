@@ -2,8 +2,9 @@
 import { realpathSync } from "node:fs";
 import { TraceletError } from "../errors.ts";
 import { Checkpoints } from "../sync/checkpoints.ts";
-import { requireLogdir, sync } from "../sync/engine.ts";
+import { sync } from "../sync/engine.ts";
 import { type Lock, lockSource } from "../sync/lock.ts";
+import { requireLogdir } from "../sync/logdirs.ts";
 import { type ChoiceOptions, chosen } from "./choice.ts";
 import { type MlflowOptions, openMlflow } from "./mlflow-options.ts";
 import { showProgress } from "./progress-view.ts";

@@ -1,7 +1,7 @@
 /** `tracelet verify`: options → a look at source and destination, report. */
 import { TraceletError } from "../errors.ts";
 import { verify } from "../sync/backends/mlflow/verify/verify.ts";
-import { requireLogdir } from "../sync/engine.ts";
+import { requireLogdir } from "../sync/logdirs.ts";
 import { VERSION } from "../version.ts";
 import { type ChoiceOptions, chosen } from "./choice.ts";
 import { type MlflowOptions, openMlflowToRead } from "./mlflow-options.ts";

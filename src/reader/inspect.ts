@@ -1,5 +1,5 @@
 /** What is in a run: its tags, kinds, counts and ranges, and the damage in its files. */
-import { FileSource } from "./byte-source.ts";
+import { FileSource, SmallFile } from "./byte-source.ts";
 import type { Kind, TagMetadata } from "./datum.ts";
 import { type DiscoveredRun, displayPath } from "./discover.ts";
 import { EventFileReader } from "./event-file.ts";
@@ -46,6 +46,8 @@ export interface RunSummary {
   readonly embeddings: readonly string[];
 }
 
+/** Files up to this size are read at once. Bytes. */
+const SMALL = 256 * 1024;
 /** Scalars at a time: their columns stay in the processor's cache. */
 const BATCH = 4096;
 
@@ -62,7 +64,8 @@ export async function inspectRun(run: DiscoveredRun, maxRecordBytes: number): Pr
     let reader: EventFileReader | undefined;
     let problem: string | undefined;
     try {
-      const source = await FileSource.open(entry.path);
+      const { path, size } = entry;
+      const source = size <= SMALL ? new SmallFile(path, size) : await FileSource.open(path);
       try {
         records = new RecordReader(source, { end: entry.size, maxRecordBytes });
         reader = new EventFileReader(records, metadata);

@@ -7,11 +7,11 @@ import type { RecordBatch } from "./record-batch.ts";
  * and an object for each tag, this would take longer than reading them.
  */
 export class ScalarTotals {
-  #counts = new Float64Array(64);
+  #counts = new Float64Array(32);
   /** For each tag the least and the greatest step, as low and high words. */
-  #steps = new Int32Array(4 * 64);
+  #steps = new Int32Array(4 * 32);
   /** For each tag the least and the greatest finite wall time; NaN before the first. */
-  #wallTimes = new Float64Array(2 * 64).fill(Number.NaN);
+  #wallTimes = new Float64Array(2 * 32).fill(Number.NaN);
 
   /** Count all scalars of `batch`. All batches are of one tag table. */
   add(batch: RecordBatch): void {

@@ -6,17 +6,17 @@ export class TagTable {
   readonly names: string[] = [];
   readonly #ids = new Map<string, number>();
   /** The tags' bytes, one behind the other; tag `id` ends at `#ends[id]`. */
-  #arena = new DataView(new ArrayBuffer(4096));
-  #ends = new Int32Array(256);
+  #arena = new DataView(new ArrayBuffer(512));
+  #ends = new Int32Array(32);
   /** Open addressing, slot → id + 1. */
-  #slots = new Int32Array(1024);
+  #slots = new Int32Array(128);
   /** Which tag came after tag `id` the last time: writers log the same tags in the same order again and again. */
-  #successors = new Int32Array(256);
+  #successors = new Int32Array(32);
   #last = 0;
 
   /** The number of `tag`. */
   ofName(tag: string): number {
-    return this.#ids.get(tag) ?? this.#add(tag);
+    return this.#ids.get(tag) ?? this.#add(tag, Buffer.from(tag));
   }
 
   /** The number of the tag whose UTF-8 bytes are `view[start, end)`; -1 if they are no valid UTF-8. */
@@ -52,16 +52,16 @@ export class TagTable {
   }
 
   #addBytes(view: DataView, start: number, end: number): number {
+    const bytes = new Uint8Array(view.buffer, view.byteOffset + start, end - start);
     try {
-      return this.#add(utf8.decode(new Uint8Array(view.buffer, view.byteOffset + start, end - start)));
+      return this.#add(utf8.decode(bytes), bytes);
     } catch {
       return -1;
     }
   }
 
-  #add(tag: string): number {
+  #add(tag: string, encoded: Uint8Array): number {
     const id = this.names.length;
-    const encoded = Buffer.from(tag);
     const start = id === 0 ? 0 : (this.#ends[id - 1] as number);
     const end = start + encoded.length;
     const { byteLength, buffer } = this.#arena;

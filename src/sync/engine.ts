@@ -1,11 +1,11 @@
 /** All runs of one or more logdirs to one destination. */
-import { accessSync, constants } from "node:fs";
 import PQueue from "p-queue";
-import { TraceletError } from "../errors.ts";
+import type { TraceletError } from "../errors.ts";
 import type { Kind } from "../reader/datum.ts";
-import { type DiscoveredRun, type Discovery, type DiscoveryProblem, discover } from "../reader/discover.ts";
+import type { DiscoveredRun, DiscoveryProblem } from "../reader/discover.ts";
 import type { StoredRun } from "./checkpoints.ts";
 import { type GroupMode, groupRuns, type RunGroup } from "./groups.ts";
+import { discoverAll } from "./logdirs.ts";
 import { Parents } from "./parents.ts";
 import type { Progress } from "./progress.ts";
 import type { RunResult } from "./run-result.ts";
@@ -118,42 +118,6 @@ export function wantedRuns(
     hparamsFile: excluded("hparams") ? undefined : run.hparamsFile,
     projectorFile: excluded("embeddings") ? undefined : run.projectorFile,
   }));
-}
-
-/** The runs of several logdirs. @throws TraceletError `logdir` if one of them cannot be read */
-export function discoverAll(logdirs: readonly string[]): Discovery {
-  const all = logdirs.map(discoverOrThrow);
-  return { runs: all.flatMap(({ runs }) => runs), problems: all.flatMap(({ problems }) => problems) };
-}
-
-function discoverOrThrow(logdir: string): Discovery {
-  try {
-    return discover(logdir);
-  } catch (cause) {
-    throw logdirError(logdir, cause);
-  }
-}
-
-/** @throws TraceletError `logdir` if there is no such directory or file */
-export function requireLogdir(logdir: string): void {
-  try {
-    accessSync(logdir, constants.R_OK);
-  } catch (cause) {
-    throw logdirError(logdir, cause);
-  }
-}
-
-/** What it means that the system has refused the logdir itself. */
-export function logdirError(logdir: string, cause: unknown): TraceletError {
-  const { code, message } = cause as NodeJS.ErrnoException;
-  return new TraceletError(
-    "logdir",
-    code === "ENOENT" ? `there is no ${logdir}` : `cannot read ${logdir}: ${message}`,
-    {
-      hint: "give the directory that you give to tensorboard --logdir",
-      cause,
-    },
-  );
 }
 
 function newBytes(runs: readonly RunGroup[], stored: ReadonlyMap<string, readonly StoredRun[]>): number {

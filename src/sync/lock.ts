@@ -8,7 +8,7 @@ import { chmodSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 
 import os from "node:os";
 import path from "node:path";
 import { TraceletError } from "../errors.ts";
-import { logdirError } from "./engine.ts";
+import { logdirError } from "./logdirs.ts";
 import { openDatabase } from "./sqlite.ts";
 
 /** A held lock. */
