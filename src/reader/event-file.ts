@@ -26,6 +26,7 @@ export class EventFileReader {
   firstWallTime: number | undefined;
   /** The least step of a `SessionLog START` so far. */
   restartStep: bigint | undefined;
+  readonly #metadata: ReadonlyMap<string, TagMetadata>;
   readonly #summaries: SummaryDecoder;
   readonly #scalar = new ScalarEvent();
 
@@ -34,6 +35,7 @@ export class EventFileReader {
    */
   constructor(records: RecordReader, metadata: Map<string, TagMetadata>) {
     this.records = records;
+    this.#metadata = metadata;
     this.#summaries = new SummaryDecoder(metadata);
   }
 
@@ -61,7 +63,7 @@ export class EventFileReader {
     const { records } = this;
     const scalar = this.#scalar;
     if (scalar.decode(records.view, records.payloadStart, records.payloadEnd)) {
-      const tag = batch.tagTable.ofBytes(records.view, scalar.tagStart, scalar.tagEnd);
+      const tag = this.#tagOfScalar(batch);
       if (tag >= 0) {
         batch.push(tag, scalar.stepLow, scalar.stepHigh, scalar.wallTime, scalar.value, records.recordOffset);
         this.#count(scalar.wallTime);
@@ -81,6 +83,17 @@ export class EventFileReader {
     }
     if (event.logMessage) this.counts.logMessages++;
     this.#summaries.decode(event, records.recordOffset, sink);
+  }
+
+  /** The number of the tag, in the batch, of what the fast path has decoded; -1 if it is for the other decoder. */
+  #tagOfScalar({ tagTable }: RecordBatch): number {
+    const { view } = this.records;
+    const { form, tagStart, tagEnd } = this.#scalar;
+    if (form === "v1") return tagTable.ofBytes(view, tagStart, tagEnd);
+    // The first value of a tag tells what the tag is; that is for the other decoder to remember.
+    const tag = tagTable.knownBytes(view, tagStart, tagEnd);
+    const metadata = tag < 0 ? undefined : this.#metadata.get(tagTable.names[tag] as string);
+    return metadata !== undefined && (form === "v2-scalars" || metadata.plugin === "scalars") ? tag : -1;
   }
 
   #count(wallTime: number): void {

@@ -1,12 +1,24 @@
 /**
- * The fast path: an `Event` that holds one V1 scalar and nothing else, which is what a training writes by the million.
+ * How a scalar is written.
  *
- * Exactly one layout is taken, the one every common writer produces (fields in order, none twice, none unknown);
+ * `v1`: as `simple_value`. `v2`: as a float tensor of no dimensions; whether that is a scalar, what was said of its tag
+ * before tells. `v2-scalars`: the same, and says itself that it is of the plugin `scalars` and nothing else.
+ */
+export type ScalarForm = "v1" | "v2" | "v2-scalars";
+
+/**
+ * The fast path: an `Event` that holds one scalar and nothing else, which is what a training writes by the million.
+ *
+ * Exactly one layout of each form is taken, the one common writers produce (fields in order, none twice, none unknown);
  * anything else is left to the generated decoder. `test/reader/scalar-event.test.ts` holds the two equal.
  *
- *     09 <wall_time: 8>  [10 <step: varint>]  2a <len> { 0a <len> { 0a <len> <tag>  15 <simple_value: 4> } }
+ *     09 <wall_time: 8>  [10 <step: varint>]  2a <len> { 0a <len> { 0a <len> <tag>  …
+ *     v1          15 <simple_value: 4>                                                                    torch, tensorboardX
+ *     v2          42 0a { 08 01 (DT_FLOAT)  12 00 (no dimensions)  22 04 <tensor_content: 4> }               TensorFlow 2
+ *     v2-scalars  the same, 4a 0b { 0a 09 { 0a 07 "scalars" } }
  */
 export class ScalarEvent {
+  form: ScalarForm = "v1";
   /** Seconds since the Unix epoch. */
   wallTime = 0;
   /** Low and high 32 bits of the int64 step. */
@@ -27,16 +39,35 @@ export class ScalarEvent {
       at = this.#step(view, at + 1, end);
       if (at < 0) return false;
     }
-    // The three lengths contain each other; tags are short enough for one byte each, and longer ones are rare.
-    const tagLength = end - at - 11;
-    if (tagLength < 1 || tagLength > 116) return false;
-    if (view.getInt32(at, true) !== (0x0a_00_2a | ((tagLength + 9) << 8) | ((tagLength + 7) << 24))) return false;
-    if (view.getUint16(at + 4, true) !== (0x0a | (tagLength << 8))) return false;
+    // The three lengths contain each other; all are short enough for one byte each, and longer ones are rare.
+    const length = end - at - 4;
+    if (length < 8 || length > 123) return false;
+    if (view.getInt32(at, true) !== (0x0a_00_2a | ((length + 2) << 8) | (length << 24))) return false;
+    if (view.getUint8(at + 4) !== 0x0a) return false;
+    const tagLength = view.getUint8(at + 5);
     const value = at + 6 + tagLength;
-    if (view.getUint8(value) !== 0x15) return false;
+    if (tagLength === 0 || value >= end) return false;
+    switch (end - value) {
+      case V1_LENGTH:
+        if (view.getUint8(value) !== 0x15) return false;
+        this.form = "v1";
+        this.value = view.getFloat32(value + 1, true);
+        break;
+      case V2_LENGTH:
+        if (!isFloat(view, value)) return false;
+        this.form = "v2";
+        this.value = view.getFloat32(value + 8, true);
+        break;
+      case V2_LENGTH + METADATA_LENGTH:
+        if (!isFloat(view, value) || !saysScalars(view, value + V2_LENGTH)) return false;
+        this.form = "v2-scalars";
+        this.value = view.getFloat32(value + 8, true);
+        break;
+      default:
+        return false;
+    }
     this.tagStart = at + 6;
     this.tagEnd = value;
-    this.value = view.getFloat32(value + 1, true);
     this.wallTime = view.getFloat64(start + 1, true);
     return true;
   }
@@ -61,4 +92,24 @@ export class ScalarEvent {
     }
     return -1;
   }
+}
+
+/** What follows the tag, in bytes. */
+const V1_LENGTH = 5;
+const V2_LENGTH = 12;
+const METADATA_LENGTH = 13;
+
+/** Whether a float tensor of no dimensions stands at `at`, up to its four bytes of content. */
+function isFloat(view: DataView, at: number): boolean {
+  return view.getInt32(at) === 0x42_0a_08_01 && view.getInt32(at + 4) === 0x12_00_22_04;
+}
+
+/** Whether metadata stands at `at` that names the plugin `scalars` and has nothing else. */
+function saysScalars(view: DataView, at: number): boolean {
+  return (
+    view.getInt32(at) === 0x4a_0b_0a_09 &&
+    view.getInt32(at + 4) === 0x0a_07_73_63 &&
+    view.getInt32(at + 8) === 0x61_6c_61_72 &&
+    view.getUint8(at + 12) === 0x73
+  );
 }

@@ -21,7 +21,16 @@ export class TagTable {
 
   /** The number of the tag whose UTF-8 bytes are `view[start, end)`; -1 if they are no valid UTF-8. */
   ofBytes(view: DataView, start: number, end: number): number {
-    if (this.names.length === 0) return this.#addBytes(view, start, end);
+    const known = this.knownBytes(view, start, end);
+    if (known >= 0) return known;
+    const id = this.#addBytes(view, start, end);
+    if (id >= 0) this.#follow(id);
+    return id;
+  }
+
+  /** The number of the tag whose UTF-8 bytes are `view[start, end)`; -1 if it has none yet. */
+  knownBytes(view: DataView, start: number, end: number): number {
+    if (this.names.length === 0) return -1;
     const guess = this.#successors[this.#last] as number;
     if (this.#is(guess, view, start, end)) {
       this.#last = guess;
@@ -33,12 +42,13 @@ export class TagTable {
       slot = (slot + 1) & (this.#slots.length - 1);
       id = (this.#slots[slot] as number) - 1;
     }
-    if (id < 0) id = this.#addBytes(view, start, end);
-    if (id >= 0) {
-      this.#successors[this.#last] = id;
-      this.#last = id;
-    }
+    if (id >= 0) this.#follow(id);
     return id;
+  }
+
+  #follow(id: number): void {
+    this.#successors[this.#last] = id;
+    this.#last = id;
   }
 
   #is(id: number, view: DataView, start: number, end: number): boolean {
