@@ -420,8 +420,8 @@ describe("what the tag's earlier values said decides", () => {
     const reader = new EventFileReader(new RecordReader(new ScriptedSource(file), { end: file.length }), metadata);
     const batch = new RecordBatch(1000, new TagTable());
     await reader.read(batch);
-    const scalars = scalarsOf(batch).map(({ offset: _, ...scalar }) => scalar);
-    const data = batch.data.map(({ offset: _, ...datum }) => datum);
+    const scalars = scalarsOf(batch).map((scalar) => ({ ...scalar, offset: 0 }));
+    const data = batch.data.map((datum) => ({ ...datum, offset: 0 }));
     return [scalars, data, [...metadata], batch.tags];
   }
 
