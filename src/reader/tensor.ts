@@ -57,6 +57,8 @@ const { DataType } = tensorboard;
 const MAX_RANK = 254;
 /** What one string counts beside its bytes: whoever takes it makes an object of it. */
 const STRING_OVERHEAD = 64;
+/** The same of one that is not even written: it may become a picture or a table's cell, which take far more than it. */
+const IMPLIED_STRING_OVERHEAD = 1024;
 
 /**
  * Decode a tensor of any dtype a summary can hold, whether its values lie in `tensor_content` (little-endian) or in the
@@ -159,8 +161,9 @@ export function impliedBytes(proto: Proto): number {
   try {
     const count = countOf(shapeOf(proto.tensorShape));
     const field = fieldOf(proto);
-    const last = proto.dtype === DataType.DT_STRING ? (proto.stringVal?.at(-1)?.length ?? 0) + STRING_OVERHEAD : 16;
-    return Math.max(0, count - field) * last;
+    const isText = proto.dtype === DataType.DT_STRING;
+    const each = isText ? (proto.stringVal?.at(-1)?.length ?? 0) + IMPLIED_STRING_OVERHEAD : 16;
+    return Math.max(0, count - field) * each;
   } catch (error) {
     if (error instanceof TensorError) return 0;
     throw error;

@@ -98,6 +98,7 @@ describe("tensors whose values are written once for many", () => {
 
   test.each([
     ["text", "text", { dtype: "DT_STRING", tensorShape: shape(2_000_000), stringVal: [Buffer.alloc(0)] }],
+    ["pictures", "images", { dtype: "DT_STRING", tensorShape: shape(100_000) }],
     ["long text", "text", { dtype: "DT_STRING", tensorShape: shape(1000), stringVal: [Buffer.alloc(100_000)] }],
     ["buckets", "histograms", { dtype: "DT_DOUBLE", tensorShape: shape(5_000_000, 3), doubleVal: [1] }],
     ["bytes", "mine", { dtype: "DT_UINT8", tensorShape: shape(200_000_000), intVal: [1] }],
