@@ -19,6 +19,8 @@ export class Gate {
   readonly #signal: AbortSignal;
   #obstacle: TraceletError | undefined;
   #closedSince = 0;
+  /** Whether the destination has done anything since the gate was last closed. */
+  #wasReached = false;
   #pauseMs = 0;
   /** Resolves when somebody may try again. */
   #pause: Promise<void> = Promise.resolve();
@@ -36,7 +38,17 @@ export class Gate {
     return this.#obstacle?.message;
   }
 
-  /** Do something with the destination, as soon as that makes sense. @throws what `work` throws */
+  /** The destination has done something. */
+  reached(): void {
+    this.#wasReached = true;
+  }
+
+  /**
+   * Do something with the destination, as soon as that makes sense. If it is done and the destination was reached, that
+   * opens the gate: of work that found nothing to be asked of it nobody learns whether it is back.
+   *
+   * @throws what `work` throws
+   */
   async pass<T>(work: () => Promise<T>): Promise<T> {
     while (this.#obstacle !== undefined && !this.#signal.aborted) {
       if (this.#trial === undefined) return this.#try(work);
@@ -64,7 +76,7 @@ export class Gate {
   async #watch<T>(work: () => Promise<T>, isTrial: boolean): Promise<T> {
     try {
       const result = await work();
-      this.#open();
+      if (this.#wasReached) this.#open();
       return result;
     } catch (error) {
       if (error instanceof TraceletError && error.endsAll) this.#close(error, isTrial);
@@ -75,6 +87,7 @@ export class Gate {
   #close(error: TraceletError, isTrial: boolean): void {
     this.epoch++;
     this.failures++;
+    this.#wasReached = false;
     const isNew = this.#obstacle?.code !== error.code;
     // Others that were under way meet the same obstacle.
     if (!isNew && !isTrial) return;

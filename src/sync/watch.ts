@@ -275,6 +275,8 @@ class Watch implements WatchStatus {
 
   /** Send what there is of a run. @returns when to look at it again though nothing happens to it, ms */
   async #advance(live: LiveRun): Promise<number | undefined> {
+    // While it waited for the destination.
+    if (live.isGone) return undefined;
     const since = live.dueSince;
     live.dueSince = undefined;
     const before = live.session?.bytesRead ?? live.bytesRead;
@@ -292,6 +294,7 @@ class Watch implements WatchStatus {
         this.#close(live);
         return waitsFor;
       }
+      live.unfinished = undefined;
       if (since !== undefined) this.#latency(performance.now() - since);
       this.bytesSent += Math.max(0, session.bytesRead - before);
       const isOver = session.takeSessionEnd() || performance.now() - live.grewAt > this.#options.idleTimeoutMs;
@@ -321,11 +324,13 @@ class Watch implements WatchStatus {
   async #finish(live: LiveRun): Promise<void> {
     await live.session?.finish();
     this.#close(live);
+    live.unfinished = undefined;
   }
 
   #close(live: LiveRun): void {
     this.#report(live);
     live.bytesRead = live.session?.bytesRead ?? live.bytesRead;
+    if (live.session?.remoteId !== undefined) live.unfinished = live.session;
     live.session = undefined;
   }
 
@@ -334,12 +339,23 @@ class Watch implements WatchStatus {
     live.isGone = true;
     clearTimeout(live.timer);
     this.#queue
-      .add(() => this.#inTurn(live, () => this.#gate.pass(async () => live.session?.leave())))
+      .add(() => this.#inTurn(live, () => this.#gate.pass(() => this.#endGone(live))))
       .catch((error: unknown) => {
-        if (error instanceof TraceletError) this.#failed(live, error);
-        else this.#fail(error);
-      })
-      .finally(() => this.#close(live));
+        if (!(error instanceof TraceletError)) return this.#fail(error);
+        this.#failed(live, error);
+        // The gate holds it back until that makes sense.
+        if (error.endsAll && !this.#isEnding && !this.#options.signal.aborted) this.#leave(live);
+      });
+  }
+
+  async #endGone(live: LiveRun): Promise<void> {
+    this.#close(live);
+    // Its files may be back, or lie elsewhere, and then it goes on.
+    const goesOn = [...this.#live.values()].some(
+      ({ remoteId }) => remoteId !== undefined && remoteId === live.remoteId,
+    );
+    if (!goesOn) await live.unfinished?.leave();
+    live.unfinished = undefined;
   }
 
   /** @returns when to try again, ms */
@@ -456,6 +472,7 @@ class Watch implements WatchStatus {
       progress: this.#progress,
       parentId: async (parent) => this.#parentId(parent),
       onOpen: (group, id) => this.#opened(group, id),
+      onReached: () => this.#gate.reached(),
     };
   }
 }

@@ -191,6 +191,46 @@ describe("the end of a run", () => {
     expectPoints(world.backend.run("a"), curve("loss", 0, 5));
   });
 
+  /** A run whose directory goes while the destination is away, after a growth that could not be sent. */
+  async function leftWhileAway(world: World): Promise<{ watching: Watching; comeBack: () => void }> {
+    world.logdir.write("a/tfevents", fileOf(curve("loss", 0, 2)));
+    const watching = new Watching(world);
+    await arrives(watching, world, "a", curve("loss", 0, 2));
+    world.logdir.append("a/tfevents", records(curve("loss", 2, 3)));
+    await arrives(watching, world, "a", curve("loss", 0, 3));
+    await watching.caughtUp();
+    expect(world.backend.run("a").status).toBe("running");
+    world.backend.fault = () => ({ when: "before" });
+    world.logdir.append("a/tfevents", records(curve("loss", 3, 5)));
+    await watching.until(() => expect(watching.status.obstacle).toBeDefined());
+    const [here, there] = [path.join(world.logdir.root, "a"), path.join(world.root, "a")];
+    renameSync(here, there);
+    await watching.until(() => expect(watching.status.runs).toBe(0));
+    await watching.until(() => expect(world.backend.calls.at(-1)?.method).toBe("finish"));
+    return { watching, comeBack: () => renameSync(there, here) };
+  }
+
+  test("gone from the logdir while the destination is away: it has ended when that is back", async () => {
+    const world = World.create();
+    const { watching } = await leftWhileAway(world);
+    world.backend.fault = () => undefined;
+    await watching.until(() => expect(world.backend.run("a").status).toBe("finished"));
+    await watching.until(() => expect(watching.status.obstacle).toBeUndefined());
+    expect(watching.messages("error")).toHaveLength(1);
+  });
+
+  test("gone from the logdir and back while the destination is away: it goes on", async () => {
+    const world = World.create();
+    const { watching, comeBack } = await leftWhileAway(world);
+    comeBack();
+    await watching.until(() => expect(watching.status.runs).toBe(1));
+    world.backend.fault = () => undefined;
+    await arrives(watching, world, "a", curve("loss", 0, 5));
+    await watching.caughtUp();
+    await watching.until(() => expect(watching.status.obstacle).toBeUndefined());
+    expect(world.backend.run("a").status).toBe("running");
+  });
+
   test("what was ended in the midst goes on in the next watch", async () => {
     const world = World.create();
     world.logdir.write("a", fileOf(curve("loss", 0, 3)));
