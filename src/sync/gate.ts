@@ -19,8 +19,8 @@ export class Gate {
   readonly #signal: AbortSignal;
   #obstacle: TraceletError | undefined;
   #closedSince = 0;
-  /** Whether the destination has done anything since the gate was last closed. */
-  #wasReached = false;
+  /** The last epoch in which the destination has done anything. */
+  #reachedIn = -1;
   #pauseMs = 0;
   /** Resolves when somebody may try again. */
   #pause: Promise<void> = Promise.resolve();
@@ -38,14 +38,15 @@ export class Gate {
     return this.#obstacle?.message;
   }
 
-  /** The destination has done something. */
-  reached(): void {
-    this.#wasReached = true;
+  /** The destination has done something. @param epoch when that was begun: it may have been before the gate was closed */
+  reached(epoch: number): void {
+    this.#reachedIn = Math.max(this.#reachedIn, epoch);
   }
 
   /**
    * Do something with the destination, as soon as that makes sense. If it is done and the destination was reached, that
-   * opens the gate: of work that found nothing to be asked of it nobody learns whether it is back.
+   * opens the gate: work that found nothing to be asked of it, or was under way when the gate was closed, does not tell
+   * whether it is back.
    *
    * @throws what `work` throws
    */
@@ -74,9 +75,10 @@ export class Gate {
   }
 
   async #watch<T>(work: () => Promise<T>, isTrial: boolean): Promise<T> {
+    const began = this.epoch;
     try {
       const result = await work();
-      if (this.#wasReached) this.#open();
+      if (began === this.epoch && began === this.#reachedIn) this.#open();
       return result;
     } catch (error) {
       if (error instanceof TraceletError && error.endsAll) this.#close(error, isTrial);
@@ -87,7 +89,6 @@ export class Gate {
   #close(error: TraceletError, isTrial: boolean): void {
     this.epoch++;
     this.failures++;
-    this.#wasReached = false;
     const isNew = this.#obstacle?.code !== error.code;
     // Others that were under way meet the same obstacle.
     if (!isNew && !isTrial) return;

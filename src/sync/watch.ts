@@ -316,7 +316,7 @@ class Watch implements WatchStatus {
       return false;
     }
     live.epoch = this.#gate.epoch;
-    live.session = await openSession(group, candidates, this.#context());
+    live.session = await openSession(group, candidates, this.#context(live));
     return true;
   }
 
@@ -354,6 +354,7 @@ class Watch implements WatchStatus {
     const goesOn = [...this.#live.values()].some(
       ({ remoteId }) => remoteId !== undefined && remoteId === live.remoteId,
     );
+    live.epoch = this.#gate.epoch;
     if (!goesOn) await live.unfinished?.leave();
     live.unfinished = undefined;
   }
@@ -381,9 +382,13 @@ class Watch implements WatchStatus {
       const needsCare = now - live.caredAt > Math.max(CARE_MS, CARE_RATIO * live.careMs) && live.session.needsCare;
       if (!isIdle && !needsCare) continue;
       live.isBusy = true;
-      const work = () => this.#gate.pass(() => (isIdle ? this.#finish(live) : this.#care(live)));
+      const work = async () => {
+        // Perhaps another destination than before: what it holds is looked at first.
+        if (live.epoch !== this.#gate.epoch) live.dueSince ??= performance.now();
+        else await (isIdle ? this.#finish(live) : this.#care(live));
+      };
       this.#queue
-        .add(() => this.#inTurn(live, work))
+        .add(() => this.#inTurn(live, () => this.#gate.pass(work)))
         .catch((error: unknown) => {
           this.#close(live);
           if (!(error instanceof TraceletError)) return this.#fail(error);
@@ -465,14 +470,14 @@ class Watch implements WatchStatus {
     throw new TraceletError("nested", `${parent.name}, which it is to be nested in, is not at the destination yet`);
   }
 
-  #context(): RunSyncContext {
+  #context(live: LiveRun): RunSyncContext {
     return {
       ...this.#options,
       isLive: true,
       progress: this.#progress,
       parentId: async (parent) => this.#parentId(parent),
       onOpen: (group, id) => this.#opened(group, id),
-      onReached: () => this.#gate.reached(),
+      onReached: () => this.#gate.reached(live.epoch),
     };
   }
 }

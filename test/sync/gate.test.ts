@@ -74,17 +74,36 @@ describe("a closed gate", () => {
   test("is opened by work that the destination has done, not by one that failed halfway", async () => {
     const { gate, said } = await closed();
     const halfway = gate.pass(() => {
-      gate.reached();
+      gate.reached(gate.epoch);
       return away();
     });
     const refused = expect(halfway).rejects.toThrow("away");
     await vi.advanceTimersByTimeAsync(1000);
     await refused;
     expect(gate.obstacle).toBe("away");
-    const done = gate.pass(async () => gate.reached());
+    const done = gate.pass(async () => gate.reached(gate.epoch));
     await vi.advanceTimersByTimeAsync(2000);
     await done;
     expect(gate.obstacle).toBeUndefined();
     expect(said).toEqual(["away; trying again", "sending goes on, after 3 s"]);
+  });
+
+  test("is not opened by work that was under way when it was closed", async () => {
+    const said: string[] = [];
+    const gate = new Gate(({ message }) => said.push(message), new AbortController().signal);
+    let answer = () => {};
+    const slow = gate.pass(async () => {
+      const { epoch } = gate;
+      await new Promise<void>((resolve) => (answer = resolve));
+      gate.reached(epoch);
+    });
+    await expect(gate.pass(away)).rejects.toThrow("away");
+    answer();
+    await slow;
+    expect(said).toEqual(["away; trying again"]);
+    const idle = gate.pass(async () => {});
+    await vi.advanceTimersByTimeAsync(1000);
+    await idle;
+    expect(gate.obstacle).toBe("away");
   });
 });

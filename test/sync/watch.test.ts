@@ -282,6 +282,25 @@ describe("whatever breaks", () => {
     await arrives(watching, world, "a", curve("loss", 0, 12));
   });
 
+  test("a destination that comes back as it was before: also of runs that do not grow any more", async () => {
+    const world = World.create();
+    for (const run of ["a", "b"]) world.logdir.write(run, fileOf(curve("loss", 0, 5), run.charCodeAt(0)));
+    const watching = new Watching(world, { idleTimeoutMs: 2500 });
+    for (const run of ["a", "b"]) await arrives(watching, world, run, curve("loss", 0, 5));
+    const backup = world.backend.snapshot();
+    world.logdir.append("a", records(curve("loss", 5, 10)));
+    await arrives(watching, world, "a", curve("loss", 0, 10));
+    await watching.caughtUp();
+    world.backend.fault = () => ({ when: "before" });
+    world.logdir.append("b", records(curve("loss", 5, 7)));
+    await watching.until(() => expect(watching.status.obstacle).toBeDefined());
+    world.backend.runs = backup;
+    world.backend.fault = () => undefined;
+    await arrives(watching, world, "b", curve("loss", 0, 7));
+    await arrives(watching, world, "a", curve("loss", 0, 10));
+    await watching.until(() => expect(world.backend.run("a").status).toBe("finished"));
+  });
+
   test("what stands before it for a while: a page to log in, then a redirect", async () => {
     const world = World.create();
     const elsewhere = new TraceletError("rejected", "this is not an MLflow server", { endsAll: true });
