@@ -9,6 +9,7 @@ import { TraceletError } from "../errors.ts";
 import type { DiscoveredRun } from "../reader/discover.ts";
 import type { StoredRun } from "./checkpoints.ts";
 import { type SyncOptions, wantedRuns } from "./engine.ts";
+import { ageOf } from "./file-age.ts";
 import { Gate } from "./gate.ts";
 import { groupRuns, type RunGroup, withRun } from "./groups.ts";
 import { LiveRun } from "./live-run.ts";
@@ -489,5 +490,5 @@ function keyOf({ logdir, name }: Pick<DiscoveredRun, "logdir" | "name">): string
 /** When the files were last written, in ms of `performance.now()`: a hint only, since clocks differ. */
 function lastChangeOf({ files }: RunGroup): number {
   const newest = files.reduce((latest, { mtime }) => (mtime > latest ? mtime : latest), 0n);
-  return performance.now() - Math.max(0, Date.now() - Number(newest / 1_000_000n));
+  return performance.now() - ageOf(newest);
 }
