@@ -376,6 +376,7 @@ class Watch implements WatchStatus {
   #tick(end: () => void): void {
     if (this.#failure !== undefined) end();
     const now = performance.now();
+    this.#wasAsleep(now - this.lookedAt - TICK_MS);
     this.lookedAt = now;
     for (const live of this.#live.values()) {
       if (live.session === undefined || live.isBusy || live.dueSince !== undefined) continue;
@@ -401,6 +402,13 @@ class Watch implements WatchStatus {
           if (live.dueSince !== undefined) this.#schedule(live, live.error === undefined ? 0 : FIRST_RETRY_MS);
         });
     }
+  }
+
+  /** Time in which this process was stopped is none in which nothing grew: what did has not been seen. */
+  #wasAsleep(ms: number): void {
+    if (ms < TICK_MS) return;
+    this.quietSince += ms;
+    for (const live of this.#live.values()) live.grewAt += ms;
   }
 
   async #care(live: LiveRun): Promise<void> {

@@ -191,6 +191,22 @@ describe("the end of a run", () => {
     expectPoints(world.backend.run("a"), curve("loss", 0, 5));
   });
 
+  test("not while this process was stopped: nobody has looked whether it grew", async () => {
+    const world = World.create();
+    world.logdir.write("a", fileOf(curve("loss", 0, 2)));
+    const watching = new Watching(world, { idleTimeoutMs: 3000 });
+    await arrives(watching, world, "a", curve("loss", 0, 2));
+    world.logdir.append("a", records(curve("loss", 2, 3)));
+    await arrives(watching, world, "a", curve("loss", 0, 3));
+    await watching.caughtUp();
+    world.backend.calls.length = 0;
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 4500);
+    world.logdir.append("a", records(curve("loss", 3, 5)));
+    await arrives(watching, world, "a", curve("loss", 0, 5));
+    expect(world.backend.calls.map(({ method }) => method)).not.toContain("finish");
+    await watching.until(() => expect(world.backend.run("a").status).toBe("finished"));
+  });
+
   /** A run whose directory goes while the destination is away, after a growth that could not be sent. */
   async function leftWhileAway(world: World): Promise<{ watching: Watching; comeBack: () => void }> {
     world.logdir.write("a/tfevents", fileOf(curve("loss", 0, 2)));
