@@ -3,19 +3,25 @@
  * time, the disk, its log. Each test sees that its fault has fired, and ends in a calm in which a fresh point arrives.
  */
 import {
+  appendFileSync,
+  closeSync,
   copyFileSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
+  openSync,
   readFileSync,
   renameSync,
   rmSync,
   truncateSync,
   writeFileSync,
+  writeSync,
 } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, type TestContext, test, vi } from "vitest";
+import { event, eventFile, scalarEvent } from "../support/event-writer.ts";
 import type { Fault } from "../support/faults.ts";
 import { seededRandom } from "../support/seeded-random.ts";
 import { MlflowServer } from "./support/mlflow-server.ts";
@@ -123,23 +129,24 @@ describe.concurrent("time", () => {
     // Of its first batches it does not learn that they have arrived, and there must not be other runs because of that.
     proxy.inject({ fault: { kind: "reset-after" }, requests: /log-batch/, times: 3 });
     const watching = scene.watch(["--idle-timeout", "5s"], { env: IMPATIENT });
-    const writer = scene.write();
+    const writer = scene.write({ flush: 2 });
     await scene.goesOn();
     await until(() => expect(watching.said).toContain("sending goes on"));
     expect(proxy.fired.get("reset-after")).toBe(3);
-    proxy.calm();
-    // Whoever stands between took the connection for dead.
-    proxy.inject({ fault: { kind: "black-hole" }, requests: /log-batch/ });
-    await until(() => expect(proxy.fired.get("black-hole")).toBeGreaterThan(0));
+    // When it has sent what was flushed, and rests.
+    await scene.goesOn();
+    await sleep(700);
     watching.suspend();
     await until(() => expect(readFileSync(`/proc/${watching.pid}/stat`, "utf8")).toMatch(/\) T /));
     const { length } = proxy.requests;
     // Longer than the request may take, and than connections are kept by either side.
     await sleep(6500);
     expect(proxy.requests.length).toBe(length);
-    proxy.calm();
+    // Whoever stands between took a connection for dead.
+    proxy.inject({ fault: { kind: "black-hole" }, requests: /log-batch/, times: 1 });
     watching.resume();
     await scene.goesOn();
+    expect(proxy.fired.get("black-hole")).toBe(1);
     await until(() => expect(scene.resent.again).toBeGreaterThan(0));
     await scene.expectCalm(writer, watching);
     // The runs were not idle while nobody looked.
@@ -177,15 +184,24 @@ describe.concurrent("time", () => {
       return new Date(Date.now() + ms).toISOString().slice(0, 10);
     };
     set(0);
-    const more = ["--idle-timeout", "30s", "--patience", "20s"];
+    const more = ["--idle-timeout", "60s", "--patience", "60s"];
     const watching = scene.watch(more, { env: { TEST_CLOCK: clock }, preload: ["clock.mjs"] });
-    // What is torn must not be taken for damage because it is days old all at once.
     const writer = scene.write({ partial: 40, runs: 2, rate: 10 });
     await scene.goesOn();
+    // A block that has not come yet must not be taken for damage because it is days old all at once.
+    const point = (step: number) => eventFile(scalarEvent("loss", step, step));
+    const [before, hole, behind] = [point(0), point(1), point(2)];
+    const late = path.join(scene.logdir, "late", "events.out.tfevents.1.host.1.0");
+    const begun = eventFile(event({ wallTime: 1, fileVersion: "brain.Event:2" }));
+    mkdirSync(path.dirname(late));
+    writeFileSync(late, Buffer.concat([begun, before, Buffer.alloc(hole.length), behind]));
+    await until(async () => expect(await scene.statuses()).toHaveLength(3));
     for (const [index, jump] of [72 * HOUR_MS, -5 * HOUR_MS, 24 * HOUR_MS].entries()) {
       await proxy.disconnect();
       await until(() => expect(times(watching, /trying again/)).toBe(index + 1));
       const day = set(jump);
+      // It is looked at again when the file has grown.
+      appendFileSync(late, point(3 + index));
       await proxy.reconnect();
       await scene.goesOn(20);
       await until(() => expect(times(watching, /sending goes on/)).toBe(index + 1));
@@ -193,9 +209,12 @@ describe.concurrent("time", () => {
       expect(watching.said).toMatch(new RegExp(`${day}T\\S+ sending goes on`));
       // Longer than it takes to look for runs that are over.
       await sleep(1500);
-      expect(await scene.statuses()).toEqual(["RUNNING", "RUNNING"]);
+      expect(await scene.statuses()).toEqual(["RUNNING", "RUNNING", "RUNNING"]);
     }
     expect(watching.said).not.toContain("damage");
+    const file = openSync(late, "r+");
+    writeSync(file, hole, 0, hole.length, begun.length + before.length);
+    closeSync(file);
     await scene.expectCalm(writer, watching);
   });
 
