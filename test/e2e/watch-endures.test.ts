@@ -128,7 +128,8 @@ describe.concurrent("time", () => {
     const { proxy } = scene;
     // Of its first batches it does not learn that they have arrived, and there must not be other runs because of that.
     proxy.inject({ fault: { kind: "reset-after" }, requests: /log-batch/, times: 3 });
-    const watching = scene.watch(["--idle-timeout", "5s"], { env: IMPATIENT });
+    // By polling it learns later than by events what has grown while it slept.
+    const watching = scene.watch(["--idle-timeout", "5s", "--poll", "500ms"], { env: IMPATIENT });
     const writer = scene.write({ flush: 2 });
     await scene.goesOn();
     await until(() => expect(watching.said).toContain("sending goes on"));
