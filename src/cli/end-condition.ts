@@ -23,12 +23,18 @@ export function endCondition(
       resolve(undefined);
       return;
     }
+    const every = Math.min(LOOK_MS, untilIdleMs ?? LOOK_MS);
+    let lookedAt = performance.now();
     const look = () => {
+      const now = performance.now();
+      // This process was stopped for a while: what has been written meanwhile is not known yet.
+      const wasAsleep = now - lookedAt > every + LOOK_MS;
+      lookedAt = now;
       if (isRunning?.() === false) end("process");
-      else if (untilIdleMs !== undefined && status.isCaughtUp && performance.now() - status.quietSince >= untilIdleMs)
-        end("idle");
+      else if (untilIdleMs === undefined || wasAsleep) return;
+      else if (status.isCaughtUp && now - status.quietSince >= untilIdleMs) end("idle");
     };
-    const timer = setInterval(look, Math.min(LOOK_MS, untilIdleMs ?? LOOK_MS));
+    const timer = setInterval(look, every);
     const end = (reason: "process" | "idle" | undefined) => {
       clearInterval(timer);
       resolve(reason);

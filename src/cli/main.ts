@@ -37,7 +37,7 @@ function wantsDebug(argv: readonly string[]): boolean {
   return process.env["TRACELET_LOG_LEVEL"] === "debug" || /--log-level[= ]debug/.test(argv.join(" "));
 }
 
-// A reader that goes away (`| head`) is no error of ours.
+// A reader that goes away (`| head`) is no error of ours. A watch has its own way to deal with it.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code === "EPIPE") process.exit(0);
   throw error;

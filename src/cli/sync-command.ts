@@ -47,6 +47,7 @@ async function syncAndReport(logdirs: readonly string[], options: SyncCommandOpt
   const destination = await openMlflow(options, { signal: stop.signal, live: false, say });
   const locks: Lock[] = [];
   const checkpoints = Checkpoints.open(options.stateDir, destination.key, { readOnly: options.dryRun });
+  if (checkpoints.loss !== undefined) say(checkpoints.loss);
   const progress = showProgress(
     options.quiet ? "none" : canRedraw(process.stderr) && !debug ? "live" : "lines",
     stderr,

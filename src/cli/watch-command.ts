@@ -46,6 +46,7 @@ export async function runWatch(
   engine: WatchEngine,
 ): Promise<number> {
   const stderr = outputTo(process.stderr);
+  if (options.json) outlive(process.stdout, (line) => stderr.write(`${line}\n`));
   const mode = modeOf(options, training !== undefined);
   const view = showWatch({
     mode,
@@ -96,6 +97,21 @@ export async function runWatch(
     await metrics?.close();
   }
 }
+
+/**
+ * Whoever looks on may go away (`| head`), and the disk of a log be full for a while: neither is a reason to stop sending.
+ * A command that is there to print ends with its reader; a watch is there to send.
+ */
+function outlive(stdout: NodeJS.WriteStream, say: (line: string) => void): void {
+  const said = new Set<string | undefined>();
+  stdout.removeAllListeners("error").on("error", ({ code }: NodeJS.ErrnoException) => {
+    if (said.has(code)) return;
+    said.add(code);
+    say(code === "EPIPE" ? CLOSED : `warning: standard output cannot be written (${code}); sending goes on`);
+  });
+}
+
+const CLOSED = "warning: nobody reads standard output any more; sending goes on";
 
 function modeOf({ json, quiet, logLevel }: WatchCommandOptions, hasTraining: boolean): WatchMode {
   if (json) return "json";

@@ -69,6 +69,7 @@ export function watchEngine(command: WatchCommandOptions): WatchEngine {
     let checkpoints: Checkpoints | undefined;
     try {
       checkpoints = Checkpoints.open(command.stateDir, destination.key);
+      if (checkpoints.loss !== undefined) say(checkpoints.loss);
       for (const logdir of new Set(logdirs.map(realPath)))
         locks.push(lockSource(command.stateDir, destination.key, logdir));
       const { pollMs, trace, onStart, ...others } = options;

@@ -4,7 +4,7 @@
  * A row moves only after the destination has acknowledged. Nothing here is needed to be right, only to be quick: a run
  * is found again at its destination without it, and is then read again up to where the destination has it.
  */
-import { chmodSync, existsSync, mkdirSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
 import path from "node:path";
 import { TraceletError } from "../errors.ts";
 import type { TagMetadata } from "../reader/datum.ts";
@@ -121,15 +121,19 @@ export class Checkpoints {
   readonly #database: Database;
   readonly #destination: string;
   readonly #readOnly: boolean;
+  /** What has become of an earlier state that cannot be used; undefined if nothing has. */
+  readonly loss: string | undefined;
 
-  private constructor(database: Database, destination: string, readOnly: boolean) {
+  private constructor(database: Database, destination: string, readOnly: boolean, loss: string | undefined) {
     this.#database = database;
     this.#destination = destination;
     this.#readOnly = readOnly;
+    this.loss = loss;
   }
 
   /**
-   * Open the state directory, creating it where it is missing.
+   * Open the state directory, creating it where it is missing. A state that is damaged, as some disks leave it behind after
+   * a power cut, is set aside for a new one: see `loss`.
    *
    * @param destination names the destination, without credentials
    * @param options `readOnly`: what is saved is forgotten, and nothing is created
@@ -141,6 +145,7 @@ export class Checkpoints {
     const file = readOnly && !existsSync(existing) ? ":memory:" : existing;
     return guard(stateDir, () => {
       if (!readOnly) mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+      const loss = readOnly ? undefined : setDamagedAside(stateDir, file);
       const database = openDatabase(file, { busyTimeout: 10_000 });
       if (!readOnly) chmodSync(file, 0o600);
       // FULL: with NORMAL, a power cut takes every commit since the last WAL checkpoint.
@@ -153,7 +158,7 @@ export class Checkpoints {
         });
       }
       if (version < VERSION) database.transaction(() => createOnce(database));
-      return new Checkpoints(database, destination, readOnly);
+      return new Checkpoints(database, destination, readOnly, loss);
     });
   }
 
@@ -287,6 +292,38 @@ function createOnce(database: Database): void {
     `DROP TABLE IF EXISTS claim; DROP TABLE IF EXISTS tag; DROP TABLE IF EXISTS file; DROP TABLE IF EXISTS run; ${SCHEMA}`,
   );
 }
+
+/** @returns what was wrong with the state and what was done about it; undefined if there is none, or it is whole */
+function setDamagedAside(stateDir: string, file: string): string | undefined {
+  const size = statSync(file, { throwIfNoEntry: false })?.size;
+  const found = "what was sent is found again at the destination";
+  // SQLite takes it for a new one.
+  if (size === 0) return `the state in ${stateDir} is empty, as after a power cut: ${found}`;
+  const damage = size === undefined ? undefined : damageOf(file);
+  if (damage === undefined) return undefined;
+  renameSync(file, `${file}.damaged`);
+  for (const part of ["-wal", "-shm"]) rmSync(`${file}${part}`, { force: true });
+  return `the state in ${stateDir} is damaged, as after a power cut, and was set aside (${damage}): ${found}`;
+}
+
+/** SQLite's own look at the whole file. @throws its other errors */
+function damageOf(file: string): string | undefined {
+  const database = openDatabase(file, { busyTimeout: 10_000 });
+  try {
+    const found = String(database.prepare("PRAGMA quick_check(1)").get()?.["quick_check"]);
+    return found === "ok" ? undefined : found;
+  } catch (error) {
+    const { code, errcode, message } = error as { code?: unknown; errcode?: unknown; message: string };
+    if (/^SQLITE_(NOTADB|CORRUPT)/.test(String(code)) || errcode === NOTADB || errcode === CORRUPT) return message;
+    throw error;
+  } finally {
+    database.close();
+  }
+}
+
+/** https://www.sqlite.org/rescode.html */
+const CORRUPT = 11;
+const NOTADB = 26;
 
 function guard<T>(what: string, work: () => T): T {
   try {

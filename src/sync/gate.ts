@@ -19,6 +19,8 @@ export class Gate {
   readonly #signal: AbortSignal;
   #obstacle: TraceletError | undefined;
   #closedSince = 0;
+  /** The last epoch in which the destination has done anything. */
+  #reachedIn = -1;
   #pauseMs = 0;
   /** Resolves when somebody may try again. */
   #pause: Promise<void> = Promise.resolve();
@@ -36,7 +38,18 @@ export class Gate {
     return this.#obstacle?.message;
   }
 
-  /** Do something with the destination, as soon as that makes sense. @throws what `work` throws */
+  /** The destination has done something. @param epoch when that was begun: it may have been before the gate was closed */
+  reached(epoch: number): void {
+    this.#reachedIn = Math.max(this.#reachedIn, epoch);
+  }
+
+  /**
+   * Do something with the destination, as soon as that makes sense. If it is done and the destination was reached, that
+   * opens the gate: work that found nothing to be asked of it, or was under way when the gate was closed, does not tell
+   * whether it is back.
+   *
+   * @throws what `work` throws
+   */
   async pass<T>(work: () => Promise<T>): Promise<T> {
     while (this.#obstacle !== undefined && !this.#signal.aborted) {
       if (this.#trial === undefined) return this.#try(work);
@@ -62,9 +75,10 @@ export class Gate {
   }
 
   async #watch<T>(work: () => Promise<T>, isTrial: boolean): Promise<T> {
+    const began = this.epoch;
     try {
       const result = await work();
-      this.#open();
+      if (began === this.epoch && began === this.#reachedIn) this.#open();
       return result;
     } catch (error) {
       if (error instanceof TraceletError && error.endsAll) this.#close(error, isTrial);

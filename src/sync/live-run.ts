@@ -6,6 +6,8 @@ export class LiveRun {
   group: RunGroup;
   /** Open as long as the run grows, and some time longer. */
   session: RunSession | undefined;
+  /** The last one that was given up before it could end the run at the destination, which still shows it as running. */
+  unfinished: RunSession | undefined;
   /** The gate's number when the session began. */
   epoch = 0;
   /** Since when there has been something to be looked at, in ms of `performance.now()`; undefined if there is nothing. */

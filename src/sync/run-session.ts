@@ -49,6 +49,8 @@ export interface RunSyncContext {
   readonly parentId: (parent: RunGroup) => Promise<string | undefined>;
   /** Told the destination's name of a group's run as soon as it is known. */
   readonly onOpen: (group: RunGroup, remoteId: string) => void;
+  /** Told whenever the destination has done something. */
+  readonly onReached?: () => void;
 }
 
 /**
@@ -147,10 +149,10 @@ export class RunSession {
     this.#save(false);
   }
 
-  /** End a run whose files are there no longer. @throws TraceletError */
+  /** End a run whose files are there no longer; can be done again after an error, too. @throws TraceletError */
   async leave(): Promise<void> {
     if (this.#handle === undefined) return;
-    await this.#context.backend.finish(this.#handle, this.#stored.status, this.#stored.lastWallTime);
+    await this.#finish(this.#handle);
   }
 
   /** What has become of values, and what there is to say, since the last time this was asked; and all damage. */
@@ -192,10 +194,10 @@ export class RunSession {
         return "unchanged";
       }
     }
-    this.#handle ??= await this.#open();
+    const handle = this.#handle ?? (await this.#open());
     // A directory's files are there only to tell it by.
     if (this.#group.isDirectory) for (const file of this.#files) file.settle();
-    else if (!(await this.#send(this.#handle))) return "interrupted";
+    else if (!(await this.#send(handle))) return "interrupted";
     return "sent";
   }
 
@@ -206,7 +208,7 @@ export class RunSession {
     await this.#fillHoles(handle);
     await this.#attachPages(handle);
     if (!(await this.#attachFiles(handle))) return "interrupted";
-    await this.#context.backend.finish(handle, this.#stored.status, this.#stored.lastWallTime);
+    await this.#finish(handle);
     this.#save(true);
     return "sent";
   }
@@ -267,6 +269,8 @@ export class RunSession {
     const { remoteId } = this.#stored;
     const { parent } = this.#group;
     const handle = await backend.open(this.#describe(parent && (await parentId(parent))), remoteId);
+    this.#context.onReached?.();
+    this.#handle = handle;
     if (remoteId !== undefined && handle.id !== remoteId) {
       const message = `${this.#group.name} is no longer at its destination as ${remoteId}; it was sent again as ${handle.id}`;
       this.notes.push({ code: "recreated", message });
@@ -434,6 +438,7 @@ export class RunSession {
     // Loaded for those runs only that have something to draw.
     const { makePages } = await import("./run-pages.ts");
     this.notes.push(...(await this.#context.backend.attach(handle, makePages(readAgain))));
+    this.#context.onReached?.();
     this.#stored.pagesDue = false;
   }
 
@@ -447,6 +452,11 @@ export class RunSession {
       // Files may be large: what was sent before an error is not sent again.
       this.#save(false);
     }
+  }
+
+  async #finish(handle: RunHandle): Promise<void> {
+    await this.#context.backend.finish(handle, this.#stored.status, this.#stored.lastWallTime);
+    this.#context.onReached?.();
   }
 
   /** What an earlier one held and was not sent is no part of it. */
@@ -506,6 +516,7 @@ export class RunSession {
       const marks = this.#marks().filter(({ key, offset }) => this.#written.get(key) !== offset);
       const parts = this.#parts;
       const receipt = await backend.write(handle, { scalars: batch, data, parts, marks, hparams: this.#hparams });
+      this.#context.onReached?.();
       for (const { key, offset } of marks) this.#written.set(key, offset);
       this.#tally.add(receipt.tally);
       this.notes.push(...receipt.notes);

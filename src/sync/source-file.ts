@@ -6,6 +6,7 @@ import { RecordBatch } from "../reader/record-batch.ts";
 import { TagTable } from "../reader/tag-table.ts";
 import { type Loss, RecordReader, type Tail } from "../reader/tfrecord.ts";
 import type { StoredFile } from "./checkpoints.ts";
+import { ageOf } from "./file-age.ts";
 import { type FileMark, hashHead, hashTail, headHash, headLength, NO_TAIL } from "./fingerprint.ts";
 import type { Member } from "./groups.ts";
 import { type MatchedFile, stampOf } from "./match.ts";
@@ -196,7 +197,7 @@ export class SourceFile {
   /** What is to be done at bytes that are no record: for how long they may still become one, in ms. */
   damage(patienceMs: number): "pass" | "wait" {
     // One that has lain there for long is not being written; where clocks differ, what appears in a hole is found later.
-    if (patienceMs === 0 || Date.now() - Number(this.entry.mtime / 1_000_000n) > patienceMs) return "pass";
+    if (patienceMs === 0 || ageOf(this.entry.mtime) > patienceMs) return "pass";
     return this.#suspect !== undefined && performance.now() - this.#suspect.since >= patienceMs ? "pass" : "wait";
   }
 

@@ -9,6 +9,7 @@ import { TraceletError } from "../errors.ts";
 import type { DiscoveredRun } from "../reader/discover.ts";
 import type { StoredRun } from "./checkpoints.ts";
 import { type SyncOptions, wantedRuns } from "./engine.ts";
+import { ageOf } from "./file-age.ts";
 import { Gate } from "./gate.ts";
 import { groupRuns, type RunGroup, withRun } from "./groups.ts";
 import { LiveRun } from "./live-run.ts";
@@ -275,6 +276,8 @@ class Watch implements WatchStatus {
 
   /** Send what there is of a run. @returns when to look at it again though nothing happens to it, ms */
   async #advance(live: LiveRun): Promise<number | undefined> {
+    // While it waited for the destination.
+    if (live.isGone) return undefined;
     const since = live.dueSince;
     live.dueSince = undefined;
     const before = live.session?.bytesRead ?? live.bytesRead;
@@ -292,6 +295,7 @@ class Watch implements WatchStatus {
         this.#close(live);
         return waitsFor;
       }
+      live.unfinished = undefined;
       if (since !== undefined) this.#latency(performance.now() - since);
       this.bytesSent += Math.max(0, session.bytesRead - before);
       const isOver = session.takeSessionEnd() || performance.now() - live.grewAt > this.#options.idleTimeoutMs;
@@ -313,7 +317,7 @@ class Watch implements WatchStatus {
       return false;
     }
     live.epoch = this.#gate.epoch;
-    live.session = await openSession(group, candidates, this.#context());
+    live.session = await openSession(group, candidates, this.#context(live));
     return true;
   }
 
@@ -321,11 +325,13 @@ class Watch implements WatchStatus {
   async #finish(live: LiveRun): Promise<void> {
     await live.session?.finish();
     this.#close(live);
+    live.unfinished = undefined;
   }
 
   #close(live: LiveRun): void {
     this.#report(live);
     live.bytesRead = live.session?.bytesRead ?? live.bytesRead;
+    if (live.session?.remoteId !== undefined) live.unfinished = live.session;
     live.session = undefined;
   }
 
@@ -334,12 +340,24 @@ class Watch implements WatchStatus {
     live.isGone = true;
     clearTimeout(live.timer);
     this.#queue
-      .add(() => this.#inTurn(live, () => this.#gate.pass(async () => live.session?.leave())))
+      .add(() => this.#inTurn(live, () => this.#gate.pass(() => this.#endGone(live))))
       .catch((error: unknown) => {
-        if (error instanceof TraceletError) this.#failed(live, error);
-        else this.#fail(error);
-      })
-      .finally(() => this.#close(live));
+        if (!(error instanceof TraceletError)) return this.#fail(error);
+        this.#failed(live, error);
+        // The gate holds it back until that makes sense.
+        if (error.endsAll && !this.#isEnding && !this.#options.signal.aborted) this.#leave(live);
+      });
+  }
+
+  async #endGone(live: LiveRun): Promise<void> {
+    this.#close(live);
+    // Its files may be back, or lie elsewhere, and then it goes on.
+    const goesOn = [...this.#live.values()].some(
+      ({ remoteId }) => remoteId !== undefined && remoteId === live.remoteId,
+    );
+    live.epoch = this.#gate.epoch;
+    if (!goesOn) await live.unfinished?.leave();
+    live.unfinished = undefined;
   }
 
   /** @returns when to try again, ms */
@@ -358,6 +376,7 @@ class Watch implements WatchStatus {
   #tick(end: () => void): void {
     if (this.#failure !== undefined) end();
     const now = performance.now();
+    this.#wasAsleep(now - this.lookedAt - TICK_MS);
     this.lookedAt = now;
     for (const live of this.#live.values()) {
       if (live.session === undefined || live.isBusy || live.dueSince !== undefined) continue;
@@ -365,9 +384,13 @@ class Watch implements WatchStatus {
       const needsCare = now - live.caredAt > Math.max(CARE_MS, CARE_RATIO * live.careMs) && live.session.needsCare;
       if (!isIdle && !needsCare) continue;
       live.isBusy = true;
-      const work = () => this.#gate.pass(() => (isIdle ? this.#finish(live) : this.#care(live)));
+      const work = async () => {
+        // Perhaps another destination than before: what it holds is looked at first.
+        if (live.epoch !== this.#gate.epoch) live.dueSince ??= performance.now();
+        else await (isIdle ? this.#finish(live) : this.#care(live));
+      };
       this.#queue
-        .add(() => this.#inTurn(live, work))
+        .add(() => this.#inTurn(live, () => this.#gate.pass(work)))
         .catch((error: unknown) => {
           this.#close(live);
           if (!(error instanceof TraceletError)) return this.#fail(error);
@@ -379,6 +402,13 @@ class Watch implements WatchStatus {
           if (live.dueSince !== undefined) this.#schedule(live, live.error === undefined ? 0 : FIRST_RETRY_MS);
         });
     }
+  }
+
+  /** Time in which this process was stopped is none in which nothing grew: what did has not been seen. */
+  #wasAsleep(ms: number): void {
+    if (ms < TICK_MS) return;
+    this.quietSince += ms;
+    for (const live of this.#live.values()) live.grewAt += ms;
   }
 
   async #care(live: LiveRun): Promise<void> {
@@ -449,13 +479,14 @@ class Watch implements WatchStatus {
     throw new TraceletError("nested", `${parent.name}, which it is to be nested in, is not at the destination yet`);
   }
 
-  #context(): RunSyncContext {
+  #context(live: LiveRun): RunSyncContext {
     return {
       ...this.#options,
       isLive: true,
       progress: this.#progress,
       parentId: async (parent) => this.#parentId(parent),
       onOpen: (group, id) => this.#opened(group, id),
+      onReached: () => this.#gate.reached(live.epoch),
     };
   }
 }
@@ -467,5 +498,5 @@ function keyOf({ logdir, name }: Pick<DiscoveredRun, "logdir" | "name">): string
 /** When the files were last written, in ms of `performance.now()`: a hint only, since clocks differ. */
 function lastChangeOf({ files }: RunGroup): number {
   const newest = files.reduce((latest, { mtime }) => (mtime > latest ? mtime : latest), 0n);
-  return performance.now() - Math.max(0, Date.now() - Number(newest / 1_000_000n));
+  return performance.now() - ageOf(newest);
 }

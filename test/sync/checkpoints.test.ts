@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { TagMetadata } from "../../src/reader/datum.ts";
@@ -224,12 +224,15 @@ describe("the state directory", () => {
   });
 
   test.each([
-    ["text", "This is no database.\n".repeat(100)],
-    ["a damaged header", "SQLite format 3\0".padEnd(4096, "x")],
-  ])("with %s instead of a database is refused, by name and with what to do", (_, content) => {
+    ["text", Buffer.from("This is no database.\n".repeat(100))],
+    ["a damaged header", Buffer.from("SQLite format 3\0".padEnd(4096, "x"))],
+    ["zeros", Buffer.alloc(8192)],
+  ])("with %s instead of a database is set aside, which is said once", (_, content) => {
     const directory = stateDirectory();
-    writeFileSync(path.join(directory, "state.db"), content);
-    expect(() => Checkpoints.open(directory, "here")).toThrow(
+    const file = path.join(directory, "state.db");
+    writeFileSync(file, content);
+    writeFileSync(`${file}-wal`, content);
+    expect(() => Checkpoints.open(directory, "here", { readOnly: true }).runs()).toThrow(
       expect.objectContaining({
         name: "TraceletError",
         code: "state",
@@ -237,23 +240,42 @@ describe("the state directory", () => {
         hint: expect.stringContaining("--state-dir"),
       }),
     );
+    expect(readFileSync(file)).toEqual(content);
+    expect(reopened(directory, ({ loss }) => loss)).toMatch(/is damaged.*set aside.*found again at the destination/);
+    expect(readFileSync(`${file}.damaged`)).toEqual(content);
+    reopened(directory, (checkpoints) => checkpoints.save(newRun(), NOTHING));
+    expect(reopened(directory, ({ loss }) => loss)).toBeUndefined();
+    expect(onlyRun(directory)).toEqual({ ...newRun(), id: 1 });
   });
 
-  test("damaged in the midst never gives wrong places: it is refused or read", () => {
+  test("that was cut to nothing is said to be empty", () => {
+    const directory = stateDirectory();
+    expect(reopened(directory, ({ loss }) => loss)).toBeUndefined();
+    truncateSync(path.join(directory, "state.db"));
+    expect(reopened(directory, ({ loss }) => loss)).toContain("is empty");
+    expect(reopened(directory, ({ loss }) => loss)).toBeUndefined();
+  });
+
+  test("damaged in the midst never gives wrong places: it is set aside, or what it held is right", () => {
     const directory = stateDirectory();
     const runs = Array.from({ length: 200 }, (_, i) => newRun({ name: `run ${i}` }));
     reopened(directory, (checkpoints) => runs.forEach((run) => checkpoints.save(run, NOTHING)));
     const file = path.join(directory, "state.db");
     const whole = readFileSync(file);
-    for (let length = 0; length < whole.length; length += 4096) {
-      writeFileSync(file, whole.subarray(0, length));
-      try {
-        const found = reopened(directory, (checkpoints) => [...checkpoints.runs().values()].flat());
-        for (const run of found) expect(runs).toContainEqual(run);
-      } catch (error) {
-        expect(error).toMatchObject({ name: "TraceletError", code: "state" });
+    let lost = 0;
+    for (let at = 0; at < whole.length; at += 4096) {
+      const holed = Buffer.from(whole);
+      holed.fill(0, at, at + 4096);
+      for (const damaged of [whole.subarray(0, at), holed]) {
+        writeFileSync(file, damaged);
+        reopened(directory, (checkpoints) => {
+          if (checkpoints.loss !== undefined) lost++;
+          for (const run of [...checkpoints.runs().values()].flat()) expect(runs).toContainEqual(run);
+          checkpoints.save(newRun({ name: "another" }), NOTHING);
+        });
       }
     }
+    expect(lost).toBeGreaterThan(whole.length / 4096);
   });
 
   test("that cannot be written is refused", () => {

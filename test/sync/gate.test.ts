@@ -35,3 +35,75 @@ describe("the first pause", () => {
     expect(waited).toBeLessThanOrEqual(most);
   });
 });
+
+describe("a closed gate", () => {
+  const away = () => Promise.reject(new TraceletError("unreachable", "away"));
+
+  /** A gate that is closed, and what it says. */
+  async function closed(): Promise<{ gate: Gate; said: string[] }> {
+    const said: string[] = [];
+    const gate = new Gate(({ message }) => said.push(message), new AbortController().signal);
+    await expect(gate.pass(away)).rejects.toThrow("away");
+    return { gate, said };
+  }
+
+  test("is not opened by work that asked nothing of the destination", async () => {
+    const { gate, said } = await closed();
+    for (const pause of [1000, 2000, 4000]) {
+      const idle = gate.pass(async () => "nothing to be done");
+      await vi.advanceTimersByTimeAsync(pause);
+      expect(await idle).toBe("nothing to be done");
+      expect(gate.obstacle).toBe("away");
+      const tries = gate.pass(away);
+      const refused = expect(tries).rejects.toThrow("away");
+      await vi.advanceTimersByTimeAsync(0);
+      await refused;
+    }
+    expect(said).toEqual(["away; trying again"]);
+    // The pauses have become longer all the same.
+    let passed = false;
+    const next = gate.pass(async () => {
+      passed = true;
+    });
+    await vi.advanceTimersByTimeAsync(5900);
+    expect(passed).toBe(false);
+    await vi.advanceTimersByTimeAsync(2100);
+    await next;
+  });
+
+  test("is opened by work that the destination has done, not by one that failed halfway", async () => {
+    const { gate, said } = await closed();
+    const halfway = gate.pass(() => {
+      gate.reached(gate.epoch);
+      return away();
+    });
+    const refused = expect(halfway).rejects.toThrow("away");
+    await vi.advanceTimersByTimeAsync(1000);
+    await refused;
+    expect(gate.obstacle).toBe("away");
+    const done = gate.pass(async () => gate.reached(gate.epoch));
+    await vi.advanceTimersByTimeAsync(2000);
+    await done;
+    expect(gate.obstacle).toBeUndefined();
+    expect(said).toEqual(["away; trying again", "sending goes on, after 3 s"]);
+  });
+
+  test("is not opened by work that was under way when it was closed", async () => {
+    const said: string[] = [];
+    const gate = new Gate(({ message }) => said.push(message), new AbortController().signal);
+    let answer = () => {};
+    const slow = gate.pass(async () => {
+      const { epoch } = gate;
+      await new Promise<void>((resolve) => (answer = resolve));
+      gate.reached(epoch);
+    });
+    await expect(gate.pass(away)).rejects.toThrow("away");
+    answer();
+    await slow;
+    expect(said).toEqual(["away; trying again"]);
+    const idle = gate.pass(async () => {});
+    await vi.advanceTimersByTimeAsync(1000);
+    await idle;
+    expect(gate.obstacle).toBe("away");
+  });
+});

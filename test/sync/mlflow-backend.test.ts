@@ -182,7 +182,16 @@ describe("a run", () => {
   test("is not looked for in an experiment that held none", async () => {
     const backend = Mlflow.create().backend(() => ({ runsByTag: never }));
     await backend.open(description(), undefined);
-    await backend.open(description({ name: "other" }), undefined);
+    await backend.open(description({ source: "d".repeat(32) }), undefined);
+  });
+
+  test("is found again by the one that created it, though its id was not kept", async () => {
+    const mlflow = Mlflow.create();
+    const backend = mlflow.backend();
+    const { id } = await backend.open(description(), undefined);
+    // As after a first batch that was lost.
+    expect(await backend.open(description(), undefined)).toMatchObject({ id, created: false });
+    expect(await backend.open(description({ owns: async () => false }), undefined)).toMatchObject({ created: true });
   });
 
   test("created, with the reply lost, is adopted; not created, is created", async () => {

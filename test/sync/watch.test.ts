@@ -191,6 +191,62 @@ describe("the end of a run", () => {
     expectPoints(world.backend.run("a"), curve("loss", 0, 5));
   });
 
+  test("not while this process was stopped: nobody has looked whether it grew", async () => {
+    const world = World.create();
+    world.logdir.write("a", fileOf(curve("loss", 0, 2)));
+    const watching = new Watching(world, { idleTimeoutMs: 3000 });
+    await arrives(watching, world, "a", curve("loss", 0, 2));
+    world.logdir.append("a", records(curve("loss", 2, 3)));
+    await arrives(watching, world, "a", curve("loss", 0, 3));
+    await watching.caughtUp();
+    world.backend.calls.length = 0;
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 4500);
+    world.logdir.append("a", records(curve("loss", 3, 5)));
+    await arrives(watching, world, "a", curve("loss", 0, 5));
+    expect(world.backend.calls.map(({ method }) => method)).not.toContain("finish");
+    await watching.until(() => expect(world.backend.run("a").status).toBe("finished"));
+  });
+
+  /** A run whose directory goes while the destination is away, after a growth that could not be sent. */
+  async function leftWhileAway(world: World): Promise<{ watching: Watching; comeBack: () => void }> {
+    world.logdir.write("a/tfevents", fileOf(curve("loss", 0, 2)));
+    const watching = new Watching(world);
+    await arrives(watching, world, "a", curve("loss", 0, 2));
+    world.logdir.append("a/tfevents", records(curve("loss", 2, 3)));
+    await arrives(watching, world, "a", curve("loss", 0, 3));
+    await watching.caughtUp();
+    expect(world.backend.run("a").status).toBe("running");
+    world.backend.fault = () => ({ when: "before" });
+    world.logdir.append("a/tfevents", records(curve("loss", 3, 5)));
+    await watching.until(() => expect(watching.status.obstacle).toBeDefined());
+    const [here, there] = [path.join(world.logdir.root, "a"), path.join(world.root, "a")];
+    renameSync(here, there);
+    await watching.until(() => expect(watching.status.runs).toBe(0));
+    await watching.until(() => expect(world.backend.calls.at(-1)?.method).toBe("finish"));
+    return { watching, comeBack: () => renameSync(there, here) };
+  }
+
+  test("gone from the logdir while the destination is away: it has ended when that is back", async () => {
+    const world = World.create();
+    const { watching } = await leftWhileAway(world);
+    world.backend.fault = () => undefined;
+    await watching.until(() => expect(world.backend.run("a").status).toBe("finished"));
+    await watching.until(() => expect(watching.status.obstacle).toBeUndefined());
+    expect(watching.messages("error")).toHaveLength(1);
+  });
+
+  test("gone from the logdir and back while the destination is away: it goes on", async () => {
+    const world = World.create();
+    const { watching, comeBack } = await leftWhileAway(world);
+    comeBack();
+    await watching.until(() => expect(watching.status.runs).toBe(1));
+    world.backend.fault = () => undefined;
+    await arrives(watching, world, "a", curve("loss", 0, 5));
+    await watching.caughtUp();
+    await watching.until(() => expect(watching.status.obstacle).toBeUndefined());
+    expect(world.backend.run("a").status).toBe("running");
+  });
+
   test("what was ended in the midst goes on in the next watch", async () => {
     const world = World.create();
     world.logdir.write("a", fileOf(curve("loss", 0, 3)));
@@ -240,6 +296,25 @@ describe("whatever breaks", () => {
     world.backend.runs = backup;
     world.backend.fault = () => undefined;
     await arrives(watching, world, "a", curve("loss", 0, 12));
+  });
+
+  test("a destination that comes back as it was before: also of runs that do not grow any more", async () => {
+    const world = World.create();
+    for (const run of ["a", "b"]) world.logdir.write(run, fileOf(curve("loss", 0, 5), run.charCodeAt(0)));
+    const watching = new Watching(world, { idleTimeoutMs: 2500 });
+    for (const run of ["a", "b"]) await arrives(watching, world, run, curve("loss", 0, 5));
+    const backup = world.backend.snapshot();
+    world.logdir.append("a", records(curve("loss", 5, 10)));
+    await arrives(watching, world, "a", curve("loss", 0, 10));
+    await watching.caughtUp();
+    world.backend.fault = () => ({ when: "before" });
+    world.logdir.append("b", records(curve("loss", 5, 7)));
+    await watching.until(() => expect(watching.status.obstacle).toBeDefined());
+    world.backend.runs = backup;
+    world.backend.fault = () => undefined;
+    await arrives(watching, world, "b", curve("loss", 0, 7));
+    await arrives(watching, world, "a", curve("loss", 0, 10));
+    await watching.until(() => expect(world.backend.run("a").status).toBe("finished"));
   });
 
   test("what stands before it for a while: a page to log in, then a redirect", async () => {

@@ -18,6 +18,8 @@ export interface FaultRule {
   readonly requests?: RegExp;
   /** Of those, only the ones whose body, as text, holds this. */
   readonly body?: RegExp;
+  /** Of those, only the ones that do not carry one of these `Authorization` headers. */
+  readonly unless?: readonly string[];
   /** Of those, only some, by their number from 1 on. */
   readonly nth?: (n: number) => boolean;
   /** Of those, only this share, picked by the seeded generator. */
@@ -129,7 +131,7 @@ export class FaultProxy {
     const { method = "", url = "" } = incoming;
     const [path = ""] = url.split("?");
     this.onRequest(method, path, body);
-    const fault = this.#choose(`${method} ${path}`, body);
+    const fault = this.#choose(`${method} ${path}`, incoming.headers.authorization ?? "", body);
     const name = fault && nameOf(fault);
     if (name !== undefined) this.#count(name);
     if (this.requests.length >= MAX_KEPT) this.requests.splice(0, MAX_KEPT / 2);
@@ -137,8 +139,9 @@ export class FaultProxy {
     await respond(outgoing, fault, () => this.#forward(incoming, body));
   }
 
-  #choose(request: string, body: Buffer): Fault | undefined {
+  #choose(request: string, authorization: string, body: Buffer): Fault | undefined {
     const fitting = this.#rules.filter(({ rule }) => {
+      if (rule.unless?.includes(authorization)) return false;
       return (rule.requests?.test(request) ?? true) && (rule.body?.test(body.toString()) ?? true);
     });
     for (const entry of fitting) entry.matched++;

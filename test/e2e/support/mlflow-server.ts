@@ -66,6 +66,15 @@ export class MlflowServer {
     return `http://127.0.0.1:${this.port}`;
   }
 
+  /** It takes connections and answers nothing, until `resume`. */
+  suspend(): void {
+    process.kill(-(this.#process.pid as number), "SIGSTOP");
+  }
+
+  resume(): void {
+    process.kill(-(this.#process.pid as number), "SIGCONT");
+  }
+
   async stop(): Promise<void> {
     const { pid, exitCode } = this.#process;
     if (pid === undefined || exitCode !== null) return;

@@ -10,6 +10,11 @@ export class Resent {
   again = 0;
   readonly #highest = new Map<string, number>();
 
+  /** How many points were sent for the first time. */
+  get fresh(): number {
+    return this.sent - this.again;
+  }
+
   /** To be given to `FaultProxy.onRequest`. */
   readonly see = (_method: string, path: string, body: Buffer): void => {
     if (!path.endsWith("log-batch")) return;

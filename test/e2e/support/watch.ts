@@ -4,23 +4,33 @@ import { once } from "node:events";
 import path from "node:path";
 
 const MAIN = path.resolve(import.meta.dirname, "../../../dist/cli/main.js");
+const PRELOAD = path.join(import.meta.dirname, "preload");
+
+export interface WatchSettings {
+  readonly env?: NodeJS.ProcessEnv;
+  /** A program that starts it, with its arguments. */
+  readonly under?: readonly string[];
+  /** Modules that it loads before itself, by their names in `preload/`. */
+  readonly preload?: readonly string[];
+}
 
 export class Watch {
-  /** What it has said so far. */
+  /** What it has said on standard error so far. */
   said = "";
+  /** What it has printed on standard output so far. */
+  printed = "";
   readonly #process: ChildProcess;
   readonly #closed: Promise<unknown>;
 
-  constructor(
-    args: readonly string[],
-    options: { readonly env?: NodeJS.ProcessEnv; readonly under?: readonly string[] } = {},
-  ) {
+  constructor(args: readonly string[], options: WatchSettings = {}) {
     const { MLFLOW_TRACKING_URI: _uri, MLFLOW_EXPERIMENT_NAME: _experiment, ...inherited } = process.env;
-    const [program, ...before] = [...(options.under ?? []), process.execPath];
+    const imports = (options.preload ?? []).flatMap((name) => ["--import", path.join(PRELOAD, name)]);
+    const [program, ...before] = [...(options.under ?? []), process.execPath, ...imports];
     this.#process = spawn(program as string, [...before, MAIN, "watch", ...args], {
       env: { ...inherited, ...options.env },
-      stdio: ["ignore", "ignore", "pipe"],
+      stdio: ["ignore", "pipe", "pipe"],
     });
+    this.#process.stdout?.on("data", (text) => (this.printed += String(text)));
     this.#process.stderr?.on("data", (text) => (this.said += String(text)));
     this.#closed = once(this.#process, "exit");
   }
@@ -31,6 +41,20 @@ export class Watch {
 
   get pid(): number {
     return this.#process.pid as number;
+  }
+
+  /** As when a machine is suspended: it does nothing, and does not know of it. */
+  suspend(): void {
+    this.#process.kill("SIGSTOP");
+  }
+
+  resume(): void {
+    this.#process.kill("SIGCONT");
+  }
+
+  /** Whoever reads its output goes away. */
+  closeOutput(...streams: readonly ("stdout" | "stderr")[]): void {
+    for (const stream of streams) this.#process[stream]?.destroy();
   }
 
   /** At once, with whatever was under way. */

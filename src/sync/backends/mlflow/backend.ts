@@ -68,6 +68,8 @@ export class MlflowBackend implements Backend {
   readonly #maxArtifactBytes: number;
   readonly #quarantine: Quarantine | undefined;
   #experiment: Promise<Experiment> | undefined;
+  /** Sources of the runs that this process has created, or tried to. */
+  readonly #created = new Set<string>();
   #location: string | undefined;
 
   constructor(options: MlflowBackendOptions) {
@@ -242,7 +244,7 @@ export class MlflowBackend implements Backend {
 
   /** The run that another process or machine made of the same source. */
   async #find(run: RunDescription, experiment: Experiment): Promise<RunRecord | undefined> {
-    if (!experiment.mayHoldRuns) return undefined;
+    if (!experiment.mayHoldRuns && !this.#created.has(run.source)) return undefined;
     const candidates = await this.#store.runsByTag(experiment.id, RUN_TAG, run.source);
     const deletedLast = candidates.sort((a, b) => Number(b.active) - Number(a.active));
     for (const candidate of deletedLast) if (await run.owns(marksOfTags(candidate.tags))) return candidate;
@@ -286,6 +288,8 @@ export class MlflowBackend implements Backend {
     ]);
     const { id: experimentId } = experiment;
     const end = performance.now() + this.#giveUpAfterMs;
+    // Nobody may come to know its id: the first batch, which would be remembered, can fail.
+    this.#created.add(run.source);
     for (;;) {
       try {
         return await this.#store.createRun({
@@ -298,7 +302,7 @@ export class MlflowBackend implements Backend {
       } catch (error) {
         if (!(error instanceof ReplyLost)) throw error;
         // It may have been created: looking is the only way to know, and creating again would make a second run.
-        const found = await this.#find(run, { id: experimentId, mayHoldRuns: true });
+        const found = await this.#find(run, experiment);
         if (found !== undefined) return found.id;
         if (performance.now() > end) {
           throw new TraceletError("unreachable", `MLflow does not create a run: ${error.message}`, { cause: error });

@@ -4,6 +4,7 @@ import { createReadStream } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, readFile, realpath, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import { TraceletError } from "../../../../errors.ts";
+import { ageOf } from "../../../file-age.ts";
 import { type Artifact, type ArtifactStore, type Digest, digestOf, type StoredArtifact } from "../artifacts.ts";
 import { FilePart } from "./file-part.ts";
 import { partsOf, partsOfDirectory } from "./paths.ts";
@@ -135,8 +136,8 @@ export class LocalStore implements ArtifactStore {
       if (!name.startsWith(OURS)) continue;
       const file = path.join(this.#root, name);
       // Another process may just be done with it.
-      const { mtimeMs } = await stat(file).catch(() => ({ mtimeMs: Number.POSITIVE_INFINITY }));
-      if (mtimeMs < Date.now() - STALE) await rm(file, { force: true });
+      const stats = await stat(file, { bigint: true }).catch(() => undefined);
+      if (stats !== undefined && ageOf(stats.mtimeNs) > STALE) await rm(file, { force: true });
     }
   }
 
