@@ -1,0 +1,36 @@
+"""How many values a running tensorboard-data-server keeps: count_data_server.py ADDRESS
+
+Prints JSON: the number for each kind."""
+
+import json
+import sys
+
+import grpc
+from tensorboard.data.proto import data_provider_pb2 as pb
+from tensorboard.data.proto import data_provider_pb2_grpc
+
+channel = grpc.insecure_channel(sys.argv[1], options=[("grpc.max_receive_message_length", 1 << 30)])
+server = data_provider_pb2_grpc.TensorBoardDataProviderStub(channel)
+ALL = 1 << 40
+
+
+def count(read, make, plugin):
+    """A run at a time, since one answer has to fit into a message."""
+    total = 0
+    for run in runs:
+        request = make()
+        request.plugin_filter.plugin_name = plugin
+        request.run_tag_filter.runs.names.append(run)
+        request.downsample.num_points = ALL
+        for entry in read(request).runs:
+            total += sum(len(tag.data.step) for tag in entry.tags)
+    return total
+
+
+runs = [run.name for run in server.ListRuns(pb.ListRunsRequest()).runs]
+values = {"scalars": count(server.ReadScalars, pb.ReadScalarsRequest, "scalars")}
+for kind in ("histograms", "text"):
+    values[kind] = count(server.ReadTensors, pb.ReadTensorsRequest, kind)
+for kind in ("images", "audio"):
+    values[kind] = count(server.ReadBlobSequences, pb.ReadBlobSequencesRequest, kind)
+print(json.dumps({kind: n for kind, n in values.items() if n > 0}))
