@@ -16,7 +16,7 @@ const SHAPES = {
   tiny: (folder, scale) => scalarRuns(folder, { runs: 5000 * scale, points: 20 }),
   "1gb": (folder, scale) => scalarRuns(folder, { runs: 1, points: 18_400_000 * scale }),
   mixed: (folder, scale) => mixedRuns(folder, 20 * scale),
-  upload: (folder, scale) => scalarRuns(folder, { runs: 20, points: 5000 * scale }),
+  upload: (folder, scale) => scalarRuns(folder, { runs: 20, points: 10_000 * scale }),
   "one-run": (folder) => scalarRuns(folder, { runs: 1, points: 200 }),
 };
 
