@@ -42,18 +42,11 @@ export async function measured(program, args, { env = {}, cwd, timeout = 1800 } 
     await once(child, "close");
     if (child.exitCode !== 0) throw new Error(`cannot be run: ${tail(stderr)}`);
     const { wall, user, sys, peak, code, timedOut } = JSON.parse(readFileSync(report, "utf8"));
-    if (timedOut) throw new TooSlow(timeout);
+    if (timedOut) throw new Error(`> ${timeout} s`);
     if (code !== 0) throw new Error(`ended with ${code}: ${tail(stderr)}`);
     return { wall, cpu: user + sys, peak, code, stdout: Buffer.concat(stdout).toString() };
   } finally {
     rmSync(folder, { recursive: true, force: true });
-  }
-}
-
-/** It was ended before it was done. */
-class TooSlow extends Error {
-  constructor(seconds) {
-    super(`> ${seconds} s`);
   }
 }
 

@@ -28,7 +28,7 @@ export async function besideDataServer(context, name, { what, goal, of, unit, al
       sampling: server(false),
       keeping: server(true),
     },
-    context.watch,
+    { ...context.watch, once: ["keeping"] },
   );
   const alone = sampling.wall / (ours.wall - start.wall);
   const share = (points) => `${points.toLocaleString("en")} of ${logdir.points.toLocaleString("en")} points`;
@@ -46,7 +46,7 @@ export async function besideDataServer(context, name, { what, goal, of, unit, al
       ...(sampling.failed ? [] : [`the server keeps ${share(kept.false)}`]),
       keeping.failed
         ? `told to keep all: ${keeping.failed}`
-        : `told to keep all it takes ${keeping.wall.toFixed(2)} s, ${Math.round(keeping.peak / 1e6)} MB and has ${share(kept.true)}`,
+        : `told to keep all (once) it takes ${keeping.wall.toFixed(2)} s, ${Math.round(keeping.peak / 1e6)} MB and has ${share(kept.true)}`,
       ...notes,
     ],
   });

@@ -12,15 +12,16 @@ from tensorboard.data.proto import data_provider_pb2_grpc
 channel = grpc.insecure_channel(sys.argv[1], options=[("grpc.max_receive_message_length", 1 << 30)])
 server = data_provider_pb2_grpc.TensorBoardDataProviderStub(channel)
 ALL = 1 << 40
+# An answer has to fit into a message, and a request for each of thousands of runs would take minutes.
+RUNS = 100
 
 
 def count(read, make, plugin):
-    """A run at a time, since one answer has to fit into a message."""
     total = 0
-    for run in runs:
+    for first in range(0, len(runs), RUNS):
         request = make()
         request.plugin_filter.plugin_name = plugin
-        request.run_tag_filter.runs.names.append(run)
+        request.run_tag_filter.runs.names.extend(runs[first : first + RUNS])
         request.downsample.num_points = ALL
         for entry in read(request).runs:
             total += sum(len(tag.data.step) for tag in entry.tags)
