@@ -38,14 +38,14 @@ export function build() {
   );
 }
 
-/** A Python environment with the pinned packages of a file; returns its python. */
-export function pythonEnvironment(folder, requirements) {
+/** A Python environment with the pinned packages of a file; returns its python. @param start as `run` */
+export function pythonEnvironment(folder, requirements, start = run) {
   once(folder, hashOf([requirements]), () => {
     console.error(`Installing ${requirements} into ${folder} …`);
     rmSync(path.join(root, folder), { recursive: true, force: true });
-    run("python3", ["-m", "venv", folder]);
+    start("python3", ["-m", "venv", folder]);
     const pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements];
-    run(path.join(root, folder, "bin/python"), pip);
+    start(path.join(root, folder, "bin/python"), pip);
   });
   return path.join(root, folder, "bin/python");
 }
@@ -64,12 +64,17 @@ export function otherNode(version) {
 
 /** The browser that the pages are tested in: Debian's, installed where that can be done without asking. */
 export function browser() {
-  const root = process.getuid?.() === 0;
-  if (existsSync("/usr/bin/chromium") || !root || !existsSync("/usr/bin/apt-get")) return;
-  console.error("Installing chromium …");
+  debianPackage("chromium", "/usr/bin/chromium");
+}
+
+/** A package of Debian's, installed where that can be done without asking. @param file that it brings */
+export function debianPackage(name, file) {
+  if (existsSync(file) || process.getuid?.() !== 0 || !existsSync("/usr/bin/apt-get")) return;
+  console.error(`Installing ${name} …`);
   run("apt-get", ["update", "-qq"]);
-  run("apt-get", ["install", "-y", "-qq", "--no-install-recommends", "chromium"], {
+  run("apt-get", ["install", "-y", "-qq", "--no-install-recommends", name], {
     env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
+    stdio: ["ignore", "ignore", "inherit"],
   });
 }
 

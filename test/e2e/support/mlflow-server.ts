@@ -19,20 +19,31 @@ export class MlflowServer {
   }
 
   /**
+   * @param database its SQLite file; its folder is the server's
+   * @param store another database that it keeps its data in, as SQLAlchemy's URI
+   * @param workers how many processes answer
    * @param executable a Python that has mlflow
    * @param artifacts where a server keeps files that it is sent; null for where MLflow does by itself
    */
   static async start(
     database: string,
-    options: { port?: number; executable?: string; artifacts?: string | null; env?: NodeJS.ProcessEnv } = {},
+    options: {
+      store?: string;
+      workers?: number;
+      port?: number;
+      executable?: string;
+      artifacts?: string | null;
+      env?: NodeJS.ProcessEnv;
+    } = {},
   ): Promise<MlflowServer> {
     const { port = await freePort(), executable = NEW_PYTHON } = options;
+    const { store = `sqlite:///${database}`, workers = 1 } = options;
     const { artifacts = path.join(path.dirname(database), "artifacts") } = options;
     const bin = path.dirname(executable);
     mkdirSync(path.dirname(database), { recursive: true });
-    const args = ["server", "--backend-store-uri", `sqlite:///${database}`];
+    const args = ["server", "--backend-store-uri", store];
     if (artifacts !== null) args.push("--artifacts-destination", artifacts);
-    const child = spawn(path.join(bin, "mlflow"), [...args, "--workers", "1", "--port", String(port)], {
+    const child = spawn(path.join(bin, "mlflow"), [...args, "--workers", String(workers), "--port", String(port)], {
       cwd: path.dirname(database),
       // It starts its workers by the name of their program.
       env: {

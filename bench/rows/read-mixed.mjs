@@ -1,0 +1,6 @@
+import { times } from "../lines.mjs";
+import { besideDataServer } from "../reading.mjs";
+
+export async function run(context) {
+  return [await besideDataServer(context, "mixed", { what: "read **mixed**", goal: times(1.5) })];
+}
