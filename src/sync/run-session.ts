@@ -353,7 +353,9 @@ export class RunSession {
     const obsolete = await this.#findObsolete(({ start }) => start);
     const trace = this.#trace();
     const transform = new Transform(this.#context.transform, obsolete, trace);
-    const batch = this.#newBatch();
+    const batch = this.#newBatch(
+      this.#files.reduce((sum, { entry, start }) => sum + Math.max(0, entry.size - start), 0),
+    );
     for (const [index, file] of this.#files.entries()) {
       if (file.isRead) continue;
       try {
@@ -388,7 +390,9 @@ export class RunSession {
   /** Send what has appeared in the damage that was passed over: blocks may arrive in another order than they were written. */
   async #fillHoles(handle: RunHandle): Promise<void> {
     const transform = new Transform(this.#context.transform, NOTHING_OBSOLETE, this.#trace());
-    const batch = this.#newBatch();
+    const holes = this.#files.flatMap((file) => file.holes);
+    if (holes.length === 0) return;
+    const batch = this.#newBatch(holes.reduce((sum, { start, end }) => sum + end - start, 0));
     for (const [index, file] of this.#files.entries()) {
       for (const hole of [...file.holes]) {
         try {
@@ -449,10 +453,15 @@ export class RunSession {
     }
   }
 
-  /** What an earlier one held and was not sent is no part of it. */
-  #newBatch(): RecordBatch {
+  /**
+   * What an earlier one held and was not sent is no part of it.
+   *
+   * @param bytes what there is to be read: a live run has a few points twice a second, and twenty thousand have 720 kB
+   */
+  #newBatch(bytes: number): RecordBatch {
     this.#parts = [];
-    return new RecordBatch(this.#context.backend.batchSize, this.#tagTable);
+    const most = 1 + Math.ceil(bytes / LEAST_VALUE_BYTES);
+    return new RecordBatch(Math.min(this.#context.backend.batchSize, most), this.#tagTable);
   }
 
   async #read({ reader }: OpenFile, file: number, batch: RecordBatch, transform: Transform): Promise<boolean> {
@@ -577,6 +586,9 @@ export class SourceChanged extends Error {
 function isSessionEnd(datum: Datum): boolean {
   return datum.kind === "hparams" && datum.record.type === "session_end";
 }
+
+/** Room in a file that a scalar takes at least; where it is less after all, a batch is full sooner. */
+const LEAST_VALUE_BYTES = 8;
 
 /** The whole of a batch. */
 const START = { firstScalar: 0, firstDatum: 0 };
