@@ -102,9 +102,9 @@ export interface StoredRun {
   /** The members that were folded into it, by their paths. */
   folds: ReadonlyMap<string, Fold>;
   /** Stamps of the `projector_config.pbtxt` files whose embeddings were sent, by the paths of the members. */
-  readonly projectorFiles: Map<string, string>;
+  projectorFiles: ReadonlyMap<string, string>;
   /** Stamps of the source's files that were sent as they are, by path. */
-  readonly attached: Map<string, string>;
+  attached: ReadonlyMap<string, string>;
   files: readonly StoredFile[];
 }
 
@@ -171,12 +171,12 @@ export class Checkpoints {
       const files = new Map<number, StoredFile[]>();
       const fileRows = this.#database
         .prepare("SELECT file.* FROM file JOIN run ON run.id = file.run WHERE run.destination = ? ORDER BY file.id")
-        .all(this.#destination);
+        .iterate(this.#destination);
       for (const row of fileRows) push(files, Number(row["run"]), fileOf(row));
       const runs = new Map<string, StoredRun[]>();
       const runRows = this.#database
         .prepare("SELECT * FROM run WHERE destination = ? ORDER BY id")
-        .all(this.#destination);
+        .iterate(this.#destination);
       for (const row of runRows) {
         const run = runOf(row, files.get(Number(row["id"])) ?? []);
         push(runs, run.name, run);
@@ -328,7 +328,7 @@ function fileOf(row: SqlRow): StoredFile {
     tail: String(row["tail"]),
     stamp: String(row["stamp"]),
     restartStep: row["restart_step"] === null ? undefined : BigInt(row["restart_step"] as string),
-    losses: JSON.parse(String(row["losses"])) as Loss[],
+    losses: row["losses"] === NONE ? NO_LOSSES : (JSON.parse(String(row["losses"])) as Loss[]),
     counts: String(row["counts"]),
   };
 }
@@ -347,9 +347,14 @@ function jsonOf(map: ReadonlyMap<string, unknown>): string {
   return JSON.stringify([...map]);
 }
 
-function mapOf<V>(column: unknown): Map<string, V> {
-  return new Map(JSON.parse(String(column)) as [string, V][]);
+function mapOf<V>(column: unknown): ReadonlyMap<string, V> {
+  return column === NONE ? NO_ENTRIES : new Map(JSON.parse(String(column)) as [string, V][]);
 }
+
+/** Most of ten thousand runs have none of these, and need no map of their own for it. */
+const NONE = "[]";
+const NO_ENTRIES: ReadonlyMap<string, never> = new Map<string, never>();
+const NO_LOSSES: readonly Loss[] = [];
 
 function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {
   const values = map.get(key);
