@@ -1,8 +1,9 @@
 /**
- * What each destination has of each file, kept in SQLite so that it survives whatever happens to this process or machine.
+ * What each destination has of each file, kept in SQLite so that it survives this process, however that dies.
  *
  * A row moves only after the destination has acknowledged. Nothing here is needed to be right, only to be quick: a run
- * is found again at its destination without it, and is then read again up to where the destination has it.
+ * is found again at its destination without it, and is then read again up to where the destination has it. So a state may
+ * be an older one than the destination's, and a power failure may leave one that is, unless it is asked for more.
  */
 import { chmodSync, existsSync, mkdirSync } from "node:fs";
 import path from "node:path";
@@ -68,6 +69,9 @@ const SCHEMA = `
   PRAGMA user_version = ${VERSION};
 `;
 
+/** How old what a power failure takes may be: so much is read again then, ms. */
+const FORCE_MS = 5000;
+
 /** What is known of a file. */
 export interface StoredFile extends FileMark {
   /** Size, modification time and inode when it was last looked at: if none has changed, neither has the file. */
@@ -121,6 +125,8 @@ export class Checkpoints {
   readonly #database: Database;
   readonly #destination: string;
   readonly #readOnly: boolean;
+  /** When the log was last forced to the disk, ms of `performance.now()`. */
+  #forcedAt: number = -Infinity;
 
   private constructor(database: Database, destination: string, readOnly: boolean) {
     this.#database = database;
@@ -143,8 +149,9 @@ export class Checkpoints {
       if (!readOnly) mkdirSync(stateDir, { recursive: true, mode: 0o700 });
       const database = openDatabase(file, { busyTimeout: 10_000 });
       if (!readOnly) chmodSync(file, 0o600);
-      // FULL: with NORMAL, a power cut takes every commit since the last WAL checkpoint.
-      database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
+      // What is committed survives the process. A power failure takes the last commits, in their order: the log is only
+      // forced to the disk now and then, and by `save` for what no destination would tell again.
+      database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;");
       const version = Number(database.prepare("PRAGMA user_version").get()?.["user_version"]);
       if (version > VERSION) {
         database.close();
@@ -206,13 +213,25 @@ export class Checkpoints {
   }
 
   /**
-   * Save a run, its files, and what was learnt of its tags since the last time: all of it or nothing, and durably.
+   * Save a run, its files, and what was learnt of its tags since the last time: all of it or nothing. It survives this
+   * process in any case.
    *
+   * @param durably whether it survives a power failure too; otherwise that may bring back what was saved seconds before
    * @throws TraceletError `state`; the caller then has to stop, since what it goes on to send would not be remembered
    */
-  save(run: StoredRun, learnt: Learnt): void {
+  save(run: StoredRun, learnt: Learnt, durably = false): void {
     if (this.#readOnly) return;
-    run.id = guard("the state", () => this.#database.transaction(() => this.#save(run, learnt)));
+    run.id = guard("the state", () => {
+      const isForced = durably || performance.now() - this.#forcedAt > FORCE_MS;
+      if (!isForced) return this.#database.transaction(() => this.#save(run, learnt));
+      this.#database.exec("PRAGMA synchronous = FULL");
+      try {
+        return this.#database.transaction(() => this.#save(run, learnt));
+      } finally {
+        this.#database.exec("PRAGMA synchronous = NORMAL");
+        this.#forcedAt = performance.now();
+      }
+    });
   }
 
   close(): void {
