@@ -1,13 +1,17 @@
 /** The command line: what can be given, what it means by default. The commands themselves are loaded when they run. */
 import { Command, type Option } from "commander";
-import { RESTART_POLICIES } from "../reader/restarts.ts";
-import { DEFAULT_MAX_RECORD_BYTES } from "../reader/tfrecord.ts";
-import { GROUP_MODES } from "../sync/groups.ts";
+import type { RestartPolicy } from "../reader/restarts.ts";
+import type { GroupMode } from "../sync/groups.ts";
 import { VERSION } from "../version.ts";
 import { KINDS, kindNames, parseKinds } from "./kinds.ts";
 import { collect, option, parseBytes, parseCount, parseDuration, parsePort, stateDirOption } from "./options.ts";
 import type { WatchCommandOptions } from "./watch-command.ts";
 import type { WatchEngine } from "./watch-engine.ts";
+
+// Said again here, since the modules that have them bring the whole reader: half of what `--version` would take.
+const GROUP_MODES: readonly GroupMode[] = ["run", "parent", "nested", "none"];
+const RESTART_POLICIES: readonly RestartPolicy[] = ["explicit", "any", "keep"];
+const MAX_RECORD_BYTES = 256 * 1024 * 1024;
 
 /**
  * What stands behind the first `--` of `tracelet watch runs/ -- python train.py` is a command of its own, whatever is in it.
@@ -192,7 +196,7 @@ function inspectCommand(onExit: (code: number) => void): Command {
     .addOption(
       option("--max-record-size <size>", "skip records that are larger")
         .argParser(parseBytes)
-        .default(DEFAULT_MAX_RECORD_BYTES, "256 MiB"),
+        .default(MAX_RECORD_BYTES, "256 MiB"),
     )
     .addOption(option("--json", "print one JSON object").default(false))
     .action(async (logdirs: string[], options: import("./inspect-command.ts").InspectCommandOptions) => {
@@ -279,7 +283,7 @@ function withChoice(command: Command): Command {
     .addOption(
       option("--max-record-size <size>", "skip records that are larger")
         .argParser(parseBytes)
-        .default(DEFAULT_MAX_RECORD_BYTES, "256 MiB"),
+        .default(MAX_RECORD_BYTES, "256 MiB"),
     );
 }
 

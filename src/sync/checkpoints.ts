@@ -1,8 +1,9 @@
 /**
- * What each destination has of each file, kept in SQLite so that it survives whatever happens to this process or machine.
+ * What each destination has of each file, kept in SQLite so that it survives this process, however that dies.
  *
  * A row moves only after the destination has acknowledged. Nothing here is needed to be right, only to be quick: a run
- * is found again at its destination without it, and is then read again up to where the destination has it.
+ * is found again at its destination without it, and is then read again up to where the destination has it. So a state may
+ * be an older one than the destination's, and a power failure may leave one that is, unless it is asked for more.
  */
 import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
 import path from "node:path";
@@ -68,6 +69,9 @@ const SCHEMA = `
   PRAGMA user_version = ${VERSION};
 `;
 
+/** How old what a power failure takes may be: so much is read again then, ms. */
+const FORCE_MS = 5000;
+
 /** What is known of a file. */
 export interface StoredFile extends FileMark {
   /** Size, modification time and inode when it was last looked at: if none has changed, neither has the file. */
@@ -102,9 +106,9 @@ export interface StoredRun {
   /** The members that were folded into it, by their paths. */
   folds: ReadonlyMap<string, Fold>;
   /** Stamps of the `projector_config.pbtxt` files whose embeddings were sent, by the paths of the members. */
-  readonly projectorFiles: Map<string, string>;
+  projectorFiles: ReadonlyMap<string, string>;
   /** Stamps of the source's files that were sent as they are, by path. */
-  readonly attached: Map<string, string>;
+  attached: ReadonlyMap<string, string>;
   files: readonly StoredFile[];
 }
 
@@ -123,6 +127,8 @@ export class Checkpoints {
   readonly #readOnly: boolean;
   /** What has become of an earlier state that cannot be used; undefined if nothing has. */
   readonly loss: string | undefined;
+  /** When the log was last forced to the disk, ms of `performance.now()`. */
+  #forcedAt: number = -Infinity;
 
   private constructor(database: Database, destination: string, readOnly: boolean, loss: string | undefined) {
     this.#database = database;
@@ -148,8 +154,9 @@ export class Checkpoints {
       const loss = readOnly ? undefined : setDamagedAside(stateDir, file);
       const database = openDatabase(file, { busyTimeout: 10_000 });
       if (!readOnly) chmodSync(file, 0o600);
-      // FULL: with NORMAL, a power cut takes every commit since the last WAL checkpoint.
-      database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
+      // What is committed survives the process. A power failure takes the last commits, in their order: the log is only
+      // forced to the disk now and then, and by `save` for what no destination would tell again.
+      database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;");
       const version = Number(database.prepare("PRAGMA user_version").get()?.["user_version"]);
       if (version > VERSION) {
         database.close();
@@ -176,12 +183,12 @@ export class Checkpoints {
       const files = new Map<number, StoredFile[]>();
       const fileRows = this.#database
         .prepare("SELECT file.* FROM file JOIN run ON run.id = file.run WHERE run.destination = ? ORDER BY file.id")
-        .all(this.#destination);
+        .iterate(this.#destination);
       for (const row of fileRows) push(files, Number(row["run"]), fileOf(row));
       const runs = new Map<string, StoredRun[]>();
       const runRows = this.#database
         .prepare("SELECT * FROM run WHERE destination = ? ORDER BY id")
-        .all(this.#destination);
+        .iterate(this.#destination);
       for (const row of runRows) {
         const run = runOf(row, files.get(Number(row["id"])) ?? []);
         push(runs, run.name, run);
@@ -211,13 +218,25 @@ export class Checkpoints {
   }
 
   /**
-   * Save a run, its files, and what was learnt of its tags since the last time: all of it or nothing, and durably.
+   * Save a run, its files, and what was learnt of its tags since the last time: all of it or nothing. It survives this
+   * process in any case.
    *
+   * @param durably whether it survives a power failure too; otherwise that may bring back what was saved seconds before
    * @throws TraceletError `state`; the caller then has to stop, since what it goes on to send would not be remembered
    */
-  save(run: StoredRun, learnt: Learnt): void {
+  save(run: StoredRun, learnt: Learnt, durably = false): void {
     if (this.#readOnly) return;
-    run.id = guard("the state", () => this.#database.transaction(() => this.#save(run, learnt)));
+    run.id = guard("the state", () => {
+      const isForced = durably || performance.now() - this.#forcedAt > FORCE_MS;
+      if (!isForced) return this.#database.transaction(() => this.#save(run, learnt));
+      this.#database.exec("PRAGMA synchronous = FULL");
+      try {
+        return this.#database.transaction(() => this.#save(run, learnt));
+      } finally {
+        this.#database.exec("PRAGMA synchronous = NORMAL");
+        this.#forcedAt = performance.now();
+      }
+    });
   }
 
   close(): void {
@@ -365,7 +384,7 @@ function fileOf(row: SqlRow): StoredFile {
     tail: String(row["tail"]),
     stamp: String(row["stamp"]),
     restartStep: row["restart_step"] === null ? undefined : BigInt(row["restart_step"] as string),
-    losses: JSON.parse(String(row["losses"])) as Loss[],
+    losses: row["losses"] === NONE ? NO_LOSSES : (JSON.parse(String(row["losses"])) as Loss[]),
     counts: String(row["counts"]),
   };
 }
@@ -384,9 +403,14 @@ function jsonOf(map: ReadonlyMap<string, unknown>): string {
   return JSON.stringify([...map]);
 }
 
-function mapOf<V>(column: unknown): Map<string, V> {
-  return new Map(JSON.parse(String(column)) as [string, V][]);
+function mapOf<V>(column: unknown): ReadonlyMap<string, V> {
+  return column === NONE ? NO_ENTRIES : new Map(JSON.parse(String(column)) as [string, V][]);
 }
+
+/** Most of ten thousand runs have none of these, and need no map of their own for it. */
+const NONE = "[]";
+const NO_ENTRIES: ReadonlyMap<string, never> = new Map<string, never>();
+const NO_LOSSES: readonly Loss[] = [];
 
 function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {
   const values = map.get(key);

@@ -11,8 +11,6 @@ import { type Fold, foldOf, writerOf } from "./folds.ts";
  */
 export type GroupMode = "run" | "parent" | "nested" | "none";
 
-export const GROUP_MODES: readonly GroupMode[] = ["run", "parent", "nested", "none"];
-
 /** One of TensorBoard's runs, as a part of a group. */
 export interface Member {
   /** Its path relative to the group's directory; empty for the group's own. */

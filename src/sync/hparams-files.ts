@@ -1,7 +1,6 @@
 /** The `hparams.yaml` files of a run's members: which of them are still to be sent, and what they say together. */
 import type { HparamValue } from "../reader/datum.ts";
 import { displayPath } from "../reader/discover.ts";
-import { readHparamsFile } from "../reader/hparams-file.ts";
 import type { Note } from "./backend.ts";
 import type { Member } from "./groups.ts";
 import { type FileProblem, stampOf } from "./match.ts";
@@ -29,6 +28,8 @@ export async function readHparamsFiles(
     if (hparamsFile === undefined) continue;
     const stamp = stampOf(hparamsFile);
     if (stamp !== known.get(path)) {
+      // It brings a YAML parser, which most runs do not need.
+      const { readHparamsFile } = await import("../reader/hparams-file.ts");
       try {
         for (const [name, value] of await readHparamsFile(hparamsFile)) {
           const first = hparams.get(name);

@@ -11,11 +11,13 @@ export class Parents {
   }
 
   opened(group: RunGroup, id: string): void {
+    if (!group.isParent) return;
     this.#of(group).resolve(id);
   }
 
   /** To be called when the sync of a run is over. @param isEmpty whether it ended for want of anything to be sent */
   ended(group: RunGroup, isEmpty: boolean): void {
+    if (!group.isParent) return;
     if (isEmpty) this.#of(group).resolve(undefined);
     this.#of(group).reject(
       new TraceletError("nested", `${group.name}, which it is to be nested in, is not at the destination`, {

@@ -17,7 +17,9 @@ export async function hasAllFiles(group: RunGroup, stored: StoredRun, attachesSo
 }
 
 export class RunFiles {
-  readonly #stored: StoredRun;
+  /** These two are the stored run's from here on. */
+  readonly #attached: Map<string, string>;
+  readonly #projectorStamps: Map<string, string>;
   readonly #attachesSource: boolean;
   #group: RunGroup;
   /** By the paths of the members. */
@@ -26,7 +28,8 @@ export class RunFiles {
   /** @param attachesSource whether the source's own files are sent, too */
   constructor(group: RunGroup, stored: StoredRun, attachesSource: boolean) {
     this.#group = group;
-    this.#stored = stored;
+    stored.attached = this.#attached = new Map(stored.attached);
+    stored.projectorFiles = this.#projectorStamps = new Map(stored.projectorFiles);
     this.#attachesSource = attachesSource;
   }
 
@@ -35,19 +38,19 @@ export class RunFiles {
     this.#group = group;
     const problems: FileProblem[] = [];
     for (const { path, run } of group.members) {
-      const projector = await readProjector(run, this.#stored.projectorFiles.get(path));
+      const projector = await readProjector(run, this.#projectorStamps.get(path));
       this.#projectors.set(path, projector);
       if (projector.state === "problem") problems.push(projector.problem);
       if (projector.state !== "changed" && projector.stamp !== undefined)
-        this.#stored.projectorFiles.set(path, projector.stamp);
+        this.#projectorStamps.set(path, projector.stamp);
     }
     return problems;
   }
 
   /** The destination has a run without any. */
   async startOver(): Promise<void> {
-    this.#stored.attached.clear();
-    this.#stored.projectorFiles.clear();
+    this.#attached.clear();
+    this.#projectorStamps.clear();
     await this.look(this.#group);
   }
 
@@ -57,7 +60,7 @@ export class RunFiles {
   }
 
   get isSourceDue(): boolean {
-    return this.#attachesSource && !isSourceAttached(this.#sourceFiles(), this.#stored.attached);
+    return this.#attachesSource && !isSourceAttached(this.#sourceFiles(), this.#attached);
   }
 
   /** Send what is due. What has been sent is noted file by file. @returns false if it was interrupted @throws TraceletError */
@@ -65,9 +68,9 @@ export class RunFiles {
     for (const [path, projector] of this.#projectors) {
       if (projector.state !== "changed") continue;
       if (await attachEmbeddings(projector.embeddings, path, attaching))
-        this.#stored.projectorFiles.set(path, projector.stamp);
+        this.#projectorStamps.set(path, projector.stamp);
     }
-    return !this.isSourceDue || attachSource(this.#sourceFiles(), this.#stored.attached, attaching);
+    return !this.isSourceDue || attachSource(this.#sourceFiles(), this.#attached, attaching);
   }
 
   /** Configurations that are not whole yet. */

@@ -47,14 +47,22 @@ export class RunMemory {
     if (wallTime > this.stored.lastWallTime) this.stored.lastWallTime = wallTime;
   }
 
-  /** Save it durably. @param done whether all that is there is sent @throws TraceletError `state` */
-  save(done: boolean, files: readonly SourceFile[]): void {
+  /**
+   * Save it.
+   *
+   * @param done whether all that is there is sent
+   * @param keepsMarks whether the destination tells how far it has the files
+   * @throws TraceletError `state`
+   */
+  save(done: boolean, files: readonly SourceFile[], keepsMarks: boolean): void {
     this.stored.done = done;
     this.stored.files = files.flatMap((file) => file.checkpoint() ?? []);
+    // Nobody else knows of damage: what appears in it would count as sent.
+    const durably = !keepsMarks || this.stored.files.some(({ losses }) => losses.length > 0);
     const metadata = Array.from(this.#metadata, ([member, tags]) =>
       this.#unsaved(tags).map(([tag, each]) => [member, tag, each] as const),
     );
-    this.#checkpoints.save(this.stored, { metadata: metadata.flat(), claims: this.#unsaved(this.claims) });
+    this.#checkpoints.save(this.stored, { metadata: metadata.flat(), claims: this.#unsaved(this.claims) }, durably);
     for (const map of this.#saved.keys()) this.#saved.set(map, map.size);
   }
 

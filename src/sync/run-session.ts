@@ -551,7 +551,8 @@ export class RunSession {
   /** @param done whether all that is there is sent */
   #save(done: boolean): void {
     if (this.#hparams.size === 0) this.#stored.hparamsFiles = this.#hparamsStamps;
-    this.#memory.save(done, this.#files);
+    const keepsMarks = this.#handle === undefined || this.#handle.marks !== undefined;
+    this.#memory.save(done, this.#files, keepsMarks);
   }
 
   /** Do something with each file; one that cannot be read any more is left out from here on. */

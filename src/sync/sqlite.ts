@@ -14,6 +14,8 @@ export interface Statement {
   run(...values: SqlValue[]): { readonly lastInsertRowid: number };
   get(...values: SqlValue[]): SqlRow | undefined;
   all(...values: SqlValue[]): SqlRow[];
+  /** The same, one at a time; until the last one was taken, nothing else may be done with the database. */
+  iterate(...values: SqlValue[]): IterableIterator<SqlRow>;
 }
 
 /** An open database. Statements are synchronous; errors are SQLite's own, with `code` or `errcode`. */
@@ -52,6 +54,7 @@ interface NativeStatement {
   run(...values: SqlValue[]): { lastInsertRowid: number | bigint };
   get(...values: SqlValue[]): unknown;
   all(...values: SqlValue[]): unknown[];
+  iterate(...values: SqlValue[]): IterableIterator<unknown>;
 }
 interface NativeDatabase {
   exec(sql: string): void;
@@ -105,6 +108,7 @@ function wrap(native: NativeDatabase): Database {
         run: (...values) => ({ lastInsertRowid: Number(compiled.run(...values).lastInsertRowid) }),
         get: (...values) => compiled.get(...values) as SqlRow | undefined,
         all: (...values) => compiled.all(...values) as SqlRow[],
+        iterate: (...values) => compiled.iterate(...values) as IterableIterator<SqlRow>,
       };
       statements.set(sql, statement);
       return statement;

@@ -208,12 +208,20 @@ class Watch implements WatchStatus {
 
   /** There is something to be looked at. */
   #isDue(live: LiveRun): void {
+    if (live.session === undefined && this.#isSent(live)) return;
     const now = performance.now();
     if (live.dueSince === undefined && this.#isComplete) live.grewAt = now;
     live.dueSince ??= now;
     live.isEmpty = false;
     // One that was refused has its own time.
     if (live.error === undefined) this.#schedule(live);
+  }
+
+  /** Whether all of it was sent, told at once and without opening a file: so it is of most of a large tree at a start. */
+  #isSent(live: LiveRun): boolean {
+    const { group } = live;
+    if (this.#options.attachSource || group.members.some(({ run }) => run.projectorFile !== undefined)) return false;
+    return this.#settle(live, this.#unchanged(group));
   }
 
   /** Let it have its turn, not before `pauseMs`; what was arranged for a later time is brought forward. */
@@ -309,15 +317,24 @@ class Watch implements WatchStatus {
   /** @returns false if there is nothing to be sent of it */
   async #open(live: LiveRun): Promise<boolean> {
     const { group } = live;
-    const candidates = this.#candidates(group.name);
-    const unchanged = candidates.find((stored) => isUnchanged(group, stored));
-    if (unchanged?.remoteId !== undefined && (await hasAllFiles(group, unchanged, this.#options.attachSource))) {
-      live.remoteId = unchanged.remoteId;
-      live.bytesRead = group.files.reduce((sum, file) => sum + file.size, 0);
-      return false;
-    }
+    const unchanged = this.#unchanged(group);
+    const hasAll = unchanged !== undefined && (await hasAllFiles(group, unchanged, this.#options.attachSource));
+    if (hasAll && this.#settle(live, unchanged)) return false;
     live.epoch = this.#gate.epoch;
-    live.session = await openSession(group, candidates, this.#context(live));
+    live.session = await openSession(group, this.#candidates(group.name), this.#context(live));
+    return true;
+  }
+
+  /** What is remembered of a run, if all of it was sent as it is now. */
+  #unchanged(group: RunGroup): StoredRun | undefined {
+    return this.#candidates(group.name).find((stored) => isUnchanged(group, stored));
+  }
+
+  /** Take over that all of a run was sent. @returns false if nothing of it was */
+  #settle(live: LiveRun, stored: StoredRun | undefined): boolean {
+    if (stored?.remoteId === undefined) return false;
+    live.remoteId = stored.remoteId;
+    live.bytesRead = live.group.files.reduce((sum, file) => sum + file.size, 0);
     return true;
   }
 

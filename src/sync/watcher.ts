@@ -69,6 +69,8 @@ class Watcher {
   readonly #wake = () => this.#resume?.();
   #resume: (() => void) | undefined;
   #saidComplete = false;
+  /** When changes were last handed out. */
+  #handedOutAt = Number.POSITIVE_INFINITY;
   #failure: { readonly error: unknown } | undefined;
 
   constructor(options: WatchOptions) {
@@ -97,8 +99,11 @@ class Watcher {
 
   /** @returns undefined once the signal is aborted */
   async next(): Promise<RunChanges | undefined> {
+    const ratio = this.#saidComplete ? GATHER_RATIO : FIRST_GATHER_RATIO;
+    const gatherMs = Math.max(GATHER_MS, Math.min(ratio * (performance.now() - this.#handedOutAt), MAX_GATHER_MS));
     let isGathered = false;
-    while (!this.#options.signal.aborted) {
+    const { signal } = this.#options;
+    while (!signal.aborted) {
       if (this.#failure !== undefined) throw this.#failure.error;
       const complete = !this.#schedule.hasUnseen;
       if (this.#pending.size === 0 && (!complete || this.#saidComplete)) {
@@ -106,7 +111,7 @@ class Watcher {
           this.#resume = resolve;
         });
       } else if (!isGathered) {
-        await setTimeout(GATHER_MS);
+        await setTimeout(gatherMs, undefined, { signal }).catch(() => {});
         isGathered = true;
       } else {
         this.#saidComplete ||= complete;
@@ -114,6 +119,7 @@ class Watcher {
         this.#pending.clear();
         const changed = pending.filter(({ isGone }) => !isGone).map(({ run }) => run);
         const gone = pending.filter(({ isGone }) => isGone).map(({ run }) => run);
+        this.#handedOutAt = performance.now();
         return { changed, gone, complete };
       }
     }
@@ -277,6 +283,13 @@ class Watcher {
 
 /** How long changes gather before they are handed out, in ms: what begins together is handed out together. */
 const GATHER_MS = 20;
+/**
+ * Where working on them takes long, as finding out what each of ten thousand runs is a part of does, so many times as
+ * long: at first, when more comes all the time, and later; and at most, in ms.
+ */
+const FIRST_GATHER_RATIO = 16;
+const GATHER_RATIO = 4;
+const MAX_GATHER_MS = 1000;
 
 interface Root {
   isMissing: boolean;

@@ -20,6 +20,28 @@ describe("the command line", () => {
     expect(readdirSync(machine.root).sort()).toEqual(["home", "runs"]);
   });
 
+  test("loads nothing that is not needed for what it is told to do", async () => {
+    const machine = machineWithRun();
+    /** The files that are loaded, of tracelet and of the libraries. */
+    const loaded = async (...args: readonly string[]) => {
+      const coverage = path.join(machine.root, "coverage", `${args[0]}`);
+      machine.env = { NODE_V8_COVERAGE: coverage };
+      expect(await machine.run(...args)).toMatchObject({ code: 0 });
+      const reports = readdirSync(coverage).map((name) => readFileSync(path.join(coverage, name), "utf8"));
+      const scripts = reports.flatMap((text) => (JSON.parse(text) as { result: { url: string }[] }).result);
+      return scripts.map(({ url }) => url).filter((url) => url.startsWith("file:"));
+    };
+    const toSync = await loaded("sync", "runs");
+    expect(toSync.join("\n")).toMatch(/dist\/reader\/event-file\.js/);
+    expect(toSync.filter((url) => /node_modules\/(undici|yaml|sharp|ora|prom-client|@aws-sdk)\//.test(url))).toEqual(
+      [],
+    );
+    expect(toSync.filter((url) => /\/(run-pages|encode|rest-store|verify|watch)[^/]*\.js$/.test(url))).toEqual([]);
+    const toSay = await loaded("--version");
+    expect(toSay.join("\n")).toMatch(/dist\/cli\/program\.js/);
+    expect(toSay.filter((url) => /\/dist\/(reader|sync)\//.test(url))).toEqual([]);
+  });
+
   test("ends with 2 when it is used wrongly, touching nothing", async () => {
     const machine = machineWithRun();
     const wrong = [

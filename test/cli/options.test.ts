@@ -6,6 +6,8 @@ import { KINDS } from "../../src/cli/kinds.ts";
 import { collect, defaultStateDir, option, parseBytes, parseCount, parseDuration } from "../../src/cli/options.ts";
 import { buildProgram } from "../../src/cli/program.ts";
 import { TraceletError } from "../../src/errors.ts";
+import { RESTART_POLICIES } from "../../src/reader/restarts.ts";
+import { DEFAULT_MAX_RECORD_BYTES } from "../../src/reader/tfrecord.ts";
 
 afterEach(() => vi.unstubAllEnvs());
 
@@ -135,6 +137,11 @@ describe("the choice of", () => {
     vi.stubEnv("TRACELET_ONLY", "images,pr-curves,custom-scalars,text");
     expect(kinds()).toEqual(["text", "custom_scalars"]);
     expect(kinds("--only", "scalars,images")).toEqual(["scalars"]);
+  });
+
+  test("what the engine knows, and its own limit where none is given", () => {
+    for (const restarts of RESTART_POLICIES) expect(chosen(parsed("--restarts", restarts)).restarts).toBe(restarts);
+    expect(chosen(parsed()).maxRecordBytes).toBe(DEFAULT_MAX_RECORD_BYTES);
   });
 
   test("steps and sizes", () => {

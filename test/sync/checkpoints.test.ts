@@ -176,6 +176,29 @@ describe("what is saved", () => {
   });
 });
 
+test("of the log that a power failure leaves, whatever its length, an earlier state is read", () => {
+  const directory = stateDirectory();
+  const run = newRun();
+  const checkpoints = Checkpoints.open(directory, "here");
+  for (let offset = 1; offset <= 20; offset++) {
+    run.files = [{ ...FILE, offset }];
+    checkpoints.save(run, NOTHING, offset === 10);
+  }
+  const [state, log] = ["state.db", "state.db-wal"].map((name) => readFileSync(path.join(directory, name)));
+  checkpoints.close();
+  const found = new Set<number>();
+  for (let length = (log as Buffer).length; length >= 0; length -= 999) {
+    const left = stateDirectory();
+    writeFileSync(path.join(left, "state.db"), state as Buffer);
+    writeFileSync(path.join(left, "state.db-wal"), (log as Buffer).subarray(0, length));
+    const { files } = onlyRun(left) ?? { files: [{ ...FILE, offset: 0 }] };
+    const [{ offset }] = files as [StoredFile];
+    for (const later of found) expect(offset).toBeLessThanOrEqual(later);
+    found.add(offset);
+  }
+  expect(found).toEqual(new Set(Array.from({ length: 21 }, (_, i) => 20 - i)));
+});
+
 describe("the state directory", () => {
   test("is made for its owner alone", () => {
     const directory = path.join(stateDirectory(), "deep", "er");

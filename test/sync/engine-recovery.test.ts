@@ -1,8 +1,9 @@
 /** Whatever dies or is lost, whenever: nothing is missing in the end, and nothing doubled. */
 import { cpSync, readFileSync } from "node:fs";
 import path from "node:path";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { discover } from "../../src/reader/discover.ts";
+import { Checkpoints } from "../../src/sync/checkpoints.ts";
 import { event, eventFile, record, textEvent, WALL_TIME } from "../support/event-writer.ts";
 import type { Call } from "../support/memory-backend.ts";
 import { pointText } from "../support/memory-backend.ts";
@@ -179,6 +180,26 @@ describe("what is lost is found again", () => {
     expect(scalarsOf(await world.sync())).toMatchObject({ read: 20, sent: 20 });
     expectPoints(world.backend.run("train"), whole);
   });
+});
+
+test("what no destination would tell again is made to survive a power failure, and only that", async () => {
+  const save = vi.spyOn(Checkpoints.prototype, "save");
+  onTestFinished(() => save.mockRestore());
+  const durably = async (world: World) => {
+    save.mockClear();
+    expect((await world.sync()).error).toBeUndefined();
+    return save.mock.calls.map(([, , isDurable]) => isDurable);
+  };
+  const points = curve("loss", 0, 5);
+  const world = World.create();
+  world.logdir.write("train", fileOf(points));
+  expect(new Set(await durably(world))).toEqual(new Set([false]));
+  world.logdir.append("train", Buffer.concat([Buffer.from("not a record at all"), records(curve("loss", 5, 9))]));
+  expect(new Set(await durably(world))).toEqual(new Set([true]));
+  const forgetful = World.create();
+  forgetful.backend.keepsMarks = false;
+  forgetful.logdir.write("train", fileOf(points));
+  expect(new Set(await durably(forgetful))).toEqual(new Set([true]));
 });
 
 describe("tags whose plugin stands on their first value only", () => {

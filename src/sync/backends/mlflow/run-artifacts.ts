@@ -6,7 +6,7 @@ import { Tally } from "../../tally.ts";
 import { type ArtifactEntry, ArtifactPaths, type ArtifactRoot } from "./artifact-paths.ts";
 import type { Artifact, ArtifactStore } from "./artifacts.ts";
 import { attachFiles, countOf } from "./attached-files.ts";
-import { type Encoded, encodeData, isEncoded } from "./media/encode.ts";
+import type { Encoded } from "./media/encode.ts";
 import { readableJson } from "./media/json.ts";
 import { ContentRefused } from "./store.ts";
 
@@ -93,6 +93,9 @@ export class RunArtifacts {
     const replaced = new Tally();
     const notes: Note[] = [];
     const written = { tooLarge, refused, replaced, notes };
+    if (data.length === 0) return written;
+    // Loaded for those runs only that have more than scalars.
+    const { encodeData, isEncoded } = await import("./media/encode.ts");
     if (!data.some(({ kind }) => isEncoded(kind))) return written;
     const store = await this.#open();
     if (store === undefined) return written;
