@@ -4,6 +4,9 @@ import type { TagTable } from "./tag-table.ts";
 /** Bytes of data other than scalars that a batch holds before it counts as full. */
 const DATA_BYTES = 8 * 1024 * 1024;
 
+/** For how many scalars there is room before it has to grow. */
+const AT_FIRST = 1024;
+
 /**
  * Values on their way from the reader to a destination: scalars in columns, the rest as objects. It is filled up to
  * `capacity` scalars, then emptied and filled again; an event that holds many values may exceed the capacity.
@@ -25,11 +28,13 @@ export class RecordBatch implements ScalarColumns {
   constructor(capacity: number, tagTable: TagTable) {
     this.capacity = capacity;
     this.tagTable = tagTable;
-    this.tag = new Int32Array(capacity);
-    this.step = new BigInt64Array(capacity);
-    this.wallTime = new Float64Array(capacity);
-    this.value = new Float64Array(capacity);
-    this.offset = new Float64Array(capacity);
+    // Most batches of a run that is followed hold a few values.
+    const room = Math.min(capacity, AT_FIRST);
+    this.tag = new Int32Array(room);
+    this.step = new BigInt64Array(room);
+    this.wallTime = new Float64Array(room);
+    this.value = new Float64Array(room);
+    this.offset = new Float64Array(room);
     this.#stepWords = new Int32Array(this.step.buffer);
   }
 

@@ -79,7 +79,7 @@ export class MlflowBackend implements Backend {
     this.#giveUpAfterMs = giveUpAfterMs;
     this.#maxArtifactBytes = maxArtifactBytes ?? Infinity;
     this.#quarantine = quarantine;
-    this.batchSize = store.batchSize;
+    this.batchSize = store.batchSize * store.batchesAtOnce;
   }
 
   async open(run: RunDescription, knownId: string | undefined): Promise<RunHandle> {
@@ -171,17 +171,39 @@ export class MlflowBackend implements Backend {
     tags: ReadonlyMap<string, string>,
     setAside: (refused: Refused) => Promise<void>,
   ): Promise<Refused> {
+    const parts = partsOf(content, this.#store.batchSize);
+    const last = parts.pop() as Part;
+    // The tags say that all before is there, so what carries them goes when that is so.
+    const before = await Promise.allSettled(parts.map((part) => this.#logPart(run, part)));
+    const refused = merged(before.map(valueOrThrow));
+    if (isAny(refused)) await setAside(refused);
     try {
-      await this.#store.logBatch(run.id, { ...content, tags });
+      await this.#store.logBatch(run.id, { ...last.content, tags });
+      return refused;
+    } catch (error) {
+      const ofLast = await this.#refusedOf(run, last, error);
+      if (isAny(ofLast)) await setAside(ofLast);
+      await this.#store.logBatch(run.id, { ...NOTHING, tags });
+      return merged([refused, ofLast]);
+    }
+  }
+
+  /** Store what MLflow takes of a part. */
+  async #logPart(run: MlflowRun, part: Part): Promise<Refused> {
+    try {
+      await this.#store.logBatch(run.id, { ...part.content, tags: new Map() });
       return NOTHING_REFUSED;
     } catch (error) {
-      if (!(error instanceof ContentRefused) || this.#quarantine === undefined) throw error;
-      const known = new Map([[RUN_TAG, run.description.source]]);
-      const refused = await storeAround(this.#store, run.id, content, known, error);
-      await setAside(refused);
-      await this.#store.logBatch(run.id, { metrics: NO_METRICS, params: new Map(), tags });
-      return refused;
+      return this.#refusedOf(run, part, error);
     }
+  }
+
+  /** Store what MLflow takes of a part that it has refused as a whole. @param error how; what is no refusal is thrown */
+  async #refusedOf(run: MlflowRun, { content, from }: Part, error: unknown): Promise<Refused> {
+    if (!(error instanceof ContentRefused) || this.#quarantine === undefined) throw error;
+    const known = new Map([[RUN_TAG, run.description.source]]);
+    const { metrics, params } = await storeAround(this.#store, run.id, content, known, error);
+    return { metrics: new Map(Array.from(metrics, ([i, refusal]) => [from + i, refusal])), params };
   }
 
   /** Keep values that were refused. @param errors how; without a place to keep them, the first is thrown */
@@ -340,6 +362,58 @@ const NO_METRICS: MetricColumns = {
   value: new Float64Array(),
   length: 0,
 };
+
+const NOTHING: Content = { metrics: NO_METRICS, params: new Map() };
+
+/** What one request takes of a batch. */
+interface Part {
+  readonly content: Content;
+  /** Index of its first metric in the batch. */
+  readonly from: number;
+}
+
+/** A remainder that is worth no request of its own beside those of the others. */
+const SMALL_PART = 1 / 8;
+
+/** The params and metrics in parts that may be stored in any order; the last is small, unless it is the only one. */
+function partsOf({ metrics, params }: Content, size: number): Part[] {
+  const parts: Part[] = [];
+  for (let from = 0; from === 0 || from < metrics.length; from += size) {
+    const content = { metrics: range(metrics, from, from + size), params: from === 0 ? params : NOTHING.params };
+    parts.push({ content, from });
+  }
+  const rest = (parts.at(-1) as Part).content.metrics.length;
+  if (parts.length > 1 && rest > size * SMALL_PART) parts.push({ content: NOTHING, from: metrics.length });
+  return parts;
+}
+
+function range({ keys, key, step, timestamp, value, length }: MetricColumns, from: number, to: number): MetricColumns {
+  const end = Math.min(to, length);
+  return {
+    keys,
+    key: key.subarray(from, end),
+    step: step.subarray(from, end),
+    timestamp: timestamp.subarray(from, end),
+    value: value.subarray(from, end),
+    length: end - from,
+  };
+}
+
+function merged(all: readonly Refused[]): Refused {
+  return {
+    metrics: new Map(all.flatMap(({ metrics }) => [...metrics])),
+    params: new Map(all.flatMap(({ params }) => [...params])),
+  };
+}
+
+function isAny({ metrics, params }: Refused): boolean {
+  return metrics.size + params.size > 0;
+}
+
+function valueOrThrow<T>(result: PromiseSettledResult<T>): T {
+  if (result.status === "rejected") throw result.reason;
+  return result.value;
+}
 
 /** A hyperparameter on its way. */
 interface Param {
