@@ -173,9 +173,13 @@ export class MlflowBackend implements Backend {
   ): Promise<Refused> {
     const parts = partsOf(content, this.#store.batchSize);
     const last = parts.pop() as Part;
-    // The tags say that all before is there, so what carries them goes when that is so.
+    // Requests that are the first to hold a key would all make its row of latest values, which one of them can.
+    const first = run.hasStored ? [] : parts.splice(0, 1);
+    const refusedFirst = await Promise.all(first.map((part) => this.#logPart(run, part)));
     const before = await Promise.allSettled(parts.map((part) => this.#logPart(run, part)));
-    const refused = merged(before.map(valueOrThrow));
+    run.hasStored = true;
+    const refused = merged([...refusedFirst, ...before.map(valueOrThrow)]);
+    // The tags say that all before is there, so what carries them goes when that is so.
     if (isAny(refused)) await setAside(refused);
     try {
       await this.#store.logBatch(run.id, { ...last.content, tags });
@@ -436,6 +440,8 @@ class MlflowRun implements RunHandle {
   readonly #params: Map<string, string>;
   /** Metric keys by the number of their tag. */
   readonly #keys: string[] = [];
+  /** Whether metrics were stored since it was opened. */
+  hasStored = false;
   readonly #noted = new Set<string>();
   #hasRefused = false;
 
