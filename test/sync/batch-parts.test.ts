@@ -16,6 +16,7 @@ const POINTS = interleaved(curve("loss", 0, 40), curve("acc", 0, 40));
 
 interface Request {
   readonly metrics: number;
+  readonly keys: number;
   readonly marks: number;
   /** How many others of the run were under way when it began. */
   readonly beside: number;
@@ -41,7 +42,9 @@ class Mlflow {
     const real = SqliteStore.open(this.file);
     const logBatch: MlflowStore["logBatch"] = async (runId, batch) => {
       const marks = [...batch.tags.keys()].filter(isMarkTag).length;
-      this.requests.push({ metrics: batch.metrics.length, marks, beside: this.#underWay });
+      const { metrics } = batch;
+      const keys = new Set(metrics.key.subarray(0, metrics.length)).size;
+      this.requests.push({ metrics: metrics.length, keys, marks, beside: this.#underWay });
       const fault = this.fault(this.requests.length, batch);
       this.#underWay++;
       try {
@@ -88,20 +91,21 @@ test("requests of one batch are under way at once, the one with its mark alone",
   const mlflow = new Mlflow();
   await mlflow.sync();
   expect(mlflow.points()).toEqual(ALL);
-  const batchOf = (...beside: number[]) => [
-    ...beside.map((others) => ({ metrics: 5, marks: 0, beside: others })),
-    { metrics: 0, marks: 1, beside: 0 },
+  const batchOf = (keys: number[], beside: number[]) => [
+    ...keys.map((each, i) => ({ metrics: 5, keys: each, marks: 0, beside: beside[i] })),
+    { metrics: 0, keys: 0, marks: 1, beside: 0 },
   ];
-  // The very first alone: it makes the keys' rows.
-  const later = batchOf(0, 1, 2, 3);
-  expect(mlflow.requests).toEqual([...batchOf(0, 0, 1, 2), ...later, ...later, ...later]);
+  // The very first alone, with points as they come: it makes the keys' rows. The others hold few keys each.
+  const first = batchOf([2, 1, 2, 1], [0, 0, 1, 2]);
+  const later = () => batchOf([1, 1, 1, 1], [0, 1, 2, 3]);
+  expect(mlflow.requests).toEqual([...first, ...later(), ...later(), ...later()]);
 });
 
 test("a batch that fits into one request is one", async () => {
   const mlflow = new Mlflow();
   mlflow.world.logdir.write("run/events.tfevents.1.a", fileOf(curve("loss", 0, 5)));
   await mlflow.sync();
-  expect(mlflow.requests).toEqual([{ metrics: 5, marks: 1, beside: 0 }]);
+  expect(mlflow.requests).toEqual([{ metrics: 5, keys: 1, marks: 1, beside: 0 }]);
 });
 
 test.each(Array.from({ length: 20 }, (_, seed) => seed))(
