@@ -140,7 +140,7 @@ function watchCommand(
     .addOption(duration("--until-idle <time>", "when all is sent and no file has grown for so long"))
     .addOption(option("--pid <id>", "when this process has ended and all is sent").argParser(parseCount))
     .optionsGroup("How it follows:")
-    .addOption(duration("--flush-interval <time>", "how long values are collected").default(500, "500ms"))
+    .addOption(duration("--flush-interval <time>", "how long values are collected at most").default(500, "500ms"))
     .addOption(
       duration("--poll [interval]", "look for growth so often; without it the file system decides").preset("1s"),
     )

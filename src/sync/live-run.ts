@@ -21,6 +21,8 @@ export class LiveRun {
   timer: NodeJS.Timeout | undefined;
   /** When its last round began, in ms of `performance.now()`. */
   lastRound: number = -Infinity;
+  /** How long that took, ms; what has not been tried counts as slow. */
+  roundMs: number = Infinity;
   /** When it last grew, in ms of `performance.now()`. */
   grewAt: number;
   /** When its pages were last drawn and its holes looked at, and how long that took. */

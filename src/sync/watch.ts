@@ -31,10 +31,14 @@ const CARE_RATIO = 50;
 const FIRST_RETRY_MS = 10_000;
 const LAST_RETRY_MS = 600_000;
 const LATENCIES = 1000;
+/** Values gather at least so many times as long as it took to send the last ones. */
+const GATHER_RATIO = 5;
+/** What share of the requests that could be under way are, at most, while values gather for less than they might. */
+const EARLY_SHARE = 1 / 2;
 
 export interface WatchOptions extends Omit<SyncOptions, "onStart" | "onRun" | "signal" | "logdirs"> {
   readonly logdirs: readonly string[];
-  /** How long a run's values gather before they are sent, ms. */
+  /** How long a run's values gather before they are sent, ms at most; less where the destination is quick. */
   readonly flushIntervalMs: number;
   /** After how long without growth a run counts as finished, ms. */
   readonly idleTimeoutMs: number;
@@ -88,6 +92,8 @@ class Watch implements WatchStatus {
   readonly #groupOf = new Map<string, LiveRun>();
   /** Runs of one name may be copies of each other: one after the other. */
   readonly #sameName = new Map<string, Promise<void>>();
+  /** How many runs had a session at the last tick. */
+  #openRuns = 0;
   #isComplete = false;
   #isEnding = false;
   #failure: { readonly error: unknown } | undefined;
@@ -228,7 +234,10 @@ class Watch implements WatchStatus {
   #schedule(live: LiveRun, pauseMs = 0): void {
     if (live.isBusy || live.isGone || this.#isEnding || this.#options.signal.aborted) return;
     clearTimeout(live.timer);
-    const wait = Math.max(pauseMs, live.lastRound + this.#options.flushIntervalMs - performance.now());
+    const { concurrency, flushIntervalMs } = this.#options;
+    const gatherRatio = Math.max(GATHER_RATIO, this.#openRuns / concurrency / EARLY_SHARE);
+    const gatherMs = Math.min(flushIntervalMs, live.roundMs * gatherRatio);
+    const wait = Math.max(pauseMs, live.lastRound + gatherMs - performance.now());
     const begin = () => {
       live.isBusy = true;
       this.#queue.add(() => this.#inTurn(live, () => this.#round(live))).catch(this.#fail);
@@ -304,6 +313,7 @@ class Watch implements WatchStatus {
         return waitsFor;
       }
       live.unfinished = undefined;
+      live.roundMs = performance.now() - live.lastRound;
       if (since !== undefined) this.#latency(performance.now() - since);
       this.bytesSent += Math.max(0, session.bytesRead - before);
       const isOver = session.takeSessionEnd() || performance.now() - live.grewAt > this.#options.idleTimeoutMs;
@@ -395,6 +405,7 @@ class Watch implements WatchStatus {
     const now = performance.now();
     this.#wasAsleep(now - this.lookedAt - TICK_MS);
     this.lookedAt = now;
+    this.#openRuns = this.liveRuns;
     for (const live of this.#live.values()) {
       if (live.session === undefined || live.isBusy || live.dueSince !== undefined) continue;
       const isIdle = now - live.grewAt > this.#options.idleTimeoutMs && live.session.waitsFor === undefined;

@@ -105,8 +105,8 @@ describe("a filter before MLflow", () => {
       await expected(logdir, (tag, step) => tag === "acc" && step === "7"),
     );
     expect(setAside(state).map(({ kind, tag, step, reason }) => [kind, tag, step, reason])).toEqual([
-      ["scalars", "acc", 7, "HTTP 400: request blocked"],
       ["text", "bad", 2, "HTTP 400: request blocked"],
+      ["scalars", "acc", 7, "HTTP 400: request blocked"],
     ]);
   });
 });

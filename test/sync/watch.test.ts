@@ -87,6 +87,37 @@ describe("following", () => {
     expect(watching.events).toEqual([]);
   });
 
+  test("a quick destination is not kept waiting for the whole flush interval", async () => {
+    const world = World.create();
+    world.logdir.write("a", fileOf(curve("loss", 0, 3)));
+    const watching = new Watching(world, { flushIntervalMs: 600_000 });
+    for (let to = 3; to < 9; to++) {
+      await arrives(watching, world, "a", curve("loss", 0, to));
+      world.logdir.append("a", records(curve("loss", to, to + 1)));
+    }
+    await arrives(watching, world, "a", curve("loss", 0, 9));
+  });
+
+  test("a slow destination is asked less often, and takes more at a time", async () => {
+    const world = World.create();
+    const write = world.backend.write.bind(world.backend);
+    world.backend.write = async (...given) => {
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      return write(...given);
+    };
+    world.logdir.write("a", fileOf(curve("loss", 0, 1)));
+    const watching = new Watching(world, { flushIntervalMs: 600_000 });
+    await arrives(watching, world, "a", curve("loss", 0, 1));
+    const start = performance.now();
+    for (let step = 1; step < 100; step++) {
+      world.logdir.append("a", records(curve("loss", step, step + 1)));
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    await arrives(watching, world, "a", curve("loss", 0, 100));
+    // A round begins five times as long after the last one as that took.
+    expect(world.backend.batches.length).toBeLessThanOrEqual(2 + (performance.now() - start) / 1000);
+  });
+
   test("blocks of zeros that are filled later: in time, and when they already count as damage", async () => {
     for (const patienceMs of [60_000, 300]) {
       const world = World.create();

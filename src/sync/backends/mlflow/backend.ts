@@ -17,7 +17,7 @@ import type {
 } from "../../backend.ts";
 import type { Quarantine, RefusedValue } from "../../quarantine.ts";
 import { Tally } from "../../tally.ts";
-import { type Content, NOTHING_REFUSED, type Refused, storeAround } from "./bisect.ts";
+import { type Content, NOTHING_REFUSED, pick, type Refused, storeAround } from "./bisect.ts";
 import { marksOfTags, tagOfMark } from "./marks.ts";
 import { KeyNames, recordedName } from "./names.ts";
 import { pythonText } from "./python-text.ts";
@@ -81,7 +81,7 @@ export class MlflowBackend implements Backend {
     this.#giveUpAfterMs = giveUpAfterMs;
     this.#maxArtifactBytes = maxArtifactBytes ?? Infinity;
     this.#quarantine = quarantine;
-    this.batchSize = store.batchSize;
+    this.batchSize = store.batchSize * store.batchesAtOnce;
   }
 
   async open(run: RunDescription, knownId: string | undefined): Promise<RunHandle> {
@@ -173,17 +173,44 @@ export class MlflowBackend implements Backend {
     tags: ReadonlyMap<string, string>,
     setAside: (refused: Refused) => Promise<void>,
   ): Promise<Refused> {
+    const { batchSize } = this.#store;
+    // Requests that are the first to hold a key would all make its row of latest values, which one of them can.
+    const parts = partsOf(content, batchSize, run.hasStored ? 0 : batchSize);
+    const last = parts.pop() as Part;
+    const first = run.hasStored ? [] : parts.splice(0, 1);
+    const refusedFirst = await Promise.all(first.map((part) => this.#logPart(run, part)));
+    const before = await Promise.allSettled(parts.map((part) => this.#logPart(run, part)));
+    run.hasStored = true;
+    const refused = merged([...refusedFirst, ...before.map(valueOrThrow)]);
+    // The tags say that all before is there, so what carries them goes when that is so.
+    if (isAny(refused)) await setAside(refused);
     try {
-      await this.#store.logBatch(run.id, { ...content, tags });
+      await this.#store.logBatch(run.id, { ...last.content, tags });
+      return refused;
+    } catch (error) {
+      const ofLast = await this.#refusedOf(run, last, error);
+      if (isAny(ofLast)) await setAside(ofLast);
+      await this.#store.logBatch(run.id, { ...NOTHING, tags });
+      return merged([refused, ofLast]);
+    }
+  }
+
+  /** Store what MLflow takes of a part. */
+  async #logPart(run: MlflowRun, part: Part): Promise<Refused> {
+    try {
+      await this.#store.logBatch(run.id, { ...part.content, tags: new Map() });
       return NOTHING_REFUSED;
     } catch (error) {
-      if (!(error instanceof ContentRefused) || this.#quarantine === undefined) throw error;
-      const known = new Map([[RUN_TAG, run.description.source]]);
-      const refused = await storeAround(this.#store, run.id, content, known, error);
-      await setAside(refused);
-      await this.#store.logBatch(run.id, { metrics: NO_METRICS, params: new Map(), tags });
-      return refused;
+      return this.#refusedOf(run, part, error);
     }
+  }
+
+  /** Store what MLflow takes of a part that it has refused as a whole. @param error how; what is no refusal is thrown */
+  async #refusedOf(run: MlflowRun, { content, points }: Part, error: unknown): Promise<Refused> {
+    if (!(error instanceof ContentRefused) || this.#quarantine === undefined) throw error;
+    const known = new Map([[RUN_TAG, run.description.source]]);
+    const { metrics, params } = await storeAround(this.#store, run.id, content, known, error);
+    return { metrics: new Map(Array.from(metrics, ([i, refusal]) => [points?.[i] ?? i, refusal])), params };
   }
 
   /** Keep values that were refused. @param errors how; without a place to keep them, the first is thrown */
@@ -345,6 +372,56 @@ const NO_METRICS: MetricColumns = {
   length: 0,
 };
 
+const NOTHING: Content = { metrics: NO_METRICS, params: new Map() };
+
+/** What one request takes of a batch. */
+interface Part {
+  readonly content: Content;
+  /** Indexes of its metrics in the batch; undefined if it is all of it. */
+  readonly points: Int32Array | undefined;
+}
+
+/** A remainder that is worth no request of its own beside those of the others. */
+const SMALL_PART = 1 / 8;
+
+/**
+ * The params and metrics in parts that may be stored in any order; the last is small, unless it is the only one.
+ *
+ * Each part holds few keys: MLflow takes three times as long for a thousand points of as many keys, and where requests share
+ * none, no one waits for another's row of a key's latest value.
+ *
+ * @param asTheyCome how many of the metrics stay at the beginning
+ */
+function partsOf({ metrics, params }: Content, size: number, asTheyCome: number): Part[] {
+  if (metrics.length <= size) return [{ content: { metrics, params }, points: undefined }];
+  const order = Int32Array.from({ length: metrics.length }, (_, i) => i);
+  order.subarray(asTheyCome).sort((a, b) => (metrics.key[a] as number) - (metrics.key[b] as number) || a - b);
+  const parts: Part[] = [];
+  for (let from = 0; from < order.length; from += size) {
+    const points = order.subarray(from, from + size);
+    parts.push({ content: { metrics: pick(metrics, points), params: from === 0 ? params : NOTHING.params }, points });
+  }
+  if (order.length % size > size * SMALL_PART || order.length % size === 0)
+    parts.push({ content: NOTHING, points: order.subarray(0, 0) });
+  return parts;
+}
+
+function merged(all: readonly Refused[]): Refused {
+  return {
+    metrics: new Map(all.flatMap(({ metrics }) => [...metrics])),
+    params: new Map(all.flatMap(({ params }) => [...params])),
+  };
+}
+
+function isAny({ metrics, params }: Refused): boolean {
+  return metrics.size + params.size > 0;
+}
+
+function valueOrThrow<T>(result: PromiseSettledResult<T>): T {
+  if (result.status === "rejected") throw result.reason;
+  return result.value;
+}
+
 /** A hyperparameter on its way. */
 interface Param {
   readonly name: string;
@@ -366,6 +443,8 @@ class MlflowRun implements RunHandle {
   readonly #params: Map<string, string>;
   /** Metric keys by the number of their tag. */
   readonly #keys: string[] = [];
+  /** Whether metrics were stored since it was opened. */
+  hasStored = false;
   readonly #noted = new Set<string>();
   #hasRefused = false;
 

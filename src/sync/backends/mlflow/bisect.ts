@@ -148,7 +148,8 @@ function spread(items: readonly number[], n: number): number[] {
   return Array.from({ length: n }, (_, i) => items[Math.round((i * (items.length - 1)) / (n - 1))] as number);
 }
 
-function pick({ keys, key, step, timestamp, value }: MetricColumns, points: readonly number[]): MetricColumns {
+/** Some of the points, by their indexes. */
+export function pick({ keys, key, step, timestamp, value }: MetricColumns, points: ArrayLike<number>): MetricColumns {
   const length = points.length;
   return {
     keys,

@@ -4,6 +4,7 @@ import type { ExperimentRecord, MetricColumns, MlflowStore, RunRecord } from "./
 /** An MLflow that takes everything and keeps nothing: `--dry-run` is the same engine against it. */
 export class DryRunStore implements MlflowStore {
   readonly batchSize = 50_000;
+  readonly batchesAtOnce = 1;
   #runs = 0;
 
   async experimentByName(): Promise<ExperimentRecord | undefined> {

@@ -14,6 +14,8 @@ export interface HttpRequest {
   readonly retryLostReply: boolean;
   /** One of many alike: it is measured whether they go faster on kept connections or on new ones. */
   readonly frequent?: boolean;
+  /** One of many that may be there at once: it waits until the server can make use of it. */
+  readonly inTurn?: boolean;
   /** Whether an HTTP 500 is a refusal: MLflow answers some questions so for ever. */
   readonly refusedBy500?: boolean;
 }
@@ -41,6 +43,12 @@ export function nameOf({ path, shownAs }: HttpRequest): string {
 
 export function isUpload(body: HttpRequest["body"]): body is Upload {
   return typeof body === "object" && "open" in body;
+}
+
+/** Of its body, in bytes or, as text, in characters. */
+export function sizeOf({ body }: HttpRequest): number {
+  if (body === undefined) return 0;
+  return isUpload(body) ? body.size : body.length;
 }
 
 export function bodyHeaders(body: HttpRequest["body"]): Record<string, string> {

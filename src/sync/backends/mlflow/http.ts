@@ -10,9 +10,18 @@ import { type Digest, digestOf } from "./artifacts.ts";
 import { type Connection, ConnectionChoice, connect } from "./connections.ts";
 import { type Credentials, NoLogin } from "./credentials.ts";
 import { type Answer, Answers, type Failure, type Outcome, RETRY_AFTER_CAP_MS, type Success } from "./http-answer.ts";
-import { bodyHeaders, type Headers, type HttpRequest, isUpload, type JsonObject, nameOf } from "./http-request.ts";
+import {
+  bodyHeaders,
+  type Headers,
+  type HttpRequest,
+  isUpload,
+  type JsonObject,
+  nameOf,
+  sizeOf,
+} from "./http-request.ts";
 import { ReplyLost } from "./store.ts";
 import { systemTiming, type Timing } from "./timing.ts";
+import { UnderWay } from "./under-way.ts";
 
 export interface Download {
   readonly bytes: Buffer;
@@ -56,6 +65,8 @@ const BACKOFF_CAP_MS = 30_000;
 const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
 /** What one buffer can hold in each Node. */
 const MAX_FILE_BYTES = 2 ** 32 - 1;
+/** A request of more takes longer to be worked on than to be sent. */
+const LARGE_BYTES = 16 * 1024;
 /** Attempts that a large body gets even if one of them takes longer than all may. */
 const MIN_UPLOADS = 4;
 
@@ -70,11 +81,9 @@ export class HttpClient {
   readonly #stopGraceMs: number;
   readonly #timing: Timing;
   readonly #dispatchers: Readonly<Record<Connection, Dispatcher>>;
-  readonly #connections: Readonly<Record<HttpRequest["method"], ConnectionChoice>> = {
-    GET: new ConnectionChoice(),
-    POST: new ConnectionChoice(),
-    PUT: new ConnectionChoice(),
-  };
+  /** By the kind of request: what takes long anyway says nothing of a short one. */
+  readonly #connections = new Map<string, ConnectionChoice>();
+  readonly #underWay = new UnderWay();
   readonly #answers: Answers;
   readonly #options: HttpClientOptions;
   readonly #others = new Map<string, HttpClient>();
@@ -177,7 +186,7 @@ export class HttpClient {
     const start = this.#timing.monotonic();
     for (let attempt = 1; ; attempt++) {
       this.#signal?.throwIfAborted();
-      const outcome = await this.#attempt(request, accept, read);
+      const outcome = await this.#inTurn(request, () => this.#attempt(request, accept, read));
       const now = this.#timing.monotonic();
       if ("value" in outcome) {
         this.#answers.last = now;
@@ -205,6 +214,19 @@ export class HttpClient {
       }
       await this.#pause(outcome.failure, attempt, Math.max(left, 0));
     }
+  }
+
+  /** Where many requests are there at once, as many of them at a time as do the server good. */
+  async #inTurn<T>(request: HttpRequest, attempt: () => Promise<Outcome<T>>): Promise<Outcome<T>> {
+    if (!request.inTurn) return attempt();
+    return this.#underWay.pass(sizeOf(request), async ({ answered, failed }) => {
+      this.#signal?.throwIfAborted();
+      const start = this.#timing.monotonic();
+      const outcome = await attempt();
+      if ("value" in outcome) answered(this.#timing.monotonic() - start);
+      else failed();
+      return outcome;
+    });
   }
 
   /** Exponential back-off with full jitter, or what the server asks for. */
@@ -272,7 +294,7 @@ export class HttpClient {
       const read = file ? file(body, headers, goesOn) : this.#read(request, body);
       answer = { status: statusCode, headers, body: await read };
       if (request.frequent && statusCode === 200) {
-        this.#connections[request.method].took(connection, this.#timing.monotonic() - start);
+        this.#choiceFor(request).took(connection, this.#timing.monotonic() - start);
       }
     } catch (error) {
       this.#signal?.throwIfAborted();
@@ -286,10 +308,17 @@ export class HttpClient {
     return this.#answers.judge(request, answer, accept, wantsFile);
   }
 
-  #connectionFor({ method, frequent, retryLostReply }: HttpRequest): Connection {
-    if (frequent) return this.#connections[method].choose(this.#timing.random());
+  #connectionFor(request: HttpRequest): Connection {
+    if (request.frequent) return this.#choiceFor(request).choose(this.#timing.random());
     // The server may be closing a kept connection just now, and then it would not be known what became of the request.
-    return retryLostReply ? "kept" : "fresh";
+    return request.retryLostReply ? "kept" : "fresh";
+  }
+
+  #choiceFor(request: HttpRequest): ConnectionChoice {
+    const kind = `${request.method} ${sizeOf(request) < LARGE_BYTES ? "small" : "large"}`;
+    const known = this.#connections.get(kind) ?? new ConnectionChoice();
+    this.#connections.set(kind, known);
+    return known;
   }
 
   async #read(request: HttpRequest, body: AsyncIterable<Buffer>): Promise<Buffer> {

@@ -41,6 +41,8 @@ const MAX_DAMAGED = 5;
 const RUNS_PER_PAGE = 25;
 
 export class RestStore implements MlflowStore {
+  /** Enough to keep the server busy, few enough that little is sent again after a crash. */
+  readonly batchesAtOnce = 16;
   readonly #http: HttpClient;
   readonly #base: string;
   /** Entities per `log-batch`: MLflow's limit, or less where the server, or a proxy before it, showed a smaller one. */
@@ -156,6 +158,7 @@ export class RestStore implements MlflowStore {
           body: logBatchBody(runId, part),
           retryLostReply: true,
           frequent: true,
+          inTurn: true,
         });
       } catch (error) {
         if (!(error instanceof Refusal && saysTooMuch(error))) throw asContentRefused(asDeletedRun(error, runId));
@@ -223,7 +226,9 @@ export class RestStore implements MlflowStore {
   async updateRun(runId: string, status: RunStatus, endTime: number): Promise<void> {
     // A run that goes on has no end; 0 is how MLflow is told to forget the one it has.
     const body = { run_id: runId, status, end_time: status === "RUNNING" ? 0 : milliseconds(endTime) };
-    await this.#post("runs/update", body).catch((error: unknown) => {
+    const path = `${API}runs/update`;
+    const request = { method: "POST", path, body: json(body), retryLostReply: true, frequent: true } as const;
+    await this.#http.request(request).catch((error: unknown) => {
       throw asDeletedRun(error, runId);
     });
   }

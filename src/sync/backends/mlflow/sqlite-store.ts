@@ -34,6 +34,7 @@ const INFINITE = Number.MAX_VALUE;
 export class SqliteStore implements MlflowStore {
   /** A transaction of some 100 ms: long enough to cost little more than its rows, short enough for others to wait. */
   readonly batchSize = 20_000;
+  readonly batchesAtOnce = 1;
   readonly #database: Database;
   readonly #path: string;
   readonly #artifactRoot: string;

@@ -74,6 +74,8 @@ export interface LogBatch {
 export interface MlflowStore {
   /** How many metrics one `logBatch` should hold for the best rate. */
   readonly batchSize: number;
+  /** How many calls of `logBatch` for one run it is worth having under way at once. */
+  readonly batchesAtOnce: number;
   experimentByName(name: string): Promise<ExperimentRecord | undefined>;
   /** Create it, or return the one that another process created first. */
   createExperiment(name: string, tags: ReadonlyMap<string, string>): Promise<string>;

@@ -19,6 +19,7 @@ const NONE: ReadonlyMap<string, string> = new Map();
 /** Reads from the real store, so that every run is found as a sync finds it; writes nowhere. */
 export class VerifyStore implements MlflowStore {
   readonly batchSize = 20_000;
+  readonly batchesAtOnce = 1;
   readonly #there: MlflowStore;
   readonly #expectations: Expectations;
   /** Of runs that are not there. */
