@@ -381,6 +381,20 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
         expect((await under.points(id, "loss")).map(({ step }) => step).sort()).toEqual([1n, 2n]);
       });
 
+      test("NaNs that are there already, or twice, are no error, and what is new beside them arrives", async () => {
+        const point = (key: string, step: number, value = Number.NaN) => ({ key, step, timestamp: START, value });
+        const id = await newRun();
+        const before = [point("a", 1), point("a", 2), point("a", 2), point("b", 1)];
+        const after = [...before, point("a", 3, 0.5), point("b", 2), point("b", 2), point("c", 1)];
+        const tags = new Map([["said", "with them"]]);
+        await store.logBatch(id, batchOf(before));
+        await store.logBatch(id, batchOf(after, new Map([["lr", "1"]]), tags));
+        const steps = async (key: string) => (await under.points(id, key)).map(({ step }) => step).sort();
+        expect(await Promise.all(["a", "b", "c"].map(steps))).toEqual([[1n, 2n, 3n], [1n, 2n], [1n]]);
+        const run = await store.run(id);
+        expect([run?.params.get("lr"), run?.tags.get("said")]).toEqual(["1", "with them"]);
+      });
+
       test("of two at once both arrive", async () => {
         const second = await under.second();
         const id = await newRun();

@@ -7,6 +7,7 @@ import { HttpClient, type RetryNotice } from "./http.ts";
 import { asContentRefused, Refusal } from "./http-answer.ts";
 import type { JsonObject } from "./http-request.ts";
 import { type LogBatchPart, logBatchBody } from "./log-batch-body.ts";
+import { withoutRepeatedNans } from "./repeated-nans.ts";
 import type { ExperimentRecord, LogBatch, MetricColumns, MlflowStore, NewRun, RunRecord, RunStatus } from "./store.ts";
 import { type Timing } from "./timing.ts";
 import type { HttpTrackingUri } from "./tracking-uri.ts";
@@ -146,9 +147,10 @@ export class RestStore implements MlflowStore {
     const params = [...batch.params];
     const tags = [...batch.tags];
     const limitBefore = this.#limit;
+    let { metrics } = batch;
     let from = 0;
     for (;;) {
-      const part = this.#nextPart(batch, from, params, tags);
+      const part = this.#nextPart(metrics, from, params, tags);
       const size = part.params.length + (part.to - part.from) + part.tags.length;
       if (size === 0) return;
       try {
@@ -161,7 +163,12 @@ export class RestStore implements MlflowStore {
           inTurn: true,
         });
       } catch (error) {
-        if (!(error instanceof Refusal && saysTooMuch(error))) throw asContentRefused(asDeletedRun(error, runId));
+        if (!(error instanceof Refusal && saysTooMuch(error))) {
+          const fewer = await this.#withoutRepeatedNans(runId, part, error);
+          if (fewer === undefined) throw asContentRefused(asDeletedRun(error, runId));
+          metrics = fewer;
+          continue;
+        }
         if (size === 1) {
           // So it was not for their number; others need not suffer.
           this.#limit = limitBefore;
@@ -176,15 +183,20 @@ export class RestStore implements MlflowStore {
     }
   }
 
+  async #withoutRepeatedNans(runId: string, part: Part, error: unknown): Promise<MetricColumns | undefined> {
+    if (!(error instanceof Refusal && error.status === 400)) return undefined;
+    return withoutRepeatedNans(part.metrics, part.from, part.to, (key) => this.metricHistory(runId, key));
+  }
+
   /** What is sent next of what is left: params, then metrics, and tags only where nothing else remains for later. */
-  #nextPart(batch: LogBatch, from: number, params: readonly KeyValue[], tags: readonly KeyValue[]): Part {
+  #nextPart(metrics: MetricColumns, from: number, params: readonly KeyValue[], tags: readonly KeyValue[]): Part {
     const someParams = params.slice(0, Math.min(MAX_PARAMS, this.#limit));
-    const to = Math.min(batch.metrics.length, from + this.#limit - someParams.length);
+    const to = Math.min(metrics.length, from + this.#limit - someParams.length);
     const room = Math.min(MAX_TAGS, this.#limit - someParams.length - (to - from));
     const onlyTags = someParams.length === 0 && to === from;
-    const last = someParams.length === params.length && to === batch.metrics.length && tags.length <= room;
+    const last = someParams.length === params.length && to === metrics.length && tags.length <= room;
     return {
-      metrics: batch.metrics,
+      metrics,
       from,
       to,
       params: someParams,
