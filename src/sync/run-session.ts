@@ -387,6 +387,7 @@ export class RunSession {
 
   /** Send what has appeared in the damage that was passed over: blocks may arrive in another order than they were written. */
   async #fillHoles(handle: RunHandle): Promise<void> {
+    if (this.#files.every(({ holes }) => holes.length === 0)) return;
     const transform = new Transform(this.#context.transform, NOTHING_OBSOLETE, this.#trace());
     const batch = this.#newBatch();
     for (const [index, file] of this.#files.entries()) {
@@ -449,10 +450,12 @@ export class RunSession {
     }
   }
 
-  /** What an earlier one held and was not sent is no part of it. */
+  /** What an earlier one held and was not sent is no part of it. It is no larger than what is left to be read needs. */
   #newBatch(): RecordBatch {
     this.#parts = [];
-    return new RecordBatch(this.#context.backend.batchSize, this.#tagTable);
+    const bytes = this.#files.reduce((sum, { entry, start }) => sum + entry.size - start, 0);
+    const capacity = Math.min(this.#context.backend.batchSize, Math.ceil(bytes / BYTES_PER_SCALAR) + 1);
+    return new RecordBatch(capacity, this.#tagTable);
   }
 
   async #read({ reader }: OpenFile, file: number, batch: RecordBatch, transform: Transform): Promise<boolean> {
@@ -577,6 +580,9 @@ export class SourceChanged extends Error {
 function isSessionEnd(datum: Datum): boolean {
   return datum.kind === "hparams" && datum.record.type === "session_end";
 }
+
+/** A scalar takes at least so many bytes of an event file: a tag and a value, with what stands before each. */
+const BYTES_PER_SCALAR = 10;
 
 /** The whole of a batch. */
 const START = { firstScalar: 0, firstDatum: 0 };
