@@ -25,6 +25,8 @@ export interface Destination {
   readonly backend: Backend;
   /** Names it in the state, without credentials. */
   readonly key: string;
+  /** How many runs it is best sent at the same time. */
+  readonly concurrency: number;
   /** How to look at the result where it has no address. */
   readonly howToLook: string | undefined;
   /** Requests that were sent again so far. */
@@ -60,6 +62,8 @@ export async function openMlflow(options: MlflowOptions, surroundings: Surroundi
       quarantine: new QuarantineFiles(options.stateDir, key),
     }),
     key,
+    // A server is slower with more; in a database several small runs are one commit.
+    concurrency: uri.scheme === "sqlite" ? 16 : 4,
     howToLook:
       uri.scheme === "sqlite" && !options.dryRun
         ? `Look at it with: mlflow ui --backend-store-uri ${uri.redacted}`

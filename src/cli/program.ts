@@ -54,7 +54,9 @@ function syncCommand(onExit: (code: number) => void): Command {
   return withChoice(withDestination(command))
     .optionsGroup("Options:")
     .addOption(stateDirOption())
-    .addOption(option("--concurrency <n>", "runs sent at the same time").argParser(parseCount).default(4))
+    .addOption(
+      option("--concurrency <n>", "runs sent at the same time (default: 4; into a database 16)").argParser(parseCount),
+    )
     .addOption(option("--dry-run", "do all of it but send and remember nothing").default(false))
     .addOption(option("--json", "print one JSON object on standard output at the end").default(false))
     .addOption(option("-q, --quiet", "print nothing unless something goes wrong").default(false))

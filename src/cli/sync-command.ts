@@ -14,7 +14,7 @@ import { canRedraw, oneLine, outputTo, printable } from "./terminal.ts";
 
 export interface SyncCommandOptions extends MlflowOptions, ChoiceOptions {
   readonly backend: "mlflow";
-  readonly concurrency: number;
+  readonly concurrency?: number;
   readonly json: boolean;
   readonly quiet: boolean;
   readonly logLevel: "info" | "debug";
@@ -61,7 +61,7 @@ async function syncAndReport(logdirs: readonly string[], options: SyncCommandOpt
       backend: destination.backend,
       checkpoints,
       ...chosen(options),
-      concurrency: options.concurrency,
+      concurrency: options.concurrency ?? destination.concurrency,
       signal: stop.signal,
       onStart: (state) => progress.start(state),
       onRun: (run) => {

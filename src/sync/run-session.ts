@@ -391,6 +391,7 @@ export class RunSession {
 
   /** Send what has appeared in the damage that was passed over: blocks may arrive in another order than they were written. */
   async #fillHoles(handle: RunHandle): Promise<void> {
+    if (this.#files.every(({ holes }) => holes.length === 0)) return;
     const transform = new Transform(this.#context.transform, NOTHING_OBSOLETE, this.#trace());
     const batch = this.#newBatch();
     for (const [index, file] of this.#files.entries()) {

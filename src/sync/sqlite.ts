@@ -10,8 +10,12 @@ import { TraceletError } from "../errors.ts";
 export type SqlValue = number | bigint | string | Uint8Array | null;
 export type SqlRow = Record<string, SqlValue>;
 
+/** Values of parameters that have names, without their `$`. */
+export type NamedValues = Readonly<Record<string, SqlValue>>;
+
 export interface Statement {
-  run(...values: SqlValue[]): { readonly lastInsertRowid: number };
+  /** @param values of `?` parameters in their order; those that have names come first, together */
+  run(...values: (SqlValue | NamedValues)[]): { readonly lastInsertRowid: number };
   get(...values: SqlValue[]): SqlRow | undefined;
   all(...values: SqlValue[]): SqlRow[];
   /** The same, one at a time; until the last one was taken, nothing else may be done with the database. */
@@ -51,7 +55,7 @@ let driver: Driver | undefined;
 
 /** The part of either driver's API that is used; both have it. */
 interface NativeStatement {
-  run(...values: SqlValue[]): { lastInsertRowid: number | bigint };
+  run(...values: (SqlValue | NamedValues)[]): { lastInsertRowid: number | bigint };
   get(...values: SqlValue[]): unknown;
   all(...values: SqlValue[]): unknown[];
   iterate(...values: SqlValue[]): IterableIterator<unknown>;

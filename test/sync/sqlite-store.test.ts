@@ -86,6 +86,74 @@ describe("rows are those of MLflow's own store", () => {
     });
   });
 
+  test("of many points of several keys, whatever their steps and values", async () => {
+    const file = newFile();
+    const store = SqliteStore.open(file);
+    const id = await store.createRun({ experimentId: "0", name: "r", startTime: 1, user: "u", tags: new Map() });
+    const at = 2n ** 53n;
+    const steps = [
+      0n,
+      -1n,
+      2n ** 31n,
+      2n ** 32n,
+      at - 1n,
+      at,
+      at + 1n,
+      1n - at,
+      -at,
+      -at - 1n,
+      2n ** 63n - 1n,
+      -(2n ** 63n),
+    ];
+    const values = [0.1, Math.fround(0.1), Number.NaN, Infinity, -Infinity, 5e-324, 1e300];
+    const points = Array.from({ length: 200 }, (_, i) => ({
+      key: i % 3,
+      step: steps[i % steps.length] as bigint,
+      timestamp: i === 7 ? 8.64e15 : 1_700_000_000_000 + i,
+      value: values[i % values.length] as number,
+    }));
+    await store.logBatch(id, {
+      metrics: {
+        keys: ["a", "b", "c"],
+        key: Int32Array.from(points, ({ key }) => key),
+        step: BigInt64Array.from(points, ({ step }) => step),
+        timestamp: Float64Array.from(points, ({ timestamp }) => timestamp),
+        value: Float64Array.from(points, ({ value }) => value),
+        length: points.length,
+      },
+      params: new Map(),
+      tags: new Map(),
+    });
+    await store.close();
+    const stored = ({ key, step, timestamp, value }: (typeof points)[number]) => ({
+      key: "abc"[key],
+      step: String(step),
+      timestamp: String(timestamp),
+      value: Number.isNaN(value) ? 0 : Math.max(-Number.MAX_VALUE, Math.min(Number.MAX_VALUE, value)),
+      is_nan: Number.isNaN(value) ? 1 : 0,
+    });
+    const sorted = (rows: readonly object[]) => rows.map((row) => JSON.stringify(row)).sort();
+    withDatabase(file, (database) => {
+      // As text: a JavaScript number would round them.
+      const columns = `key, CAST(step AS TEXT) AS step, CAST(timestamp AS TEXT) AS timestamp, value, is_nan`;
+      expect(sorted(database.prepare(`SELECT ${columns} FROM metrics`).all())).toEqual(sorted(points.map(stored)));
+      const latest = [0, 1, 2].map((key) => {
+        const own = points.filter((point) => point.key === key);
+        const top = own.reduce((best, { step }) => (step > best ? step : best), -at * at);
+        return own.findLast(({ step }) => step === top) as (typeof points)[number];
+      });
+      expect(sorted(database.prepare(`SELECT ${columns} FROM latest_metrics`).all())).toEqual(
+        sorted(latest.map(stored)),
+      );
+    });
+  });
+
+  test("a row of an experiment that is there no longer is not made", async () => {
+    const store = SqliteStore.open(newFile());
+    await expect(store.setExperimentTag("99", "key", "value")).rejects.toMatchObject({ code: "deleted" });
+    await store.close();
+  });
+
   test("a batch is all or nothing", async () => {
     const file = newFile();
     const store = SqliteStore.open(file);

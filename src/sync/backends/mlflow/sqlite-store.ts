@@ -7,11 +7,12 @@
 import { randomUUID } from "node:crypto";
 import { existsSync, mkdirSync } from "node:fs";
 import path from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { TraceletError } from "../../../errors.ts";
 import { type Database, openDatabase, type SqlRow } from "../../sqlite.ts";
 import { openArtifactStore } from "./artifact-stores/open.ts";
 import type { ArtifactStore } from "./artifacts.ts";
+import { GroupCommit } from "./group-commit.ts";
+import { putMetrics } from "./metric-rows.ts";
 import { checkSchema, columnsOf, ensureSchema } from "./schema.ts";
 import {
   ContentRefused,
@@ -28,14 +29,15 @@ import {
 const BUSY_TIMEOUT = 60_000;
 /** Points of a metric that are read at once. */
 const POINTS_PER_PAGE = 10_000;
-/** MLflow keeps infinities as the greatest double, since not every database can hold them. */
-const INFINITE = Number.MAX_VALUE;
+/** What a transaction changes stays in memory until it is committed: writing it earlier keeps readers out. KiB. */
+const CACHE = 32 * 1024;
 
 export class SqliteStore implements MlflowStore {
   /** A transaction of some 100 ms: long enough to cost little more than its rows, short enough for others to wait. */
-  readonly batchSize = 20_000;
+  readonly batchSize = 50_000;
   readonly batchesAtOnce = 1;
   readonly #database: Database;
+  readonly #commits: GroupCommit;
   readonly #path: string;
   readonly #artifactRoot: string;
   readonly #readOnly: boolean;
@@ -43,8 +45,6 @@ export class SqliteStore implements MlflowStore {
   #workspaces = false;
   /** SQLite counts up when anybody changes the tables. */
   #schemaVersion = 0;
-  /** How long the last batch kept others from writing, ms. */
-  #lastBatchMs = 0;
 
   private constructor(database: Database, file: string, artifactRoot: string, readOnly: boolean) {
     this.#database = database;
@@ -52,6 +52,11 @@ export class SqliteStore implements MlflowStore {
     this.#artifactRoot = artifactRoot;
     this.#readOnly = readOnly;
     this.#learnSchema();
+    this.#commits = new GroupCommit({
+      transaction: (work) => this.#guarded(() => database.transaction(work)),
+      size: this.batchSize,
+      mayBegin: () => this.#isSchemaKnown(),
+    });
   }
 
   /**
@@ -67,7 +72,8 @@ export class SqliteStore implements MlflowStore {
       else if (!existsSync(file)) throw noDatabase(file);
       const database = openDatabase(file, { busyTimeout: BUSY_TIMEOUT, readOnly });
       try {
-        database.exec("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON");
+        // Foreign keys: that a run and an experiment are there is looked up once a transaction, not for every row.
+        database.exec(`PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -${CACHE}`);
         // MLflow takes it for a URI, of which it decodes the path.
         const artifactRoot = path.join(path.dirname(file), "mlruns").replaceAll("%", "%25");
         return new SqliteStore(database, file, artifactRoot, readOnly);
@@ -83,7 +89,7 @@ export class SqliteStore implements MlflowStore {
   }
 
   async createExperiment(name: string, tags: ReadonlyMap<string, string>): Promise<string> {
-    return this.#transaction(() => {
+    return this.#commits.run(() => {
       const existing = this.#experiment(name);
       if (existing?.active === false) throw deletedExperiment(existing.id);
       if (existing !== undefined) return existing.id;
@@ -102,7 +108,10 @@ export class SqliteStore implements MlflowStore {
   }
 
   async setExperimentTag(experimentId: string, key: string, value: string): Promise<void> {
-    this.#transaction(() => this.#putExperimentTag(Number(experimentId), key, value));
+    return this.#commits.run(() => {
+      this.#requireActiveExperiment(experimentId);
+      this.#putExperimentTag(Number(experimentId), key, value);
+    });
   }
 
   async runsByTag(experimentId: string, key: string, value: string): Promise<RunRecord[]> {
@@ -132,13 +141,8 @@ export class SqliteStore implements MlflowStore {
   }
 
   async createRun({ experimentId, name, startTime, user, tags }: NewRun): Promise<string> {
-    return this.#transaction(() => {
-      const experiment = this.#database
-        .prepare("SELECT artifact_location, lifecycle_stage FROM experiments WHERE experiment_id = ?")
-        .get(Number(experimentId));
-      if (experiment?.["lifecycle_stage"] !== "active") {
-        throw deletedExperiment(experimentId);
-      }
+    return this.#commits.run(() => {
+      const artifactLocation = this.#requireActiveExperiment(experimentId);
       const id = randomUUID().replaceAll("-", "");
       this.#database
         .prepare(
@@ -146,14 +150,7 @@ export class SqliteStore implements MlflowStore {
              deleted_time, source_version, lifecycle_stage, artifact_uri, experiment_id)
            VALUES (?, ?, 'UNKNOWN', '', '', ?, 'RUNNING', ?, NULL, NULL, '', 'active', ?, ?)`,
         )
-        .run(
-          id,
-          name,
-          user,
-          startTime,
-          `${String(experiment["artifact_location"])}/${id}/artifacts`,
-          Number(experimentId),
-        );
+        .run(id, name, user, startTime, `${artifactLocation}/${id}/artifacts`, Number(experimentId));
       this.#putTag(id, "mlflow.runName", name);
       for (const [key, value] of tags) this.#putTag(id, key, value);
       return id;
@@ -167,18 +164,15 @@ export class SqliteStore implements MlflowStore {
   }
 
   async logBatch(runId: string, { metrics, params, tags }: LogBatch): Promise<void> {
-    await this.#letOthersIn();
-    const start = performance.now();
-    this.#transaction(() => {
+    return this.#commits.run(() => {
       this.#requireActive(runId);
       const insertParam = this.#database.prepare(
         "INSERT INTO params (key, value, run_uuid) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
       );
       for (const [key, value] of params) insertParam.run(key, value, runId);
-      this.#putMetrics(runId, metrics);
+      putMetrics(this.#database, runId, metrics);
       for (const [key, value] of tags) this.#putTag(runId, key, value);
-    });
-    this.#lastBatchMs = performance.now() - start;
+    }, metrics.length);
   }
 
   async *metricHistory(runId: string, key: string): AsyncGenerator<MetricColumns> {
@@ -197,7 +191,7 @@ export class SqliteStore implements MlflowStore {
   }
 
   async updateRun(runId: string, status: RunStatus, endTime: number): Promise<void> {
-    this.#transaction(() => {
+    return this.#commits.run(() => {
       this.#requireActive(runId);
       const end = status === "RUNNING" ? null : endTime;
       this.#database.prepare("UPDATE runs SET status = ?, end_time = ? WHERE run_uuid = ?").run(status, end, runId);
@@ -212,16 +206,11 @@ export class SqliteStore implements MlflowStore {
     this.#database.close();
   }
 
-  /**
-   * A gap between two batches: SQLite hands its lock to whoever asks at the right moment, and an MLflow that brings the
-   * tables up to date asks for 5 s only and then fails to start. While it does so, it gets all the time it needs.
-   */
-  async #letOthersIn(): Promise<void> {
-    await sleep(Math.max(5, this.#lastBatchMs / 10));
-    while (this.#guarded(() => schemaVersion(this.#database)) !== this.#schemaVersion) {
-      this.#learnSchema();
-      await sleep(1000);
-    }
+  /** False while an MLflow brings the tables up to date: it gets all the time it needs. */
+  #isSchemaKnown(): boolean {
+    if (this.#guarded(() => schemaVersion(this.#database)) === this.#schemaVersion) return true;
+    this.#learnSchema();
+    return false;
   }
 
   /** @throws TraceletError `unsupported` if the tables are not those of an MLflow */
@@ -232,47 +221,6 @@ export class SqliteStore implements MlflowStore {
       this.#workspaces = columnsOf(this.#database, "experiments").has("workspace");
       this.#schemaVersion = schemaVersion(this.#database);
     });
-  }
-
-  /** Insert points, those of one key together: the table is kept in the order of its key. */
-  #putMetrics(runId: string, metrics: MetricColumns): void {
-    const { keys, key, step, timestamp, value } = metrics;
-    const insert = this.#database.prepare(
-      "INSERT INTO metrics (key, value, timestamp, run_uuid, step, is_nan) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-    );
-    const latest = new Map<number, number>();
-    for (const i of orderByKey(metrics)) {
-      const id = key[i] as number;
-      const v = value[i] as number;
-      insert.run(
-        keys[id] as string,
-        storedValue(v),
-        timestamp[i] as number,
-        runId,
-        step[i] as bigint,
-        Number.isNaN(v) ? 1 : 0,
-      );
-      const best = latest.get(id);
-      if (best === undefined || isLater(metrics, i, best)) latest.set(id, i);
-    }
-    const upsert = this.#database.prepare(
-      `INSERT INTO latest_metrics (key, value, timestamp, step, is_nan, run_uuid) VALUES (?, ?, ?, ?, ?, ?)
-       ON CONFLICT (key, run_uuid) DO UPDATE
-         SET value = excluded.value, timestamp = excluded.timestamp, step = excluded.step, is_nan = excluded.is_nan
-         WHERE (excluded.step, excluded.timestamp, excluded.value) >
-           (latest_metrics.step, latest_metrics.timestamp, latest_metrics.value)`,
-    );
-    for (const [id, i] of latest) {
-      const v = value[i] as number;
-      upsert.run(
-        keys[id] as string,
-        storedValue(v),
-        timestamp[i] as number,
-        step[i] as bigint,
-        Number.isNaN(v) ? 1 : 0,
-        runId,
-      );
-    }
   }
 
   #experiment(name: string): ExperimentRecord | undefined {
@@ -303,6 +251,15 @@ export class SqliteStore implements MlflowStore {
          ON CONFLICT (key, experiment_id) DO UPDATE SET value = excluded.value`,
       )
       .run(key, value, experimentId);
+  }
+
+  /** @returns where its artifacts are */
+  #requireActiveExperiment(id: string): string {
+    const row = this.#database
+      .prepare("SELECT artifact_location, lifecycle_stage FROM experiments WHERE experiment_id = ?")
+      .get(Number(id));
+    if (row?.["lifecycle_stage"] !== "active") throw deletedExperiment(id);
+    return String(row["artifact_location"]);
   }
 
   #requireActive(runId: string): void {
@@ -338,10 +295,6 @@ export class SqliteStore implements MlflowStore {
         .all(owner)
         .map(({ key, value }) => [String(key), String(value)]),
     );
-  }
-
-  #transaction<T>(work: () => T): T {
-    return this.#guarded(() => this.#database.transaction(work));
   }
 
   #guarded<T>(work: () => T): T {
@@ -381,38 +334,6 @@ function columnsOfRows(key: string, rows: readonly SqlRow[]): MetricColumns {
     value: Float64Array.from(rows, ({ value, is_nan: isNaN }) => (isNaN === 1 ? Number.NaN : (value as number))),
     length,
   };
-}
-
-function storedValue(value: number): number {
-  if (Number.isNaN(value)) return 0;
-  return Math.min(INFINITE, Math.max(-INFINITE, value));
-}
-
-/** Source: `SqlAlchemyStore._update_latest_metrics_if_necessary`; a NaN counts as the 0 it is stored as. */
-function isLater({ step, timestamp, value }: MetricColumns, a: number, b: number): boolean {
-  const [stepA, stepB] = [step[a] as bigint, step[b] as bigint];
-  if (stepA !== stepB) return stepA > stepB;
-  const [timeA, timeB] = [timestamp[a] as number, timestamp[b] as number];
-  if (timeA !== timeB) return timeA > timeB;
-  return storedValue(value[a] as number) > storedValue(value[b] as number);
-}
-
-/** Indices of the points grouped by key, in their order within each. */
-function orderByKey({ key, length }: MetricColumns): Int32Array {
-  const starts = new Map<number, number>();
-  for (let i = 0; i < length; i++) starts.set(key[i] as number, (starts.get(key[i] as number) ?? 0) + 1);
-  let at = 0;
-  for (const [id, n] of starts) {
-    starts.set(id, at);
-    at += n;
-  }
-  const order = new Int32Array(length);
-  for (let i = 0; i < length; i++) {
-    const place = starts.get(key[i] as number) as number;
-    order[place] = i;
-    starts.set(key[i] as number, place + 1);
-  }
-  return order;
 }
 
 function guard<T>(file: string, work: () => T): T {
