@@ -35,7 +35,7 @@ export function both(...goals) {
  * @param what is measured; `beside` whom
  * @param ours, peer figures of `alternate`, or only what is compared; a peer may have `failed`, or not be there
  * @param of the figure of a sample that is compared; its wall time by default
- * @param also whatever else has to be true, as [words, holds]
+ * @param also whatever else has to be true, as [words, holds]; or, without the second, only said
  */
 export function line({
   what,
@@ -56,10 +56,14 @@ export function line({
   const costs = (figure) => [ours[figure], peer?.[figure]].map((value) => value ?? null);
   return {
     ...shown,
-    ...(goal && { goal: goal.words, isMet: goal.isMet(shown) && also.every(([, holds]) => holds) }),
+    ...(goal && { goal: goal.words, isMet: goal.isMet(shown) && also.every(([, holds]) => holds !== false) }),
     cpu: costs("cpu"),
     peak: costs("peak"),
-    notes: [...(peer?.failed ? [`${beside}: ${peer.failed}`] : []), ...also.map(([words]) => words), ...notes],
+    notes: [
+      ...(peer?.failed ? [`${beside}: ${peer.failed}`] : []),
+      ...also.map(([words, holds]) => (holds === undefined ? words : `${words} ${holds ? "✓" : "✗"}`)),
+      ...notes,
+    ],
   };
 }
 
