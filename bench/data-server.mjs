@@ -16,15 +16,19 @@ const TICK = 0.01;
  * Load a logdir with it, both CRCs checked, in a fresh process.
  *
  * @param keepAll false: as it is by default, it keeps a sample (of scalars 1000 a tag), and works less for it
+ * @param threads how many it loads with; as many as there are processors unless this is given
  * @param count ask it afterwards how many values it has
  * @returns wall (of the load cycle), cpu and peak (of the process until then), points if they were counted
  */
-export async function load(python, logdir, { keepAll, count = false }) {
+export async function load(python, logdir, { keepAll, threads, count = false }) {
   const find = "import tensorboard_data_server as s; print(s.server_binary())";
   const server = (await start(python, ["-c", find])).stdout.trim();
   const sampling = keepAll ? [`--samples-per-plugin=${KINDS.map((kind) => `${kind}=all`).join()}`] : [];
   const fixed = ["--checksum", "--verbose", "--reload", "once", "--port", "0", "--die-after-stdin"];
-  const child = spawn(server, ["--logdir", logdir, ...fixed, ...sampling], { stdio: ["pipe", "ignore", "pipe"] });
+  const child = spawn(server, ["--logdir", logdir, ...fixed, ...sampling], {
+    stdio: ["pipe", "ignore", "pipe"],
+    env: { ...process.env, ...(threads && { RAYON_NUM_THREADS: String(threads) }) },
+  });
   const ended = once(child, "exit");
   try {
     let address;
