@@ -11,6 +11,7 @@ import { TraceletError } from "../errors.ts";
 import type { TagMetadata } from "../reader/datum.ts";
 import type { Loss } from "../reader/tfrecord.ts";
 import type { FinalStatus } from "./backend.ts";
+import { ageOf } from "./file-age.ts";
 import type { FileMark } from "./fingerprint.ts";
 import type { Fold } from "./folds.ts";
 import { type Database, openDatabase, type SqlRow } from "./sqlite.ts";
@@ -148,24 +149,26 @@ export class Checkpoints {
   static open(stateDir: string, destination: string, options: { readonly readOnly?: boolean } = {}): Checkpoints {
     const { readOnly = false } = options;
     const existing = path.join(stateDir, "state.db");
-    const file = readOnly && !existsSync(existing) ? ":memory:" : existing;
     return guard(stateDir, () => {
-      if (!readOnly) mkdirSync(stateDir, { recursive: true, mode: 0o700 });
-      const loss = readOnly ? undefined : setDamagedAside(stateDir, file);
-      const database = openDatabase(file, { busyTimeout: 10_000 });
-      if (!readOnly) chmodSync(file, 0o600);
-      // What is committed survives the process. A power failure takes the last commits, in their order: the log is only
-      // forced to the disk now and then, and by `save` for what no destination would tell again.
-      database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;");
-      const version = Number(database.prepare("PRAGMA user_version").get()?.["user_version"]);
-      if (version > VERSION) {
-        database.close();
-        throw new TraceletError("state", `the state in ${stateDir} was written by a newer tracelet`, {
-          hint: "update tracelet, or give another --state-dir",
-        });
+      if (readOnly) {
+        const file = existsSync(existing) ? existing : ":memory:";
+        return new Checkpoints(openState(stateDir, file), destination, true, undefined);
       }
-      if (version < VERSION) database.transaction(() => createOnce(database));
-      return new Checkpoints(database, destination, readOnly, loss);
+      mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+      const before = statSync(existing, { bigint: true, throwIfNoEntry: false });
+      try {
+        const database = openWholeState(stateDir, existing);
+        // SQLite takes it for a new one, and another process may have made one just now.
+        const wasCut = before?.size === 0n && ageOf(before.birthtimeNs) > NEW_MS;
+        const loss = wasCut ? `the state in ${stateDir} is empty, as after a power cut: ${FOUND_AGAIN}` : undefined;
+        return new Checkpoints(database, destination, false, loss);
+      } catch (error) {
+        const damage = damageOf(error);
+        if (damage === undefined || before === undefined) throw error;
+        setAside(existing, before.ino);
+        const loss = `the state in ${stateDir} is damaged, as after a power cut, and was set aside (${damage}): ${FOUND_AGAIN}`;
+        return new Checkpoints(openWholeState(stateDir, existing), destination, false, loss);
+      }
     });
   }
 
@@ -312,34 +315,63 @@ function createOnce(database: Database): void {
   );
 }
 
-/** @returns what was wrong with the state and what was done about it; undefined if there is none, or it is whole */
-function setDamagedAside(stateDir: string, file: string): string | undefined {
-  const size = statSync(file, { throwIfNoEntry: false })?.size;
-  const found = "what was sent is found again at the destination";
-  // SQLite takes it for a new one.
-  if (size === 0) return `the state in ${stateDir} is empty, as after a power cut: ${found}`;
-  const damage = size === undefined ? undefined : damageOf(file);
-  if (damage === undefined) return undefined;
-  renameSync(file, `${file}.damaged`);
-  for (const part of ["-wal", "-shm"]) rmSync(`${file}${part}`, { force: true });
-  return `the state in ${stateDir} is damaged, as after a power cut, and was set aside (${damage}): ${found}`;
-}
-
-/** SQLite's own look at the whole file. @throws its other errors */
-function damageOf(file: string): string | undefined {
+/** @throws TraceletError `state` if a newer tracelet has written it; SQLite's errors */
+function openState(stateDir: string, file: string): Database {
   const database = openDatabase(file, { busyTimeout: 10_000 });
   try {
-    const found = String(database.prepare("PRAGMA quick_check(1)").get()?.["quick_check"]);
-    return found === "ok" ? undefined : found;
+    // What is committed survives the process. A power failure takes the last commits, in their order: the log is only
+    // forced to the disk now and then, and by `save` for what no destination would tell again.
+    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;");
+    const version = Number(database.prepare("PRAGMA user_version").get()?.["user_version"]);
+    if (version > VERSION) {
+      throw new TraceletError("state", `the state in ${stateDir} was written by a newer tracelet`, {
+        hint: "update tracelet, or give another --state-dir",
+      });
+    }
+    if (version < VERSION) database.transaction(() => createOnce(database));
+    return database;
   } catch (error) {
-    const { code, errcode, message } = error as { code?: unknown; errcode?: unknown; message: string };
-    if (/^SQLITE_(NOTADB|CORRUPT)/.test(String(code)) || errcode === NOTADB || errcode === CORRUPT) return message;
-    throw error;
-  } finally {
     database.close();
+    throw error;
   }
 }
 
+/** @throws StateDamaged if SQLite's own look at the whole file finds something; what `openState` throws */
+function openWholeState(stateDir: string, file: string): Database {
+  const database = openState(stateDir, file);
+  try {
+    chmodSync(file, 0o600);
+    const found = String(database.prepare("PRAGMA quick_check(1)").get()?.["quick_check"]);
+    if (found !== "ok") throw new StateDamaged(found);
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+class StateDamaged extends Error {
+  override readonly name = "StateDamaged";
+}
+
+/** What an error says of damage; undefined if it is about something else. */
+function damageOf(error: unknown): string | undefined {
+  if (error instanceof StateDamaged) return error.message;
+  const { code, errcode, message } = error as { code?: unknown; errcode?: unknown; message: string };
+  const isDamage = /^SQLITE_(NOTADB|CORRUPT)/.test(String(code)) || errcode === NOTADB || errcode === CORRUPT;
+  return isDamage ? message : undefined;
+}
+
+/** @param inode of the file that is damaged: another process may have found it, too, and put a new one in its place */
+function setAside(file: string, inode: bigint): void {
+  if (statSync(file, { bigint: true, throwIfNoEntry: false })?.ino !== inode) return;
+  renameSync(file, `${file}.damaged`);
+  for (const part of ["-wal", "-shm"]) rmSync(`${file}${part}`, { force: true });
+}
+
+const FOUND_AGAIN = "what was sent is found again at the destination";
+/** How long it may take a process that makes a new state to write into it, ms. */
+const NEW_MS = 200;
 /** https://www.sqlite.org/rescode.html */
 const CORRUPT = 11;
 const NOTADB = 26;

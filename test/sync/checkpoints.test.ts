@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { TagMetadata } from "../../src/reader/datum.ts";
 import { Checkpoints, type Learnt, type StoredFile, type StoredRun } from "../../src/sync/checkpoints.ts";
@@ -271,9 +272,10 @@ describe("the state directory", () => {
     expect(onlyRun(directory)).toEqual({ ...newRun(), id: 1 });
   });
 
-  test("that was cut to nothing is said to be empty", () => {
+  test("that was cut to nothing is said to be empty", async () => {
     const directory = stateDirectory();
     expect(reopened(directory, ({ loss }) => loss)).toBeUndefined();
+    await setTimeout(300);
     truncateSync(path.join(directory, "state.db"));
     expect(reopened(directory, ({ loss }) => loss)).toContain("is empty");
     expect(reopened(directory, ({ loss }) => loss)).toBeUndefined();
