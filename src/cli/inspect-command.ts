@@ -1,5 +1,6 @@
 /** `tracelet inspect`: what is in a logdir, without sending anything anywhere. */
-
+import { once } from "node:events";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { inspectRun, type RunSummary, type SeriesSummary } from "../reader/inspect.ts";
 import { discoverAll } from "../sync/logdirs.ts";
 import { bytes, count, type Output, oneLine, outputTo, paint, plural, printable, table } from "./terminal.ts";
@@ -17,15 +18,15 @@ export async function runInspect(logdirs: readonly string[], options: InspectCom
   const output = outputTo(process.stdout);
   const { runs, problems } = discoverAll(logdirs);
   let [values, unread, damaged] = [0, problems.length > 0, false];
-  let json = '{"runs":[';
+  let json = options.json ? '{"runs":[' : "";
   for (const [i, run] of runs.entries()) {
     const summary = await inspectRun(run, options.maxRecordSize);
     if (options.json) json += `${i > 0 ? "," : ""}${printable(JSON.stringify(plain(summary)))}`;
     else printRun(summary, output);
-    // All of a large logdir would be hundreds of megabytes.
-    if (json.length >= JSON_PIECE) {
+    if (!options.json || json.length >= JSON_PIECE) {
       output.write(json);
       json = "";
+      await written();
     }
     values += summary.series.reduce((sum, series) => sum + series.count, 0);
     unread ||= summary.files.some((file) => file.problem !== undefined);
@@ -39,6 +40,12 @@ export async function runInspect(logdirs: readonly string[], options: InspectCom
   }
   if (unread) return 1;
   return damaged ? 3 : 0;
+}
+
+/** All of a large logdir would be hundreds of megabytes in memory; and who reads no longer is only noticed between two runs. */
+async function written(): Promise<void> {
+  await nextTurn();
+  if (process.stdout.writableNeedDrain) await once(process.stdout, "drain");
 }
 
 /** The summary as JSON can have it. */

@@ -9,7 +9,7 @@ import { showProgress } from "./progress-view.ts";
 import { exitCodeOf, onSignals } from "./signals.ts";
 import { printJson } from "./sync-command.ts";
 import { errorJson } from "./sync-report.ts";
-import { oneLine, outputTo } from "./terminal.ts";
+import { canRedraw, oneLine, outputTo } from "./terminal.ts";
 import { exitCode, printVerified, toJson } from "./verify-report.ts";
 
 export interface VerifyCommandOptions
@@ -44,7 +44,7 @@ async function verifyAndReport(logdirs: readonly string[], options: VerifyComman
   };
   for (const logdir of logdirs) requireLogdir(logdir);
   const { store, experiment } = await openMlflowToRead(options, { signal: stop.signal, say });
-  const progress = showProgress(options.quiet ? "none" : process.stderr.isTTY ? "live" : "lines", stderr);
+  const progress = showProgress(options.quiet ? "none" : canRedraw(process.stderr) ? "live" : "lines", stderr);
   try {
     const result = await verify({
       logdirs,

@@ -69,20 +69,14 @@ export async function inspectRun(run: DiscoveredRun, maxRecordBytes: number): Pr
       try {
         records = new RecordReader(source, { end: entry.size, maxRecordBytes });
         reader = new EventFileReader(records, metadata);
-        for (let more = true; more; batch.clear()) {
-          more = await reader.read(batch);
-          totals.add(batch);
-          for (const {
-            kind,
-            tag,
-            step,
-            wallTime,
-            metadata: { plugin },
-          } of batch.data) {
-            const key = `${kind}\0${tag}`;
-            const known = data.get(key);
-            if (known === undefined) data.set(key, seriesOf(tag, kind, plugin, step, wallTime));
-            else add(known, step, wallTime);
+        for (let more = true; more; ) {
+          try {
+            more = await reader.read(batch);
+          } finally {
+            // Also what was read before an error.
+            totals.add(batch);
+            addData(batch, data);
+            batch.clear();
           }
         }
       } finally {
@@ -116,6 +110,15 @@ async function embeddingsOf({ projectorFile }: DiscoveredRun): Promise<string[]>
     return (await readProjectorFile(projectorFile)).embeddings.map(({ tensorName }) => tensorName);
   } catch {
     return [];
+  }
+}
+
+function addData(batch: RecordBatch, series: Map<string, SeriesSummary>): void {
+  for (const { kind, tag, step, wallTime, metadata } of batch.data) {
+    const key = `${kind}\0${tag}`;
+    const known = series.get(key);
+    if (known === undefined) series.set(key, seriesOf(tag, kind, metadata.plugin, step, wallTime));
+    else add(known, step, wallTime);
   }
 }
 

@@ -77,12 +77,13 @@ export class Gate {
   async #watch<T>(work: () => Promise<T>, isTrial: boolean): Promise<T> {
     const began = this.epoch;
     try {
-      const result = await work();
-      if (began === this.epoch && began === this.#reachedIn) this.#open();
-      return result;
+      return await work();
     } catch (error) {
       if (error instanceof TraceletError && error.endsAll) this.#close(error, isTrial);
       throw error;
+    } finally {
+      // Also where it failed for a reason of its own.
+      if (began === this.epoch && began === this.#reachedIn) this.#open();
     }
   }
 

@@ -28,9 +28,9 @@ export async function readHparamsFiles(
     if (hparamsFile === undefined) continue;
     const stamp = stampOf(hparamsFile);
     if (stamp !== known.get(path)) {
-      // It brings a YAML parser, which most runs do not need.
-      const { readHparamsFile } = await import("../reader/hparams-file.ts");
       try {
+        // It brings a YAML parser, which most runs do not need.
+        const { readHparamsFile } = await import("../reader/hparams-file.ts");
         for (const [name, value] of await readHparamsFile(hparamsFile)) {
           const first = hparams.get(name);
           if (first === undefined) hparams.set(name, value);

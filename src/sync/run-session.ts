@@ -20,7 +20,7 @@ import { RunMemory } from "./run-memory.ts";
 import type { ReadAgain } from "./run-pages.ts";
 import { partsOf, type RunResult, withPath } from "./run-result.ts";
 import { SeriesCounts } from "./series-counts.ts";
-import type { OpenFile, SourceFile } from "./source-file.ts";
+import { type OpenFile, RETRY_MS, type SourceFile } from "./source-file.ts";
 import { Tally } from "./tally.ts";
 import { describeDatum, describeScalar, Transform, type TransformOptions } from "./transform.ts";
 
@@ -82,6 +82,8 @@ export class RunSession {
   /** Whether its own hyperparameter session, not one of a part that was folded into it, has said that it is over. */
   #hasEnded = false;
   /** Hyperparameters from `hparams.yaml` files that are still to be sent. */
+  /** Since when some of its files are missing from it, ms of `performance.now()`. */
+  #lacksSince: number | undefined;
   #hparams: ReadonlyMap<string, HparamValue> = new Map();
   /** Stamps of the files that they are from. */
   #hparamsStamps: ReadonlyMap<string, string>;
@@ -125,9 +127,16 @@ export class RunSession {
     return isSame;
   }
 
+  /** Some of the run's files could not even be opened; it is to be opened anew a while later. */
+  lacks(problems: readonly FileProblem[]): void {
+    this.problems.push(...problems);
+    if (problems.length > 0) this.#lacksSince = performance.now();
+  }
+
   /** How long until something is to be looked at again though nothing happens to the files, ms; undefined: for ever. */
   get waitsFor(): number | undefined {
     const waits = [...this.#files, ...this.#leftOut].flatMap((file) => file.waitsFor(this.#context.patienceMs) ?? []);
+    if (this.#lacksSince !== undefined) waits.push(Math.max(0, this.#lacksSince + RETRY_MS - performance.now()));
     return waits.length === 0 ? undefined : Math.min(...waits);
   }
 

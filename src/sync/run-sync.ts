@@ -48,7 +48,7 @@ export async function openSession(
     context.onOpen(opened, remoteId);
   };
   const session = new RunSession(group, stored, files, { ...context, onOpen });
-  session.problems.push(...match.problems);
+  session.lacks(match.problems);
   session.notes.push(...match.notes);
   return session;
 }

@@ -13,7 +13,7 @@ import { type MatchedFile, stampOf } from "./match.ts";
 import { SeriesCounts } from "./series-counts.ts";
 
 /** How long a file that cannot be read is left alone, ms. */
-const RETRY_MS = 10_000;
+export const RETRY_MS = 10_000;
 
 export class SourceFile {
   entry: MatchedFile["entry"];

@@ -216,7 +216,7 @@ class Watch implements WatchStatus {
   #isDue(live: LiveRun): void {
     if (live.session === undefined && this.#isSent(live)) return;
     const now = performance.now();
-    if (live.dueSince === undefined && this.#isComplete) live.grewAt = now;
+    if (this.#isComplete) live.grewAt = now;
     live.dueSince ??= now;
     live.isEmpty = false;
     // One that was refused has its own time.
@@ -435,8 +435,10 @@ class Watch implements WatchStatus {
   /** Time in which this process was stopped is none in which nothing grew: what did has not been seen. */
   #wasAsleep(ms: number): void {
     if (ms < TICK_MS) return;
-    this.quietSince += ms;
-    for (const live of this.#live.values()) live.grewAt += ms;
+    const now = performance.now();
+    // What was noticed since it goes on is later than that.
+    this.quietSince = Math.min(now, this.quietSince + ms);
+    for (const live of this.#live.values()) live.grewAt = Math.min(now, live.grewAt + ms);
   }
 
   async #care(live: LiveRun): Promise<void> {
