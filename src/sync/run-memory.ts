@@ -57,12 +57,14 @@ export class RunMemory {
   save(done: boolean, files: readonly SourceFile[], keepsMarks: boolean): void {
     this.stored.done = done;
     this.stored.files = files.flatMap((file) => file.checkpoint() ?? []);
-    // Nobody else knows of damage: what appears in it would count as sent.
-    const durably = !keepsMarks || this.stored.files.some(({ losses }) => losses.length > 0);
+    const claims = this.#unsaved(this.claims);
+    // Nobody else knows of damage: what appears in it would count as sent. Nor of whose a tag's name is, which depends on
+    // who came first.
+    const durably = !keepsMarks || claims.length > 0 || this.stored.files.some(({ losses }) => losses.length > 0);
     const metadata = Array.from(this.#metadata, ([member, tags]) =>
       this.#unsaved(tags).map(([tag, each]) => [member, tag, each] as const),
     );
-    this.#checkpoints.save(this.stored, { metadata: metadata.flat(), claims: this.#unsaved(this.claims) }, durably);
+    this.#checkpoints.save(this.stored, { metadata: metadata.flat(), claims }, durably);
     for (const map of this.#saved.keys()) this.#saved.set(map, map.size);
   }
 

@@ -1,7 +1,8 @@
 import { copyFileSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { FileSource } from "../../src/reader/byte-source.ts";
 import { type DiscoveredRun, discover } from "../../src/reader/discover.ts";
 import { inspectRun, type RunSummary } from "../../src/reader/inspect.ts";
 import { DEFAULT_MAX_RECORD_BYTES } from "../../src/reader/tfrecord.ts";
@@ -137,6 +138,25 @@ test("a file that cannot be read is a problem of its own, and the others are rea
     [undefined, 1],
   ]);
   expect(series).toMatchObject([{ tag: "a", count: 1 }]);
+});
+
+test("what was read of a file before it failed is counted, and the next file's own", async () => {
+  const events = Array.from({ length: 40_000 }, (_, i) => scalarEvent(`t${i % 40}`, i, 0));
+  writeFileSync(path.join(logdir, "0.tfevents"), eventFile(...events));
+  writeFileSync(path.join(logdir, "1.tfevents"), eventFile(scalarEvent("after", 1, 1)));
+  const { read } = FileSource.prototype;
+  vi.spyOn(FileSource.prototype, "read").mockImplementation(function (this: FileSource, ...args) {
+    const [, , , position] = args;
+    if (position > 0) return Promise.reject(Object.assign(new Error("i/o error"), { code: "EIO" }));
+    return read.apply(this, args);
+  });
+  const { files, series } = await inspectRun(discover(logdir).runs[0] as DiscoveredRun, DEFAULT_MAX_RECORD_BYTES);
+  vi.restoreAllMocks();
+  expect(files.map(({ problem }) => problem)).toEqual(["EIO", undefined]);
+  expect(series.map(({ tag }) => tag)).toEqual([...Array.from({ length: 40 }, (_, i) => `t${i}`), "after"]);
+  const events0 = files[0]?.events ?? 0;
+  expect(events0).toBeGreaterThan(5000);
+  expect(series.reduce((sum, { count }) => sum + count, 0)).toBe(events0 + 1);
 });
 
 test("records over the limit are told", async () => {

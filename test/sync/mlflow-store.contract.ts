@@ -381,6 +381,21 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
         expect((await under.points(id, "loss")).map(({ step }) => step).sort()).toEqual([1n, 2n]);
       });
 
+      test("many points of many keys that are there already, and new ones between them", async () => {
+        const id = await newRun();
+        const points = (count: number) =>
+          ["a", "b", "c"].flatMap((key) =>
+            Array.from({ length: count }, (_, step) => ({ key, step, timestamp: START, value: step / 2 })),
+          );
+        await store.logBatch(id, batchOf(points(120)));
+        await store.logBatch(id, batchOf(points(150), new Map(), new Map([["mark", "150"]])));
+        for (const key of ["a", "b", "c"]) {
+          const steps = (await under.points(id, key)).map(({ step }) => Number(step)).sort((x, y) => x - y);
+          expect(steps).toEqual(Array.from({ length: 150 }, (_, step) => step));
+        }
+        expect((await store.run(id))?.tags.get("mark")).toBe("150");
+      });
+
       test("NaNs that are there already, or twice, are no error, and what is new beside them arrives", async () => {
         const point = (key: string, step: number, value = Number.NaN) => ({ key, step, timestamp: START, value });
         const id = await newRun();

@@ -137,8 +137,17 @@ test("small requests between large ones teach nothing", async () => {
   const server = new Simulation({ workers: 4, serviceMs: 60 });
   await server.send(underWay, 200, 32);
   const { limit } = underWay;
-  await new Simulation({ workers: 4, serviceMs: 1 }).send(underWay, 200, 32, 200);
+  await new Simulation({ workers: 4, serviceMs: 1 }).send(underWay, 50, 32, 200);
   expect(underWay.limit).toBe(limit);
+});
+
+test("where only small ones come any more, it learns from these", async () => {
+  const underWay = new UnderWay();
+  await new Simulation({ workers: 4, serviceMs: 60, fails: () => true }).send(underWay, 50, 32);
+  await new Simulation({ workers: 8, serviceMs: 60 }).send(underWay, 1, 32);
+  expect(underWay.limit).toBe(1);
+  await new Simulation({ workers: 8, serviceMs: 5 }).send(underWay, 400, 32, 200);
+  expect(underWay.limit).toBeGreaterThan(6);
 });
 
 test("each has its turn, in order, and never more than the limit are under way, whatever the server does", async () => {

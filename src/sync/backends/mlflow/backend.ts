@@ -180,7 +180,7 @@ export class MlflowBackend implements Backend {
     const first = run.hasStored ? [] : parts.splice(0, 1);
     const refusedFirst = await Promise.all(first.map((part) => this.#logPart(run, part)));
     const before = await Promise.allSettled(parts.map((part) => this.#logPart(run, part)));
-    run.hasStored = true;
+    run.hasStored ||= content.metrics.length > 0;
     const refused = merged([...refusedFirst, ...before.map(valueOrThrow)]);
     // The tags say that all before is there, so what carries them goes when that is so.
     if (isAny(refused)) await setAside(refused);

@@ -25,10 +25,12 @@ export async function withoutRepeatedNans(
 ): Promise<MetricColumns | undefined> {
   const nans: number[] = [];
   for (let i = from; i < to; i++) if (Number.isNaN(metrics.value[i])) nans.push(i);
+  const ours = new Set(nans.map((i) => identity(metrics.key[i] as number, metrics, i)));
   const seen = new Set<string>();
+  const see = (point: string) => ours.has(point) && seen.add(point);
   for (const id of new Set(nans.map((i) => metrics.key[i] as number))) {
     for await (const there of history(metrics.keys[id] as string)) {
-      for (let i = 0; i < there.length; i++) if (Number.isNaN(there.value[i])) seen.add(identity(id, there, i));
+      for (let i = 0; i < there.length; i++) if (Number.isNaN(there.value[i])) see(identity(id, there, i));
     }
   }
   const repeated = new Set(

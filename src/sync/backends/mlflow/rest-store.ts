@@ -40,6 +40,8 @@ const POINTS_PER_PAGE = 25_000;
 const MAX_DAMAGED = 5;
 /** Few, since each run comes with the latest value of each of its metrics. */
 const RUNS_PER_PAGE = 25;
+/** Points in a request that every MLflow knows again. */
+const MAX_REPEATED = 100;
 
 export class RestStore implements MlflowStore {
   /** Enough to keep the server busy, few enough that little is sent again after a crash. */
@@ -148,9 +150,10 @@ export class RestStore implements MlflowStore {
     const tags = [...batch.tags];
     const limitBefore = this.#limit;
     let { metrics } = batch;
+    let atMost = Infinity;
     let from = 0;
     for (;;) {
-      const part = this.#nextPart(metrics, from, params, tags);
+      const part = this.#nextPart(metrics, { from, atMost }, params, tags);
       const size = part.params.length + (part.to - part.from) + part.tags.length;
       if (size === 0) return;
       try {
@@ -164,8 +167,14 @@ export class RestStore implements MlflowStore {
         });
       } catch (error) {
         if (!(error instanceof Refusal && saysTooMuch(error))) {
-          const fewer = await this.#withoutRepeatedNans(runId, part, error);
-          if (fewer === undefined) throw asContentRefused(asDeletedRun(error, runId));
+          if (!(error instanceof Refusal && saysRepeated(error))) throw asContentRefused(asDeletedRun(error, runId));
+          if (part.to - part.from > MAX_REPEATED) {
+            atMost = MAX_REPEATED;
+            continue;
+          }
+          const history = (key: string) => this.metricHistory(runId, key);
+          const fewer = await withoutRepeatedNans(part.metrics, part.from, part.to, history);
+          if (fewer === undefined) throw asContentRefused(error);
           metrics = fewer;
           continue;
         }
@@ -183,15 +192,15 @@ export class RestStore implements MlflowStore {
     }
   }
 
-  async #withoutRepeatedNans(runId: string, part: Part, error: unknown): Promise<MetricColumns | undefined> {
-    if (!(error instanceof Refusal && error.status === 400)) return undefined;
-    return withoutRepeatedNans(part.metrics, part.from, part.to, (key) => this.metricHistory(runId, key));
-  }
-
   /** What is sent next of what is left: params, then metrics, and tags only where nothing else remains for later. */
-  #nextPart(metrics: MetricColumns, from: number, params: readonly KeyValue[], tags: readonly KeyValue[]): Part {
+  #nextPart(
+    metrics: MetricColumns,
+    { from, atMost }: { readonly from: number; readonly atMost: number },
+    params: readonly KeyValue[],
+    tags: readonly KeyValue[],
+  ): Part {
     const someParams = params.slice(0, Math.min(MAX_PARAMS, this.#limit));
-    const to = Math.min(metrics.length, from + this.#limit - someParams.length);
+    const to = Math.min(metrics.length, from + Math.min(atMost, this.#limit - someParams.length));
     const room = Math.min(MAX_TAGS, this.#limit - someParams.length - (to - from));
     const onlyTags = someParams.length === 0 && to === from;
     const last = someParams.length === params.length && to === metrics.length && tags.length <= room;
@@ -281,6 +290,18 @@ type KeyValue = readonly [key: string, value: string];
 interface Part extends LogBatchPart {
   readonly params: readonly KeyValue[];
   readonly tags: readonly KeyValue[];
+}
+
+/**
+ * Whether some of the points are there already and MLflow cannot cope with it. Older ones, up to 3.9 at least, compare
+ * points that are sent again with what they have by a hundred, and then try to store all that are not among that hundred.
+ *
+ * Source: `_log_metrics` of mlflow/store/tracking/sqlalchemy_store.py.
+ */
+function saysRepeated(refusal: Refusal): boolean {
+  return (
+    refusal.status === 400 && refusal.says(/IntegrityError|UniqueViolation|UNIQUE constraint|duplicate (key|entry)/i)
+  );
 }
 
 /** Too large for a proxy, or too many for a server with other limits than MLflow's (Azure ML: 200 or 250). */

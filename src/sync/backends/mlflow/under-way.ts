@@ -11,6 +11,8 @@ const AT_FIRST = 2;
 export const MOST_UNDER_WAY = 16;
 /** Of these many answers and more the mean says something. */
 const ROUND = 4;
+/** So many small requests in a row are what there is now. */
+const MANY_SMALL = 64;
 
 export class UnderWay {
   #limit = AT_FIRST;
@@ -18,6 +20,8 @@ export class UnderWay {
   readonly #waiting: (() => void)[] = [];
   /** Bytes: requests are alike if they are at least half as large as the largest. */
   #largest = 0;
+  /** How many in a row were not. */
+  #small = 0;
   /** The shortest time that one of them ever took, ms. */
   #shortest = Infinity;
   /** Of this round: how many were answered, how long that took in all, and whether more would have been sent. */
@@ -69,12 +73,13 @@ export class UnderWay {
   }
 
   #learn(size: number, ms: number): void {
-    if (size > 2 * this.#largest) {
+    if (size > 2 * this.#largest || this.#small >= MANY_SMALL) {
       this.#largest = size;
       this.#shortest = Infinity;
       this.#newRound();
     }
-    if (2 * size < this.#largest) return;
+    this.#small = 2 * size < this.#largest ? this.#small + 1 : 0;
+    if (this.#small > 0) return;
     this.#shortest = Math.min(this.#shortest, ms);
     this.#answered++;
     this.#tookMs += ms;
