@@ -21,6 +21,7 @@ import os from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, type TestContext, test, vi } from "vitest";
+import { openDatabase } from "../../src/sync/sqlite.ts";
 import { event, eventFile, scalarEvent } from "../support/event-writer.ts";
 import type { Fault } from "../support/faults.ts";
 import { seededRandom } from "../support/seeded-random.ts";
@@ -247,9 +248,16 @@ describe.concurrent("the disk", () => {
     ["blocks of the log with what was there before", (database) => garble(`${database}-wal`, () => random() * 256)],
     ["no log", (database) => rmSync(`${database}-wal`)],
     ["an empty file", (database) => truncateSync(database, 0)],
-    ["a file of zeros", (database) => writeFileSync(database, Buffer.alloc(sizeOf(database)))],
-    ["pages that were never written", (database) => garble(database, () => 0)],
+    ["a file of zeros", (database) => afterItsLog(database, () => Buffer.alloc(sizeOf(database)))],
+    ["pages that were never written", (database) => afterItsLog(database, (whole) => whole.fill(0, 4096))],
   ];
+  /** Damage of the file itself: a log that holds all of it would make up for that. */
+  const afterItsLog = (file: string, damage: (whole: Buffer) => Buffer) => {
+    const state = openDatabase(file, { busyTimeout: 1000 });
+    state.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+    state.close();
+    writeFileSync(file, damage(readFileSync(file)));
+  };
   const sizeOf = (file: string) => readFileSync(file).length;
   const garble = (file: string, byte: () => number) => {
     const bytes = readFileSync(file);
