@@ -102,12 +102,12 @@ async function fold(
   const sessionsOf = new Map<string, number>();
   for (const run of runs) {
     const found = await findAbove(run, whole, stored);
-    if (found === undefined) whole.set(run.name, [member(run, "")]);
-    else if (found.part.fold?.by === "add_scalars") whole.get(found.above)?.push(found.part);
-    else {
-      sessions.push(found);
-      sessionsOf.set(writerAbove(found), (sessionsOf.get(writerAbove(found)) ?? 0) + 1);
-    }
+    const isSession = found?.part.fold?.by === "add_hparams";
+    // Those that were sent as runs count, too: the others may have been about to be sent when it ended.
+    if (isSession) sessionsOf.set(writerAbove(found), (sessionsOf.get(writerAbove(found)) ?? 0) + 1);
+    if (found === undefined || found.wasWhole) whole.set(run.name, [member(run, "")]);
+    else if (isSession) sessions.push(found);
+    else whole.get(found.above)?.push(found.part);
   }
   for (const session of sessions) {
     const { above, part, known } = session;
@@ -126,8 +126,9 @@ interface Above {
   /** Name of the run that it is a part of. */
   readonly above: string;
   readonly part: Member;
-  /** Whether it was sent as a part before. */
+  /** Whether it was sent as a part before, or as a run. */
   readonly known: boolean;
+  readonly wasWhole: boolean;
 }
 
 async function findAbove(
@@ -135,8 +136,8 @@ async function findAbove(
   whole: ReadonlyMap<string, readonly Member[]>,
   stored: ReadonlyMap<string, readonly StoredRun[]>,
 ): Promise<Above | undefined> {
-  const wasWhole = stored.get(run.name)?.some(({ files }) => run.files.some((file) => holds(files, file.name)));
-  if (wasWhole) return undefined;
+  const wasWhole =
+    stored.get(run.name)?.some(({ files }) => run.files.some((file) => holds(files, file.name))) ?? false;
   for (let name = run.name; name !== "."; ) {
     name = path.posix.dirname(name);
     const above = whole.get(name)?.[0]?.run;
@@ -147,7 +148,8 @@ async function findAbove(
       ?.find(({ files }) => run.files.some((file) => holds(files, `${below}/${file.name}`)))
       ?.folds.get(below);
     const fold = known ?? (await foldOf(run, above, below));
-    if (fold !== undefined) return { above: name, part: member(run, below, fold), known: known !== undefined };
+    if (fold !== undefined)
+      return { above: name, part: member(run, below, fold), known: known !== undefined, wasWhole };
   }
   return undefined;
 }

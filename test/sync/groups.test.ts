@@ -37,6 +37,18 @@ test("torch: add_scalars and the one add_hparams are a part of the run; several 
   ]);
 });
 
+test("torch: several sessions stay trials also where a sync ended after the first of them", async () => {
+  const world = World.create();
+  const stop = new AbortController();
+  const first = "hparams/by time/1700000010.0";
+  const onRun = ({ name }: { readonly name: string }) => name === first && stop.abort();
+  await world.sync({ logdirs: fixture("torch"), concurrency: 1, signal: stop.signal, onRun });
+  expect(names(world)).toContain(first);
+  expect(names(world)).not.toContain("hparams/by time/1700000010.5");
+  await world.sync({ logdirs: fixture("torch") });
+  expect(names(world)).toContain("hparams/by time/1700000010.5");
+});
+
 test("tensorboardX: add_scalars makes directories inside each other", async () => {
   const world = World.create();
   await world.sync({ logdirs: fixture("tensorboardx") });
