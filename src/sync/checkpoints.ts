@@ -317,11 +317,12 @@ function createOnce(database: Database): void {
 
 /** @throws TraceletError `state` if a newer tracelet has written it; SQLite's errors */
 function openState(stateDir: string, file: string): Database {
-  const database = openDatabase(file, { busyTimeout: 10_000 });
+  const database = openDatabase(file, { busyTimeout: BUSY_MS });
   try {
     // What is committed survives the process. A power failure takes the last commits, in their order: the log is only
     // forced to the disk now and then, and by `save` for what no destination would tell again.
-    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;");
+    useLog(database);
+    database.exec("PRAGMA synchronous = NORMAL");
     const version = Number(database.prepare("PRAGMA user_version").get()?.["user_version"]);
     if (version > VERSION) {
       throw new TraceletError("state", `the state in ${stateDir} was written by a newer tracelet`, {
@@ -333,6 +334,22 @@ function openState(stateDir: string, file: string): Database {
   } catch (error) {
     database.close();
     throw error;
+  }
+}
+
+/** SQLite does not wait, whatever its timeout, where several processes turn the log on at the same moment. */
+function useLog(database: Database): void {
+  const end = performance.now() + BUSY_MS;
+  for (;;) {
+    try {
+      database.exec("PRAGMA journal_mode = WAL");
+      return;
+    } catch (error) {
+      const { code, errcode } = error as { code?: unknown; errcode?: unknown };
+      const isBusy = String(code).startsWith("SQLITE_BUSY") || (Number(errcode) & 0xff) === BUSY;
+      if (!isBusy || performance.now() > end) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+    }
   }
 }
 
@@ -370,9 +387,11 @@ function setAside(file: string, inode: bigint): void {
 }
 
 const FOUND_AGAIN = "what was sent is found again at the destination";
+const BUSY_MS = 10_000;
 /** How long it may take a process that makes a new state to write into it, ms. */
 const NEW_MS = 200;
 /** https://www.sqlite.org/rescode.html */
+const BUSY = 5;
 const CORRUPT = 11;
 const NOTADB = 26;
 
