@@ -12,10 +12,11 @@ export {
   type FsPath,
 } from "./reader/discover.ts";
 export { type EventCounts, EventFileReader } from "./reader/event-file.ts";
-export { type FileSummary, inspectRun, type RunSummary, type SeriesSummary } from "./reader/inspect.ts";
+export { type FileSummary, inspectRun, type RunSummary } from "./reader/inspect.ts";
 export { type ProjectorConfig, type ProjectorEmbedding, parseProjectorConfig } from "./reader/plugins/projector.ts";
 export { RecordBatch } from "./reader/record-batch.ts";
 export { RESTART_POLICIES, type RestartPolicy } from "./reader/restarts.ts";
+export type { SeriesSummary } from "./reader/series.ts";
 export { TagTable } from "./reader/tag-table.ts";
 export type { Tensor } from "./reader/tensor.ts";
 export {

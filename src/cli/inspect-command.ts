@@ -1,7 +1,8 @@
 /** `tracelet inspect`: what is in a logdir, without sending anything anywhere. */
 import { once } from "node:events";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { inspectRun, type RunSummary, type SeriesSummary } from "../reader/inspect.ts";
+import { inspectRun, type RunSummary } from "../reader/inspect.ts";
+import type { SeriesSummary } from "../reader/series.ts";
 import { discoverAll } from "../sync/logdirs.ts";
 import { bytes, count, type Output, oneLine, outputTo, paint, plural, printable, table } from "./terminal.ts";
 

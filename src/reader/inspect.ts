@@ -1,27 +1,13 @@
 /** What is in a run: its tags, kinds, counts and ranges, and the damage in its files. */
 import { FileSource, SmallFile } from "./byte-source.ts";
-import type { Kind, TagMetadata } from "./datum.ts";
+import type { TagMetadata } from "./datum.ts";
 import { type DiscoveredRun, displayPath } from "./discover.ts";
 import { EventFileReader } from "./event-file.ts";
 import { readProjectorFile } from "./plugins/projector.ts";
 import { RecordBatch } from "./record-batch.ts";
-import { ScalarTotals } from "./scalar-totals.ts";
+import { addData, ScalarTotals, type SeriesSummary } from "./series.ts";
 import { TagTable } from "./tag-table.ts";
 import { type Loss, RecordReader, type Tail } from "./tfrecord.ts";
-
-/** One series of values. */
-export interface SeriesSummary {
-  readonly tag: string;
-  readonly kind: Kind;
-  /** Plugin the writer named; empty for plain scalars. */
-  plugin: string;
-  count: number;
-  firstStep: bigint;
-  lastStep: bigint;
-  /** Seconds since the Unix epoch; NaN if no value has a finite one. */
-  firstWallTime: number;
-  lastWallTime: number;
-}
 
 export interface FileSummary {
   readonly path: string;
@@ -111,27 +97,4 @@ async function embeddingsOf({ projectorFile }: DiscoveredRun): Promise<string[]>
   } catch {
     return [];
   }
-}
-
-function addData(batch: RecordBatch, series: Map<string, SeriesSummary>): void {
-  for (const { kind, tag, step, wallTime, metadata } of batch.data) {
-    const key = `${kind}\0${tag}`;
-    const known = series.get(key);
-    if (known === undefined) series.set(key, seriesOf(tag, kind, metadata.plugin, step, wallTime));
-    else add(known, step, wallTime);
-  }
-}
-
-function seriesOf(tag: string, kind: Kind, plugin: string, step: bigint, wallTime: number): SeriesSummary {
-  const time = Number.isFinite(wallTime) ? wallTime : Number.NaN;
-  return { tag, kind, plugin, count: 1, firstStep: step, lastStep: step, firstWallTime: time, lastWallTime: time };
-}
-
-function add(series: SeriesSummary, step: bigint, wallTime: number): void {
-  series.count++;
-  if (step < series.firstStep) series.firstStep = step;
-  if (step > series.lastStep) series.lastStep = step;
-  if (!Number.isFinite(wallTime)) return;
-  if (!(series.firstWallTime <= wallTime)) series.firstWallTime = wallTime;
-  if (!(series.lastWallTime >= wallTime)) series.lastWallTime = wallTime;
 }

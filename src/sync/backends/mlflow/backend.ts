@@ -17,8 +17,9 @@ import type {
 } from "../../backend.ts";
 import type { Quarantine, RefusedValue } from "../../quarantine.ts";
 import { Tally } from "../../tally.ts";
-import { type Content, NOTHING_REFUSED, pick, type Refused, storeAround } from "./bisect.ts";
+import { type Content, NOTHING_REFUSED, type Refused, storeAround } from "./bisect.ts";
 import { marksOfTags, tagOfMark } from "./marks.ts";
+import { orderByKey, pick } from "./metric-columns.ts";
 import { KeyNames, recordedName } from "./names.ts";
 import { pythonText } from "./python-text.ts";
 import { RunArtifacts, type Written } from "./run-artifacts.ts";
@@ -394,8 +395,7 @@ const SMALL_PART = 1 / 8;
  */
 function partsOf({ metrics, params }: Content, size: number, asTheyCome: number): Part[] {
   if (metrics.length <= size) return [{ content: { metrics, params }, points: undefined }];
-  const order = Int32Array.from({ length: metrics.length }, (_, i) => i);
-  order.subarray(asTheyCome).sort((a, b) => (metrics.key[a] as number) - (metrics.key[b] as number) || a - b);
+  const order = orderByKey(metrics, asTheyCome);
   const parts: Part[] = [];
   for (let from = 0; from < order.length; from += size) {
     const points = order.subarray(from, from + size);

@@ -2,6 +2,7 @@
  * Finds what MLflow refuses of a batch, and sends the rest. MLflow refuses a request as a whole, mostly for one field of
  * it; which one, its words tell people only.
  */
+import { pick } from "./metric-columns.ts";
 import { ContentRefused, type MetricColumns, type MlflowStore } from "./store.ts";
 
 /** What was refused of a batch, and how. */
@@ -146,17 +147,4 @@ function boundaryNear(items: readonly number[], groupOf: (item: number) => numbe
 /** `n` of the items, the first and the last among them. */
 function spread(items: readonly number[], n: number): number[] {
   return Array.from({ length: n }, (_, i) => items[Math.round((i * (items.length - 1)) / (n - 1))] as number);
-}
-
-/** Some of the points, by their indexes. */
-export function pick({ keys, key, step, timestamp, value }: MetricColumns, points: ArrayLike<number>): MetricColumns {
-  const length = points.length;
-  return {
-    keys,
-    key: Int32Array.from(points, (i) => key[i] as number),
-    step: BigInt64Array.from(points, (i) => step[i] as bigint),
-    timestamp: Float64Array.from(points, (i) => timestamp[i] as number),
-    value: Float64Array.from(points, (i) => value[i] as number),
-    length,
-  };
 }

@@ -3,7 +3,9 @@
  *
  * Source: `SqlAlchemyStore._log_metrics`, `_update_latest_metrics_if_necessary`.
  */
+
 import type { Database, SqlValue } from "../../sqlite.ts";
+import { orderByKey } from "./metric-columns.ts";
 import type { MetricColumns } from "./store.ts";
 
 /** MLflow keeps infinities as the greatest double, since not every database can hold them. */
@@ -99,23 +101,4 @@ function isLater({ timestamp, value }: MetricColumns, words: Int32Array, a: numb
   const [timeA, timeB] = [timestamp[a] as number, timestamp[b] as number];
   if (timeA !== timeB) return timeA > timeB;
   return storedValue(value[a] as number) > storedValue(value[b] as number);
-}
-
-/** Indices of the points grouped by key, in their order within each. */
-function orderByKey({ keys, key, length }: MetricColumns): Int32Array {
-  // How many points each key has, then where they begin, then where the next of them belongs.
-  const places = new Int32Array(keys.length + 1);
-  for (let i = 0; i < length; i++) {
-    const next = (key[i] as number) + 1;
-    places[next] = (places[next] as number) + 1;
-  }
-  for (let id = 1; id < keys.length; id++) places[id] = (places[id] as number) + (places[id - 1] as number);
-  const order = new Int32Array(length);
-  for (let i = 0; i < length; i++) {
-    const id = key[i] as number;
-    const place = places[id] as number;
-    order[place] = i;
-    places[id] = place + 1;
-  }
-  return order;
 }

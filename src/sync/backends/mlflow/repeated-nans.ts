@@ -6,7 +6,7 @@
  *
  * Source: `_log_metrics` of mlflow/store/tracking/sqlalchemy_store.py; fixed by mlflow/mlflow#24683.
  */
-import { pick } from "./bisect.ts";
+import { pick } from "./metric-columns.ts";
 import type { MetricColumns } from "./store.ts";
 
 /**

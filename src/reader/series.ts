@@ -1,6 +1,20 @@
-/** Scalars → how many of each tag, and their ranges. */
-import type { SeriesSummary } from "./inspect.ts";
+/** Values → series: how many of each tag and kind, and their ranges. */
+import type { Kind } from "./datum.ts";
 import type { RecordBatch } from "./record-batch.ts";
+
+/** One series of values. */
+export interface SeriesSummary {
+  readonly tag: string;
+  readonly kind: Kind;
+  /** Plugin the writer named; empty for plain scalars. */
+  plugin: string;
+  count: number;
+  firstStep: bigint;
+  lastStep: bigint;
+  /** Seconds since the Unix epoch; NaN if no value has a finite one. */
+  firstWallTime: number;
+  lastWallTime: number;
+}
 
 /**
  * What is known of each tag, in columns by the tag's number. It sees every point of a logdir: with a BigInt for each step
@@ -68,4 +82,28 @@ export class ScalarTotals {
 /** Whether one int64 is less than another; the high words are signed, the low ones are not. */
 function isLess(low: number, high: number, otherLow: number, otherHigh: number): boolean {
   return high < otherHigh || (high === otherHigh && low >>> 0 < otherLow >>> 0);
+}
+
+/** Count all of `batch` that is no scalar. */
+export function addData(batch: RecordBatch, series: Map<string, SeriesSummary>): void {
+  for (const { kind, tag, step, wallTime, metadata } of batch.data) {
+    const key = `${kind}\0${tag}`;
+    const known = series.get(key);
+    if (known === undefined) series.set(key, seriesOf(tag, kind, metadata.plugin, step, wallTime));
+    else add(known, step, wallTime);
+  }
+}
+
+function seriesOf(tag: string, kind: Kind, plugin: string, step: bigint, wallTime: number): SeriesSummary {
+  const time = Number.isFinite(wallTime) ? wallTime : Number.NaN;
+  return { tag, kind, plugin, count: 1, firstStep: step, lastStep: step, firstWallTime: time, lastWallTime: time };
+}
+
+function add(series: SeriesSummary, step: bigint, wallTime: number): void {
+  series.count++;
+  if (step < series.firstStep) series.firstStep = step;
+  if (step > series.lastStep) series.lastStep = step;
+  if (!Number.isFinite(wallTime)) return;
+  if (!(series.firstWallTime <= wallTime)) series.firstWallTime = wallTime;
+  if (!(series.lastWallTime >= wallTime)) series.lastWallTime = wallTime;
 }
