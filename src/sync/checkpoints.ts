@@ -16,8 +16,7 @@ import type { FileMark } from "./fingerprint.ts";
 import type { Fold } from "./folds.ts";
 import { type Database, openDatabase, type SqlRow } from "./sqlite.ts";
 
-const VERSION = 2;
-
+/** What version 2 was made with; what came later is in `MIGRATIONS`, so that a new state and an old one become the same. */
 const SCHEMA = `
   CREATE TABLE run (
     id INTEGER PRIMARY KEY,
@@ -67,8 +66,13 @@ const SCHEMA = `
     owner TEXT NOT NULL,
     PRIMARY KEY (run, name)
   ) WITHOUT ROWID;
-  PRAGMA user_version = ${VERSION};
+  PRAGMA user_version = 2;
 `;
+
+/** Step `i` brings a state of version `i + 2` to the next one. What is in it stays: a step never drops a row. */
+const MIGRATIONS: readonly string[] = [];
+
+const VERSION = 2 + MIGRATIONS.length;
 
 /** How old what a power failure takes may be: so much is read again then, ms. */
 const FORCE_MS = 5000;
@@ -307,12 +311,23 @@ export class Checkpoints {
   }
 }
 
-/** Two processes may open a new state at the same time. What an older version remembers is found again at its destination. */
-function createOnce(database: Database): void {
-  if (database.prepare("PRAGMA user_version").get()?.["user_version"] === VERSION) return;
-  database.exec(
-    `DROP TABLE IF EXISTS claim; DROP TABLE IF EXISTS tag; DROP TABLE IF EXISTS file; DROP TABLE IF EXISTS run; ${SCHEMA}`,
-  );
+/** Create the tables, or bring them to this version; two processes may do so at the same time. */
+function migrate(database: Database): void {
+  if (versionOf(database) < 2) {
+    // No release has written version 1.
+    database.exec(
+      "DROP TABLE IF EXISTS claim; DROP TABLE IF EXISTS tag; DROP TABLE IF EXISTS file; DROP TABLE IF EXISTS run",
+    );
+    database.exec(SCHEMA);
+  }
+  for (let version = versionOf(database); version < VERSION; version++) {
+    database.exec(MIGRATIONS[version - 2] as string);
+    database.exec(`PRAGMA user_version = ${version + 1}`);
+  }
+}
+
+function versionOf(database: Database): number {
+  return Number(database.prepare("PRAGMA user_version").get()?.["user_version"]);
 }
 
 /** @throws TraceletError `state` if a newer tracelet has written it; SQLite's errors */
@@ -323,13 +338,13 @@ function openState(stateDir: string, file: string): Database {
     // forced to the disk now and then, and by `save` for what no destination would tell again.
     useLog(database);
     database.exec("PRAGMA synchronous = NORMAL");
-    const version = Number(database.prepare("PRAGMA user_version").get()?.["user_version"]);
+    const version = versionOf(database);
     if (version > VERSION) {
       throw new TraceletError("state", `the state in ${stateDir} was written by a newer tracelet`, {
         hint: "update tracelet, or give another --state-dir",
       });
     }
-    if (version < VERSION) database.transaction(() => createOnce(database));
+    if (version < VERSION) database.transaction(() => migrate(database));
     return database;
   } catch (error) {
     database.close();
