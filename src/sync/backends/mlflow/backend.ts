@@ -1,11 +1,9 @@
 /** MLflow: which run a TensorBoard run is, and how its values look there. The store below does the talking. */
 import os from "node:os";
 import { TraceletError } from "../../../errors.ts";
-import type { Datum, HparamValue } from "../../../reader/datum.ts";
 import type {
   Backend,
   Batch,
-  BatchPart,
   FilesReceipt,
   FinalStatus,
   Note,
@@ -16,33 +14,19 @@ import type {
   SourceArtifact,
 } from "../../backend.ts";
 import type { Quarantine, RefusedValue } from "../../quarantine.ts";
-import { Tally } from "../../tally.ts";
 import { type Content, NOTHING_REFUSED, type Refused, storeAround } from "./bisect.ts";
 import { marksOfTags, tagOfMark } from "./marks.ts";
-import { orderByKey, pick } from "./metric-columns.ts";
-import { KeyNames, recordedName } from "./names.ts";
-import { pythonText } from "./python-text.ts";
-import { RunArtifacts, type Written } from "./run-artifacts.ts";
-import {
-  ContentRefused,
-  type MetricColumns,
-  type MlflowStore,
-  ReplyLost,
-  type RunRecord,
-  type RunStatus,
-} from "./store.ts";
-
-/** The longest param that MLflow stores whole; a longer one it would cut without a word. Characters. */
-const MAX_PARAM = 6000;
-/** Latest time, in ms, that a JavaScript page such as MLflow's can show. */
-const MAX_TIME = 8.64e15;
+import { NO_METRICS, NOTHING, type Part, partsOf } from "./parts.ts";
+import { refusedData, refusedParams, refusedScalars, tallyOf } from "./receipt.ts";
+import { MlflowRun } from "./run.ts";
+import { RunArtifacts } from "./run-artifacts.ts";
+import { ContentRefused, type MlflowStore, ReplyLost, type RunRecord } from "./store.ts";
+import { milliseconds } from "./wall-time.ts";
 
 /** Without it MLflow's page does not look for images. */
 const SHOWS_IMAGES = ["mlflow.loggedImages", "True"] as const;
 const PARENT_TAG = "mlflow.parentRunId";
 const RUN_TAG = "tracelet.run";
-const METRIC_NAME_TAG = "tracelet.tag.";
-const PARAM_NAME_TAG = "tracelet.param.";
 
 export interface MlflowBackendOptions {
   readonly store: MlflowStore;
@@ -285,21 +269,14 @@ export class MlflowBackend implements Backend {
         hint: `restore it (mlflow runs restore --run-id ${found.id}), or remove it for good (mlflow gc) to have it sent again`,
       });
     }
-    const { metricKeys, params, tags } = found;
-    const metricNames = namesOfKeys(metricKeys, METRIC_NAME_TAG, tags);
-    const paramNames = namesOfKeys(params.keys(), PARAM_NAME_TAG, tags);
-    const marks = this.#keepsMarks ? marksOfTags(tags) : undefined;
-    const artifacts = this.#artifactsOf(found, run);
     return new MlflowRun({
       id: found.id,
       description: run,
       created: false,
       status: found.status,
-      marks,
-      metricNames,
-      paramNames,
-      params,
-      artifacts,
+      marks: this.#keepsMarks ? marksOfTags(found.tags) : undefined,
+      artifacts: this.#artifactsOf(found, run),
+      has: found,
     });
   }
 
@@ -340,13 +317,6 @@ export class MlflowBackend implements Backend {
   }
 }
 
-/** Whose keys they are, those included that were only announced so far. */
-function namesOfKeys(keys: Iterable<string>, prefix: string, tags: ReadonlyMap<string, string>): Map<string, string> {
-  const names = new Map(Array.from(keys, (key) => [key, key]));
-  for (const [tag, name] of tags) if (tag.startsWith(prefix)) names.set(tag.slice(prefix.length), name);
-  return names;
-}
-
 /** A container may run as a user that the system has no name for. */
 function userName(): string {
   try {
@@ -360,50 +330,6 @@ interface Experiment {
   readonly id: string;
   /** False only if it held no run of ours when this process began. */
   readonly mayHoldRuns: boolean;
-}
-
-type Names = Iterable<readonly [key: string, name: string]>;
-
-const NO_METRICS: MetricColumns = {
-  keys: [],
-  key: new Int32Array(),
-  step: new BigInt64Array(),
-  timestamp: new Float64Array(),
-  value: new Float64Array(),
-  length: 0,
-};
-
-const NOTHING: Content = { metrics: NO_METRICS, params: new Map() };
-
-/** What one request takes of a batch. */
-interface Part {
-  readonly content: Content;
-  /** Indexes of its metrics in the batch; undefined if it is all of it. */
-  readonly points: Int32Array | undefined;
-}
-
-/** A remainder that is worth no request of its own beside those of the others. */
-const SMALL_PART = 1 / 8;
-
-/**
- * The params and metrics in parts that may be stored in any order; the last is small, unless it is the only one.
- *
- * Each part holds few keys: MLflow takes three times as long for a thousand points of as many keys, and where requests share
- * none, no one waits for another's row of a key's latest value.
- *
- * @param asTheyCome how many of the metrics stay at the beginning
- */
-function partsOf({ metrics, params }: Content, size: number, asTheyCome: number): Part[] {
-  if (metrics.length <= size) return [{ content: { metrics, params }, points: undefined }];
-  const order = orderByKey(metrics, asTheyCome);
-  const parts: Part[] = [];
-  for (let from = 0; from < order.length; from += size) {
-    const points = order.subarray(from, from + size);
-    parts.push({ content: { metrics: pick(metrics, points), params: from === 0 ? params : NOTHING.params }, points });
-  }
-  if (order.length % size > size * SMALL_PART || order.length % size === 0)
-    parts.push({ content: NOTHING, points: order.subarray(0, 0) });
-  return parts;
 }
 
 function merged(all: readonly Refused[]): Refused {
@@ -420,278 +346,4 @@ function isAny({ metrics, params }: Refused): boolean {
 function valueOrThrow<T>(result: PromiseSettledResult<T>): T {
   if (result.status === "rejected") throw result.reason;
   return result.value;
-}
-
-/** A hyperparameter on its way. */
-interface Param {
-  readonly name: string;
-  readonly text: string;
-  /** What it came in; undefined if that is a file of its own. */
-  readonly datum: Datum | undefined;
-}
-
-class MlflowRun implements RunHandle {
-  readonly id: string;
-  readonly description: RunDescription;
-  readonly created: boolean;
-  /** As it was when the run was opened. */
-  readonly status: RunStatus;
-  readonly marks: RunHandle["marks"];
-  readonly artifacts: RunArtifacts;
-  readonly #metricNames: KeyNames;
-  readonly #paramNames: KeyNames;
-  readonly #params: Map<string, string>;
-  /** Metric keys by the number of their tag. */
-  readonly #keys: string[] = [];
-  /** Whether metrics were stored since it was opened. */
-  hasStored = false;
-  readonly #noted = new Set<string>();
-  #hasRefused = false;
-
-  constructor(run: {
-    readonly id: string;
-    readonly description: RunDescription;
-    readonly created: boolean;
-    readonly status: RunStatus;
-    readonly marks: RunHandle["marks"];
-    readonly artifacts: RunArtifacts;
-    readonly metricNames?: Names;
-    readonly paramNames?: Names;
-    readonly params?: ReadonlyMap<string, string>;
-  }) {
-    this.id = run.id;
-    this.description = run.description;
-    this.created = run.created;
-    this.status = run.status;
-    this.marks = run.marks;
-    this.artifacts = run.artifacts;
-    this.#metricNames = new KeyNames(run.metricNames ?? []);
-    this.#paramNames = new KeyNames(run.paramNames ?? []);
-    this.#params = new Map(run.params);
-  }
-
-  /** Store the batch's files, if they can be stored at all. */
-  async write(batch: Batch, notes: Note[]): Promise<Written> {
-    const moved = batch.marks.find(({ offset, from }) => offset > from);
-    const segment = moved === undefined ? "0" : `${moved.key.slice(0, 8)}-${moved.from}`;
-    const written = await this.artifacts.write(batch.data, segment);
-    notes.push(...written.notes);
-    this.#noteObstacle(notes);
-    return written;
-  }
-
-  async attachFiles(artifact: SourceArtifact): Promise<FilesReceipt> {
-    const { notes: told, ...receipt } = await this.artifacts.attachFiles(artifact);
-    const notes: Note[] = [];
-    for (const { code, message } of told) this.#note(notes, code, message);
-    this.#noteObstacle(notes);
-    return { ...receipt, notes };
-  }
-
-  /** The batch's scalars as MLflow takes them; the tags that tell changed names are added to `names`. */
-  metrics({ scalars }: Batch, names: Map<string, string>, notes: Note[]): MetricColumns {
-    const timestamp = new Float64Array(scalars.length);
-    for (let i = 0; i < scalars.length; i++) {
-      const id = scalars.tag[i] as number;
-      if (this.#keys[id] === undefined) this.#nameMetric(id, scalars.tags[id] as string, names, notes);
-      const wallTime = scalars.wallTime[i] as number;
-      timestamp[i] = milliseconds(wallTime);
-      if (!isTime(wallTime)) {
-        this.#note(notes, "wall-time", "wall times that are no time MLflow can store were stored as 0 (1970)");
-      }
-    }
-    return {
-      keys: this.#keys,
-      key: scalars.tag,
-      step: scalars.step,
-      timestamp,
-      value: scalars.value,
-      length: scalars.length,
-    };
-  }
-
-  /** The batch's hyperparameters that MLflow does not have yet. */
-  params(batch: Batch, names: Map<string, string>, notes: Note[]): Map<string, Param> {
-    const fresh = new Map<string, Param>();
-    // The file first: it knows an integer from a float.
-    for (const [name, value] of batch.hparams) this.#param(name, value, undefined, fresh, names, notes);
-    for (const datum of batch.data) {
-      if (datum.kind !== "hparams" || datum.record.type !== "session_start") continue;
-      for (const [name, value] of datum.record.hparams) this.#param(name, value, datum, fresh, names, notes);
-    }
-    return fresh;
-  }
-
-  /** Note that params are stored now. */
-  wrote(params: ReadonlyMap<string, string>): void {
-    for (const [key, value] of params) this.#params.set(key, value);
-  }
-
-  /** Say where values are that were refused. */
-  noteRefused({ kind, tag, step, reason }: RefusedValue, file: string, notes: Note[]): void {
-    if (this.#hasRefused) return;
-    this.#hasRefused = true;
-    const which = `${kind} ${JSON.stringify(tag)}${step === undefined ? "" : ` at step ${step}`}`;
-    const message = `values that MLflow refuses are set aside, and not sent again, in ${file} (the first: ${which}: ${reason})`;
-    notes.push({ code: "quarantined", message });
-  }
-
-  #nameMetric(id: number, tag: string, names: Map<string, string>, notes: Note[]): void {
-    const name = recordedName(tag);
-    const key = this.#metricNames.keyOf(name);
-    this.#keys[id] = key;
-    if (key === name) return;
-    names.set(METRIC_NAME_TAG + key, name);
-    this.#note(notes, "renamed", `tag ${JSON.stringify(name)} is metric "${key}"`);
-  }
-
-  #param(
-    raw: string,
-    value: HparamValue,
-    datum: Datum | undefined,
-    fresh: Map<string, Param>,
-    names: Map<string, string>,
-    notes: Note[],
-  ): void {
-    const name = recordedName(raw);
-    const key = this.#paramNames.keyOf(name);
-    if (key !== name) {
-      names.set(PARAM_NAME_TAG + key, name);
-      this.#note(notes, "renamed", `hyperparameter ${JSON.stringify(name)} is param "${key}"`);
-    }
-    const whole = pythonText(value);
-    const text = cut(whole, MAX_PARAM);
-    if (text !== whole)
-      this.#note(notes, "cut", `param "${key}" is longer than the ${MAX_PARAM} characters MLflow stores`);
-    const known = fresh.get(key)?.text ?? this.#params.get(key);
-    if (known === undefined) fresh.set(key, { name, text, datum });
-    else if (!isSameParam(known, text)) {
-      this.#note(
-        notes,
-        "param-conflict",
-        `param "${key}" stays ${known}: MLflow changes no param, and a later value is ${text}`,
-      );
-    }
-  }
-
-  #noteObstacle(notes: Note[]): void {
-    const { obstacle } = this.artifacts;
-    if (obstacle !== undefined) this.#note(notes, "artifacts", `${obstacle.message}; ${obstacle.hint ?? ""}`);
-  }
-
-  #note(notes: Note[], code: Note["code"], message: string): void {
-    if (this.#noted.has(message)) return;
-    this.#noted.add(message);
-    notes.push({ code, message });
-  }
-}
-
-interface Fate {
-  /** Why files could not be stored at all. */
-  readonly obstacle: TraceletError | undefined;
-  readonly written: Written;
-  readonly refused: Refused;
-  /** By their keys. */
-  readonly params: ReadonlyMap<string, Param>;
-}
-
-function tallyOf(batch: Batch, { obstacle, written, refused, params }: Fate): Tally {
-  const tally = new Tally();
-  tally.sent("scalars", batch.scalars.length - refused.metrics.size);
-  tally.leftOut("scalars", REFUSED, refused.metrics.size);
-  const refusedData = new Set<Datum | undefined>(written.refused.keys());
-  for (const key of refused.params.keys()) refusedData.add(params.get(key)?.datum);
-  tally.add(written.replaced);
-  const displaced = new Map(Array.from(written.replaced.kinds, ([kind, { leftOut }]) => [kind, sum(leftOut.values())]));
-  for (const datum of batch.data) {
-    const isParam = datum.kind === "hparams" && datum.record.type !== "experiment";
-    const left = displaced.get(datum.kind) ?? 0;
-    if (datum.kind === "unreadable") tally.leftOut(datum.kind, "cannot be decoded", 1);
-    else if (obstacle !== undefined && !isParam) tally.leftOut(datum.kind, "no place for files", 1);
-    else if (refusedData.has(datum)) tally.leftOut(datum.kind, REFUSED, 1);
-    else if (written.tooLarge.has(datum)) tally.leftOut(datum.kind, "larger than --max-artifact-size", 1);
-    // In the place of one that was counted as sent.
-    else if (left > 0) displaced.set(datum.kind, left - 1);
-    else tally.sent(datum.kind, 1);
-  }
-  return tally;
-}
-
-function sum(counts: Iterable<number>): number {
-  let total = 0;
-  for (const count of counts) total += count;
-  return total;
-}
-
-const REFUSED = "refused by MLflow";
-
-function refusedScalars({ scalars, parts }: Batch, refused: ReadonlyMap<number, ContentRefused>): RefusedValue[] {
-  return Array.from(refused, ([i, { reason }]) => ({
-    kind: "scalars",
-    tag: scalars.tags[scalars.tag[i] as number] as string,
-    step: scalars.step[i] as bigint,
-    wallTime: scalars.wallTime[i] as number,
-    value: scalars.value[i] as number,
-    file: parts.findLast(({ firstScalar }) => firstScalar <= i)?.file,
-    offset: scalars.offset[i] as number,
-    reason,
-  }));
-}
-
-function refusedParams(
-  batch: Batch,
-  params: ReadonlyMap<string, Param>,
-  refused: ReadonlyMap<string, ContentRefused>,
-): RefusedValue[] {
-  return Array.from(refused, ([key, { reason }]) => {
-    const { name, text, datum } = params.get(key) as Param;
-    const file = datum && fileOf(batch, datum);
-    return {
-      kind: "hparams",
-      tag: name,
-      step: undefined,
-      wallTime: datum?.wallTime,
-      value: text,
-      file,
-      offset: datum?.offset,
-      reason,
-    };
-  });
-}
-
-function refusedData(batch: Batch, refused: ReadonlyMap<Datum, ContentRefused>): RefusedValue[] {
-  return Array.from(refused, ([datum, { reason }]) => {
-    const { kind, tag, step, wallTime, offset } = datum;
-    return { kind, tag, step, wallTime, value: undefined, file: fileOf(batch, datum), offset, reason };
-  });
-}
-
-function fileOf(
-  { data, parts }: { data: Batch["data"]; parts: readonly BatchPart[] },
-  datum: Datum,
-): string | undefined {
-  const at = data.indexOf(datum);
-  return parts.findLast(({ firstDatum }) => firstDatum <= at)?.file;
-}
-
-/** Seconds → ms by floor, as MLflow's own client rounds: any other rule would make a second point of every third. */
-function milliseconds(seconds: number): number {
-  return isTime(seconds) ? Math.floor(seconds * 1000) : 0;
-}
-
-function isTime(seconds: number): boolean {
-  return seconds >= 0 && seconds * 1000 <= MAX_TIME;
-}
-
-/** The flag of `hparams.yaml` and of the hparams plugin for one and the same number may be 3 and 3.0. */
-export function isSameParam(a: string, b: string): boolean {
-  return a === b || (a.trim() !== "" && b.trim() !== "" && Number(a) === Number(b));
-}
-
-/** At most `length` characters. A half surrogate pair, which a YAML escape can write, is no text any server takes. */
-function cut(raw: string, length: number): string {
-  const text = Buffer.from(raw).toString();
-  if (text.length <= length) return text;
-  const points = [...text];
-  return points.length <= length ? text : points.slice(0, length).join("");
 }

@@ -2,8 +2,8 @@
 import type PQueue from "p-queue";
 import { TraceletError } from "../../../../errors.ts";
 import type { ArtifactStore } from "../artifacts.ts";
-import { isSameParam } from "../backend.ts";
 import { isMarkTag } from "../marks.ts";
+import { isSameParam } from "../run.ts";
 import type { LogBatch, MlflowStore, RunStatus } from "../store.ts";
 import { ArtifactCheck } from "./artifact-check.ts";
 import { Findings } from "./findings.ts";

@@ -1,0 +1,201 @@
+/** One run of MLflow while it is written to: what its keys are called, which params it has, what was said of it. */
+import type { Datum, HparamValue } from "../../../reader/datum.ts";
+import type { Batch, FilesReceipt, Note, RunDescription, RunHandle, SourceArtifact } from "../../backend.ts";
+import type { RefusedValue } from "../../quarantine.ts";
+import { KeyNames, recordedName } from "./names.ts";
+import { pythonText } from "./python-text.ts";
+import type { RunArtifacts, Written } from "./run-artifacts.ts";
+import type { MetricColumns, RunRecord, RunStatus } from "./store.ts";
+import { isTime, milliseconds } from "./wall-time.ts";
+
+/** The longest param that MLflow stores whole; a longer one it would cut without a word. Characters. */
+const MAX_PARAM = 6000;
+
+const METRIC_NAME_TAG = "tracelet.tag.";
+const PARAM_NAME_TAG = "tracelet.param.";
+
+/** A hyperparameter on its way. */
+export interface Param {
+  readonly name: string;
+  readonly text: string;
+  /** What it came in; undefined if that is a file of its own. */
+  readonly datum: Datum | undefined;
+}
+
+const EMPTY = { metricKeys: new Set<string>(), params: new Map<string, string>(), tags: new Map<string, string>() };
+
+export class MlflowRun implements RunHandle {
+  readonly id: string;
+  readonly description: RunDescription;
+  readonly created: boolean;
+  /** As it was when the run was opened. */
+  readonly status: RunStatus;
+  readonly marks: RunHandle["marks"];
+  readonly artifacts: RunArtifacts;
+  readonly #metricNames: KeyNames;
+  readonly #paramNames: KeyNames;
+  readonly #params: Map<string, string>;
+  /** Metric keys by the number of their tag. */
+  readonly #keys: string[] = [];
+  /** Whether metrics were stored since it was opened. */
+  hasStored = false;
+  readonly #noted = new Set<string>();
+  #hasRefused = false;
+
+  constructor(run: {
+    readonly id: string;
+    readonly description: RunDescription;
+    readonly created: boolean;
+    readonly status: RunStatus;
+    readonly marks: RunHandle["marks"];
+    readonly artifacts: RunArtifacts;
+    /** What it holds already; left out: nothing. */
+    readonly has?: Pick<RunRecord, "metricKeys" | "params" | "tags">;
+  }) {
+    const { metricKeys, params, tags } = run.has ?? EMPTY;
+    this.id = run.id;
+    this.description = run.description;
+    this.created = run.created;
+    this.status = run.status;
+    this.marks = run.marks;
+    this.artifacts = run.artifacts;
+    this.#metricNames = new KeyNames(namesOfKeys(metricKeys, METRIC_NAME_TAG, tags));
+    this.#paramNames = new KeyNames(namesOfKeys(params.keys(), PARAM_NAME_TAG, tags));
+    this.#params = new Map(params);
+  }
+
+  /** Store the batch's files, if they can be stored at all. */
+  async write(batch: Batch, notes: Note[]): Promise<Written> {
+    const moved = batch.marks.find(({ offset, from }) => offset > from);
+    const segment = moved === undefined ? "0" : `${moved.key.slice(0, 8)}-${moved.from}`;
+    const written = await this.artifacts.write(batch.data, segment);
+    notes.push(...written.notes);
+    this.#noteObstacle(notes);
+    return written;
+  }
+
+  async attachFiles(artifact: SourceArtifact): Promise<FilesReceipt> {
+    const { notes: told, ...receipt } = await this.artifacts.attachFiles(artifact);
+    const notes: Note[] = [];
+    for (const { code, message } of told) this.#note(notes, code, message);
+    this.#noteObstacle(notes);
+    return { ...receipt, notes };
+  }
+
+  /** The batch's scalars as MLflow takes them; the tags that tell changed names are added to `names`. */
+  metrics({ scalars }: Batch, names: Map<string, string>, notes: Note[]): MetricColumns {
+    const timestamp = new Float64Array(scalars.length);
+    for (let i = 0; i < scalars.length; i++) {
+      const id = scalars.tag[i] as number;
+      if (this.#keys[id] === undefined) this.#nameMetric(id, scalars.tags[id] as string, names, notes);
+      const wallTime = scalars.wallTime[i] as number;
+      timestamp[i] = milliseconds(wallTime);
+      if (!isTime(wallTime)) {
+        this.#note(notes, "wall-time", "wall times that are no time MLflow can store were stored as 0 (1970)");
+      }
+    }
+    return {
+      keys: this.#keys,
+      key: scalars.tag,
+      step: scalars.step,
+      timestamp,
+      value: scalars.value,
+      length: scalars.length,
+    };
+  }
+
+  /** The batch's hyperparameters that MLflow does not have yet. */
+  params(batch: Batch, names: Map<string, string>, notes: Note[]): Map<string, Param> {
+    const fresh = new Map<string, Param>();
+    // The file first: it knows an integer from a float.
+    for (const [name, value] of batch.hparams) this.#param(name, value, undefined, fresh, names, notes);
+    for (const datum of batch.data) {
+      if (datum.kind !== "hparams" || datum.record.type !== "session_start") continue;
+      for (const [name, value] of datum.record.hparams) this.#param(name, value, datum, fresh, names, notes);
+    }
+    return fresh;
+  }
+
+  /** Note that params are stored now. */
+  wrote(params: ReadonlyMap<string, string>): void {
+    for (const [key, value] of params) this.#params.set(key, value);
+  }
+
+  /** Say where values are that were refused. */
+  noteRefused({ kind, tag, step, reason }: RefusedValue, file: string, notes: Note[]): void {
+    if (this.#hasRefused) return;
+    this.#hasRefused = true;
+    const which = `${kind} ${JSON.stringify(tag)}${step === undefined ? "" : ` at step ${step}`}`;
+    const message = `values that MLflow refuses are set aside, and not sent again, in ${file} (the first: ${which}: ${reason})`;
+    notes.push({ code: "quarantined", message });
+  }
+
+  #nameMetric(id: number, tag: string, names: Map<string, string>, notes: Note[]): void {
+    const name = recordedName(tag);
+    const key = this.#metricNames.keyOf(name);
+    this.#keys[id] = key;
+    if (key === name) return;
+    names.set(METRIC_NAME_TAG + key, name);
+    this.#note(notes, "renamed", `tag ${JSON.stringify(name)} is metric "${key}"`);
+  }
+
+  #param(
+    raw: string,
+    value: HparamValue,
+    datum: Datum | undefined,
+    fresh: Map<string, Param>,
+    names: Map<string, string>,
+    notes: Note[],
+  ): void {
+    const name = recordedName(raw);
+    const key = this.#paramNames.keyOf(name);
+    if (key !== name) {
+      names.set(PARAM_NAME_TAG + key, name);
+      this.#note(notes, "renamed", `hyperparameter ${JSON.stringify(name)} is param "${key}"`);
+    }
+    const whole = pythonText(value);
+    const text = cut(whole, MAX_PARAM);
+    if (text !== whole)
+      this.#note(notes, "cut", `param "${key}" is longer than the ${MAX_PARAM} characters MLflow stores`);
+    const known = fresh.get(key)?.text ?? this.#params.get(key);
+    if (known === undefined) fresh.set(key, { name, text, datum });
+    else if (!isSameParam(known, text)) {
+      this.#note(
+        notes,
+        "param-conflict",
+        `param "${key}" stays ${known}: MLflow changes no param, and a later value is ${text}`,
+      );
+    }
+  }
+
+  #noteObstacle(notes: Note[]): void {
+    const { obstacle } = this.artifacts;
+    if (obstacle !== undefined) this.#note(notes, "artifacts", `${obstacle.message}; ${obstacle.hint ?? ""}`);
+  }
+
+  #note(notes: Note[], code: Note["code"], message: string): void {
+    if (this.#noted.has(message)) return;
+    this.#noted.add(message);
+    notes.push({ code, message });
+  }
+}
+
+/** Whose keys they are, those included that were only announced so far. */
+function namesOfKeys(keys: Iterable<string>, prefix: string, tags: ReadonlyMap<string, string>): Map<string, string> {
+  const names = new Map(Array.from(keys, (key) => [key, key]));
+  for (const [tag, name] of tags) if (tag.startsWith(prefix)) names.set(tag.slice(prefix.length), name);
+  return names;
+}
+
+/** The flag of `hparams.yaml` and of the hparams plugin for one and the same number may be 3 and 3.0. */
+export function isSameParam(a: string, b: string): boolean {
+  return a === b || (a.trim() !== "" && b.trim() !== "" && Number(a) === Number(b));
+}
+
+/** At most `length` characters. A half surrogate pair, which a YAML escape can write, is no text any server takes. */
+function cut(raw: string, length: number): string {
+  const text = Buffer.from(raw).toString();
+  if (text.length <= length) return text;
+  const points = [...text];
+  return points.length <= length ? text : points.slice(0, length).join("");
+}
