@@ -23,7 +23,7 @@ export class LiveRun {
   lastRound: number = -Infinity;
   /** How long that took, ms; what has not been tried counts as slow. */
   roundMs: number = Infinity;
-  /** When it last grew, in ms of `performance.now()`. */
+  /** When it was last seen to have grown, by the watch's clock. */
   grewAt: number;
   /** When its pages were last drawn and its holes looked at, and how long that took. */
   caredAt: number = performance.now();

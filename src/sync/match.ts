@@ -1,4 +1,5 @@
 /** Which of the runs that were synced before a directory is, and how much of each of its files is known. */
+import { stat } from "node:fs/promises";
 import { FileSource } from "../reader/byte-source.ts";
 import { displayPath, type EventFileEntry } from "../reader/discover.ts";
 import type { Note } from "./backend.ts";
@@ -41,6 +42,15 @@ export function isUnchanged(run: RunGroup, stored: StoredRun): boolean {
     }) &&
     run.files.every((entry) => stored.files.some((file) => file.name === entry.name && file.stamp === stampOf(entry)))
   );
+}
+
+/** Whether any of its files is longer now than when it was last looked at. */
+export async function hasGrown(run: RunGroup): Promise<boolean> {
+  for (const { path, size } of run.files) {
+    const now = await stat(path).catch(() => undefined);
+    if (now !== undefined && now.size > size) return true;
+  }
+  return false;
 }
 
 /** Find the run again among those of the same name, by the content of its files. */

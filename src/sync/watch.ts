@@ -7,13 +7,14 @@
 import PQueue from "p-queue";
 import { TraceletError } from "../errors.ts";
 import type { DiscoveredRun } from "../reader/discover.ts";
+import { AwakeClock } from "./awake-clock.ts";
 import type { StoredRun } from "./checkpoints.ts";
 import { type SyncOptions, wantedRuns } from "./engine.ts";
 import { ageOf } from "./file-age.ts";
 import { Gate } from "./gate.ts";
 import { groupRuns, type RunGroup, withRun } from "./groups.ts";
 import { LiveRun } from "./live-run.ts";
-import { isUnchanged } from "./match.ts";
+import { hasGrown, isUnchanged } from "./match.ts";
 import type { Progress } from "./progress.ts";
 import { hasAllFiles } from "./run-files.ts";
 import { type RunSyncContext, SourceChanged } from "./run-session.ts";
@@ -77,8 +78,10 @@ class Watch implements WatchStatus {
   /** Also if it was only what is no value of an event file. */
   anySetAside = false;
   lastError: string | undefined;
-  quietSince: number = performance.now();
   lookedAt: number = performance.now();
+  readonly #clock = new AwakeClock(TICK_MS);
+  /** When any file was last seen to have grown, by `#clock`. */
+  #grewAt: number = this.#clock.now();
   readonly #options: WatchOptions;
   readonly #stored: Map<string, StoredRun[]>;
   readonly #queue: PQueue;
@@ -150,6 +153,10 @@ class Watch implements WatchStatus {
     return oldest === Infinity ? 0 : performance.now() - oldest;
   }
 
+  get quietSince(): number {
+    return this.#clock.since(this.#grewAt);
+  }
+
   get retries(): number {
     return this.#gate.failures;
   }
@@ -171,7 +178,7 @@ class Watch implements WatchStatus {
 
   async #take({ changed, gone, complete }: RunChanges): Promise<void> {
     const wanted = wantedRuns(changed, this.#options);
-    if (this.#isComplete && wanted.length > 0) this.quietSince = performance.now();
+    if (this.#isComplete && wanted.length > 0) this.#grewAt = this.#clock.now();
     const isKnown = (run: DiscoveredRun) => {
       const live = this.#groupOf.get(keyOf(run));
       // Of a run that holds nothing yet it is not decided what it is a part of.
@@ -200,7 +207,7 @@ class Watch implements WatchStatus {
     for (const group of groups) {
       const key = keyOf(group);
       const known = before.get(key);
-      const live = known ?? new LiveRun(group, lastChangeOf(group));
+      const live = known ?? new LiveRun(group, this.#clock.now() - ageOfFiles(group));
       const isNew = known === undefined || known.group.members.length !== group.members.length;
       live.group = group;
       this.#live.set(key, live);
@@ -215,9 +222,8 @@ class Watch implements WatchStatus {
   /** There is something to be looked at. */
   #isDue(live: LiveRun): void {
     if (live.session === undefined && this.#isSent(live)) return;
-    const now = performance.now();
-    if (this.#isComplete) live.grewAt = now;
-    live.dueSince ??= now;
+    if (this.#isComplete) live.grewAt = this.#clock.now();
+    live.dueSince ??= performance.now();
     live.isEmpty = false;
     // One that was refused has its own time.
     if (live.error === undefined) this.#schedule(live);
@@ -316,9 +322,11 @@ class Watch implements WatchStatus {
       live.roundMs = performance.now() - live.lastRound;
       if (since !== undefined) this.#latency(performance.now() - since);
       this.bytesSent += Math.max(0, session.bytesRead - before);
-      const isOver = session.takeSessionEnd() || performance.now() - live.grewAt > this.#options.idleTimeoutMs;
-      if (isOver && waitsFor === undefined) await this.#finish(live);
-      return waitsFor;
+      const hasEnded = session.takeSessionEnd();
+      if (waitsFor !== undefined) return waitsFor;
+      if (hasEnded) await this.#finish(live);
+      else if (this.#isIdle(live)) await this.#finishUnlessGrown(live);
+      return undefined;
     } finally {
       this.#report(live);
     }
@@ -346,6 +354,16 @@ class Watch implements WatchStatus {
     live.remoteId = stored.remoteId;
     live.bytesRead = live.group.files.reduce((sum, file) => sum + file.size, 0);
     return true;
+  }
+
+  #isIdle(live: LiveRun): boolean {
+    return this.#clock.now() - live.grewAt > this.#options.idleTimeoutMs;
+  }
+
+  /** Nothing was heard of it for long: perhaps because looks come late, or rarely. */
+  async #finishUnlessGrown(live: LiveRun): Promise<void> {
+    if (await hasGrown(live.group)) live.grewAt = this.#clock.now();
+    else await this.#finish(live);
   }
 
   /** The run is over, as far as anybody can tell. */
@@ -403,19 +421,18 @@ class Watch implements WatchStatus {
   #tick(end: () => void): void {
     if (this.#failure !== undefined) end();
     const now = performance.now();
-    this.#wasAsleep(now - this.lookedAt - TICK_MS);
     this.lookedAt = now;
     this.#openRuns = this.liveRuns;
     for (const live of this.#live.values()) {
       if (live.session === undefined || live.isBusy || live.dueSince !== undefined) continue;
-      const isIdle = now - live.grewAt > this.#options.idleTimeoutMs && live.session.waitsFor === undefined;
+      const isIdle = this.#isIdle(live) && live.session.waitsFor === undefined;
       const needsCare = now - live.caredAt > Math.max(CARE_MS, CARE_RATIO * live.careMs) && live.session.needsCare;
       if (!isIdle && !needsCare) continue;
       live.isBusy = true;
       const work = async () => {
         // Perhaps another destination than before: what it holds is looked at first.
         if (live.epoch !== this.#gate.epoch) live.dueSince ??= performance.now();
-        else await (isIdle ? this.#finish(live) : this.#care(live));
+        else await (isIdle ? this.#finishUnlessGrown(live) : this.#care(live));
       };
       this.#queue
         .add(() => this.#inTurn(live, () => this.#gate.pass(work)))
@@ -430,15 +447,6 @@ class Watch implements WatchStatus {
           if (live.dueSince !== undefined) this.#schedule(live, live.error === undefined ? 0 : FIRST_RETRY_MS);
         });
     }
-  }
-
-  /** Time in which this process was stopped is none in which nothing grew: what did has not been seen. */
-  #wasAsleep(ms: number): void {
-    if (ms < TICK_MS) return;
-    const now = performance.now();
-    // What was noticed since it goes on is later than that.
-    this.quietSince = Math.min(now, this.quietSince + ms);
-    for (const live of this.#live.values()) live.grewAt = Math.min(now, live.grewAt + ms);
   }
 
   async #care(live: LiveRun): Promise<void> {
@@ -525,8 +533,7 @@ function keyOf({ logdir, name }: Pick<DiscoveredRun, "logdir" | "name">): string
   return `${logdir}\0${name}`;
 }
 
-/** When the files were last written, in ms of `performance.now()`: a hint only, since clocks differ. */
-function lastChangeOf({ files }: RunGroup): number {
-  const newest = files.reduce((latest, { mtime }) => (mtime > latest ? mtime : latest), 0n);
-  return performance.now() - ageOf(newest);
+/** How long ago the files were last written, ms: a hint only, since clocks differ. */
+function ageOfFiles({ files }: RunGroup): number {
+  return ageOf(files.reduce((latest, { mtime }) => (mtime > latest ? mtime : latest), 0n));
 }

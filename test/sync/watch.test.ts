@@ -1,5 +1,5 @@
 /** A watch beside writers: what appears in the files appears at the destination, once, whatever happens. */
-import { mkdirSync, renameSync, rmSync, utimesSync } from "node:fs";
+import { appendFileSync, mkdirSync, renameSync, rmSync, utimesSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { TraceletError } from "../../src/errors.ts";
@@ -222,6 +222,46 @@ describe("the end of a run", () => {
     expectPoints(world.backend.run("a"), curve("loss", 0, 5));
   });
 
+  test("not while this process was stopped with a batch under way", async () => {
+    const world = World.create();
+    world.logdir.write("a", fileOf(curve("loss", 0, 2)));
+    const watching = new Watching(world, { idleTimeoutMs: 3000 });
+    await arrives(watching, world, "a", curve("loss", 0, 2));
+    let stopped = false;
+    world.backend.fault = ({ method }) => {
+      if (method !== "write" || stopped) return undefined;
+      stopped = true;
+      stop(4500);
+      return undefined;
+    };
+    world.backend.calls.length = 0;
+    world.logdir.append("a", records(curve("loss", 2, 3)));
+    await watching.until(() => expect(stopped).toBe(true));
+    await watching.caughtUp();
+    world.logdir.append("a", records(curve("loss", 3, 5)));
+    await arrives(watching, world, "a", curve("loss", 0, 5));
+    expect(world.backend.calls.map(({ method }) => method)).not.toContain("finish");
+    await watching.until(() => expect(world.backend.run("a").status).toBe("finished"));
+  });
+
+  test("not while it grows, though it is looked at more rarely than that", async () => {
+    const world = World.create();
+    world.logdir.write("a", fileOf(curve("loss", 0, 2)));
+    // It has been written just now, by the real clock.
+    const append = (step: number) => appendFileSync(world.logdir.path("a"), records(curve("loss", step, step + 1)));
+    append(2);
+    const watching = new Watching(world, { idleTimeoutMs: 2000, events: false, pollMs: 9000, rescanMs: 9000 });
+    await arrives(watching, world, "a", curve("loss", 0, 3));
+    let written = 3;
+    const grows = setInterval(() => append(written++), 100);
+    onTestFinished(() => clearInterval(grows));
+    await watching.until(() => expect(world.backend.run("a").points.size).toBeGreaterThan(3));
+    expect(world.backend.calls.map(({ method }) => method)).not.toContain("finish");
+    clearInterval(grows);
+    await arrives(watching, world, "a", curve("loss", 0, written));
+    await watching.until(() => expect(world.backend.run("a").status).toBe("finished"));
+  });
+
   test("not while this process was stopped: nobody has looked whether it grew", async () => {
     const world = World.create();
     world.logdir.write("a", fileOf(curve("loss", 0, 2)));
@@ -231,7 +271,7 @@ describe("the end of a run", () => {
     await arrives(watching, world, "a", curve("loss", 0, 3));
     await watching.caughtUp();
     world.backend.calls.length = 0;
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 4500);
+    stop(4500);
     world.logdir.append("a", records(curve("loss", 3, 5)));
     await arrives(watching, world, "a", curve("loss", 0, 5));
     expect(world.backend.calls.map(({ method }) => method)).not.toContain("finish");
@@ -409,3 +449,8 @@ test("of copies in several logdirs each is one run", async () => {
   await watching.until(() => expect(world.backend.runs.filter(({ points }) => points.size === 5)).toHaveLength(2));
   await watching.caughtUp();
 });
+
+/** Nothing happens in this process for so long. */
+function stop(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}

@@ -46,6 +46,12 @@ export class LiveWriter {
     return flushedSteps(ledger) * runs * tags;
   }
 
+  /** When the last flush of any run began, ms since 1970. */
+  get lastFlushAt(): number {
+    const times = readLedger(this.#options.ledger).flatMap(({ at = {} }) => Object.values(at));
+    return Math.max(...times.map(([, wallMs]) => wallMs));
+  }
+
   /** Until it has flushed for the first time. */
   async started(): Promise<void> {
     while (flushes(this.#options.ledger) === this.#flushesBefore) {

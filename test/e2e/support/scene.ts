@@ -11,7 +11,7 @@ import { Resent } from "./resent.ts";
 import { Watch, type WatchSettings } from "./watch.ts";
 
 /** Generous: what never comes fails all the same. */
-export const PATIENCE = { timeout: 90_000, interval: 200 } as const;
+export const PATIENCE = { timeout: 240_000, interval: 200 } as const;
 /** A `difference` of nothing. */
 export const EQUAL: object = {
   points: expect.any(Number),
