@@ -2,6 +2,7 @@
 import { execFile } from "node:child_process";
 import path from "node:path";
 import { promisify } from "node:util";
+import { runIn, scriptServer } from "./script-servers.ts";
 
 /** A point as text that only equal points share: step, wall time in ms, value. */
 export type Point = readonly [step: string, ms: string, value: string];
@@ -21,8 +22,8 @@ export interface MlflowRun {
 const run = promisify(execFile);
 
 /** Python with the newest MLflow, and with the oldest that tracelet promises to work with. */
-export const NEW_PYTHON: string = python("TRACELET_TEST_PYTHON", ".venv");
-export const OLD_PYTHON: string = python("TRACELET_TEST_PYTHON_OLD", ".venv-old");
+export const NEW_PYTHON: string = pythonOf("TRACELET_TEST_PYTHON", ".venv");
+export const OLD_PYTHON: string = pythonOf("TRACELET_TEST_PYTHON_OLD", ".venv-old");
 
 export async function readTensorBoard(logdir: string): Promise<{ [run: string]: { [tag: string]: Point[] } }> {
   return JSON.parse(await script(NEW_PYTHON, "read_tensorboard.py", [logdir])) as {
@@ -164,13 +165,15 @@ export function byTag({ metrics, tags }: MlflowRun): { [tag: string]: Point[] } 
   );
 }
 
-function python(variable: string, folder: string): string {
+function pythonOf(variable: string, folder: string): string {
   return process.env[variable] ?? path.resolve(import.meta.dirname, "../../..", folder, "bin/python");
 }
 
 async function script(executable: string, name: string, args: string[], more: NodeJS.ProcessEnv = {}): Promise<string> {
   const file = path.resolve(import.meta.dirname, "../python", name);
   const env = { ...process.env, ...more, MLFLOW_DISABLE_TELEMETRY: "true" };
+  const server = scriptServer(executable);
+  if (server !== undefined) return runIn(server, file, args, env);
   const { stdout } = await run(executable, [file, ...args], { maxBuffer: 1 << 30, env });
   return stdout;
 }

@@ -1,0 +1,88 @@
+"""Runs the other scripts here, each in a fork of this process, which has imported what takes them seconds to import.
+
+A connection takes one script: a line {script, args, env} goes in, {code, stdout, stderr} comes out. Modules that are not
+installed are left to the scripts. It ends with its standard input.
+
+usage: script_server.py SOCKET MODULE...
+"""
+
+import contextlib
+import importlib
+import json
+import os
+import runpy
+import selectors
+import signal
+import socket
+import sys
+import tempfile
+import traceback
+
+
+def run(script, args, env, stdout, stderr):
+    """The script as a program of its own; does not return."""
+    code = 1
+    try:
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(stdout.fileno(), 1)
+        os.dup2(stderr.fileno(), 2)
+        os.environ.clear()
+        os.environ.update(env)
+        sys.argv = [script, *args]
+        runpy.run_path(script, run_name="__main__")
+        code = 0
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+        else:
+            code = end.code or 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def serve(connection):
+    """Also a script that dies has its answer."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    request = json.loads(connection.makefile().readline())
+    with tempfile.TemporaryFile("w+b") as stdout, tempfile.TemporaryFile("w+b") as stderr:
+        child = os.fork()
+        if child == 0:
+            run(**request, stdout=stdout, stderr=stderr)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        texts = []
+        for file in (stdout, stderr):
+            file.seek(0)
+            texts.append(file.read().decode())
+    connection.sendall(json.dumps({"code": code, "stdout": texts[0], "stderr": texts[1]}).encode())
+
+
+def main(path, modules):
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen(128)
+    for name in modules:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    # Nobody waits for the forks.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    selector = selectors.DefaultSelector()
+    selector.register(listener, selectors.EVENT_READ)
+    selector.register(sys.stdin, selectors.EVENT_READ)
+    while True:
+        for key, _ in selector.select():
+            if key.fileobj is not listener:
+                return
+            connection, _ = listener.accept()
+            if os.fork() == 0:
+                try:
+                    serve(connection)
+                finally:
+                    os._exit(0)
+            connection.close()
+
+
+main(sys.argv[1], sys.argv[2:])
