@@ -37,9 +37,18 @@ export function headLength(offset: number): number {
   return Math.min(offset, HEAD_BYTES);
 }
 
-/** Hash of the first `length` bytes; undefined if there are fewer. @throws the source's error */
-export function hashHead(source: ByteSource, length: number): Promise<string | undefined> {
-  return hashRange(source, 0, length);
+/**
+ * Hash of the first `length` bytes; undefined if there are fewer. @throws the source's error
+ *
+ * No head is longer than a kibibyte, whatever a destination or a damaged state says: the bytes are held in memory.
+ */
+export async function hashHead(source: ByteSource, length: number): Promise<string | undefined> {
+  return isHeadLength(length) ? hashRange(source, 0, length) : undefined;
+}
+
+/** Whether so many bytes can name a file. */
+export function isHeadLength(length: unknown): length is number {
+  return Number.isInteger(length) && (length as number) >= 1 && (length as number) <= HEAD_BYTES;
 }
 
 /** Hash of the bytes just before `offset`; undefined if the file does not reach there. @throws the source's error */

@@ -22,6 +22,8 @@ test("a head is the bytes that were there when it was taken, 1024 at most", asyn
   source.append(Buffer.from("more"));
   expect(await hashHead(source, 100)).toBe(sha(bytes.subarray(0, 100)));
   expect(await hashHead(source.truncate(99), 100)).toBeUndefined();
+  // Nor is memory taken for what somebody else says of it.
+  for (const length of [0, -1, 1025, 0.5, 2 ** 40, Number.NaN]) expect(await hashHead(source, length)).toBeUndefined();
 });
 
 test("a tail is the bytes before an offset, and changes with each of the last 1024", async () => {

@@ -5,14 +5,16 @@ import { isValidKey } from "../../src/sync/backends/mlflow/names.ts";
 import type { FileMark } from "../../src/sync/fingerprint.ts";
 
 const hash = fc.string({ unit: fc.constantFrom(..."0123456789abcdef"), minLength: 32, maxLength: 32 });
-const mark: fc.Arbitrary<FileMark> = fc.record({
-  key: fc.tuple(hash, fc.constantFrom("", ".2", ".17")).map((parts) => parts.join("")),
-  name: fc.string({ unit: "binary", maxLength: 255 }).filter((name) => Buffer.from(name).toString() === name),
-  head: fc.maxSafeNat(),
-  offset: fc.maxSafeNat(),
-  from: fc.maxSafeNat(),
-  tail: hash,
-});
+const mark: fc.Arbitrary<FileMark> = fc
+  .record({
+    key: fc.tuple(hash, fc.constantFrom("", ".2", ".17", ".4000")).map((parts) => parts.join("")),
+    name: fc.string({ unit: "binary", maxLength: 255 }).filter((name) => Buffer.from(name).toString() === name),
+    head: fc.integer({ min: 1, max: 1024 }),
+    offset: fc.maxSafeNat(),
+    from: fc.maxSafeNat(),
+    tail: fc.oneof(hash, fc.constant("")),
+  })
+  .map((given) => ({ ...given, from: Math.min(given.from, given.offset) }));
 
 test("a mark comes back from a tag that every MLflow takes", () => {
   fc.assert(
@@ -28,18 +30,42 @@ test("a mark comes back from a tag that every MLflow takes", () => {
 });
 
 test("what is no mark, or one of a later tracelet, is passed over", () => {
-  const good = { v: 1, name: "f", head: 1, offset: 2, from: 0, tail: "aa" };
+  const key = "0123456789abcdef".repeat(2);
+  const good = { v: 1, name: "f", head: 1, offset: 2, from: 0, tail: key };
   const values = [
     ...["", "{", "null", "[]", "1", '"x"'],
-    ...[{ v: 2 }, { name: 1 }, { tail: null }, { head: -1 }, { offset: 1.5 }, { from: "0" }, { offset: 2 ** 53 }].map(
-      (wrong) => JSON.stringify({ ...good, ...wrong }),
-    ),
+    ...[
+      { v: 2 },
+      { name: 1 },
+      { tail: null },
+      { head: -1 },
+      { offset: 1.5 },
+      { from: "0" },
+      { offset: 2 ** 53 },
+      { from: 3 },
+      { head: 0 },
+      { head: 1025 },
+      { head: 2 ** 40 },
+      { name: "n".repeat(1021) },
+      { tail: "aa" },
+      { more: "m".repeat(8000) },
+    ].map((wrong) => JSON.stringify({ ...good, ...wrong })),
   ];
-  const tags = values.map((value, i) => [`tracelet.file.${i}`, value] as const);
+  const tags = values.map((value, i) => [`tracelet.file.${key}.${i}`, value] as const);
   expect(marksOfTags(new Map(tags))).toEqual([]);
+  const keys = ["", "abc", `${key}0`, key.toUpperCase(), `${key}.`, `${key}.x`, `${key}.12345678`, `${key}/..`];
+  const wrongKeys = keys.map((wrong) => [`tracelet.file.${wrong}`, JSON.stringify(good)] as const);
+  expect(marksOfTags(new Map(wrongKeys))).toEqual([]);
   expect(
     marksOfTags(
-      new Map([...tags, ["tracelet.file.abc", JSON.stringify(good)], ["other.file.abc", JSON.stringify(good)]]),
+      new Map([...tags, [`tracelet.file.${key}`, JSON.stringify(good)], [`other.file.${key}`, JSON.stringify(good)]]),
     ),
-  ).toEqual([{ key: "abc", name: "f", head: 1, offset: 2, from: 0, tail: "aa" }]);
+  ).toEqual([{ key, name: "f", head: 1, offset: 2, from: 0, tail: key }]);
+});
+
+test("a million marks of one run are not all taken", () => {
+  const value = JSON.stringify({ v: 1, name: "f", head: 1, offset: 2, from: 0, tail: "" });
+  const hash = "0123456789abcdef".repeat(2);
+  const tags = new Map(Array.from({ length: 100_010 }, (_, i) => [`tracelet.file.${hash}.${i}`, value]));
+  expect(marksOfTags(tags)).toHaveLength(100_000);
 });

@@ -261,6 +261,40 @@ test("a search goes on to the last page", async () => {
   ]);
 });
 
+test.each(["a; rm -rf ~", "$(x)", "../1", "-h", "a\u202eb", "é", "a".repeat(257), "a b"])(
+  "%j is no id: a user may copy it into a shell",
+  async (id) => {
+    const info = { run_id: id, experiment_id: "1", lifecycle_stage: "deleted" };
+    const { store } = await start(
+      answers({
+        "runs/get": json({ run: { info } }),
+        "runs/search": json({ runs: [{ info: { ...info, run_id: "a", experiment_id: id } }] }),
+        "runs/create": json({ run: { info } }),
+        "experiments/create": json({ experiment_id: id }),
+        "experiments/get-by-name": json({ experiment: { experiment_id: id } }),
+      }),
+    );
+    const refused = { code: "rejected", message: expect.stringContaining("no id that an MLflow gives out") };
+    await expect(store.run("r")).rejects.toMatchObject(refused);
+    await expect(store.runsByTag("1", "t", "v")).rejects.toMatchObject(refused);
+    await expect(store.createRun(NEW_RUN)).rejects.toMatchObject(refused);
+    await expect(store.createExperiment("e", new Map())).rejects.toMatchObject(refused);
+    await expect(store.experimentByName("e")).rejects.toMatchObject(refused);
+  },
+);
+
+test("a search that would never end is ended", async () => {
+  const same = await start(answers({ "runs/search": json({ runs: [], next_page_token: "n" }) }));
+  await expect(same.store.runsByTag("1", "t", "v")).rejects.toMatchObject({ code: "rejected" });
+  expect(same.server.requests).toHaveLength(2);
+  let page = 0;
+  const others = await start(() => json({ runs: [], next_page_token: String(page++) }));
+  await expect(others.store.runsByTag("1", "t", "v")).rejects.toMatchObject({ code: "rejected" });
+  const long = await start(() => json({ runs: [], next_page_token: "n".repeat(5000) }));
+  await expect(long.store.runsByTag("1", "t", "v")).rejects.toMatchObject({ code: "rejected" });
+  expect(long.server.requests).toHaveLength(1);
+});
+
 describe("the history of a metric", () => {
   const metric = (step: unknown, value: unknown = 0.5) => ({ key: "loss", step, value, timestamp: 5 });
   async function read(store: RestStore): Promise<string[]> {

@@ -296,10 +296,61 @@ describe("addresses", () => {
     },
   );
 
+  test.each([
+    "mlflow-artifacts:/../../../api/2.0/x",
+    "mlflow-artifacts:/1/../../x",
+    "mlflow-artifacts:/1/./x",
+    "mlflow-artifacts:/%2e%2e/%2E%2e/api",
+    "mlflow-artifacts:/.%2e/x",
+    "mlflow-artifacts:/..%2f..%2fapi",
+    "mlflow-artifacts:/1%2f..%2f..%2fapi",
+    "mlflow-artifacts:/%252e%252e/x",
+    "mlflow-artifacts:/%25252e%25252e%25252fx",
+    "mlflow-artifacts:/..\\..\\x",
+    "mlflow-artifacts:/..%5c..%5cx",
+    "mlflow-artifacts:/.\t./x",
+    "mlflow-artifacts:/%00",
+    `mlflow-artifacts:/%${"25".repeat(40)}41`,
+    "mlflow-artifacts://127.0.0.1:5000/../x",
+    "s3://bucket/../other/x",
+    "s3://bucket/a/%2e%2e/%2e%2e/other",
+  ])("%j leads out of the place for files: refused, and nothing is asked of anybody", async (artifactUri) => {
+    const server = await FaultServer.start(() => DONE);
+    open.push(server);
+    const tracking = { kind: "server", http: clientOf(server.url), runId: "abc" } as const;
+    const error = await failure(openArtifactStore({ artifactUri, tracking, env: {} }));
+    expect([error.code, error.message]).toEqual(["rejected", expect.stringContaining("no place for files")]);
+    expect(error.message).toContain(JSON.stringify(artifactUri.replace(/^[^:]*:(\/\/[^/]*)?/, "")).slice(1, 9));
+    expect(server.requests).toEqual([]);
+  });
+
+  test.each(["mlflow-artifacts://a\\..\\b/x", "mlflow-artifacts://a b/x", "s3://../x", "s3:///x", "s3://a%2fb/x"])(
+    "%j names no server or bucket",
+    async (artifactUri) => {
+      const error = await failure(start(undefined, { artifactUri }));
+      expect(error.code).toBe("unsupported");
+    },
+  );
+
+  test("dots and percent signs that lead nowhere stay", async () => {
+    expect(await target("mlflow-artifacts:/..a/b../.../50%/100%25ab", "a")).toBe(
+      "PUT /api/2.0/mlflow-artifacts/artifacts/..a/b../.../50%25/100%25ab/a",
+    );
+  });
+
   test("a server that keeps artifacts is needed for a database's proxied runs", async () => {
     const error = await failure(openArtifactStore({ artifactUri: PROXIED, tracking: { kind: "database", folder } }));
     expect([error.code, error.hint]).toEqual(["unsupported", expect.stringContaining("--serve-artifacts")]);
   });
+});
+
+test.each(kinds)("%s: a file that is larger than what is taken counts as none", async (_, artifactUri) => {
+  const { store } = await start(() => fileAnswer("0123456789"), { artifactUri });
+  expect(await store.get("a", 9)).toBeUndefined();
+  expect(Buffer.from((await store.get("a", 10)) ?? []).toString()).toBe("0123456789");
+  const unsaid = { status: 200, headers: { "content-type": "text/plain" }, body: "0123456789" };
+  const other = await start(() => unsaid, { artifactUri });
+  expect(await other.store.get("a", 9)).toBeUndefined();
 });
 
 test("a server that does not serve artifacts says so at once", async () => {

@@ -34,8 +34,8 @@ export interface ArtifactStore {
   put(artifact: Artifact): Promise<void>;
   /** The same with the first `size` bytes of a file of this machine, streamed. */
   putFile(path: string, file: string | Buffer, size: number): Promise<void>;
-  /** The file's bytes; undefined if there is none. */
-  get(path: string): Promise<Uint8Array | undefined>;
+  /** The file's bytes; undefined if there is none. @param atMost bytes: one that is larger counts as none */
+  get(path: string, atMost?: number): Promise<Uint8Array | undefined>;
   /** SHA-256 of the file's bytes, which are not held; undefined if there is none. */
   digest(path: string): Promise<Digest | undefined>;
   /** Every file below a directory, recursively; `""` for all. */

@@ -70,6 +70,14 @@ const LARGE_BYTES = 16 * 1024;
 /** Attempts that a large body gets even if one of them takes longer than all may. */
 const MIN_UPLOADS = 4;
 
+/** A file that is larger than whoever asks for it takes. */
+export class FileTooLarge extends TraceletError {
+  /** @param size bytes, as far as that is known */
+  constructor(size: number) {
+    super("rejected", `the server has a file of ${size} bytes or more, too many to be held in memory`);
+  }
+}
+
 export class HttpClient {
   /** How many times a request was sent again so far. */
   retries = 0;
@@ -129,10 +137,14 @@ export class HttpClient {
     });
   }
 
-  /** The same for an answer that is a file. It is held once if the server says how long it is. */
-  async download(request: HttpRequest): Promise<Download> {
+  /**
+   * The same for an answer that is a file. It is held once if the server says how long it is.
+   *
+   * @throws FileTooLarge if it has more than `atMost` bytes
+   */
+  async download(request: HttpRequest, atMost: number = MAX_FILE_BYTES): Promise<Download> {
     const accept = (success: Success) => ({ value: { bytes: success.body, whole: this.#isWhole(success) } });
-    return this.#exchange(request, accept, readFile);
+    return this.#exchange(request, accept, (...answer) => readFile(...answer, atMost));
   }
 
   /** The digest of an answer that is a file, which is not held. */
@@ -358,22 +370,23 @@ async function* progressing(chunks: AsyncIterable<Buffer>, goesOn: () => void): 
 type ReadFile = (body: AsyncIterable<Buffer>, headers: Headers, goesOn: () => void) => Promise<Buffer>;
 
 /** A whole body. One that ends too early is undici's to notice. */
-async function readFile(body: AsyncIterable<Buffer>, headers: Headers, goesOn: () => void): Promise<Buffer> {
+async function readFile(
+  body: AsyncIterable<Buffer>,
+  headers: Headers,
+  goesOn: () => void,
+  atMost: number,
+): Promise<Buffer> {
   const length = headers["content-length"];
   const expected = typeof length === "string" && /^\d+$/.test(length) ? Number(length) : undefined;
-  if (expected !== undefined && expected > MAX_FILE_BYTES) {
-    throw new TraceletError("rejected", `the server has a file of ${expected} bytes, more than fits into memory`);
-  }
+  if (expected !== undefined && expected > atMost) throw new FileTooLarge(expected);
   const whole = expected === undefined ? undefined : Buffer.allocUnsafeSlow(expected);
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of progressing(body, goesOn)) {
+    if (size + chunk.length > atMost) throw new FileTooLarge(size + chunk.length);
     if (whole === undefined) chunks.push(chunk);
     else chunk.copy(whole, size);
     size += chunk.length;
-    if (size > MAX_FILE_BYTES) {
-      throw new TraceletError("rejected", `the server sends a file of more than ${MAX_FILE_BYTES} bytes`);
-    }
   }
   return whole ?? Buffer.concat(chunks, size);
 }

@@ -2,9 +2,19 @@
  * How far a run has come, kept in the run itself: one run tag for each event file. MLflow stores a batch's metrics
  * before its tags, so that a mark may lag behind the metrics but never lead.
  */
-import type { FileMark } from "../../fingerprint.ts";
+import { type FileMark, isHeadLength } from "../../fingerprint.ts";
 
 const PREFIX = "tracelet.file.";
+/** A hash, and the number of a file among those that begin alike. */
+const KEY = /^[0-9a-f]{32}(\.\d{1,7})?$/;
+/** Empty where the file ended before its offset. */
+const TAIL = /^([0-9a-f]{32})?$/;
+/** The longest tag that MLflow stores. Characters. */
+const MAX_VALUE = 8000;
+/** A file's name has 255 bytes at most; each that is not UTF-8 is written as four characters. */
+const MAX_NAME = 4 * 255;
+/** More event files than any run has; each may be compared with each of the source's. */
+const MAX_MARKS = 100_000;
 
 export function tagOfMark(mark: FileMark): [key: string, value: string] {
   const { key, name, head, offset, from, tail } = mark;
@@ -16,22 +26,29 @@ export function isMarkTag(tag: string): boolean {
   return tag.startsWith(PREFIX);
 }
 
-/** The marks among a run's tags; what is no mark of ours is passed over. */
+/**
+ * The marks among a run's tags. Whoever may write to the experiment may have written them, so what tracelet would not have
+ * written is passed over.
+ */
 export function marksOfTags(tags: ReadonlyMap<string, string>): FileMark[] {
   const marks: FileMark[] = [];
   for (const [tag, value] of tags) {
     if (!isMarkTag(tag)) continue;
-    const mark = parse(value);
-    if (mark !== undefined) marks.push({ key: tag.slice(PREFIX.length), ...mark });
+    const key = tag.slice(PREFIX.length);
+    const mark = KEY.test(key) ? parse(value) : undefined;
+    if (mark !== undefined) marks.push({ key, ...mark });
+    if (marks.length === MAX_MARKS) break;
   }
   return marks;
 }
 
 function parse(value: string): Omit<FileMark, "key"> | undefined {
+  if (value.length > MAX_VALUE) return undefined;
   try {
     const { v, name, head, offset, from, tail } = JSON.parse(value) as Record<string, unknown>;
-    if (v !== 1 || typeof name !== "string" || typeof tail !== "string") return undefined;
-    if (!isOffset(head) || !isOffset(offset) || !isOffset(from)) return undefined;
+    if (v !== 1 || typeof name !== "string" || name.length > MAX_NAME) return undefined;
+    if (typeof tail !== "string" || !TAIL.test(tail)) return undefined;
+    if (!isHeadLength(head) || !isOffset(offset) || !isOffset(from) || from > offset) return undefined;
     return { name, head, offset, from, tail };
   } catch {
     return undefined;

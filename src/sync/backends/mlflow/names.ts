@@ -64,6 +64,11 @@ export function recordedName(name: string): string {
   return `${wellFormed(text.slice(0, MAX_RECORDED - 100))}… sha256:${digestOf(text)}`;
 }
 
+/** Whether a run tag may hold the text as what `recordedName` calls something. */
+export function isRecordedName(text: string): boolean {
+  return text.length <= MAX_RECORDED;
+}
+
 /** A half surrogate pair, which a YAML escape can write or a cut can leave, is no text any server takes. */
 function wellFormed(text: string): string {
   return Buffer.from(text).toString();

@@ -6,6 +6,7 @@ import type { Credentials } from "./credentials.ts";
 import { HttpClient, type RetryNotice } from "./http.ts";
 import { asContentRefused, Refusal } from "./http-answer.ts";
 import type { JsonObject } from "./http-request.ts";
+import { experimentId, runId as idOfRun } from "./ids.ts";
 import { type LogBatchPart, logBatchBody } from "./log-batch-body.ts";
 import { withoutRepeatedNans } from "./repeated-nans.ts";
 import type { ExperimentRecord, LogBatch, MetricColumns, MlflowStore, NewRun, RunRecord, RunStatus } from "./store.ts";
@@ -40,6 +41,10 @@ const POINTS_PER_PAGE = 25_000;
 const MAX_DAMAGED = 5;
 /** Few, since each run comes with the latest value of each of its metrics. */
 const RUNS_PER_PAGE = 25;
+/** Runs of one source are few; a server could go on for ever. */
+const MAX_PAGES_OF_RUNS = 400;
+/** It becomes a part of an address. Characters. */
+const MAX_TOKEN = 4096;
 /** Points in a request that every MLflow knows again. */
 const MAX_REPEATED = 100;
 
@@ -73,7 +78,7 @@ export class RestStore implements MlflowStore {
     if (answer === undefined) return undefined;
     const experiment = object(answer["experiment"]);
     return {
-      id: text(experiment, "experiment_id"),
+      id: experimentId(text(experiment, "experiment_id")),
       active: experiment["lifecycle_stage"] !== "deleted",
       tags: keyValues(experiment["tags"]),
     };
@@ -82,7 +87,7 @@ export class RestStore implements MlflowStore {
   async createExperiment(name: string, tags: ReadonlyMap<string, string>): Promise<string> {
     try {
       // Safe to repeat: the second of two finds the name taken.
-      return text(await this.#post("experiments/create", { name, tags: entries(tags) }), "experiment_id");
+      return experimentId(text(await this.#post("experiments/create", { name, tags: entries(tags) }), "experiment_id"));
     } catch (error) {
       if (!(error instanceof Refusal && error.is("RESOURCE_ALREADY_EXISTS"))) throw error;
       const existing = await this.experimentByName(name);
@@ -102,13 +107,14 @@ export class RestStore implements MlflowStore {
 
   async runsByTag(experimentId: string, key: string, value: string): Promise<RunRecord[]> {
     const runs: RunRecord[] = [];
-    let pageToken: string | undefined;
-    do {
-      const page = await this.#search(experimentId, `${tagName(key)} = ${literal(value)}`, RUNS_PER_PAGE, pageToken);
+    for (let token = "", pages = 0; ; pages++) {
+      const page = await this.#search(experimentId, `${tagName(key)} = ${literal(value)}`, RUNS_PER_PAGE, token);
       runs.push(...list(page["runs"]).map(runRecord));
-      pageToken = typeof page["next_page_token"] === "string" ? page["next_page_token"] : undefined;
-    } while (pageToken);
-    return runs;
+      const next = nextToken(page, token);
+      if (next === "") return runs;
+      if (pages >= MAX_PAGES_OF_RUNS) throw unexpected();
+      token = next;
+    }
   }
 
   async hasRunsWithTag(experimentId: string, key: string): Promise<boolean> {
@@ -131,7 +137,7 @@ export class RestStore implements MlflowStore {
     };
     try {
       const info = object(object((await this.#post("runs/create", body, false))["run"])["info"]);
-      const id = text(info, "run_id");
+      const id = idOfRun(text(info, "run_id"));
       if (typeof info["artifact_uri"] === "string") this.#artifactUris.set(id, info["artifact_uri"]);
       return id;
     } catch (error) {
@@ -220,9 +226,9 @@ export class RestStore implements MlflowStore {
       const metrics = list(page["metrics"]);
       // An MLflow that knows no pages takes no notice of the number, and gives all at once.
       if (metrics.length > 0) yield pointColumns(key, metrics);
-      const next = page["next_page_token"];
-      if (typeof next !== "string" || next === "") return;
-      if (next === token || metrics.length === 0) throw unexpected();
+      const next = nextToken(page, token);
+      if (next === "") return;
+      if (metrics.length === 0) throw unexpected();
       token = next;
     }
   }
@@ -271,14 +277,14 @@ export class RestStore implements MlflowStore {
     return this.#http.request({ method: "POST", path: API + method, body: json(body), retryLostReply });
   }
 
-  #search(experimentId: string, filter: string, maxResults: number, pageToken?: string): Promise<JsonObject> {
+  #search(experimentId: string, filter: string, maxResults: number, pageToken = ""): Promise<JsonObject> {
     return this.#post("runs/search", {
       experiment_ids: [experimentId],
       filter,
       run_view_type: "ALL",
       max_results: maxResults,
       order_by: ["attributes.start_time DESC"],
-      ...(pageToken !== undefined && { page_token: pageToken }),
+      ...(pageToken !== "" && { page_token: pageToken }),
     });
   }
 }
@@ -399,8 +405,8 @@ function runRecord(value: unknown): RunRecord {
   const info = object(run["info"]);
   const data = run["data"] === undefined ? {} : object(run["data"]);
   return {
-    id: text(info, "run_id"),
-    experimentId: text(info, "experiment_id"),
+    id: idOfRun(text(info, "run_id")),
+    experimentId: experimentId(text(info, "experiment_id")),
     artifactUri: typeof info["artifact_uri"] === "string" ? info["artifact_uri"] : undefined,
     active: info["lifecycle_stage"] !== "deleted",
     status: STATUSES[String(info["status"])] ?? "RUNNING",
@@ -484,6 +490,14 @@ function text(from: JsonObject, name: string): string {
   const value = from[name];
   if (typeof value === "string" && value !== "") return value;
   throw unexpected();
+}
+
+/** Where the page behind that of `token` begins; `""` if there is none. @throws TraceletError `rejected` if it is no token */
+function nextToken(page: JsonObject, token: string): string {
+  const next = page["next_page_token"];
+  if (typeof next !== "string" || next === "") return "";
+  if (next === token || next.length > MAX_TOKEN) throw unexpected();
+  return next;
 }
 
 function unexpected(): TraceletError {

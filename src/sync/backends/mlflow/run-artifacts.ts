@@ -12,6 +12,8 @@ import { ContentRefused } from "./store.ts";
 
 /** Files on their way at the same time. */
 const CONCURRENCY = 8;
+/** Bytes: a hundred thousand tags. A larger index is not ours: it is held in memory. */
+const MAX_INDEX = 64 * 1024 * 1024;
 /** Tells which tag each path stands for. */
 export const INDEX = "tracelet/index.json";
 
@@ -195,7 +197,7 @@ export class RunArtifacts {
   async #writeIndex(store: ArtifactStore, again = false): Promise<void> {
     const entries = this.#paths.entries();
     if (entries.length === this.#indexed && !again) return;
-    const before = await store.get(INDEX);
+    const before = await store.get(INDEX, MAX_INDEX);
     const known = before === undefined ? [] : entriesOf(before);
     const all = new Map([...known, ...entries].map((entry) => [entry.path, entry]));
     await store.put({ path: INDEX, bytes: readableJson(Array.from(all.values(), (entry) => ({ ...entry }))) });

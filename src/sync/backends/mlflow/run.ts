@@ -2,7 +2,7 @@
 import type { Datum, HparamValue } from "../../../reader/datum.ts";
 import type { Batch, FilesReceipt, Note, RunDescription, RunHandle, SourceArtifact } from "../../backend.ts";
 import type { RefusedValue } from "../../quarantine.ts";
-import { KeyNames, recordedName } from "./names.ts";
+import { isRecordedName, isValidKey, KeyNames, recordedName } from "./names.ts";
 import { pythonText } from "./python-text.ts";
 import type { RunArtifacts, Written } from "./run-artifacts.ts";
 import type { MetricColumns, RunRecord, RunStatus } from "./store.ts";
@@ -183,7 +183,12 @@ export class MlflowRun implements RunHandle {
 /** Whose keys they are, those included that were only announced so far. */
 function namesOfKeys(keys: Iterable<string>, prefix: string, tags: ReadonlyMap<string, string>): Map<string, string> {
   const names = new Map(Array.from(keys, (key) => [key, key]));
-  for (const [tag, name] of tags) if (tag.startsWith(prefix)) names.set(tag.slice(prefix.length), name);
+  for (const [tag, name] of tags) {
+    if (!tag.startsWith(prefix)) continue;
+    const key = tag.slice(prefix.length);
+    // Whoever may write to the experiment may have written it: under a key that MLflow refuses, all of its values would be.
+    if (isValidKey(key) && isRecordedName(name)) names.set(key, name);
+  }
   return names;
 }
 

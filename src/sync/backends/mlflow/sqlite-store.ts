@@ -12,6 +12,7 @@ import { type Database, openDatabase, type SqlRow } from "../../sqlite.ts";
 import { openArtifactStore } from "./artifact-stores/open.ts";
 import type { ArtifactStore } from "./artifacts.ts";
 import { GroupCommit } from "./group-commit.ts";
+import { runId as idOfRun } from "./ids.ts";
 import { putMetrics } from "./metric-rows.ts";
 import { checkSchema, columnsOf, ensureSchema } from "./schema.ts";
 import {
@@ -274,7 +275,7 @@ export class SqliteStore implements MlflowStore {
   }
 
   #record(row: SqlRow): RunRecord {
-    const id = String(row["run_uuid"]);
+    const id = idOfRun(String(row["run_uuid"]));
     const keys = this.#database.prepare("SELECT key FROM latest_metrics WHERE run_uuid = ?").all(id);
     return {
       id,

@@ -39,11 +39,11 @@ export class LocalStore implements ArtifactStore {
     });
   }
 
-  async get(name: string): Promise<Uint8Array | undefined> {
+  async get(name: string, atMost: number = Infinity): Promise<Uint8Array | undefined> {
     return this.#guarded(name, async () => {
       const file = this.#join(partsOf(name));
       await this.#requireInside(path.dirname(file), name);
-      return readFile(file);
+      return (await stat(file)).size > atMost ? undefined : readFile(file);
     }).catch(missingAsUndefined);
   }
 

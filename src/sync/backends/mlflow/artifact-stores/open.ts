@@ -5,7 +5,7 @@ import { TraceletError } from "../../../../errors.ts";
 import type { ArtifactStore } from "../artifacts.ts";
 import type { Environment } from "../credentials.ts";
 import type { HttpClient, Patience } from "../http.ts";
-import { percentDecode } from "./paths.ts";
+import { partsOfRoot, percentDecode } from "./paths.ts";
 
 /** Who keeps the run itself. */
 export type Tracking =
@@ -28,7 +28,8 @@ export interface ArtifactStoreOptions {
 /**
  * The store for one run's artifacts.
  *
- * @throws TraceletError `unsupported` for places that tracelet cannot write to
+ * @throws TraceletError `unsupported` for places that tracelet cannot write to; `rejected` for those that nothing may be
+ *   written to
  */
 export async function openArtifactStore({
   artifactUri,
@@ -48,12 +49,20 @@ export async function openArtifactStore({
     case "s3": {
       const { S3Store } = await import("./s3.ts");
       const patience = tracking.kind === "server" ? tracking.http.patience : (tracking.patience ?? {});
+      if (!BUCKET.test(host)) throw unsupported("in a bucket of a name that none has", SERVE);
+      // Its parts come from a server; an empty one is a part of the key.
+      partsOfRoot(path);
       return S3Store.open({ bucket: host, prefix: path.replace(/^\/+|\/+$/g, ""), env, patience });
     }
     default:
       throw unsupported(`at ${scheme.toLowerCase()}://`, SERVE);
   }
 }
+
+/** Of every S3; an access point has letters and colons, and does not go into an address as it is. */
+const BUCKET = /^[a-z0-9][\w.:-]*$/i;
+/** A name or address, and a port. */
+const HOST = /^(\[[\da-f:.]+\]|[\w.-]+)(:\d+)?$/i;
 
 const SERVE =
   "let the server pass the files on: `mlflow server --serve-artifacts --artifacts-destination <that place>`, and use a new experiment: an experiment keeps the place that it was created with";
@@ -79,8 +88,9 @@ async function proxied(http: HttpClient, host: string, path: string): Promise<Ar
   if (host === "") return new ProxiedStore(http, path);
   const base = new URL(http.base);
   // What stands there is no login, as MLflow has it.
-  const url = `${base.protocol}//${host.replace(/^.*@/s, "")}${base.pathname.replace(/\/$/, "")}`;
-  if (!URL.canParse(url)) throw unsupported("at an address that is none", SERVE);
+  const server = host.replace(/^.*@/s, "");
+  const url = `${base.protocol}//${server}${base.pathname.replace(/\/$/, "")}`;
+  if (!HOST.test(server) || !URL.canParse(url)) throw unsupported("at an address that is none", SERVE);
   return new ProxiedStore(new URL(url).host === base.host ? http : http.elsewhere(url, "mlflow"), path);
 }
 

@@ -1,13 +1,13 @@
 /** `mlflow-artifacts:`: the tracking server, or another MLflow server, keeps the files and passes them through. */
 import { TraceletError } from "../../../../errors.ts";
 import type { Artifact, ArtifactStore, Digest, StoredArtifact } from "../artifacts.ts";
-import type { HttpClient } from "../http.ts";
+import { FileTooLarge, type HttpClient } from "../http.ts";
 import { asContentRefused, Refusal } from "../http-answer.ts";
 import type { HttpRequest } from "../http-request.ts";
 import { FilePart } from "./file-part.ts";
 import { type ListOne, listedSize, walk } from "./listing.ts";
 import { MULTIPART_MINIMUM, Multipart } from "./multipart.ts";
-import { encodeParts, partsForServer, partsOfDirectory, percentDecode } from "./paths.ts";
+import { encodeParts, partsForServer, partsOfDirectory, partsOfRoot, percentDecode } from "./paths.ts";
 
 const ENDPOINT = "/api/2.0/mlflow-artifacts/artifacts";
 /** How often to ask for a file that arrives cut off. */
@@ -21,13 +21,13 @@ export class ProxiedStore implements ArtifactStore {
   readonly #root: readonly string[];
   readonly #multipart: Multipart;
 
-  /** @param root path of the run's artifact URI */
+  /**
+   * @param root path of the run's artifact URI
+   * @throws TraceletError `rejected` if it leads out of the server's place for files
+   */
   constructor(http: HttpClient, root: string) {
     this.#http = http;
-    this.#root = root
-      .split("/")
-      .filter((part) => part !== "")
-      .map(percentDecode);
+    this.#root = partsOfRoot(root).map(percentDecode);
     this.#multipart = new Multipart(http);
   }
 
@@ -41,8 +41,8 @@ export class ProxiedStore implements ArtifactStore {
     await this.#put(path, new FilePart(file, 0, size), false);
   }
 
-  async get(path: string): Promise<Uint8Array | undefined> {
-    return getFile(this.#http, path, { path: this.#url(path) }, this.#listOne);
+  async get(path: string, atMost?: number): Promise<Uint8Array | undefined> {
+    return getFile(this.#http, path, { path: this.#url(path) }, this.#listOne, atMost);
   }
 
   async digest(path: string): Promise<Digest | undefined> {
@@ -72,18 +72,24 @@ export class ProxiedStore implements ArtifactStore {
 
 type Where = Pick<HttpRequest, "path" | "query">;
 
-/** A file, or undefined where none of this path is listed. */
+/** A file, or undefined where none of this path is listed, or it has more than `atMost` bytes. */
 export async function getFile(
   http: HttpClient,
   path: string,
   where: Where,
   listOne: ListOne,
+  atMost?: number,
 ): Promise<Uint8Array | undefined> {
   const download = async (request: HttpRequest) => {
-    const { bytes, whole } = await http.download(request);
+    const { bytes, whole } = await http.download(request, atMost);
     return { bytes, whole, size: bytes.length };
   };
-  return (await receive(http, path, where, listOne, download))?.bytes;
+  try {
+    return (await receive(http, path, where, listOne, download))?.bytes;
+  } catch (error) {
+    if (error instanceof FileTooLarge && atMost !== undefined) return undefined;
+    throw error;
+  }
 }
 
 /** The digest of a file, or undefined where none of this path is listed. */

@@ -86,10 +86,12 @@ export class S3Store implements ArtifactStore {
     });
   }
 
-  async get(path: string): Promise<Uint8Array | undefined> {
-    return this.#get(path, ({ Body, ContentLength }) =>
-      ContentLength === undefined ? (Body?.transformToByteArray() ?? nothing()) : fill(chunksOf(Body), ContentLength),
-    );
+  async get(path: string, atMost: number = Infinity): Promise<Uint8Array | undefined> {
+    return this.#get(path, ({ Body, ContentLength }) => {
+      if (ContentLength !== undefined) return ContentLength > atMost ? undefined : fill(chunksOf(Body), ContentLength);
+      // A store that does not say how much it is cannot be asked for a little.
+      return atMost === Infinity ? (Body?.transformToByteArray() ?? nothing()) : undefined;
+    });
   }
 
   async digest(path: string): Promise<Digest | undefined> {
@@ -100,7 +102,10 @@ export class S3Store implements ArtifactStore {
     });
   }
 
-  async #get<T>(path: string, take: (object: GetObjectCommandOutput) => T | Promise<T>): Promise<T | undefined> {
+  async #get<T>(
+    path: string,
+    take: (object: GetObjectCommandOutput) => T | Promise<T | undefined> | undefined,
+  ): Promise<T | undefined> {
     const { GetObjectCommand } = this.#sdk;
     const object = this.#object(path);
     return this.#patiently(`get ${path}`, async (abortSignal) => {

@@ -34,8 +34,8 @@ export class ThroughServerStore implements ArtifactStore {
     await this.#put(path, new FilePart(file, 0, size), size);
   }
 
-  async get(path: string): Promise<Uint8Array | undefined> {
-    return getFile(this.#http, path, { path: "/get-artifact", query: this.#query(path) }, this.#listOne);
+  async get(path: string, atMost?: number): Promise<Uint8Array | undefined> {
+    return getFile(this.#http, path, { path: "/get-artifact", query: this.#query(path) }, this.#listOne, atMost);
   }
 
   async digest(path: string): Promise<Digest | undefined> {
