@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test, vi } from "vitest";
-import { isValidKey, KeyNames, recordedName } from "../../src/sync/backends/mlflow/names.ts";
+import { isValidKey, KeyNames, nameRecorded, recordedName } from "../../src/sync/backends/mlflow/names.ts";
 import { askPython } from "./python.ts";
 
 /** Tags as people and their enemies write them. */
@@ -120,7 +120,8 @@ describe("somebody wants two tags to share a key", () => {
 
 describe("what a name is called in a run tag", () => {
   test("is the name itself where a tag can hold it", () => {
-    for (const name of ["", "loss (train)", "🙂\n", "x".repeat(5000)]) expect(recordedName(name)).toBe(name);
+    for (const name of ["", "loss (train)", "🙂", "日本\u00a0語", "x".repeat(5000)])
+      expect(recordedName(name)).toBe(name);
   });
 
   test("is never too long, always text, and never what another name is called", () => {
@@ -142,5 +143,36 @@ describe("what a name is called in a run tag", () => {
     }
     expect(new Set(all).size).toBe(names.length);
     expect(recordedName("half \ud83d pair")).toBe("half \ufffd pair");
+  });
+
+  test("holds no control character, and tells names apart that differ in those only", () => {
+    const names = [
+      "loss",
+      "loss\0",
+      "loss\x1b",
+      "loss\n",
+      "loss\x7f",
+      "loss\x85",
+      "loss\\x00",
+      `${"x".repeat(6000)}\0`,
+    ];
+    const all = names.map(recordedName);
+    expect(all.filter((name) => /\p{Cc}/u.test(name))).toEqual([]);
+    expect(new Set(all).size).toBe(names.length);
+    expect(all[1]).toMatch(/^loss\\x00… sha256:[0-9a-f]{64}$/);
+    expect(new KeyNames([]).keyOf(all[1] as string)).toMatch(/^loss_x00-[0-9a-f]{8}$/);
+  });
+
+  test("is known again where an older version wrote it as it came", () => {
+    const long = `\0${"x".repeat(6000)}`;
+    const digest = /… sha256:.*/.exec(recordedName(long))?.[0] ?? "";
+    for (const [name, found] of [
+      ["loss\0", "loss\0"],
+      ["tab\there", "tab\there"],
+      [long, long.slice(0, 4900) + digest],
+    ] as const) {
+      expect(nameRecorded(found)).toBe(recordedName(name));
+      expect(nameRecorded(recordedName(name))).toBe(recordedName(name));
+    }
   });
 });

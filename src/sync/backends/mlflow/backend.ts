@@ -1,5 +1,4 @@
 /** MLflow: which run a TensorBoard run is, and how its values look there. The store below does the talking. */
-import os from "node:os";
 import { TraceletError } from "../../../errors.ts";
 import type {
   Backend,
@@ -16,6 +15,7 @@ import type {
 import type { Quarantine, RefusedValue } from "../../quarantine.ts";
 import { type Content, NOTHING_REFUSED, type Refused, storeAround } from "./bisect.ts";
 import { marksOfTags, tagOfMark } from "./marks.ts";
+import { inAscii, isAscii, newRun, PARENT_TAG, RUN_TAG } from "./new-run.ts";
 import { NO_METRICS, NOTHING, type Part, partsOf } from "./parts.ts";
 import { refusedData, refusedParams, refusedScalars, tallyOf } from "./receipt.ts";
 import { MlflowRun } from "./run.ts";
@@ -25,8 +25,6 @@ import { milliseconds } from "./wall-time.ts";
 
 /** Without it MLflow's page does not look for images. */
 const SHOWS_IMAGES = ["mlflow.loggedImages", "True"] as const;
-const PARENT_TAG = "mlflow.parentRunId";
-const RUN_TAG = "tracelet.run";
 
 export interface MlflowBackendOptions {
   readonly store: MlflowStore;
@@ -99,8 +97,8 @@ export class MlflowBackend implements Backend {
       }
       return adopted;
     }
-    const id = await this.#create(run, experiment);
-    return new MlflowRun({
+    const { id, name } = await this.#create(run, experiment);
+    const opened = new MlflowRun({
       id,
       description: run,
       created: true,
@@ -108,6 +106,8 @@ export class MlflowBackend implements Backend {
       marks: run.marks,
       artifacts: this.#artifactsOf({ id }, run),
     });
+    opened.noteName(name);
+    return opened;
   }
 
   #artifactsOf(run: Pick<RunRecord, "id"> & Partial<RunRecord>, { source }: RunDescription): RunArtifacts {
@@ -121,7 +121,7 @@ export class MlflowBackend implements Backend {
 
   async write(handle: RunHandle, batch: Batch): Promise<Receipt> {
     const run = handle as MlflowRun;
-    const notes: Note[] = [];
+    const notes = run.takeNotes();
     const names = new Map<string, string>();
     const metrics = run.metrics(batch, names, notes);
     const params = run.params(batch, names, notes);
@@ -280,49 +280,30 @@ export class MlflowBackend implements Backend {
     });
   }
 
-  async #create(run: RunDescription, experiment: Experiment): Promise<string> {
-    const user = userName();
-    const tags = new Map([
-      ["mlflow.user", user],
-      ["mlflow.source.name", "tracelet"],
-      ["mlflow.source.type", "LOCAL"],
-      ["mlflow.note.content", `TensorBoard run \`${run.name}\`, synced by tracelet ${this.#version}.`],
-      [RUN_TAG, run.source],
-      ...(run.parentId === undefined ? [] : [[PARENT_TAG, run.parentId] as const]),
-      ...run.marks.slice(0, 50).map(tagOfMark),
-    ]);
-    const { id: experimentId } = experiment;
+  /** @returns its id, and what it is called there */
+  async #create(run: RunDescription, experiment: Experiment): Promise<{ readonly id: string; readonly name: string }> {
+    let asked = newRun(run, experiment.id, this.#version);
     const end = performance.now() + this.#giveUpAfterMs;
     // Nobody may come to know its id: the first batch, which would be remembered, can fail.
     this.#created.add(run.source);
     for (;;) {
       try {
-        return await this.#store.createRun({
-          experimentId,
-          name: run.name,
-          startTime: milliseconds(run.startTime),
-          user,
-          tags,
-        });
+        return { id: await this.#store.createRun(asked), name: asked.name };
       } catch (error) {
+        if (error instanceof ContentRefused && !isAscii(asked)) {
+          // A run with another name is better than none.
+          asked = inAscii(asked);
+          continue;
+        }
         if (!(error instanceof ReplyLost)) throw error;
         // It may have been created: looking is the only way to know, and creating again would make a second run.
         const found = await this.#find(run, experiment);
-        if (found !== undefined) return found.id;
+        if (found !== undefined) return { id: found.id, name: asked.name };
         if (performance.now() > end) {
           throw new TraceletError("unreachable", `MLflow does not create a run: ${error.message}`, { cause: error });
         }
       }
     }
-  }
-}
-
-/** A container may run as a user that the system has no name for. */
-function userName(): string {
-  try {
-    return os.userInfo().username;
-  } catch {
-    return process.env["USER"] ?? "unknown";
   }
 }
 

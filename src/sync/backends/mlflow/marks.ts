@@ -18,7 +18,12 @@ const MAX_MARKS = 100_000;
 
 export function tagOfMark(mark: FileMark): [key: string, value: string] {
   const { key, name, head, offset, from, tail } = mark;
-  return [PREFIX + key, JSON.stringify({ v: 1, name, head, offset, from, tail })];
+  return [PREFIX + key, asciiJson({ v: 1, name, head, offset, from, tail })];
+}
+
+/** JSON that every database stores, whatever its character set: a mark that is refused would hold up all values. */
+function asciiJson(value: unknown): string {
+  return JSON.stringify(value).replace(/[^ -~]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 /** Whether a run tag is a mark, or was meant to be one. */

@@ -3,13 +3,13 @@
  *
  * Source: `_validate_metric_name`, `bad_path_message` in mlflow/utils/validation.py.
  */
-import { createHash } from "node:crypto";
+import { sha256, storableName, wellFormed } from "./storable-text.ts";
 
 /** MLflow counts characters as Python does, by code point. */
 const MAX_KEY = 250;
 /** The longest run tag that every MLflow stores whole. */
 const MAX_RECORDED = 5000;
-const RECORDED = /… sha256:[0-9a-f]{64}$/;
+const RECORDED = /(?:…|\.\.\.) sha256:[0-9a-f]{64}$/;
 /** Leaves room for a suffix, and for the prefix of the run tag that keeps the original. */
 const MAX_READABLE = 200;
 
@@ -42,7 +42,7 @@ export class KeyNames {
     if (isValidKey(name) && !this.#names.has(name)) return this.#bind(name, name);
     // Another name may stand in the way, by chance or because somebody wants it to.
     for (let attempt = 0; ; attempt++) {
-      const key = `${readable(name)}-${digestOf(attempt === 0 ? name : `${name}\0${attempt}`).slice(0, 8)}`;
+      const key = `${readable(name)}-${sha256(attempt === 0 ? name : `${name}\0${attempt}`).slice(0, 8)}`;
       if (!this.#names.has(key)) return this.#bind(key, name);
     }
   }
@@ -55,13 +55,15 @@ export class KeyNames {
 }
 
 /**
- * What a name is called in a run tag, where it can be found again: the name itself, or where it is too long for a tag,
- * its beginning and its digest. No two names are called the same.
+ * What a name is called in a run tag, where it can be found again: the name itself, or where it is too long for a tag or
+ * holds what no database should be given, what can be stored of its beginning, and its digest. No two names are called
+ * the same.
  */
 export function recordedName(name: string): string {
   const text = wellFormed(name);
-  if (text.length <= MAX_RECORDED && !RECORDED.test(text)) return text;
-  return `${wellFormed(text.slice(0, MAX_RECORDED - 100))}… sha256:${digestOf(text)}`;
+  const storable = storableName(text);
+  if (storable === text && text.length <= MAX_RECORDED && !RECORDED.test(text)) return text;
+  return `${beginningOf(storable)}… sha256:${sha256(text)}`;
 }
 
 /** Whether a run tag may hold the text as what `recordedName` calls something. */
@@ -69,18 +71,20 @@ export function isRecordedName(text: string): boolean {
   return text.length <= MAX_RECORDED;
 }
 
-/** A half surrogate pair, which a YAML escape can write or a cut can leave, is no text any server takes. */
-function wellFormed(text: string): string {
-  return Buffer.from(text).toString();
+/** What a name is called today that a run tag may hold as older versions wrote it, with control characters. */
+export function nameRecorded(found: string): string {
+  if (storableName(found) === found) return found;
+  const digest = RECORDED.exec(found);
+  return digest ? beginningOf(storableName(found.slice(0, digest.index))) + digest[0] : recordedName(found);
 }
 
-function digestOf(text: string): string {
-  return createHash("sha256").update(text).digest("hex");
+function beginningOf(storable: string): string {
+  return wellFormed(storable.slice(0, MAX_RECORDED - 100));
 }
 
 /** What can be kept of a name, as a valid beginning of a key. */
 function readable(name: string): string {
-  const parts = name.replace(NOT_ALLOWED, "_").split("/");
+  const parts = name.replace(RECORDED, "").replace(NOT_ALLOWED, "_").split("/");
   const kept = parts.filter((part) => part !== "").map((part) => (part === "." || part === ".." ? "_" : part));
   const joined = kept.join("/").replace(/^\.(?=\.)/, "_") || "_";
   return [...joined].slice(0, MAX_READABLE).join("").replace(/\/+$/, "");

@@ -141,7 +141,7 @@ export class RestStore implements MlflowStore {
       if (typeof info["artifact_uri"] === "string") this.#artifactUris.set(id, info["artifact_uri"]);
       return id;
     } catch (error) {
-      throw asDeletedExperiment(error, run.experimentId);
+      throw asContentRefused(asDeletedExperiment(error, run.experimentId));
     }
   }
 

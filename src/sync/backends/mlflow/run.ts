@@ -2,9 +2,10 @@
 import type { Datum, HparamValue } from "../../../reader/datum.ts";
 import type { Batch, FilesReceipt, Note, RunDescription, RunHandle, SourceArtifact } from "../../backend.ts";
 import type { RefusedValue } from "../../quarantine.ts";
-import { isRecordedName, isValidKey, KeyNames, recordedName } from "./names.ts";
+import { isRecordedName, isValidKey, KeyNames, nameRecorded, recordedName } from "./names.ts";
 import { pythonText } from "./python-text.ts";
 import type { RunArtifacts, Written } from "./run-artifacts.ts";
+import { storableLines } from "./storable-text.ts";
 import type { MetricColumns, RunRecord, RunStatus } from "./store.ts";
 import { isTime, milliseconds } from "./wall-time.ts";
 
@@ -41,6 +42,8 @@ export class MlflowRun implements RunHandle {
   hasStored = false;
   readonly #noted = new Set<string>();
   #hasRefused = false;
+  /** What was learnt before there was a receipt to say it in. */
+  readonly #untold: Note[] = [];
 
   constructor(run: {
     readonly id: string;
@@ -116,6 +119,18 @@ export class MlflowRun implements RunHandle {
     return fresh;
   }
 
+  /** Say so if it was created under another name than its own. */
+  noteName(name: string): void {
+    const own = this.description.name;
+    if (name === own) return;
+    this.#note(this.#untold, "renamed", `run ${JSON.stringify(own)} is called ${JSON.stringify(name)} in MLflow`);
+  }
+
+  /** What is to be said with the next receipt. */
+  takeNotes(): Note[] {
+    return this.#untold.splice(0);
+  }
+
   /** Note that params are stored now. */
   wrote(params: ReadonlyMap<string, string>): void {
     for (const [key, value] of params) this.#params.set(key, value);
@@ -153,7 +168,7 @@ export class MlflowRun implements RunHandle {
       names.set(PARAM_NAME_TAG + key, name);
       this.#note(notes, "renamed", `hyperparameter ${JSON.stringify(name)} is param "${key}"`);
     }
-    const whole = pythonText(value);
+    const whole = storableLines(pythonText(value));
     const text = cut(whole, MAX_PARAM);
     if (text !== whole)
       this.#note(notes, "cut", `param "${key}" is longer than the ${MAX_PARAM} characters MLflow stores`);
@@ -187,19 +202,19 @@ function namesOfKeys(keys: Iterable<string>, prefix: string, tags: ReadonlyMap<s
     if (!tag.startsWith(prefix)) continue;
     const key = tag.slice(prefix.length);
     // Whoever may write to the experiment may have written it: under a key that MLflow refuses, all of its values would be.
-    if (isValidKey(key) && isRecordedName(name)) names.set(key, name);
+    if (isValidKey(key) && isRecordedName(name)) names.set(key, nameRecorded(name));
   }
   return names;
 }
 
 /** The flag of `hparams.yaml` and of the hparams plugin for one and the same number may be 3 and 3.0. */
 export function isSameParam(a: string, b: string): boolean {
-  return a === b || (a.trim() !== "" && b.trim() !== "" && Number(a) === Number(b));
+  // Versions before 0.2 stored control characters as they came.
+  return storableLines(a) === storableLines(b) || (a.trim() !== "" && b.trim() !== "" && Number(a) === Number(b));
 }
 
-/** At most `length` characters. A half surrogate pair, which a YAML escape can write, is no text any server takes. */
-function cut(raw: string, length: number): string {
-  const text = Buffer.from(raw).toString();
+/** At most `length` characters. */
+function cut(text: string, length: number): string {
   if (text.length <= length) return text;
   const points = [...text];
   return points.length <= length ? text : points.slice(0, length).join("");

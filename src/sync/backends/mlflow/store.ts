@@ -88,6 +88,8 @@ export interface MlflowStore {
   /**
    * Create a run. Not idempotent: when the reply may have been lost, it throws `ReplyLost`, and the caller has to look
    * whether the run is there before it asks again.
+   *
+   * @throws ContentRefused if another name or other tags may be taken
    */
   createRun(run: NewRun): Promise<string>;
   /**

@@ -1,0 +1,59 @@
+/** A run as it is created: its name, its note, and the tags by which it is found again. */
+import os from "node:os";
+import type { RunDescription } from "../../backend.ts";
+import { tagOfMark } from "./marks.ts";
+import { asciiName, fitted, storableName } from "./storable-text.ts";
+import type { NewRun } from "./store.ts";
+import { milliseconds } from "./wall-time.ts";
+
+export const PARENT_TAG = "mlflow.parentRunId";
+export const RUN_TAG = "tracelet.run";
+
+// Source: mlflow/store/tracking/dbmodels/models.py. SQLite stores more, PostgreSQL refuses it.
+const MAX_NAME = 250;
+const MAX_USER = 256;
+/** The longest tag that every MLflow stores whole. */
+const MAX_NOTE = 5000;
+/** MLflow takes 100 tags with a run. */
+const MAX_MARKS = 50;
+
+/** @param version of tracelet */
+export function newRun(run: RunDescription, experimentId: string, version: string): NewRun {
+  const user = fitted(storableName(userName()), MAX_USER);
+  const name = storableName(run.name);
+  return {
+    experimentId,
+    name: fitted(name, MAX_NAME),
+    startTime: milliseconds(run.startTime),
+    user,
+    tags: new Map([
+      ["mlflow.user", user],
+      ["mlflow.source.name", "tracelet"],
+      ["mlflow.source.type", "LOCAL"],
+      ["mlflow.note.content", `TensorBoard run \`${fitted(name, MAX_NOTE - 100)}\`, synced by tracelet ${version}.`],
+      [RUN_TAG, run.source],
+      ...(run.parentId === undefined ? [] : [[PARENT_TAG, run.parentId] as const]),
+      ...run.marks.slice(0, MAX_MARKS).map(tagOfMark),
+    ]),
+  };
+}
+
+/** The same run for a database that does not store every character. */
+export function inAscii(run: NewRun): NewRun {
+  const tags = new Map(Array.from(run.tags, ([key, value]) => [key, asciiName(value)]));
+  return { ...run, name: asciiName(run.name), user: asciiName(run.user), tags };
+}
+
+/** Whether every database stores all of it. */
+export function isAscii({ name, user, tags }: NewRun): boolean {
+  return [name, user, ...tags.values()].every((text) => asciiName(text) === text);
+}
+
+/** A container may run as a user that the system has no name for. */
+function userName(): string {
+  try {
+    return os.userInfo().username;
+  } catch {
+    return process.env["USER"] ?? "unknown";
+  }
+}
