@@ -1,13 +1,11 @@
 /** `tracelet inspect` and `tracelet status` as processes. */
 import { once } from "node:events";
 import { readdirSync } from "node:fs";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { eventFile, scalarEvent, textEvent } from "../support/event-writer.ts";
 import { EVENT_FILE } from "../support/logdirs.ts";
 import { curve, fileOf, records } from "../sync/world.ts";
 import { ended, Machine, machineWithRun } from "./tracelet.ts";
-
-vi.setConfig({ testTimeout: 60_000 });
 
 describe("inspect", () => {
   test("tells runs, tags, kinds and ranges", async () => {

@@ -1,11 +1,9 @@
 /** The command as a process: usage, environment, errors. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { EVENT_FILE } from "../support/logdirs.ts";
 import { EVIL, expectHarmless, Machine, machineWithRun, ROOT, UNSAFE } from "./tracelet.ts";
-
-vi.setConfig({ testTimeout: 60_000 });
 
 describe("the command line", () => {
   test("says its version, and how it is used", async () => {

@@ -1,11 +1,9 @@
 /** What must not be seen is nowhere: not in what is printed, not in the state, not among the processes. */
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import path from "node:path";
-import { afterEach, expect, test, vi } from "vitest";
+import { afterEach, expect, test } from "vitest";
 import { type Answer, FaultServer, html, json, type RecordedRequest, refusal } from "../sync/fault-server.ts";
 import { ended, type Machine, machineWithRun } from "./tracelet.ts";
-
-vi.setConfig({ testTimeout: 120_000 });
 
 const TOKEN = "CANARY-token/+~";
 const PASSWORD = "CANARY-pass word";

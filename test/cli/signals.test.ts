@@ -4,10 +4,8 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import net from "node:net";
 import path from "node:path";
-import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { ended, expectHarmless, Machine, machineWithRun, ROOT } from "./tracelet.ts";
-
-vi.setConfig({ testTimeout: 60_000 });
 
 describe("a signal", () => {
   test.each([

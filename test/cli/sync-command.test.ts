@@ -2,14 +2,12 @@
 import { once } from "node:events";
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { lockSource } from "../../src/sync/lock.ts";
 import { eventFile, scalarEvent, textEvent } from "../support/event-writer.ts";
 import { EVENT_FILE } from "../support/logdirs.ts";
 import { curve, fileOf, records } from "../sync/world.ts";
 import { EVIL, expectHarmless, Machine, machineWithRun, UNSAFE } from "./tracelet.ts";
-
-vi.setConfig({ testTimeout: 60_000 });
 
 describe("sync into a database", () => {
   test("sends all, then nothing; the summary is on standard error", async () => {

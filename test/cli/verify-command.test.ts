@@ -5,12 +5,10 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import path from "node:path";
-import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { eventFile, scalarEvent, textEvent } from "../support/event-writer.ts";
 import { curve, fileOf, records } from "../sync/world.ts";
 import { EVIL, ended, expectHarmless, Machine, machineWithRun, ROOT, UNSAFE } from "./tracelet.ts";
-
-vi.setConfig({ testTimeout: 60_000 });
 
 const change = (machine: Machine, sql: string) => machine.look((database) => database.exec(sql));
 

@@ -1,10 +1,8 @@
 /** `tracelet watch` without a command: options, signals, ends. */
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { splitTraining } from "../../src/cli/program.ts";
 import { ended, expectHarmless } from "./tracelet.ts";
 import { Watch } from "./watch-script.ts";
-
-vi.setConfig({ testTimeout: 60_000 });
 
 describe("options", () => {
   const given = async (...args: readonly string[]) => {

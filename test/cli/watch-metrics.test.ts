@@ -8,8 +8,6 @@ import type { WatchStatus } from "../../src/sync/watch-status.ts";
 import { ended } from "./tracelet.ts";
 import { Watch } from "./watch-script.ts";
 
-vi.setConfig({ testTimeout: 60_000 });
-
 function statusOf(more: Partial<WatchStatus> = {}): { -readonly [K in keyof WatchStatus]: WatchStatus[K] } {
   return {
     ...{ runs: 12, liveRuns: 3, sent: 4567, bytesSent: 89_000, bytesBehind: 17, oldestUnsentMs: 1500, retries: 5 },

@@ -2,11 +2,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, writeFileSync } from "node:fs";
-import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { ended, expectHarmless } from "./tracelet.ts";
 import { Watch } from "./watch-script.ts";
-
-vi.setConfig({ testTimeout: 60_000 });
 
 /** A training in Node; `say` writes a line to the file `train`. */
 function node(code: string): string[] {

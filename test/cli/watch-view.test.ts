@@ -7,8 +7,6 @@ import type { WatchEvent, WatchStatus } from "../../src/sync/watch-status.ts";
 import { EVIL, ended, expectHarmless } from "./tracelet.ts";
 import { type Script, Watch } from "./watch-script.ts";
 
-vi.setConfig({ testTimeout: 60_000 });
-
 const STATUS: WatchStatus = {
   ...{ runs: 123, liveRuns: 4, sent: 12_345, bytesSent: 1e6, bytesBehind: 0, oldestUnsentMs: 300, latencies: [] },
   ...{ retries: 0, quarantined: 0, obstacle: undefined, lastError: undefined, isCaughtUp: true },

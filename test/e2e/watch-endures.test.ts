@@ -30,9 +30,6 @@ import { MlflowServer } from "./support/mlflow-server.ts";
 import { PATIENCE, Scene } from "./support/scene.ts";
 import type { Watch } from "./support/watch.ts";
 
-// They wait most of the time.
-vi.setConfig({ testTimeout: 900_000, hookTimeout: 300_000 });
-
 const HOUR_MS = 3_600_000;
 
 let workspace: string;

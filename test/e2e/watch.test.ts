@@ -12,8 +12,6 @@ import { MlflowServer } from "./support/mlflow-server.ts";
 import { difference, NEW_PYTHON, readMlflow } from "./support/python.ts";
 import { EQUAL, PATIENCE, Scene } from "./support/scene.ts";
 
-vi.setConfig({ testTimeout: 240_000, hookTimeout: 120_000 });
-
 let workspace: string;
 let server: MlflowServer;
 let scene: Scene;

@@ -3,13 +3,11 @@ import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import type { TagMetadata } from "../../src/reader/datum.ts";
 import { Checkpoints, type Learnt, type StoredFile, type StoredRun } from "../../src/sync/checkpoints.ts";
 import { openDatabase } from "../../src/sync/sqlite.ts";
 import { temporaryDirectory } from "../support/logdirs.ts";
-
-vi.setConfig({ testTimeout: 60_000 });
 
 function stateDirectory(): string {
   const directory = temporaryDirectory();

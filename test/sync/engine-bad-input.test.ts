@@ -1,6 +1,6 @@
 /** Damage, files that go away, hyperparameters that cannot be read. */
 import { readFileSync } from "node:fs";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { discover } from "../../src/reader/discover.ts";
 import { record, textEvent } from "../support/event-writer.ts";
 import {
@@ -16,8 +16,6 @@ import {
   version,
   World,
 } from "./world.ts";
-
-vi.setConfig({ testTimeout: 60_000 });
 
 describe("damage", () => {
   const good = fileOf(curve("loss", 0, 5));

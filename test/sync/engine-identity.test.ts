@@ -1,7 +1,7 @@
 /** Who a run and a file are, wherever they lie and whatever became of them. */
 import { renameSync } from "node:fs";
 import path from "node:path";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import {
   codes,
   curve,
@@ -15,8 +15,6 @@ import {
   version,
   World,
 } from "./world.ts";
-
-vi.setConfig({ testTimeout: 60_000 });
 
 describe("who a run is", () => {
   test("a moved logdir goes on in the same remote run", async () => {

@@ -164,7 +164,7 @@ const commands = fc.commands<Model, Real, false>(
   { maxCommands: 40, size: "max" },
 );
 
-test("in the end the destination has what the source has, once", { timeout: 120_000 }, async () => {
+test("in the end the destination has what the source has, once", async () => {
   await fc.assert(
     fc.asyncProperty(commands, fc.constantFrom(1, 3, 1000), async (script, batchSize) => {
       const real: Real = { world: new World(), backup: [], bringBackState: () => {} };

@@ -21,8 +21,6 @@ import {
   World,
 } from "./world.ts";
 
-vi.setConfig({ testTimeout: 60_000 });
-
 const FIXTURES = path.resolve(import.meta.dirname, "../../fixtures");
 const methods = (calls: readonly Call[]) => calls.map(({ method }) => method);
 

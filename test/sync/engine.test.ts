@@ -1,6 +1,6 @@
 /** What happens between a logdir, a destination and the state, told as scripts of the world. */
 import path from "node:path";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { TraceletError } from "../../src/errors.ts";
 import { discover } from "../../src/reader/discover.ts";
 import { Checkpoints } from "../../src/sync/checkpoints.ts";
@@ -23,8 +23,6 @@ import {
   version,
   World,
 } from "./world.ts";
-
-vi.setConfig({ testTimeout: 60_000 });
 
 const FIXTURES = path.resolve(import.meta.dirname, "../../fixtures");
 const methods = (calls: readonly Call[]) => calls.map(({ method }) => method);

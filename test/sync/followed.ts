@@ -70,7 +70,7 @@ export class Followed {
 
 /** Wait for something that will come to be; much longer than it takes, for machines that have other things to do. */
 export async function until(condition: () => boolean): Promise<void> {
-  const end = performance.now() + 20_000;
+  const end = performance.now() + 120_000;
   while (!condition()) {
     if (performance.now() > end) throw new Error(`it never came to be that ${condition.toString()}`);
     await setTimeout(10);

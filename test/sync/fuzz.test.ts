@@ -22,6 +22,7 @@ import { encodeData } from "../../src/sync/backends/mlflow/media/encode.ts";
 import { textFormat } from "../../src/sync/backends/mlflow/media/pbtxt.ts";
 import { isValidKey, KeyNames, recordedName } from "../../src/sync/backends/mlflow/names.ts";
 import { makePages } from "../../src/sync/run-pages.ts";
+import { cpuTime } from "../support/cpu-time.ts";
 import { event, eventFile, type Fields, header, ScriptedSource } from "../support/event-writer.ts";
 import { temporaryDirectory } from "../support/logdirs.ts";
 import { parseWire, type WireField, wireBytes } from "../support/wire.ts";
@@ -44,10 +45,9 @@ function fuzz<T>(name: string, share: number, input: fc.Arbitrary<T>, run: (valu
     async () => {
       let slowest = 0;
       const once = async (value: T) => {
-        const start = process.cpuUsage();
+        const cpu = cpuTime();
         await run(value);
-        const { user, system } = process.cpuUsage(start);
-        const took = (user + system) / 1000;
+        const took = cpu();
         slowest = Math.max(slowest, took);
         expect(took).toBeLessThan(MAX_TIME);
       };

@@ -1,12 +1,10 @@
 /** Which of TensorBoard's runs become one run of the destination, and what their tags are called there. */
 import path from "node:path";
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import type { GroupMode } from "../../src/sync/groups.ts";
 import { eventFile, sessionStart } from "../support/event-writer.ts";
 import { pointText } from "../support/memory-backend.ts";
 import { curve, expectPoints, fileOf, outcomes, records, sentAgain, version, World } from "./world.ts";
-
-vi.setConfig({ testTimeout: 60_000 });
 
 const FIXTURES = path.resolve(import.meta.dirname, "../../fixtures");
 const fixture = (name: string) => [path.join(FIXTURES, name, "runs")];

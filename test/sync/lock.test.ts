@@ -3,11 +3,9 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { expect, onTestFinished, test, vi } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { lockSource } from "../../src/sync/lock.ts";
 import { temporaryDirectory } from "../support/logdirs.ts";
-
-vi.setConfig({ testTimeout: 60_000 });
 
 function place(): { state: string; logdir: string } {
   const root = temporaryDirectory();

@@ -3,7 +3,7 @@ import { rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import sharp from "sharp";
-import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { TraceletError } from "../../src/errors.ts";
 import type { Datum, HparamsDatum, HparamValue, TagMetadata } from "../../src/reader/datum.ts";
 import { RecordBatch } from "../../src/reader/record-batch.ts";
@@ -18,8 +18,6 @@ import { type MlflowStore, ReplyLost, type RunRecord } from "../../src/sync/back
 import type { FileMark } from "../../src/sync/fingerprint.ts";
 import { type Database, openDatabase } from "../../src/sync/sqlite.ts";
 import { temporaryDirectory } from "../support/logdirs.ts";
-
-vi.setConfig({ testTimeout: 60_000 });
 
 /** An MLflow in a file, opened anew by each backend as by a new process. */
 class Mlflow {

@@ -1,6 +1,6 @@
 /** Params as Python prints them, held against Python itself. */
 import fc from "fast-check";
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import type { HparamValue } from "../../src/reader/datum.ts";
 import { pythonText } from "../../src/sync/backends/mlflow/python-text.ts";
 import { askPython } from "./python.ts";
@@ -29,8 +29,6 @@ def build(value):
     if kind == "list": return [build(item) for item in given]
     return {key: build(item) for key, item in given}
 `;
-
-vi.setConfig({ testTimeout: 60_000 });
 
 function expectAsPython(values: readonly HparamValue[]): void {
   const printed = askPython(`${BUILD}\nanswer = [str(build(value)) for value in data]`, values.map(toJson)) as string[];

@@ -1,7 +1,7 @@
 /** A value that MLflow refuses is set aside, the others go on, whatever dies in between. */
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { exitCode } from "../../src/cli/sync-report.ts";
 import { TraceletError } from "../../src/errors.ts";
 import type { ArtifactStore } from "../../src/sync/backends/mlflow/artifacts.ts";
@@ -16,8 +16,6 @@ import { openDatabase } from "../../src/sync/sqlite.ts";
 import { eventFile, textEvent } from "../support/event-writer.ts";
 import { FaultServer, MlflowImitation, refusal } from "./fault-server.ts";
 import { codes, curve, fileOf, interleaved, only, scalarsOf, version, World } from "./world.ts";
-
-vi.setConfig({ testTimeout: 60_000 });
 
 interface Line {
   readonly id: string;

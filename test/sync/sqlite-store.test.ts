@@ -1,15 +1,13 @@
 /** MLflow's SQLite database, written directly. What MLflow itself makes of it is tested in test/e2e. */
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { afterAll, describe, expect, onTestFinished, test, vi } from "vitest";
+import { afterAll, describe, expect, onTestFinished, test } from "vitest";
 import { SqliteStore } from "../../src/sync/backends/mlflow/sqlite-store.ts";
 import type { MlflowStore } from "../../src/sync/backends/mlflow/store.ts";
 import { type Database, openDatabase } from "../../src/sync/sqlite.ts";
 import { temporaryDirectory } from "../support/logdirs.ts";
 import { eyesOn } from "./mlflow-database.ts";
 import { storeContract } from "./mlflow-store.contract.ts";
-
-vi.setConfig({ testTimeout: 60_000 });
 
 const folder = temporaryDirectory();
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

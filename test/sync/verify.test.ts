@@ -1,7 +1,7 @@
 /** A look at an MLflow database in which something is not as it was sent. */
 import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { TraceletError } from "../../src/errors.ts";
 import { LocalStore } from "../../src/sync/backends/mlflow/artifact-stores/local.ts";
 import { MlflowBackend } from "../../src/sync/backends/mlflow/backend.ts";
@@ -21,8 +21,6 @@ import { type Database, openDatabase, type SqlValue } from "../../src/sync/sqlit
 import { event, eventFile, imageEvent, scalarEvent, sessionStart, textEvent } from "../support/event-writer.ts";
 import { Logdir, temporaryDirectory } from "../support/logdirs.ts";
 import { curve, fileOf, interleaved, records, version } from "./world.ts";
-
-vi.setConfig({ testTimeout: 60_000 });
 
 type Chosen = Pick<
   SyncOptions,

@@ -8,8 +8,6 @@ import { eventFile, textEvent } from "../support/event-writer.ts";
 import { Watching } from "./watched.ts";
 import { curve, expectPoints, fileOf, records, sentAgain, version, World } from "./world.ts";
 
-vi.setConfig({ testTimeout: 120_000 });
-
 const arrives = async (watching: Watching, world: World, run: string, points: ReturnType<typeof curve>) =>
   watching.until(() => expectPoints(world.backend.run(run), points));
 

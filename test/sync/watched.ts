@@ -6,7 +6,7 @@ import type { WatchEvent, WatchStatus } from "../../src/sync/watch-status.ts";
 import type { World } from "./world.ts";
 
 /** Generous: a loaded machine may take its time, and what takes for ever fails all the same. */
-const PATIENCE = { timeout: 30_000, interval: 10 };
+const PATIENCE = { timeout: 120_000, interval: 10 };
 
 export class Watching {
   readonly events: WatchEvent[] = [];

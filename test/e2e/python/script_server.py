@@ -1,7 +1,8 @@
 """Runs the other scripts here, each in a fork of this process, which has imported what takes them seconds to import.
 
-A connection takes one script: a line {script, args, env} goes in, {code, stdout, stderr} comes out. Modules that are not
-installed are left to the scripts. It ends with its standard input.
+A connection takes one script: a line {script, args, env, cwd} goes in; a line {pid} comes out at once, and a line {code,
+stdout, stderr} when it has ended. Each has a process group of its own. Modules that are not installed are left to the
+scripts. It ends with its standard input.
 
 usage: script_server.py SOCKET MODULE...
 """
@@ -19,10 +20,12 @@ import tempfile
 import traceback
 
 
-def run(script, args, env, stdout, stderr):
+def run(script, args, env, cwd, stdout, stderr):
     """The script as a program of its own; does not return."""
     code = 1
     try:
+        os.setsid()
+        os.chdir(cwd)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(stdout.fileno(), 1)
         os.dup2(stderr.fileno(), 2)
@@ -52,12 +55,13 @@ def serve(connection):
         child = os.fork()
         if child == 0:
             run(**request, stdout=stdout, stderr=stderr)
+        connection.sendall(json.dumps({"pid": child}).encode() + b"\n")
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         texts = []
         for file in (stdout, stderr):
             file.seek(0)
-            texts.append(file.read().decode())
-    connection.sendall(json.dumps({"code": code, "stdout": texts[0], "stderr": texts[1]}).encode())
+            texts.append(file.read().decode(errors="replace"))
+    connection.sendall(json.dumps({"code": code, "stdout": texts[0], "stderr": texts[1]}).encode() + b"\n")
 
 
 def main(path, modules):

@@ -6,7 +6,7 @@ import type { Browser, BrowserContext, ElementHandle, Frame, Locator, Page } fro
 import { expect } from "vitest";
 
 /** For everything that MLflow loads; much more than it takes, as CI machines are slow. */
-export const PATIENCE = 30_000;
+export const PATIENCE = 120_000;
 
 /** A picture as it is shown: its size in the file, and mean colours as `read_images.py` has them. */
 export interface Picture {

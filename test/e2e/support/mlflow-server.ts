@@ -1,21 +1,31 @@
 /** A real MLflow server on a port of its own, over an SQLite file. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync } from "node:fs";
 import { createServer } from "node:net";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { NEW_PYTHON } from "./python.ts";
+import { type RunningScript, scriptServer, startIn } from "./script-servers.ts";
 
-const START_TIMEOUT = 120_000;
+const START_TIMEOUT = 240_000;
+/** The variable that names a database as `mlflow server` has just made it, which takes seconds each time. */
+export const FRESH_DATABASE = "TRACELET_TEST_FRESH_DATABASE";
+/** `mlflow server` for a process that has imported MLflow. */
+const IN_ONE_PROCESS = path.resolve(import.meta.dirname, "../python/mlflow_server.py");
 
 export class MlflowServer {
   readonly port: number;
-  readonly #process: ChildProcess;
+  readonly #process: RunningScript;
+  #isRunning = true;
 
-  private constructor(process: ChildProcess, port: number) {
+  private constructor(process: RunningScript, port: number) {
     this.#process = process;
     this.port = port;
+    const ended = () => {
+      this.#isRunning = false;
+    };
+    process.ended.then(ended, ended);
   }
 
   /**
@@ -41,28 +51,28 @@ export class MlflowServer {
     const { artifacts = path.join(path.dirname(database), "artifacts") } = options;
     const bin = path.dirname(executable);
     mkdirSync(path.dirname(database), { recursive: true });
+    const fresh = process.env[FRESH_DATABASE];
+    if (fresh !== undefined && executable === NEW_PYTHON && !existsSync(database)) copyFileSync(fresh, database);
     const args = ["server", "--backend-store-uri", store];
     if (artifacts !== null) args.push("--artifacts-destination", artifacts);
-    const child = spawn(path.join(bin, "mlflow"), [...args, "--workers", String(workers), "--port", String(port)], {
-      cwd: path.dirname(database),
+    args.push("--workers", String(workers), "--port", String(port));
+    const env = {
+      ...process.env,
+      ...options.env,
       // It starts its workers by the name of their program.
-      env: {
-        ...process.env,
-        ...options.env,
-        PATH: `${bin}${path.delimiter}${process.env["PATH"]}`,
-        MLFLOW_SERVER_ENABLE_JOB_EXECUTION: "false",
-        MLFLOW_DISABLE_TELEMETRY: "true",
-      },
-      stdio: ["ignore", "pipe", "pipe"],
-      // Its workers are processes too; they are ended by their group.
-      detached: true,
-    });
-    let log = "";
-    child.stdout.on("data", (text) => (log += String(text)));
-    child.stderr.on("data", (text) => (log += String(text)));
-    const server = new MlflowServer(child, port);
-    for (const end = Date.now() + START_TIMEOUT; Date.now() < end; await sleep(200)) {
-      if (child.exitCode !== null) throw new Error(`mlflow server ended with ${child.exitCode}:\n${log}`);
+      PATH: `${bin}${path.delimiter}${process.env["PATH"]}`,
+      MLFLOW_SERVER_ENABLE_JOB_EXECUTION: "false",
+      MLFLOW_DISABLE_TELEMETRY: "true",
+    };
+    const cwd = path.dirname(database);
+    const forks = executable === NEW_PYTHON && workers === 1 ? scriptServer(executable) : undefined;
+    const running =
+      forks === undefined
+        ? spawnGroup(path.join(bin, "mlflow"), args, { env, cwd })
+        : await startIn(forks, IN_ONE_PROCESS, args.slice(1), { env, cwd });
+    const server = new MlflowServer(running, port);
+    for (const end = Date.now() + START_TIMEOUT; Date.now() < end; await sleep(50)) {
+      if (!server.#isRunning) break;
       const healthy = await fetch(`${server.uri}/health`).then(
         (answer) => answer.ok,
         () => false,
@@ -70,7 +80,8 @@ export class MlflowServer {
       if (healthy) return server;
     }
     await server.stop();
-    throw new Error(`mlflow server does not answer:\n${log}`);
+    const { code, stdout, stderr } = await running.ended;
+    throw new Error(`mlflow server does not answer, or ended with ${code}:\n${stdout}${stderr}`);
   }
 
   get uri(): string {
@@ -79,20 +90,32 @@ export class MlflowServer {
 
   /** It takes connections and answers nothing, until `resume`. */
   suspend(): void {
-    process.kill(-(this.#process.pid as number), "SIGSTOP");
+    process.kill(-this.#process.pid, "SIGSTOP");
   }
 
   resume(): void {
-    process.kill(-(this.#process.pid as number), "SIGCONT");
+    process.kill(-this.#process.pid, "SIGCONT");
   }
 
   async stop(): Promise<void> {
-    const { pid, exitCode } = this.#process;
-    if (pid === undefined || exitCode !== null) return;
-    const ended = once(this.#process, "exit");
-    process.kill(-pid, "SIGKILL");
-    await ended;
+    if (!this.#isRunning) return;
+    process.kill(-this.#process.pid, "SIGKILL");
+    await this.#process.ended;
   }
+}
+
+/** A program in a process group of its own: its workers are processes too, and are ended by their group. */
+function spawnGroup(
+  program: string,
+  args: readonly string[],
+  options: { readonly env: NodeJS.ProcessEnv; readonly cwd: string },
+): RunningScript {
+  const child = spawn(program, args, { ...options, stdio: ["ignore", "pipe", "pipe"], detached: true });
+  let [stdout, stderr] = ["", ""];
+  child.stdout.on("data", (text) => (stdout += String(text)));
+  child.stderr.on("data", (text) => (stderr += String(text)));
+  const ended = once(child, "exit").then(([code]) => ({ code: (code as number | null) ?? -1, stdout, stderr }));
+  return { pid: child.pid as number, ended };
 }
 
 export async function freePort(): Promise<number> {

@@ -173,7 +173,7 @@ async function script(executable: string, name: string, args: string[], more: No
   const file = path.resolve(import.meta.dirname, "../python", name);
   const env = { ...process.env, ...more, MLFLOW_DISABLE_TELEMETRY: "true" };
   const server = scriptServer(executable);
-  if (server !== undefined) return runIn(server, file, args, env);
+  if (server !== undefined) return runIn(server, file, args, { env });
   const { stdout } = await run(executable, [file, ...args], { maxBuffer: 1 << 30, env });
   return stdout;
 }
