@@ -44,7 +44,9 @@ export function pythonEnvironment(folder, requirements, start = run) {
     console.error(`Installing ${requirements} into ${folder} …`);
     rmSync(path.join(root, folder), { recursive: true, force: true });
     start("python3", ["-m", "venv", folder]);
-    const pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements];
+    // Of the many thousand modules few are ever imported, and compiled then.
+    const quick = ["--no-compile", "--quiet", "--disable-pip-version-check"];
+    const pip = ["-m", "pip", "install", ...quick, "-r", requirements];
     start(path.join(root, folder, "bin/python"), pip);
   });
   return path.join(root, folder, "bin/python");

@@ -1,21 +1,25 @@
 // `npm test`: installs what the tests need, then checks and tests everything. With arguments: only the tests they name.
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdirSync, readFileSync } from "node:fs";
 import path from "node:path";
-import { browser, build, installPackages, otherNode, pythonEnvironment, root, run } from "./setup.mjs";
+import { environments } from "./environments.mjs";
+import { browser, build, installPackages, otherNode, root, run } from "./setup.mjs";
 
 const NODE_24 = "24.21.0";
 const only = process.argv.slice(2);
 
+const pythons = once(
+  spawn(process.execPath, [path.join(root, "scripts/environments.mjs")], { cwd: root, stdio: "inherit" }),
+  "exit",
+);
 installPackages();
 build();
 if (only.length === 0) run("npm", ["run", "--silent", "check"]);
 browser();
-const env = {
-  ...process.env,
-  TRACELET_TEST_PYTHON: pythonEnvironment(".venv", "test/e2e/requirements.txt"),
-  TRACELET_TEST_PYTHON_OLD: pythonEnvironment(".venv-old", "test/e2e/requirements-old.txt"),
-};
+const [status] = await pythons;
+if (status !== 0) process.exit(1);
+const env = { ...process.env, ...environments() };
 
 const counts = { passed: 0, failed: 0, skipped: 0 };
 test("node 20", process.execPath, only);

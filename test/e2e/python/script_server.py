@@ -2,7 +2,7 @@
 
 A connection takes one script: a line {script, args, env, cwd} goes in; a line {pid} comes out at once, and a line {code,
 stdout, stderr} when it has ended. Each has a process group of its own. Modules that are not installed are left to the
-scripts. It ends with its standard input.
+scripts. It ends with its standard input, and ends what still runs.
 
 usage: script_server.py SOCKET MODULE...
 """
@@ -24,7 +24,7 @@ def run(script, args, env, cwd, stdout, stderr):
     """The script as a program of its own; does not return."""
     code = 1
     try:
-        os.setsid()
+        os.setpgid(0, 0)
         os.chdir(cwd)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(stdout.fileno(), 1)
@@ -53,8 +53,13 @@ def serve(connection):
     request = json.loads(connection.makefile().readline())
     with tempfile.TemporaryFile("w+b") as stdout, tempfile.TemporaryFile("w+b") as stderr:
         child = os.fork()
+        signal.signal(signal.SIGTERM, lambda *_: os.killpg(child, signal.SIGKILL))
         if child == 0:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             run(**request, stdout=stdout, stderr=stderr)
+        # Whichever of the two comes first.
+        with contextlib.suppress(OSError):
+            os.setpgid(child, child)
         connection.sendall(json.dumps({"pid": child}).encode() + b"\n")
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         texts = []
@@ -65,6 +70,7 @@ def serve(connection):
 
 
 def main(path, modules):
+    os.setpgid(0, 0)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
     listener.listen(128)
@@ -79,6 +85,9 @@ def main(path, modules):
     while True:
         for key, _ in selector.select():
             if key.fileobj is not listener:
+                # Those that wait for the scripts are of this group, the scripts are not.
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                os.killpg(0, signal.SIGTERM)
                 return
             connection, _ = listener.accept()
             if os.fork() == 0:
