@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { openDatabase, type SqlRow, type SqlValue } from "../../src/sync/sqlite.ts";
 import { eventFile, scalarEvent } from "../support/event-writer.ts";
 import { MlflowServer } from "./support/mlflow-server.ts";
@@ -63,12 +63,15 @@ describe.each(["a server", "an old server", "a database"] as const)("through %s"
     return path.join(workspace, files[place]);
   };
 
-  beforeEach(() => {
+  /** An experiment, and a logdir and a state beside it. */
+  function begin(): void {
     folder = path.join(workspace, `case ${++count}`);
     logdir = path.join(folder, "runs");
     uri = { "a server": server.uri, "an old server": old.uri, "a database": `sqlite:///${database()}` }[place];
     options = ["--tracking-uri", uri, "--experiment", `case ${count}`, "--give-up-after", "30s"];
-  });
+  }
+
+  beforeEach(begin);
 
   const send = (...more: string[]) => sync([logdir, ...options, ...more, "--state-dir", path.join(folder, "state")]);
 
@@ -156,15 +159,68 @@ describe.each(["a server", "an old server", "a database"] as const)("through %s"
   });
 
   describe("something is not as it was sent:", () => {
+    const KEPT = ["metrics", "latest_metrics", "params", "tags"];
     let runId: string;
+    /** Where all of them begin: it is sent once, and put back after each. */
+    let sent: { readonly folder: string; readonly options: string[]; readonly files: string };
+    const kept = (name: string) => `${sent.folder} kept/${name}`;
 
-    beforeEach(async () => {
+    /** Statements with what was kept of the database at hand as `kept`. */
+    function inBoth(...statements: readonly string[]): void {
+      const connection = openDatabase(database(), { busyTimeout: 30_000 });
+      try {
+        connection.prepare("ATTACH ? AS kept").run(kept("rows.db"));
+        for (const statement of statements) connection.exec(statement);
+      } finally {
+        connection.close();
+      }
+    }
+
+    beforeAll(async () => {
+      begin();
       cpSync(path.join(FIXTURES, "torch/runs/media"), path.join(logdir, "media"), { recursive: true });
       cpSync(path.join(FIXTURES, "example/runs/baseline"), path.join(logdir, "media"), { recursive: true });
       await send();
       const before = await verify();
       expect([before.code, before.outcome]).toEqual([0, "equal"]);
       runId = before.runs[0]?.remoteId ?? "";
+      sent = { folder, options, files: filesOf(runId) };
+      mkdirSync(kept(""));
+      cpSync(sent.folder, kept("folder"), { recursive: true });
+      cpSync(sent.files, kept("files"), { recursive: true });
+      inBoth(
+        ...KEPT.map((table) => `CREATE TABLE kept.${table} AS SELECT * FROM main.${table} WHERE run_uuid = '${runId}'`),
+      );
+    });
+
+    beforeEach(() => {
+      ({ folder, options } = sent);
+      logdir = path.join(folder, "runs");
+    });
+
+    afterEach(() => {
+      for (const [place, copy] of [
+        [sent.folder, "folder"],
+        [sent.files, "files"],
+      ] as const) {
+        rmSync(place, { recursive: true });
+        cpSync(kept(copy), place, { recursive: true });
+      }
+      inBoth(
+        "BEGIN IMMEDIATE",
+        ...KEPT.flatMap((table) => [
+          `DELETE FROM main.${table} WHERE run_uuid = '${runId}'`,
+          `INSERT INTO main.${table} SELECT * FROM kept.${table}`,
+        ]),
+        `UPDATE main.runs SET lifecycle_stage = 'active', deleted_time = NULL WHERE run_uuid = '${runId}'`,
+        "COMMIT",
+      );
+    });
+
+    afterAll(async () => {
+      ({ folder, options } = sent);
+      logdir = path.join(folder, "runs");
+      expect((await verify()).code).toBe(0);
     });
 
     /** The only run differs in this alone, and the summary names it. */
