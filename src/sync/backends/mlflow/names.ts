@@ -1,5 +1,7 @@
 /**
- * Tags → MLflow's keys. A tag that MLflow allows is kept as it is; any other is made valid, readable and unique.
+ * Tags → MLflow's keys. A tag that MLflow allows is kept as it is; any other is made valid and readable, with a digest
+ * only if that key is taken. Who takes a key depends on the order of the tags; so each changed key stands in a run tag
+ * with the name it is for, stored before its values, and whoever opens the run again goes by those.
  *
  * Source: `_validate_metric_name`, `bad_path_message` in mlflow/utils/validation.py.
  */
@@ -39,11 +41,9 @@ export class KeyNames {
   }
 
   #choose(name: string): string {
-    if (isValidKey(name) && !this.#names.has(name)) return this.#bind(name, name);
-    // Another name may stand in the way, by chance or because somebody wants it to.
     for (let attempt = 0; ; attempt++) {
-      const key = `${readable(name)}-${sha256(attempt === 0 ? name : `${name}\0${attempt}`).slice(0, 8)}`;
-      if (!this.#names.has(key)) return this.#bind(key, name);
+      const key = candidate(name, attempt);
+      if (isValidKey(key) && !this.#names.has(key)) return this.#bind(key, name);
     }
   }
 
@@ -82,7 +82,16 @@ function beginningOf(storable: string): string {
   return wellFormed(storable.slice(0, MAX_RECORDED - 100));
 }
 
-/** What can be kept of a name, as a valid beginning of a key. */
+/** The key that a name gets if it is valid and free: first the name itself, then what is readable of it, then with a digest. */
+function candidate(name: string, attempt: number): string {
+  if (attempt === 0) return name;
+  const text = readable(name);
+  if (attempt === 1) return text;
+  // Another name may stand in the way, by chance or because somebody wants it to.
+  return `${text}-${sha256(attempt === 2 ? name : `${name}\0${attempt - 2}`).slice(0, 8)}`;
+}
+
+/** What can be kept of a name: a valid key, but for a cut that leaves a dot of its own at the end. */
 function readable(name: string): string {
   const parts = name.replace(RECORDED, "").replace(NOT_ALLOWED, "_").split("/");
   const kept = parts.filter((part) => part !== "").map((part) => (part === "." || part === ".." ? "_" : part));
