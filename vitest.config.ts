@@ -1,10 +1,28 @@
 import { availableParallelism } from "node:os";
+import path from "node:path";
 import type { ViteUserConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 const cores = availableParallelism();
 
+/** The files that take minutes begin first, so that none is left over for one core alone. */
+class LongFirst extends BaseSequencer {
+  static readonly long: readonly string[] = [
+    ...["mlflow-page", "kill", "verify", "watch-endures", "media", "watch", "artifact-stores", "sync-to-server"],
+    ...["secrets", "fuzz", "watch-training", "engine-model", "watcher-model"],
+  ];
+
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification) => LongFirst.long.indexOf(path.basename(moduleId, ".test.ts"));
+    const isLong = (file: TestSpecification) => rank(file) >= 0;
+    const long = files.filter(isLong).sort((a, b) => rank(a) - rank(b));
+    return [...long, ...(await super.sort(files.filter((file) => !isLong(file))))];
+  }
+}
+
 const config: ViteUserConfig = {
   test: {
+    sequence: { sequencer: LongFirst },
     projects: [
       {
         test: {

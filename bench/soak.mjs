@@ -32,12 +32,16 @@ const [{ FaultProxy }, { MlflowServer }, { LiveWriter }, { difference }, { Resen
 );
 
 const EXPERIMENT = "soak";
+/** What a server takes to start on a machine with nothing else to do. */
+const START_MS = 7000;
 const WRITERS = 5;
 const CALM_MS = 15_000;
 /** How long the rest may take to arrive when the writers have ended. */
 const DRAIN_MS = 600_000;
 /** Nothing sent for so long: it has all arrived, or it never will. */
 const QUIET_MS = 20_000;
+/** Longer than tracelet pauses between attempts. */
+const PAUSE_MS = 90_000;
 
 const seed = Number(values.seed);
 const random = seededRandom(seed);
@@ -51,7 +55,10 @@ const logdir = inside("runs");
 const kills = { tracelet: 0, server: 0, writer: 0 };
 
 const database = inside("mlflow.db");
+const starting = performance.now();
 let server = await MlflowServer.start(database);
+/** How many times as long as on a machine with nothing else to do everything takes here: what is waited for is scaled. */
+const slowness = Math.max(1, (performance.now() - starting) / START_MS);
 const { port, uri } = server;
 const proxy = await FaultProxy.start(port, seed);
 const resent = new Resent();
@@ -63,8 +70,9 @@ const follower = new Follower(
     MLFLOW_TRACKING_URI: proxy.uri,
     MLFLOW_EXPERIMENT_NAME: EXPERIMENT,
     TRACELET_STATE_DIR: inside("state"),
-    // Two minutes, MLflow's own, would leave room for a handful of unanswered requests only.
-    MLFLOW_HTTP_REQUEST_TIMEOUT: "5",
+    // Two minutes, MLflow's own, would leave room for a handful of unanswered requests only; but what a busy machine
+    // takes for an answer is no fault.
+    MLFLOW_HTTP_REQUEST_TIMEOUT: String(Math.ceil(5 * slowness)),
   },
   inside("log"),
 );
@@ -124,7 +132,7 @@ const OFTEN = ["disconnect", "kill writer", ...Array(6).fill("one fault"), "a mi
 /** It has to get on in lives of a few seconds, whatever else breaks. */
 async function killTracelet(until) {
   while (Date.now() < until && !interrupted) {
-    await sleep(between(700, 3500));
+    await sleep(slowness * between(700, 3500));
     await follower.kill();
     kills.tracelet++;
     follower.start();
@@ -133,21 +141,23 @@ async function killTracelet(until) {
 
 async function breakThings(until) {
   // A start takes the server a dozen seconds, so that it is killed by the clock and not by chance.
-  let nextServerKill = Date.now() + 20_000;
+  let nextServerKill = Date.now() + slowness * 20_000;
   while (Date.now() < until && !interrupted) {
     await sleep(between(500, 5000));
     const serverTurn = Date.now() > nextServerKill;
-    if (serverTurn) nextServerKill = Date.now() + 60_000 + between(0, 60_000);
+    if (serverTurn) nextServerKill = Date.now() + slowness * (60_000 + between(0, 60_000));
     await DISASTERS[serverTurn ? "kill server" : pick(OFTEN)]();
   }
 }
 
-/** Until nothing has been sent for a while. */
+/** Until nothing has been sent for a while; for longer while the probes still wait for something. */
 async function drained() {
-  const end = Date.now() + DRAIN_MS;
-  for (let sent = -1, since = Date.now(); Date.now() < end && Date.now() - since < QUIET_MS; await sleep(500)) {
+  const end = Date.now() + slowness * DRAIN_MS;
+  for (let sent = -1, since = Date.now(); Date.now() < end; await sleep(500)) {
     if (resent.sent !== sent) since = Date.now();
     sent = resent.sent;
+    const quiet = probe.behind + calmProbe.behind > 0 ? PAUSE_MS : QUIET_MS;
+    if (Date.now() - since > slowness * quiet) return;
   }
 }
 
