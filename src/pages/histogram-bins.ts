@@ -11,8 +11,8 @@ export interface Range {
   readonly right: number;
 }
 
-/** Furthest edge that is drawn: float32's, so that differences of two stay finite. */
-const MAX_EDGE = 3.4028234663852886e38;
+/** Furthest edge that is drawn: differences of two stay finite, and their products with what `percentiles` weighs them by. */
+const MAX_EDGE = 1e300;
 
 /**
  * The buckets that mean something: edges that are numbers, the left one first, counts finite and not negative. A bucket
@@ -80,7 +80,7 @@ export function rebinned(buckets: Buckets, { left, right }: Range, binCount: num
     }
     for (let bin = first; bin <= last; bin++) {
       const overlap = Math.min(to, left + (bin + 1) * width) - Math.max(from, left + bin * width);
-      if (overlap > 0) bins[bin] = (bins[bin] as number) + (count * overlap) / (to - from);
+      if (overlap > 0) bins[bin] = (bins[bin] as number) + count * (overlap / (to - from));
     }
   }
   return bins;

@@ -89,7 +89,9 @@ describe("bins", () => {
     ]).toEqual([]);
     expect([...drawable(buckets(3, 1, 7))]).toEqual([1, 3, 7]);
     expect([...drawable(buckets(-Infinity, 0, 2, 0, Infinity, 3))]).toEqual([0, 0, 2, 0, 0, 3]);
-    expect([...drawable(buckets(-1e300, 1e300, 2))]).toEqual([-3.4028234663852886e38, 3.4028234663852886e38, 2]);
+    expect([...drawable(buckets(-Number.MAX_VALUE, Number.MAX_VALUE, 2))]).toEqual([-1e300, 1e300, 2]);
+    // Beyond float32, which the old form's numbers were once rounded to.
+    expect([...drawable(buckets(1e39, 2e39, 2))]).toEqual([1e39, 2e39, 2]);
   });
 });
 

@@ -251,7 +251,7 @@ describe("histograms", () => {
     const { only } = new Run().values({ tag: "h", histo });
     expect(only).toMatchObject({
       kind: "histograms",
-      buckets: Float64Array.of(Math.fround(0.6), 1, 3, 1, 2, 0, 2, Math.fround(2.9), 6),
+      buckets: Float64Array.of(0.6, 1, 3, 1, 2, 0, 2, 2.9, 6),
       stats: { min: 0.6, max: 2.9, num: 9, sum: 17, sumSquares: 39 },
     });
   });
@@ -269,10 +269,9 @@ describe("histograms", () => {
     expect(new Run().values({ tag: "h", histo }).only).toMatchObject({ kind: "histograms", buckets: { length: 0 } });
   });
 
-  // numpy's float32: 1e300 is inf, 2^24 + 1 is 2^24
-  test("V1: numbers are those of float32", () => {
+  test("V1: numbers are the message's doubles", () => {
     const histo = { min: -1e300, max: 0.1, bucketLimit: [0], bucket: [2 ** 24 + 1] };
-    const buckets = Float64Array.of(Number.NEGATIVE_INFINITY, Math.fround(0.1), 2 ** 24);
+    const buckets = Float64Array.of(-1e300, 0.1, 2 ** 24 + 1);
     expect(new Run().values({ tag: "h", histo }).only).toMatchObject({ buckets });
   });
 

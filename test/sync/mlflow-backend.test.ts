@@ -1,13 +1,15 @@
 /** What a TensorBoard run looks like in MLflow, and how it is found there again. */
-import { rmSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import sharp from "sharp";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { TraceletError } from "../../src/errors.ts";
 import type { Datum, HparamsDatum, HparamValue, TagMetadata } from "../../src/reader/datum.ts";
+import { EventFileReader } from "../../src/reader/event-file.ts";
 import { RecordBatch } from "../../src/reader/record-batch.ts";
 import { TagTable } from "../../src/reader/tag-table.ts";
+import { RecordReader } from "../../src/reader/tfrecord.ts";
 import type { Batch, Note, RunDescription, RunHandle } from "../../src/sync/backend.ts";
 import type { ArtifactStore } from "../../src/sync/backends/mlflow/artifacts.ts";
 import { MlflowBackend, type MlflowBackendOptions } from "../../src/sync/backends/mlflow/backend.ts";
@@ -17,6 +19,7 @@ import { SqliteStore } from "../../src/sync/backends/mlflow/sqlite-store.ts";
 import { type MlflowStore, ReplyLost, type RunRecord } from "../../src/sync/backends/mlflow/store.ts";
 import type { FileMark } from "../../src/sync/fingerprint.ts";
 import { type Database, openDatabase } from "../../src/sync/sqlite.ts";
+import { ScriptedSource } from "../support/event-writer.ts";
 import { temporaryDirectory } from "../support/logdirs.ts";
 
 /** An MLflow in a file, opened anew by each backend as by a new process. */
@@ -401,6 +404,42 @@ describe("scalars", () => {
     expect([...mlflow.names().values()].sort()).toEqual([...tags].sort());
     expect([...mlflow.names().keys()].every(isValidKey)).toBe(true);
     expect((await backend.write(handle, batch({ scalars: [["loss (train)", 2, 1]] }))).notes).toEqual([]);
+  });
+
+  test("that loggers of frameworks write keep a readable key, and what MLflow allows keeps its own", async () => {
+    const mlflow = Mlflow.create();
+    const backend = mlflow.backend();
+    const events = path.resolve(import.meta.dirname, "../../fixtures/odd-metric-names/runs/a");
+    const scalars = new RecordBatch(1000, new TagTable());
+    const bytes = readFileSync(path.join(events, readdirSync(events)[0] as string));
+    const records = new RecordReader(new ScriptedSource(bytes), { start: 0, end: bytes.length });
+    await new EventFileReader(records, new Map()).read(scalars);
+    const handle = await backend.open(description(), undefined);
+    await backend.write(handle, { ...batch({}), scalars });
+    const keys = new Set(mlflow.points().map((point) => point.split(/ [0-2] /)[0] as string));
+    expect([...keys]).toEqual(
+      expect.arrayContaining([
+        ...["Loss", "loss", "lr-Adam/pg1", "Verlust/größe", "pr\u00e9cision", "训练/损失"],
+        ...["val/AR_100", "val/AR_1000", "metrics/mAP50_B_", "metrics/mAP50-95_B_", "gpu_id: 0/memory.used _MB_"],
+        ...["loss/x", "a/_/b", "_", "loss_train", "pre_cision", "F1 score _", "loss_0.5_acc", "x".repeat(200)],
+        // One of each two has it without.
+        ...["timing_s_/gen", expect.stringMatching(/^timing_s_\/gen-[0-9a-f]{8}$/)],
+        ...[expect.stringMatching(/^loss-[0-9a-f]{8}$/), expect.stringMatching(/^loss-[0-9a-f]{8}$/)],
+      ]),
+    );
+    expect(keys.size).toBe(23);
+    expect(mlflow.points()).toHaveLength(3 * 23);
+    // Another machine, which reads them in another order.
+    const again = mlflow.backend();
+    const reversed = new RecordBatch(1000, new TagTable());
+    for (let i = scalars.length - 1; i >= 0; i--) {
+      const [id, step, value] = [scalars.tag[i] as number, Number(scalars.step[i]), scalars.value[i] as number];
+      const tag = reversed.tagTable.ofName(scalars.tags[id] as string);
+      reversed.push(tag, step, 0, scalars.wallTime[i] as number, value, 0);
+    }
+    const points = mlflow.points();
+    await again.write(await again.open(description(), undefined), { ...batch({}), scalars: reversed });
+    expect(mlflow.points()).toEqual(points);
   });
 
   test("keep their keys when the run is opened again, whatever the order of their tags", async () => {

@@ -20,8 +20,9 @@ export function histogramOfTensor(value: PluginValue): Body<HistogramDatum> {
 
 /**
  * A V1 histogram, with the buckets TensorBoard shows. The format's outermost limits may be ±DBL_MAX, so empty buckets are
- * cut off at both ends and the statistics' `min` and `max` become the outer edges. TensorBoard keeps the result in
- * float32, and so do we: the numbers here are float32 values held as doubles. Beyond float32's range they are infinite.
+ * cut off at both ends and the statistics' `min` and `max` become the outer edges. The numbers are the message's doubles:
+ * TensorBoard's Python loader rounds them to float32, which makes one edge of two near each other and loses every count
+ * beyond 2^24; its default data server (data_compat.rs) does not.
  *
  * Source: `_migrate_histogram_value` of tensorboard/data_compat.py.
  *
@@ -41,9 +42,9 @@ export function histogramOfMessage(histo: tensorboard.HistogramProto.$Properties
   const buckets = new Float64Array(3 * (end - start + 1));
   for (let i = start; i <= end; i++) {
     const row = 3 * (i - start);
-    buckets[row] = Math.fround(i === start ? min : (limits[i - 1] as number));
-    buckets[row + 1] = Math.fround(i === end ? max : (limits[i] as number));
-    buckets[row + 2] = Math.fround(counts[i] as number);
+    buckets[row] = i === start ? min : (limits[i - 1] as number);
+    buckets[row + 1] = i === end ? max : (limits[i] as number);
+    buckets[row + 2] = counts[i] as number;
   }
   return { kind: "histograms", buckets, stats };
 }

@@ -35,6 +35,16 @@ export class KeyNames {
     for (const [key, name] of known) this.#bind(key, name);
   }
 
+  /**
+   * Names that are to get their keys next: those that MLflow allows as they are take theirs first, so that of a batch
+   * `loss` stays `loss` though `/loss` stands before it.
+   */
+  expect(names: Iterable<string>): void {
+    for (const name of names) {
+      if (!this.#keys.has(name) && isValidKey(name) && !this.#names.has(name)) this.#bind(name, name);
+    }
+  }
+
   /** The key of a name, the same on every call. */
   keyOf(name: string): string {
     return this.#keys.get(name) ?? this.#choose(name);

@@ -88,15 +88,17 @@ export class MlflowRun implements RunHandle {
   /** The batch's scalars as MLflow takes them; the tags that tell changed names are added to `names`. */
   metrics({ scalars }: Batch, names: Map<string, string>, notes: Note[]): MetricColumns {
     const timestamp = new Float64Array(scalars.length);
+    const fresh = new Set<number>();
     for (let i = 0; i < scalars.length; i++) {
       const id = scalars.tag[i] as number;
-      if (this.#keys[id] === undefined) this.#nameMetric(id, scalars.tags[id] as string, names, notes);
+      if (this.#keys[id] === undefined) fresh.add(id);
       const wallTime = scalars.wallTime[i] as number;
       timestamp[i] = milliseconds(wallTime);
       if (!isTime(wallTime)) {
         this.#note(notes, "wall-time", "wall times that are no time MLflow can store were stored as 0 (1970)");
       }
     }
+    this.#nameMetrics([...fresh], scalars.tags, names, notes);
     return {
       keys: this.#keys,
       key: scalars.tag,
@@ -145,13 +147,16 @@ export class MlflowRun implements RunHandle {
     notes.push({ code: "quarantined", message });
   }
 
-  #nameMetric(id: number, tag: string, names: Map<string, string>, notes: Note[]): void {
-    const name = recordedName(tag);
-    const key = this.#metricNames.keyOf(name);
-    this.#keys[id] = key;
-    if (key === name) return;
-    names.set(METRIC_NAME_TAG + key, name);
-    this.#note(notes, "renamed", `tag ${JSON.stringify(name)} is metric "${key}"`);
+  #nameMetrics(ids: readonly number[], tags: readonly string[], into: Map<string, string>, notes: Note[]): void {
+    const named = ids.map((id) => ({ id, name: recordedName(tags[id] as string) }));
+    this.#metricNames.expect(named.map(({ name }) => name));
+    for (const { id, name } of named) {
+      const key = this.#metricNames.keyOf(name);
+      this.#keys[id] = key;
+      if (key === name) continue;
+      into.set(METRIC_NAME_TAG + key, name);
+      this.#note(notes, "renamed", `tag ${JSON.stringify(name)} is metric "${key}"`);
+    }
   }
 
   #param(
