@@ -3,25 +3,56 @@ import { once } from "node:events";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { inspectRun, type RunSummary } from "../reader/inspect.ts";
 import type { SeriesSummary } from "../reader/series.ts";
+import { untilOver } from "../sync/interruption.ts";
 import { discoverAll } from "../sync/logdirs.ts";
+import { exitCodeOf, onSignals } from "./signals.ts";
 import { bytes, count, type Output, oneLine, outputTo, paint, plural, printable, table } from "./terminal.ts";
 
 export interface InspectCommandOptions {
   readonly maxRecordSize: number;
   readonly json: boolean;
+  /** How long ending may take once it is told to, ms. */
+  readonly shutdownTimeout: number;
 }
 
 /** Characters that are written at once. */
 const JSON_PIECE = 100_000;
 
-/** @returns 0; 1 if something could not be read; 3 if there is damage @throws TraceletError `logdir` */
+/**
+ * @returns 0; 1 if something could not be read; 3 if there is damage; what a shell says of the signal that stopped it
+ * @throws TraceletError `logdir`
+ */
 export async function runInspect(logdirs: readonly string[], options: InspectCommandOptions): Promise<number> {
+  const stop = new AbortController();
+  const signals = onSignals({
+    timeoutMs: options.shutdownTimeout,
+    onFirst(signal, limits) {
+      outputTo(process.stderr).write(`${signal}: ending, ${limits}\n`);
+      stop.abort();
+    },
+  });
+  try {
+    const code = await untilOver(inspectAndPrint(logdirs, options, stop.signal), signals.over);
+    return signals.received === undefined ? (code as number) : exitCodeOf(signals.received);
+  } finally {
+    signals.leave();
+  }
+}
+
+async function inspectAndPrint(
+  logdirs: readonly string[],
+  options: InspectCommandOptions,
+  signal: AbortSignal,
+): Promise<number> {
   const output = outputTo(process.stdout);
   const { runs, problems } = discoverAll(logdirs);
   let [values, unread, damaged] = [0, problems.length > 0, false];
   let json = options.json ? '{"runs":[' : "";
+  let read = 0;
   for (const [i, run] of runs.entries()) {
-    const summary = await inspectRun(run, options.maxRecordSize);
+    const summary = await inspectRun(run, options.maxRecordSize, signal);
+    if (signal.aborted) break;
+    read++;
     if (options.json) json += `${i > 0 ? "," : ""}${printable(JSON.stringify(plain(summary)))}`;
     else printRun(summary, output);
     if (!options.json || json.length >= JSON_PIECE) {
@@ -33,12 +64,14 @@ export async function runInspect(logdirs: readonly string[], options: InspectCom
     unread ||= summary.files.some((file) => file.problem !== undefined);
     damaged ||= summary.files.some((file) => file.losses.length > 0 || file.tail?.state === "damaged");
   }
-  if (options.json) output.write(`${json}],"problems":${printable(JSON.stringify(problems))}}\n`);
+  if (options.json)
+    output.write(`${json}],"problems":${printable(JSON.stringify(problems))},"interrupted":${signal.aborted}}\n`);
   else {
     for (const { path, code } of problems)
       output.write(`${paint(output, "red", "cannot be read")}: ${oneLine(path)} (${code})\n`);
-    output.write(`${plural(runs.length, "run")}, ${plural(values, "value")}\n`);
+    output.write(`${plural(read, "run")}, ${plural(values, "value")}\n`);
   }
+  if (signal.aborted) outputTo(process.stderr).write(`interrupted: ${plural(runs.length - read, "run")} not read\n`);
   if (unread) return 1;
   return damaged ? 3 : 0;
 }

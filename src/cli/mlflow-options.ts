@@ -15,6 +15,8 @@ export interface MlflowOptions {
   readonly giveUpAfter: number;
   /** Bytes. */
   readonly maxArtifactSize?: number;
+  /** How long ending may take once it is told to, ms. */
+  readonly shutdownTimeout: number;
   readonly stateDir: string;
   readonly dryRun: boolean;
   readonly verbose: boolean;
@@ -49,7 +51,8 @@ export async function openMlflow(options: MlflowOptions, surroundings: Surroundi
     if (options.verbose || retries === 1) surroundings.say(`${reason}; sent again in ${(delayMs / 1000).toFixed(1)} s`);
   };
   const { giveUpAfter: giveUpAfterMs } = options;
-  const store = options.dryRun ? new DryRunStore() : await openStore(uri, { ...surroundings, giveUpAfterMs, onRetry });
+  const how = { ...surroundings, giveUpAfterMs, stopGraceMs: graceOf(options), onRetry };
+  const store = options.dryRun ? new DryRunStore() : await openStore(uri, how);
   const key = `mlflow ${uri.destinationKey} ${experiment}`;
   return {
     backend: new MlflowBackend({
@@ -74,13 +77,19 @@ export async function openMlflow(options: MlflowOptions, surroundings: Surroundi
 
 /** An MLflow that is only read. @throws TraceletError `usage`, `unsupported`; `rejected` if there is no such database */
 export async function openMlflowToRead(
-  options: Pick<MlflowOptions, "trackingUri" | "experiment" | "giveUpAfter">,
+  options: Pick<MlflowOptions, "trackingUri" | "experiment" | "giveUpAfter" | "shutdownTimeout">,
   surroundings: Omit<Surroundings, "live">,
 ): Promise<{ readonly store: MlflowStore; readonly experiment: string }> {
   const { uri, experiment } = resolve(options);
   const onRetry = ({ reason, delayMs }: { reason: string; delayMs: number }) =>
     surroundings.say(`${reason}; asked again in ${(delayMs / 1000).toFixed(1)} s`);
-  const how = { giveUpAfterMs: options.giveUpAfter, live: false, onRetry, readOnly: true };
+  const how = {
+    giveUpAfterMs: options.giveUpAfter,
+    stopGraceMs: graceOf(options),
+    live: false,
+    onRetry,
+    readOnly: true,
+  };
   return { store: await openStore(uri, { ...surroundings, ...how }), experiment };
 }
 
@@ -95,21 +104,30 @@ function resolve({ trackingUri, experiment }: Pick<MlflowOptions, "trackingUri" 
   };
 }
 
+/** Some of the time is left for what has to be done then. */
+function graceOf({ shutdownTimeout }: Pick<MlflowOptions, "shutdownTimeout">): number {
+  return shutdownTimeout * GRACE_SHARE;
+}
+
+const GRACE_SHARE = 0.4;
+
 interface StoreOptions extends Surroundings {
   readonly giveUpAfterMs: number;
+  /** How long a request that is under way when it is told to end may still take, ms. */
+  readonly stopGraceMs: number;
   readonly onRetry: (retry: { reason: string; delayMs: number }) => void;
   readonly readOnly?: boolean;
 }
 
 async function openStore(uri: TrackingUri, options: StoreOptions): Promise<MlflowStore> {
-  const { signal, live, say, giveUpAfterMs, onRetry, readOnly = false } = options;
+  const { signal, live, say, giveUpAfterMs, stopGraceMs, onRetry, readOnly = false } = options;
   if (uri.scheme === "sqlite") {
     const { SqliteStore } = await import("../sync/backends/mlflow/sqlite-store.ts");
-    return SqliteStore.open(uri.path, { readOnly });
+    return SqliteStore.openWhenFree(uri.path, { readOnly, signal, stopGraceMs });
   }
   const { RestStore } = await import("../sync/backends/mlflow/rest-store.ts");
   const { readCredentials } = await import("../sync/backends/mlflow/credentials.ts");
   const credentials = readCredentials(uri.login, process.env, os.homedir());
   for (const warning of credentials.warnings) say(warning);
-  return new RestStore({ uri, credentials, giveUpAfterMs, live, onRetry, signal });
+  return new RestStore({ uri, credentials, giveUpAfterMs, stopGraceMs, live, onRetry, signal });
 }

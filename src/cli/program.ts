@@ -90,6 +90,8 @@ Exit codes: 0 all sent, 1 something could not be sent (values that the destinati
 set aside in <state-dir>/quarantine), 2 usage, 3 sent but damage in the source was passed
 over, 130 and 143 stopped by a signal (the same command goes on).
 
+Ctrl-C or SIGTERM once: what is under way ends, within --shutdown-timeout; twice: ends at once.
+
 Every option is also an environment variable: --state-dir is TRACELET_STATE_DIR.
 Credentials are given as MLflow has them: MLFLOW_TRACKING_USERNAME and _PASSWORD, or
 MLFLOW_TRACKING_TOKEN.
@@ -166,7 +168,8 @@ function watchCommand(
       `
 It ends by a signal, with what --until-idle or --pid name, or with the command behind --. That
 runs as it would without tracelet: signals go to it, and whatever happens to the sending, it is
-not disturbed. Ctrl-C once: what is there is sent. Twice: ends at once.
+not disturbed. Ctrl-C once: what is there is sent, for --shutdown-timeout at most. Twice: ends at
+once.
 
 --group, --only, --restarts and the like are those of tracelet sync: see there.
 
@@ -201,6 +204,7 @@ function inspectCommand(onExit: (code: number) => void): Command {
         .default(MAX_RECORD_BYTES, "256 MiB"),
     )
     .addOption(option("--json", "print one JSON object").default(false))
+    .addOption(shutdownOption())
     .action(async (logdirs: string[], options: import("./inspect-command.ts").InspectCommandOptions) => {
       const { runInspect } = await import("./inspect-command.ts");
       onExit(await runInspect(logdirs, options));
@@ -241,7 +245,15 @@ function withDestination(command: Command): Command {
       option("--give-up-after <time>", "how long to try again without any success")
         .argParser(parseDuration)
         .default(600_000, "10m"),
-    );
+    )
+    .addOption(shutdownOption());
+}
+
+function shutdownOption(): Option {
+  return duration("--shutdown-timeout <time>", "how long ending may take after Ctrl-C or SIGTERM").default(
+    10_000,
+    "10s",
+  );
 }
 
 /** What of the source counts: see `choice.ts`. */

@@ -7,10 +7,10 @@ import { type Lock, lockSource } from "../sync/lock.ts";
 import { requireLogdir } from "../sync/logdirs.ts";
 import { type ChoiceOptions, chosen } from "./choice.ts";
 import { type MlflowOptions, openMlflow } from "./mlflow-options.ts";
-import { showProgress } from "./progress-view.ts";
-import { exitCodeOf, onSignals } from "./signals.ts";
+import { type ProgressView, showProgress } from "./progress-view.ts";
+import { exitCodeOf, onSignals, type Signals } from "./signals.ts";
 import { errorJson, exitCode, printSummary, runLine, toJson } from "./sync-report.ts";
-import { canRedraw, oneLine, outputTo, printable } from "./terminal.ts";
+import { canRedraw, type Output, oneLine, outputTo, printable } from "./terminal.ts";
 
 export interface SyncCommandOptions extends MlflowOptions, ChoiceOptions {
   readonly backend: "mlflow";
@@ -25,33 +25,57 @@ export interface SyncCommandOptions extends MlflowOptions, ChoiceOptions {
  * @throws TraceletError
  */
 export async function runSync(logdirs: readonly string[], options: SyncCommandOptions): Promise<number> {
-  try {
-    return await syncAndReport(logdirs, options);
-  } catch (error) {
-    // Whoever reads the one object gets one, also where nothing could be begun.
-    if (options.json && error instanceof TraceletError) printJson({ outcome: "failed", error: errorJson(error) });
-    throw error;
-  }
-}
-
-async function syncAndReport(logdirs: readonly string[], options: SyncCommandOptions): Promise<number> {
-  const started = performance.now();
   const stop = new AbortController();
-  const signals = onSignals(() => stop.abort(new TraceletError("interrupted", "interrupted")));
   const stderr = outputTo(process.stderr);
   const debug = options.logLevel === "debug";
-  const say = (line: string) => {
-    if (!options.quiet) stderr.write(`${oneLine(line)}\n`);
-  };
-  for (const logdir of logdirs) requireLogdir(logdir);
-  const destination = await openMlflow(options, { signal: stop.signal, live: false, say });
-  const locks: Lock[] = [];
-  const checkpoints = Checkpoints.open(options.stateDir, destination.key, { readOnly: options.dryRun });
-  if (checkpoints.loss !== undefined) say(checkpoints.loss);
   const progress = showProgress(
     options.quiet ? "none" : canRedraw(process.stderr) && !debug ? "live" : "lines",
     stderr,
   );
+  const signals = onSignals({
+    timeoutMs: options.shutdownTimeout,
+    onFirst(signal, limits) {
+      // With --quiet, too: not all that was asked for will be done.
+      progress.line(`${signal}: ending what is under way, ${limits}`);
+      stop.abort(new TraceletError("interrupted", "interrupted"));
+    },
+  });
+  try {
+    return await syncAndReport(logdirs, options, { stop: stop.signal, signals, stderr, progress });
+  } catch (error) {
+    const isInterrupted = error instanceof TraceletError && error.code === "interrupted";
+    // Whoever reads the one object gets one, also where nothing could be begun.
+    if (options.json && error instanceof TraceletError)
+      printJson(isInterrupted ? { outcome: "interrupted" } : { outcome: "failed", error: errorJson(error) });
+    if (!isInterrupted || signals.received === undefined) throw error;
+    stderr.write("interrupted before anything was sent; the same command begins again\n");
+    return exitCodeOf(signals.received);
+  } finally {
+    signals.leave();
+  }
+}
+
+interface Surroundings {
+  readonly stop: AbortSignal;
+  readonly signals: Signals;
+  readonly stderr: Output;
+  readonly progress: ProgressView;
+}
+
+async function syncAndReport(
+  logdirs: readonly string[],
+  options: SyncCommandOptions,
+  { stop, signals, stderr, progress }: Surroundings,
+): Promise<number> {
+  const started = performance.now();
+  const say = (line: string) => {
+    if (!options.quiet) stderr.write(`${oneLine(line)}\n`);
+  };
+  for (const logdir of logdirs) requireLogdir(logdir);
+  const destination = await openMlflow(options, { signal: stop, live: false, say });
+  const locks: Lock[] = [];
+  const checkpoints = Checkpoints.open(options.stateDir, destination.key, { readOnly: options.dryRun });
+  if (checkpoints.loss !== undefined) say(checkpoints.loss);
   try {
     if (!options.dryRun)
       for (const logdir of new Set(logdirs.map((each) => realpathSync(each))))
@@ -62,15 +86,17 @@ async function syncAndReport(logdirs: readonly string[], options: SyncCommandOpt
       checkpoints,
       ...chosen(options),
       concurrency: options.concurrency ?? destination.concurrency,
-      signal: stop.signal,
+      signal: stop,
+      over: signals.over,
       onStart: (state) => progress.start(state),
       onRun: (run) => {
         if (options.verbose && run.outcome !== "unchanged") progress.line(oneLine(runLine(run)));
       },
-      ...(debug ? { trace: (line: string) => stderr.write(`${oneLine(line)}\n`) } : {}),
+      ...(options.logLevel === "debug" ? { trace: (line: string) => stderr.write(`${oneLine(line)}\n`) } : {}),
     });
     progress.stop();
-    if (result.runs.length === 0 && result.excludedRuns === 0) say(`no event files in ${logdirs.join(", ")}`);
+    if (result.runs.length === 0 && result.excludedRuns === 0 && result.left === undefined)
+      say(`no event files in ${logdirs.join(", ")}`);
     const report = {
       result,
       dryRun: options.dryRun,
@@ -80,12 +106,11 @@ async function syncAndReport(logdirs: readonly string[], options: SyncCommandOpt
       howToLook: destination.howToLook,
     };
     const code = exitCode(result);
-    if (!options.quiet || code !== 0) printSummary(report, stderr, options.verbose);
+    if (!options.quiet || code !== 0 || result.interrupted) printSummary(report, stderr, options.verbose);
     if (options.json) printJson(toJson(report));
     return signals.received === undefined ? code : exitCodeOf(signals.received);
   } finally {
     progress.stop();
-    signals.ignore();
     for (const lock of locks) lock.release();
     checkpoints.close();
     await destination.backend.close();

@@ -1,7 +1,7 @@
 /** What a sync did: the summary for people, the object for machines, and the exit code. */
 import type { TraceletError } from "../errors.ts";
 import type { Note } from "../sync/backend.ts";
-import type { SyncResult } from "../sync/engine.ts";
+import type { Left, SyncResult } from "../sync/engine.ts";
 import type { RunResult } from "../sync/run-result.ts";
 import { Tally } from "../sync/tally.ts";
 import { bytes, count, duration, type Output, oneLine, paint, plural, table } from "./terminal.ts";
@@ -71,6 +71,7 @@ export function printSummary(report: SyncReport, output: Output, verbose: boolea
     "dim",
     notes.filter(({ note }) => !isLoss(note)).map(({ line }) => line),
   );
+  if (result.left !== undefined) output.write(`${leftText(result.left)}\n`);
   output.write(`${headline(report)}\n`);
   const where = report.location ?? report.howToLook;
   if (where !== undefined) output.write(`${oneLine(where)}\n`);
@@ -86,6 +87,7 @@ export function toJson(report: SyncReport): object {
     elapsedMs: Math.round(report.elapsedMs),
     retries: report.retries,
     excludedRuns: result.excludedRuns,
+    left: result.left ?? null,
     error: errorJson(result.error),
     kinds: tallyJson(totalOf(result.runs)),
     problems: result.problems,
@@ -102,6 +104,11 @@ export function toJson(report: SyncReport): object {
       notes: run.notes,
     })),
   };
+}
+
+/** What an interruption has left to be sent. */
+export function leftText({ runs, bytes: left }: Left): string {
+  return `not sent yet: ${plural(runs, "run")}, ${bytes(left)} of event files`;
 }
 
 /** Line for a run that has just ended. */

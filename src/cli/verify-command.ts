@@ -1,20 +1,21 @@
 /** `tracelet verify`: options → a look at source and destination, report. */
 import { TraceletError } from "../errors.ts";
 import { verify } from "../sync/backends/mlflow/verify/verify.ts";
+import { untilOver } from "../sync/interruption.ts";
 import { requireLogdir } from "../sync/logdirs.ts";
 import { VERSION } from "../version.ts";
 import { type ChoiceOptions, chosen } from "./choice.ts";
 import { type MlflowOptions, openMlflowToRead } from "./mlflow-options.ts";
-import { showProgress } from "./progress-view.ts";
-import { exitCodeOf, onSignals } from "./signals.ts";
+import { type ProgressView, showProgress } from "./progress-view.ts";
+import { exitCodeOf, onSignals, type Signals } from "./signals.ts";
 import { printJson } from "./sync-command.ts";
 import { errorJson } from "./sync-report.ts";
-import { canRedraw, oneLine, outputTo } from "./terminal.ts";
+import { canRedraw, type Output, oneLine, outputTo } from "./terminal.ts";
 import { exitCode, printVerified, toJson } from "./verify-report.ts";
 
 export interface VerifyCommandOptions
   extends ChoiceOptions,
-    Pick<MlflowOptions, "trackingUri" | "experiment" | "giveUpAfter" | "maxArtifactSize"> {
+    Pick<MlflowOptions, "trackingUri" | "experiment" | "giveUpAfter" | "shutdownTimeout" | "maxArtifactSize"> {
   readonly concurrency: number;
   readonly json: boolean;
   readonly quiet: boolean;
@@ -25,26 +26,54 @@ export interface VerifyCommandOptions
  * @throws TraceletError
  */
 export async function runVerify(logdirs: readonly string[], options: VerifyCommandOptions): Promise<number> {
+  const stop = new AbortController();
+  const stderr = outputTo(process.stderr);
+  const progress = showProgress(options.quiet ? "none" : canRedraw(process.stderr) ? "live" : "lines", stderr);
+  const signals = onSignals({
+    timeoutMs: options.shutdownTimeout,
+    onFirst(signal, limits) {
+      progress.line(`${signal}: ending what is under way, ${limits}`);
+      stop.abort(new TraceletError("interrupted", "interrupted"));
+    },
+  });
+  const work = verifyAndReport(logdirs, options, { stop: stop.signal, signals, stderr, progress });
   try {
-    return await verifyAndReport(logdirs, options);
+    const code = await untilOver(work, signals.over);
+    if (code === undefined) throw new TraceletError("interrupted", "interrupted");
+    return signals.received === undefined ? code : exitCodeOf(signals.received);
   } catch (error) {
+    const isInterrupted = error instanceof TraceletError && error.code === "interrupted";
     // Whoever reads the one object gets one, also where nothing could be begun.
-    if (options.json && error instanceof TraceletError) printJson({ outcome: "failed", error: errorJson(error) });
-    throw error;
+    if (options.json && error instanceof TraceletError)
+      printJson(isInterrupted ? { outcome: "interrupted" } : { outcome: "failed", error: errorJson(error) });
+    if (!isInterrupted || signals.received === undefined) throw error;
+    progress.stop();
+    stderr.write("interrupted, so this is incomplete: not all runs were compared\n");
+    return exitCodeOf(signals.received);
+  } finally {
+    progress.stop();
+    signals.leave();
   }
 }
 
-async function verifyAndReport(logdirs: readonly string[], options: VerifyCommandOptions): Promise<number> {
+interface Surroundings {
+  readonly stop: AbortSignal;
+  readonly signals: Signals;
+  readonly stderr: Output;
+  readonly progress: ProgressView;
+}
+
+async function verifyAndReport(
+  logdirs: readonly string[],
+  options: VerifyCommandOptions,
+  { stop, signals, stderr, progress }: Surroundings,
+): Promise<number> {
   const started = performance.now();
-  const stop = new AbortController();
-  const signals = onSignals(() => stop.abort(new TraceletError("interrupted", "interrupted")));
-  const stderr = outputTo(process.stderr);
   const say = (line: string) => {
     if (!options.quiet) stderr.write(`${oneLine(line)}\n`);
   };
   for (const logdir of logdirs) requireLogdir(logdir);
-  const { store, experiment } = await openMlflowToRead(options, { signal: stop.signal, say });
-  const progress = showProgress(options.quiet ? "none" : canRedraw(process.stderr) ? "live" : "lines", stderr);
+  const { store, experiment } = await openMlflowToRead(options, { signal: stop, say });
   try {
     const result = await verify({
       logdirs,
@@ -54,19 +83,19 @@ async function verifyAndReport(logdirs: readonly string[], options: VerifyComman
       maxArtifactBytes: options.maxArtifactSize,
       ...chosen(options),
       concurrency: options.concurrency,
-      signal: stop.signal,
+      signal: stop,
+      over: signals.over,
       onStart: (state) => progress.start(state),
     });
     progress.stop();
-    if (result.runs.length === 0 && result.excludedRuns === 0) say(`no event files in ${logdirs.join(", ")}`);
+    if (result.runs.length === 0 && result.excludedRuns === 0 && !result.interrupted)
+      say(`no event files in ${logdirs.join(", ")}`);
     const report = { result, elapsedMs: performance.now() - started };
     const code = exitCode(result);
     if (!options.quiet || code !== 0) printVerified(report, stderr);
     if (options.json) printJson(toJson(report));
-    return signals.received === undefined ? code : exitCodeOf(signals.received);
+    return code;
   } finally {
-    progress.stop();
-    signals.ignore();
     await store.close();
   }
 }

@@ -55,6 +55,7 @@ export function toJson({ result, elapsedMs }: VerifyReport): object {
     location: result.location ?? null,
     elapsedMs: Math.round(elapsedMs),
     excludedRuns: result.excludedRuns,
+    runsNotCompared: result.left?.runs ?? 0,
     error: errorJson(result.error),
     counts: totals(result.runs),
     problems: result.problems,
@@ -96,12 +97,13 @@ function countRows(runs: readonly VerifiedRun[]): string[][] {
   return [["", "in the source", "missing", "extra", "different"], ...body];
 }
 
-function headline({ runs, interrupted, error }: VerifyResult): string {
+function headline({ runs, interrupted, left, error }: VerifyResult): string {
   const outcomes = new Map<string, number>();
   for (const run of runs) outcomes.set(run.outcome, (outcomes.get(run.outcome) ?? 0) + 1);
   const parts = [...outcomes].map(([outcome, n]) => `${count(n)} ${outcome}`).join(", ") || "nothing to compare";
   const incomplete = interrupted ? "interrupted, so this is incomplete: " : error === undefined ? "" : "incomplete: ";
-  return `${plural(runs.length, "run")}: ${incomplete}${parts}`;
+  const rest = left === undefined ? "" : `; ${plural(left.runs, "run")} not compared`;
+  return `${plural(runs.length, "run")}: ${incomplete}${parts}${rest}`;
 }
 
 function differenceLines({ name: run, findings, outcome }: VerifiedRun): string[] {

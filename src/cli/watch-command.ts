@@ -5,7 +5,7 @@ import { type ChoiceOptions, chosen } from "./choice.ts";
 import { type EndConditions, endCondition, followProcess } from "./end-condition.ts";
 import type { MlflowOptions } from "./mlflow-options.ts";
 import { exitCodeOf, onSignals, withoutEchoes } from "./signals.ts";
-import { canRedraw, oneLine, outputTo } from "./terminal.ts";
+import { canRedraw, duration, oneLine, outputTo } from "./terminal.ts";
 import { FORWARDED, startTraining, type Training } from "./training.ts";
 import type { FinishReason, WatchEngine, WatchEngineOptions } from "./watch-engine.ts";
 import type { WatchMetrics } from "./watch-metrics.ts";
@@ -29,9 +29,12 @@ export interface WatchCommandOptions extends Omit<MlflowOptions, "dryRun">, Choi
   readonly logLevel: "info" | "debug";
 }
 
+/** What share of the time that ending may take is for sending; the rest is for what is under way then. */
+const SENDING_SHARE = 0.5;
+
 /** The engine with all its options but those that say when it ends. */
 type Follow = (
-  options: Pick<WatchEngineOptions, "stop" | "finish"> & { readonly onStart: (status: WatchStatus) => void },
+  options: Pick<WatchEngineOptions, "stop" | "finish" | "over"> & { readonly onStart: (status: WatchStatus) => void },
 ) => ReturnType<WatchEngine>;
 
 /**
@@ -63,7 +66,7 @@ export async function runWatch(
       metrics = await (await import("./watch-metrics.ts")).serveMetrics(options.metricsPort);
       view.say(`metrics at ${metrics.url}`);
     }
-    const follow: Follow = ({ stop, finish, onStart }) =>
+    const follow: Follow = ({ stop, finish, over, onStart }) =>
       engine({
         ...choice,
         logdirs,
@@ -75,6 +78,7 @@ export async function runWatch(
         rescanMs: options.rescan,
         stop,
         finish,
+        over,
         onStart(status) {
           view.start(status);
           metrics?.start(status);
@@ -85,8 +89,8 @@ export async function runWatch(
       }).finally(() => metrics?.end());
     const end =
       training === undefined
-        ? await watchAlone(follow, view, { isRunning, untilIdleMs: options.untilIdle })
-        : await watchTraining(follow, view, training);
+        ? await watchAlone(follow, view, options, { isRunning, untilIdleMs: options.untilIdle })
+        : await watchTraining(follow, view, options, training);
     view.stop(end);
     return end.code;
   } catch (error) {
@@ -132,30 +136,44 @@ function requireSense(options: WatchCommandOptions, training: readonly string[] 
     refuse("with a command the watch ends when that does", "leave --pid and --until-idle out");
 }
 
-async function watchAlone(follow: Follow, view: WatchView, conditions: EndConditions): Promise<WatchEnd> {
-  // How long the rest may take is up to whoever sends the first signal: a second one ends it, or SIGKILL.
+async function watchAlone(
+  follow: Follow,
+  view: WatchView,
+  { shutdownTimeout, json, quiet }: WatchCommandOptions,
+  conditions: EndConditions,
+): Promise<WatchEnd> {
   const stop = new AbortController();
   const finish = new AbortController();
-  const over = new AbortController();
-  const signals = onSignals((signal) => {
-    view.say(`${signal}: sending what is there; again: ends at once`);
-    finish.abort("signal" satisfies FinishReason);
+  const ended = new AbortController();
+  let cut: NodeJS.Timeout | undefined;
+  const signals = onSignals({
+    timeoutMs: shutdownTimeout,
+    onFirst(signal, limits) {
+      const message = `${signal}: sending what is there, ${limits}`;
+      view.say(message);
+      // Whoever has sent it looks there.
+      if (json || quiet) process.stderr.write(`${message}\n`);
+      cut = setTimeout(() => stop.abort(interruption()), shutdownTimeout * SENDING_SHARE);
+      finish.abort("signal" satisfies FinishReason);
+    },
   });
   const onStart = (status: WatchStatus) => {
-    void endCondition(conditions, status, over.signal).then((reason) => {
+    void endCondition(conditions, status, ended.signal).then((reason) => {
       if (reason !== undefined) finish.abort(reason satisfies FinishReason);
     });
   };
   try {
-    const { code, interrupted } = await follow({ stop: stop.signal, finish: finish.signal, onStart });
+    const { over } = signals;
+    const { code, interrupted } = await follow({ stop: stop.signal, finish: finish.signal, over, onStart });
     return { code: signals.received === undefined ? code : exitCodeOf(signals.received), interrupted };
   } catch (error) {
     if (signals.received === undefined || !(error instanceof TraceletError) || error.code !== "interrupted")
       throw error;
     return { code: exitCodeOf(signals.received), interrupted: true };
   } finally {
-    over.abort();
-    signals.ignore();
+    ended.abort();
+    clearTimeout(cut);
+    signals.leave();
   }
 }
 
@@ -163,6 +181,7 @@ async function watchAlone(follow: Follow, view: WatchView, conditions: EndCondit
 async function watchTraining(
   follow: Follow,
   view: WatchView,
+  { shutdownTimeout }: WatchCommandOptions,
   [command, ...args]: readonly string[],
 ): Promise<WatchEnd> {
   const stop = new AbortController();
@@ -170,11 +189,23 @@ async function watchTraining(
   let training: Training | undefined;
   let trained: number | undefined;
   let interrupts = 0;
+  let limit: NodeJS.Timeout[] | undefined;
+  /** The training has ended, and somebody waits. */
+  const limitRest = (code: number) => {
+    limit ??= [
+      setTimeout(() => stop.abort(interruption()), shutdownTimeout * SENDING_SHARE),
+      setTimeout(() => endNow(view, code), shutdownTimeout),
+    ];
+  };
   const listener = withoutEchoes((signal) => {
     if (training === undefined) process.exit(exitCodeOf(signal));
     training.forward(signal);
-    if (signal === "SIGINT" || signal === "SIGTERM") interrupts++;
-    if (interrupts > 1 && trained !== undefined) endNow(view, trained);
+    if (signal !== "SIGINT" && signal !== "SIGTERM") return;
+    interrupts++;
+    if (trained === undefined) return;
+    if (interrupts > 1) endNow(view, trained);
+    view.say(`${signal}: sending the rest, ${duration(shutdownTimeout)} at most; again: ends at once`);
+    limitRest(trained);
   });
   for (const signal of FORWARDED) process.on(signal, listener);
   let onFault: ((error: unknown) => void) | undefined;
@@ -183,7 +214,7 @@ async function watchTraining(
     const started = new Promise<void>((resolve) => (onStart = resolve));
     const fault = new Promise<never>((_, reject) => process.on("uncaughtException", (onFault = reject)));
     const sending: Promise<WatchEnd> = Promise.race([
-      follow({ stop: stop.signal, finish: finish.signal, onStart }),
+      follow({ stop: stop.signal, finish: finish.signal, over: new AbortController().signal, onStart }),
       fault,
     ]).catch((error: unknown) => ({ code: 1, interrupted: true, error: asTraceletError(error) }));
     const refused = (await Promise.race([started, sending]))?.error;
@@ -206,9 +237,11 @@ async function watchTraining(
       stop.abort(interruption());
     }
     if (interrupts > 1) endNow(view, trained);
+    if (interrupts > 0) limitRest(trained);
     const sent = await sending;
     return { ...sent, code: trained === 0 ? sent.code : trained };
   } finally {
+    for (const timer of limit ?? []) clearTimeout(timer);
     for (const signal of FORWARDED) process.off(signal, listener);
     if (onFault !== undefined) process.off("uncaughtException", onFault);
   }

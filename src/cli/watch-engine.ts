@@ -10,6 +10,7 @@ import type { WatchEvent, WatchStatus } from "../sync/watch-status.ts";
 import type { chosen } from "./choice.ts";
 import { openMlflow } from "./mlflow-options.ts";
 import { exitCode, isLoss } from "./sync-report.ts";
+import { bytes, plural } from "./terminal.ts";
 import type { WatchCommandOptions } from "./watch-command.ts";
 
 /** How often live runs are looked at where the file system tells nothing, ms. */
@@ -32,6 +33,8 @@ export interface WatchEngineOptions extends ReturnType<typeof chosen> {
   readonly rescanMs: number;
   /** Aborted: finish what is under way, then return. */
   readonly stop: AbortSignal;
+  /** Aborted: return at once with what is known, whatever is still under way. */
+  readonly over: AbortSignal;
   /** Aborted: follow no longer, send all there is, then return. Its reason is a `FinishReason`. */
   readonly finish: AbortSignal;
   /**
@@ -81,10 +84,15 @@ export function watchEngine(command: WatchCommandOptions): WatchEngine {
       };
       const signal = AbortSignal.any([stop, finish]);
       const how = { events: pollMs === undefined, pollMs: pollMs ?? POLL_MS, signal, onStart, onEvent };
-      const anySetAside = await watch({ ...shared, ...how });
-      if (stop.aborted) return { code: 1, interrupted: true };
+      let status: WatchStatus | undefined;
+      const anySetAside = await watch({ ...shared, ...how, onStart: (of) => onStart((status = of)) });
+      if (stop.aborted) {
+        if (status !== undefined) sayLeft({ runs: undefined, bytes: status.bytesBehind }, onEvent);
+        return { code: 1, interrupted: true };
+      }
       const leavesRunning = (finish.reason as FinishReason) === "signal";
       const rest = await sendRest({ ...shared, signal: stop, leavesRunning }, command.giveUpAfter, onEvent);
+      if (rest.result.left !== undefined) sayLeft(rest.result.left, onEvent);
       const code = anySetAside || rest.anySetAside ? 1 : exitCode(rest.result);
       return { code: code === 0 || code === 3 ? code : 1, interrupted: rest.result.interrupted };
     } finally {
@@ -93,6 +101,16 @@ export function watchEngine(command: WatchCommandOptions): WatchEngine {
       await destination.backend.close();
     }
   };
+}
+
+/** What is left to whoever goes on from here. */
+function sayLeft(
+  { runs, bytes: left }: { readonly runs: number | undefined; readonly bytes: number },
+  onEvent: WatchEngineOptions["onEvent"],
+): void {
+  const what = [...(runs === undefined ? [] : [plural(runs, "run")]), `${bytes(left)} of event files`].join(", ");
+  const message = `not sent yet: ${what}; the same command goes on from here`;
+  onEvent({ level: "warning", run: undefined, message, hint: undefined });
 }
 
 /** What has not been sent yet when the watch ends; if the destination is away, for as long as that can be waited for. */
@@ -116,7 +134,8 @@ async function sendRest(
     const error = result.error ?? result.runs.find((run) => run.error !== undefined)?.error;
     const pause = Math.max(ownPause, result.error?.retryAfterMs ?? 0);
     const mayHelp = result.error?.code === "unreachable" && performance.now() + pause < end;
-    if (mayHelp && !options.signal.aborted) {
+    // Whoever has sent a signal waits.
+    if (mayHelp && !options.signal.aborted && !options.leavesRunning) {
       await sleep(pause, undefined, { signal: options.signal }).catch(() => {});
       continue;
     }

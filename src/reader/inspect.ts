@@ -37,8 +37,16 @@ const SMALL = 256 * 1024;
 /** Scalars at a time: their columns stay in the processor's cache. */
 const BATCH = 4096;
 
-/** Read all of a run. Never throws for what the files hold or how they can be read: that is in the result. */
-export async function inspectRun(run: DiscoveredRun, maxRecordBytes: number): Promise<RunSummary> {
+/**
+ * Read all of a run. Never throws for what the files hold or how they can be read: that is in the result.
+ *
+ * @param signal its abort ends the reading soon; the result is then of what was read
+ */
+export async function inspectRun(
+  run: DiscoveredRun,
+  maxRecordBytes: number,
+  signal?: AbortSignal,
+): Promise<RunSummary> {
   const metadata = new Map<string, TagMetadata>();
   const tags = new TagTable();
   const totals = new ScalarTotals();
@@ -46,6 +54,7 @@ export async function inspectRun(run: DiscoveredRun, maxRecordBytes: number): Pr
   const files: FileSummary[] = [];
   const batch = new RecordBatch(BATCH, tags);
   for (const entry of run.files) {
+    if (signal?.aborted) break;
     let records: RecordReader | undefined;
     let reader: EventFileReader | undefined;
     let problem: string | undefined;
@@ -55,7 +64,7 @@ export async function inspectRun(run: DiscoveredRun, maxRecordBytes: number): Pr
       try {
         records = new RecordReader(source, { end: entry.size, maxRecordBytes });
         reader = new EventFileReader(records, metadata);
-        for (let more = true; more; ) {
+        for (let more = true; more && !signal?.aborted; ) {
           try {
             more = await reader.read(batch);
           } finally {

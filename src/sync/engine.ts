@@ -5,6 +5,7 @@ import type { Kind } from "../reader/datum.ts";
 import type { DiscoveredRun, DiscoveryProblem } from "../reader/discover.ts";
 import type { StoredRun } from "./checkpoints.ts";
 import { type GroupMode, groupRuns, type RunGroup } from "./groups.ts";
+import { untilOver } from "./interruption.ts";
 import { discoverAll } from "./logdirs.ts";
 import { Parents } from "./parents.ts";
 import type { Progress } from "./progress.ts";
@@ -23,6 +24,8 @@ export interface SyncOptions
   readonly leavesRunning?: boolean;
   /** How many runs are sent at the same time. */
   readonly concurrency: number;
+  /** Aborted: return at once with what is known, whatever is still under way. Left out: what is under way is waited for. */
+  readonly over?: AbortSignal;
   /** Called once, before the first run, with an object that is kept up to date. */
   readonly onStart?: (progress: Readonly<Progress>) => void;
   /** Called with each run as it ends. */
@@ -38,6 +41,15 @@ export interface SyncResult {
   /** Why it ended before all runs were looked at. */
   readonly error: TraceletError | undefined;
   readonly interrupted: boolean;
+  /** What is not at the destination since it was interrupted, or ended by an error; undefined if it was not. */
+  readonly left: Left | undefined;
+}
+
+export interface Left {
+  /** Those that were begun included. */
+  readonly runs: number;
+  /** Bytes of event files that have not been acknowledged. */
+  readonly bytes: number;
 }
 
 /**
@@ -50,7 +62,7 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
   const { runs: all, problems } = discoverAll(options.logdirs);
   const wanted = wantedRuns(all, options);
   const stored = checkpoints.runs();
-  const runs = await groupRuns(wanted, options.group, stored);
+  const runs = (await untilOver(groupRuns(wanted, options.group, stored), options.over)) ?? [];
   const parents = new Parents();
   const progress: Progress = {
     runs: 0,
@@ -83,6 +95,7 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
   // Runs of one name may be copies of each other; the second has to see what became of the first.
   for (const [name, sameName] of groupByName(runs)) {
     const candidates = stored.get(name) ?? [];
+    stored.set(name, candidates);
     void queue
       .add(async () => {
         for (const run of sameName)
@@ -93,16 +106,21 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
         queue.clear();
       });
   }
-  await queue.onIdle();
+  await untilOver(queue.onIdle(), options.over);
   if (failure !== undefined) throw failure;
+  const isLeft = (run: RunGroup) => LEFT.has(results.get(run)?.outcome ?? "interrupted");
+  const isCut = signal.aborted || error !== undefined;
   return {
     runs: runs.flatMap((run) => results.get(run) ?? []),
     excludedRuns: all.length - wanted.length,
     problems,
     error,
     interrupted: signal.aborted,
+    left: isCut ? { runs: runs.filter(isLeft).length, bytes: newBytes(runs, stored) } : undefined,
   };
 }
+
+const LEFT: ReadonlySet<RunResult["outcome"]> = new Set(["interrupted", "failed"]);
 
 /** The runs that the user has chosen, with what of them. */
 export function wantedRuns(

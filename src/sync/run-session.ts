@@ -10,6 +10,7 @@ import type { Checkpoints, StoredFile, StoredRun } from "./checkpoints.ts";
 import { atStart, type FileMark, hashText } from "./fingerprint.ts";
 import type { GroupFile, Member, RunGroup } from "./groups.ts";
 import { readHparamsFiles } from "./hparams-files.ts";
+import { requireGoingOn, whileGoingOn } from "./interruption.ts";
 import { type LimitOptions, Limits } from "./limits.ts";
 import { type FileProblem, matchRun, problemOf } from "./match.ts";
 import { findObsoleteOf, ScanFailed } from "./member-restarts.ts";
@@ -153,6 +154,7 @@ export class RunSession {
   /** Draw the pages of a run that goes on, and look at its holes again. @throws TraceletError */
   async care(): Promise<void> {
     const handle = this.#handle as RunHandle;
+    this.#requireGoingOn();
     await this.#fillHoles(handle);
     await this.#attachPages(handle);
     this.#save(false);
@@ -203,6 +205,7 @@ export class RunSession {
         return "unchanged";
       }
     }
+    this.#requireGoingOn();
     const handle = this.#handle ?? (await this.#open());
     // A directory's files are there only to tell it by.
     if (this.#group.isDirectory) for (const file of this.#files) file.settle();
@@ -213,6 +216,7 @@ export class RunSession {
   /** Give a run that all has been sent of its files, its pages and its end. @throws TraceletError */
   async finish(): Promise<"sent" | "interrupted"> {
     const handle = this.#handle as RunHandle;
+    this.#requireGoingOn();
     if (this.#context.isLive) this.problems.push(...(await this.#runFiles.look(this.#group)));
     await this.#fillHoles(handle);
     await this.#attachPages(handle);
@@ -319,6 +323,7 @@ export class RunSession {
       const range = file.unknownRange;
       if (range === undefined) return;
       const reader = await file.readAgain(this.#memory.metadata(file.member.path), range, (batch) => {
+        this.#requireGoingOn();
         this.#tags?.apply(batch, START, file.member);
         for (const datum of batch.data) this.#memory.saw(datum);
       });
@@ -339,9 +344,10 @@ export class RunSession {
       const counts = new SeriesCounts();
       try {
         const metadata = new Map(this.#memory.metadata(file.member.path));
-        await file.readAgain(metadata, { start: 0, end: file.start }, (batch) =>
-          transform.apply(batch, { file: index, ...START, counts }, new Tally()),
-        );
+        await file.readAgain(metadata, { start: 0, end: file.start }, (batch) => {
+          this.#requireGoingOn();
+          transform.apply(batch, { file: index, ...START, counts }, new Tally());
+        });
         file.recounted(counts);
       } catch (error) {
         this.#isProblemOf(file, error);
@@ -351,8 +357,12 @@ export class RunSession {
 
   async #findObsolete(startOf: (file: SourceFile) => number): Promise<Obsolete> {
     const metadataOf = ({ path }: Member) => this.#memory.metadata(path);
+    const begin = (file: SourceFile) => {
+      this.#requireGoingOn();
+      return startOf(file);
+    };
     try {
-      return await findObsoleteOf(this.#files, this.#context.restarts, startOf, metadataOf);
+      return await findObsoleteOf(this.#files, this.#context.restarts, begin, metadataOf);
     } catch (error) {
       if (!(error instanceof ScanFailed)) throw error;
       this.#leaveOut(error.file, error.cause);
@@ -411,6 +421,7 @@ export class RunSession {
             for (let more = true; more; ) {
               more = await this.#read(open, index, batch, transform);
               await this.#flush(handle, batch);
+              this.#requireGoingOn();
             }
             const { losses, tail } = open.reader.records;
             const rest = tail === undefined || tail.state === "clean" ? [] : [{ ...tail, reason: hole.reason }];
@@ -436,6 +447,7 @@ export class RunSession {
           const metadata = new Map(this.#memory.metadata(file.member.path));
           const counts = new SeriesCounts();
           await file.readAgain(metadata, { start: 0, end: file.entry.size }, (batch) => {
+            this.#requireGoingOn();
             transform.apply(batch, { file: index, ...START, counts }, new Tally());
             this.#tags?.apply(batch, START, file.member);
             take(batch);
@@ -447,7 +459,8 @@ export class RunSession {
     };
     // Loaded for those runs only that have something to draw.
     const { makePages } = await import("./run-pages.ts");
-    this.notes.push(...(await this.#context.backend.attach(handle, makePages(readAgain))));
+    const pages = whileGoingOn(makePages(readAgain), this.#context.signal);
+    this.notes.push(...(await this.#context.backend.attach(handle, pages)));
     this.#context.onReached?.();
     this.#stored.pagesDue = false;
   }
@@ -568,12 +581,18 @@ export class RunSession {
   /** Do something with each file; one that cannot be read any more is left out from here on. */
   async #eachFile(work: (file: SourceFile) => Promise<void>): Promise<void> {
     for (const file of [...this.#files]) {
+      this.#requireGoingOn();
       try {
         await work(file);
       } catch (error) {
         this.#leaveOut(file, error);
       }
     }
+  }
+
+  /** @throws TraceletError `interrupted`: nothing new is to be begun */
+  #requireGoingOn(): void {
+    requireGoingOn(this.#context.signal);
   }
 
   #leaveOut(file: SourceFile, error: unknown): void {

@@ -13,6 +13,7 @@ import { type SyncOptions, wantedRuns } from "./engine.ts";
 import { ageOf } from "./file-age.ts";
 import { Gate } from "./gate.ts";
 import { groupRuns, type RunGroup, withRun } from "./groups.ts";
+import { untilOver } from "./interruption.ts";
 import { LiveRun } from "./live-run.ts";
 import { hasGrown, isUnchanged } from "./match.ts";
 import type { Progress } from "./progress.ts";
@@ -131,7 +132,7 @@ class Watch implements WatchStatus {
       signal.removeEventListener("abort", end);
       for (const live of this.#live.values()) clearTimeout(live.timer);
       this.#queue.clear();
-      await this.#queue.onIdle();
+      await untilOver(this.#queue.onIdle(), this.#options.over);
     }
     if (this.#failure !== undefined) throw this.#failure.error;
   }

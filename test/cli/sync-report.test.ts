@@ -21,7 +21,15 @@ function run(changes: Partial<RunResult> = {}): RunResult {
 }
 
 function report(result: Partial<SyncResult> = {}, changes: Partial<SyncReport> = {}): SyncReport {
-  const whole = { runs: [run()], excludedRuns: 0, problems: [], error: undefined, interrupted: false, ...result };
+  const whole = {
+    runs: [run()],
+    excludedRuns: 0,
+    problems: [],
+    error: undefined,
+    interrupted: false,
+    left: undefined,
+    ...result,
+  };
   return {
     result: whole,
     dryRun: false,
@@ -154,7 +162,10 @@ describe("the summary", () => {
   });
 
   test("says that it was interrupted and will go on, and when there was nothing to do", () => {
-    expect(printed(report({ interrupted: true }))).toContain("interrupted; the same command goes on from here");
+    const left = { runs: 3, bytes: 12_400_000 };
+    const interrupted = printed(report({ interrupted: true, left }));
+    expect(interrupted).toContain("not sent yet: 3 runs, 12.4 MB of event files");
+    expect(interrupted).toContain("interrupted; the same command goes on from here");
     expect(printed(report({ runs: [] }))).toContain("0 runs: nothing to do");
   });
 
@@ -189,6 +200,7 @@ test("the object for machines holds all of it", () => {
   expect(json).toEqual({
     outcome: "failed",
     dryRun: false,
+    left: null,
     location: "http://localhost/#/1",
     elapsedMs: 1234,
     retries: 0,

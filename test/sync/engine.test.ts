@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { TraceletError } from "../../src/errors.ts";
 import { discover } from "../../src/reader/discover.ts";
 import { Checkpoints } from "../../src/sync/checkpoints.ts";
-import { event, eventFile, record, WALL_TIME } from "../support/event-writer.ts";
+import { event, eventFile, record, textEvent, WALL_TIME } from "../support/event-writer.ts";
 import { EVENT_FILE } from "../support/logdirs.ts";
 import type { Call } from "../support/memory-backend.ts";
 import { pointText } from "../support/memory-backend.ts";
@@ -326,9 +326,51 @@ describe("being asked to stop", () => {
     }
   });
 
+  test("draws no pages and gives no run an end any more; the next sync does", async () => {
+    const world = World.create();
+    const text = eventFile(...[0, 1, 2].map((step) => textEvent("note", step, "words")));
+    world.logdir.write("train", Buffer.concat([version(), text]));
+    const stop = new AbortController();
+    world.backend.fault = ({ method }) => {
+      if (method === "write") stop.abort(new TraceletError("interrupted", "interrupted"));
+      return undefined;
+    };
+    const first = await world.sync({ signal: stop.signal });
+    expect([first.interrupted, first.left?.runs, only(first).outcome]).toEqual([true, 1, "interrupted"]);
+    expect([world.backend.pages, world.backend.run("train").status]).toEqual([new Set(), "running"]);
+    world.backend.fault = () => undefined;
+    expect((await world.sync()).left).toBeUndefined();
+    expect([world.backend.pages, world.backend.run("train").status]).toEqual([new Set(["text note"]), "finished"]);
+    expect(sentAgain(world.backend.run("train"))).toBe(0);
+  });
+
+  test("returns when its time is over, whatever is still under way, and says what is left", async () => {
+    const world = World.create();
+    world.backend.batchSize = 5;
+    world.logdir.write("a", fileOf(curve("loss", 0, 50)));
+    world.logdir.write("b", fileOf(curve("loss", 0, 50), 1));
+    const [stop, over] = [new AbortController(), new AbortController()];
+    const never = new Promise<never>(() => {});
+    const { write } = world.backend;
+    world.backend.write = async function (run, batch) {
+      if (world.backend.batches.length < 3) return write.call(world.backend, run, batch);
+      stop.abort(new TraceletError("interrupted", "interrupted"));
+      over.abort();
+      return never;
+    };
+    const result = await world.sync({ signal: stop.signal, over: over.signal, concurrency: 1 });
+    expect(result).toMatchObject({ interrupted: true, runs: [], left: { runs: 2 } });
+    const size = world.logdir.size("a") + world.logdir.size("b");
+    expect(result.left?.bytes).toBeLessThan(size);
+    expect(result.left?.bytes).toBeGreaterThan(size / 2);
+    world.backend.write = write;
+    await world.sync();
+    for (const name of ["a", "b"]) expectPoints(world.backend.run(name), curve("loss", 0, 50));
+  });
+
   test("at any moment: what was read and not sent any more is counted as such", async () => {
     const leftOut = new Set<number>();
-    for (let moment = 1; moment < 12; moment++) {
+    for (let moment = 1; moment < 40; moment++) {
       const world = World.create();
       world.backend.batchSize = 5;
       world.logdir.write("train/tfevents.1", fileOf(curve("a", 0, 13)));

@@ -7,11 +7,11 @@ import { TraceletError } from "../../../errors.ts";
 
 export interface GroupCommitOptions {
   /** Runs work in one transaction: all of it, or nothing. @throws TraceletError; `unreachable`: nobody else may try either */
-  readonly transaction: <T>(work: () => T) => T;
+  readonly transaction: <T>(work: () => T) => T | Promise<T>;
   /** How much work a transaction holds at most, unless a single piece is more. */
   readonly size: number;
   /** Whether anything may be written now; if not, it is asked again a second later. @throws TraceletError */
-  readonly mayBegin: () => boolean;
+  readonly mayBegin: () => boolean | Promise<boolean>;
 }
 
 /** ms. */
@@ -60,7 +60,7 @@ export class GroupCommit {
         break;
       }
       const start = performance.now();
-      this.#commit(this.#nextJobs());
+      await this.#commit(this.#nextJobs());
       this.#lastEnd = performance.now();
       this.#lastMs = this.#lastEnd - start;
     }
@@ -76,7 +76,7 @@ export class GroupCommit {
     // All that is ready now.
     await nextTurn();
     for (let left = this.#gap(); left > 0; left = this.#gap()) await sleep(left);
-    while (!this.#options.mayBegin()) await sleep(1000);
+    while (!(await this.#options.mayBegin())) await sleep(1000);
   }
 
   /** How much is left of the gap, ms. Little work waits for more as long as it would take the disk. */
@@ -92,16 +92,16 @@ export class GroupCommit {
     return this.#waiting.splice(0, over < 0 ? Infinity : Math.max(1, over));
   }
 
-  #commit(jobs: readonly Job[]): void {
+  async #commit(jobs: readonly Job[]): Promise<void> {
     let results: unknown[];
     try {
-      results = this.#options.transaction(() => jobs.map(({ work }) => work()));
+      results = await this.#options.transaction(() => jobs.map(({ work }) => work()));
     } catch (error) {
       const isOfAll = jobs.length === 1 || (error instanceof TraceletError && error.code === "unreachable");
       for (const job of jobs) {
         if (isOfAll) job.reject(error);
         // What one of them may not do is no reason for the others to fail.
-        else this.#commit([job]);
+        else await this.#commit([job]);
       }
       return;
     }

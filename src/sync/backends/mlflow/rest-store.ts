@@ -23,6 +23,8 @@ export interface RestStoreOptions {
    * `http.ts`.
    */
   readonly live?: boolean | undefined;
+  /** How long a request that is under way when `signal` is aborted may still take, ms: see `http.ts`. */
+  readonly stopGraceMs?: number | undefined;
   readonly onRetry?: ((notice: RetryNotice) => void) | undefined;
   /** Its abort makes every method that is under way throw its reason. */
   readonly signal?: AbortSignal | undefined;

@@ -11,6 +11,7 @@ import { TraceletError } from "../../../errors.ts";
 import { type Database, openDatabase, type SqlRow } from "../../sqlite.ts";
 import { openArtifactStore } from "./artifact-stores/open.ts";
 import type { ArtifactStore } from "./artifacts.ts";
+import { DatabaseLocked, isLocked, type LockPatience, MOMENT_MS, whenFree } from "./database-lock.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { runId as idOfRun } from "./ids.ts";
 import { putMetrics } from "./metric-rows.ts";
@@ -26,12 +27,15 @@ import {
   type RunStatus,
 } from "./store.ts";
 
-/** A server on the same file may hold the lock for one of its transactions, of 1000 metrics at most. ms. */
-const BUSY_TIMEOUT = 60_000;
 /** Points of a metric that are read at once. */
 const POINTS_PER_PAGE = 10_000;
 /** What a transaction changes stays in memory until it is committed: writing it earlier keeps readers out. KiB. */
 const CACHE = 32 * 1024;
+
+export interface SqliteStoreOptions extends LockPatience {
+  /** Nothing is created, and every method that would write throws. */
+  readonly readOnly?: boolean | undefined;
+}
 
 export class SqliteStore implements MlflowStore {
   /** A transaction of some 100 ms: long enough to cost little more than its rows, short enough for others to wait. */
@@ -41,43 +45,48 @@ export class SqliteStore implements MlflowStore {
   readonly #commits: GroupCommit;
   readonly #path: string;
   readonly #artifactRoot: string;
-  readonly #readOnly: boolean;
+  readonly #options: SqliteStoreOptions;
   /** MLflow 3.10 gave experiments a workspace. */
   #workspaces = false;
   /** SQLite counts up when anybody changes the tables. */
   #schemaVersion = 0;
 
-  private constructor(database: Database, file: string, artifactRoot: string, readOnly: boolean) {
+  private constructor(database: Database, file: string, artifactRoot: string, options: SqliteStoreOptions) {
     this.#database = database;
     this.#path = file;
     this.#artifactRoot = artifactRoot;
-    this.#readOnly = readOnly;
+    this.#options = options;
     this.#learnSchema();
     this.#commits = new GroupCommit({
-      transaction: (work) => this.#guarded(() => database.transaction(work)),
+      transaction: (work) => this.#whenFree(() => database.transaction(work)),
       size: this.batchSize,
       mayBegin: () => this.#isSchemaKnown(),
     });
   }
 
   /**
-   * Open the database, or create it.
+   * Open the database, or create it, once nobody else holds it.
    *
-   * @param options `readOnly`: nothing is created, and every method that would write throws
    * @throws TraceletError `unsupported` if it is no MLflow database or this Node has no SQLite; `rejected` if it cannot
    * be opened
    */
-  static open(file: string, { readOnly = false }: { readonly readOnly?: boolean } = {}): SqliteStore {
+  static async openWhenFree(file: string, options: SqliteStoreOptions): Promise<SqliteStore> {
+    return whenFree(() => SqliteStore.open(file, options), options);
+  }
+
+  /** The same at once. @throws DatabaseLocked if another process holds it */
+  static open(file: string, options: SqliteStoreOptions = {}): SqliteStore {
+    const { readOnly = false } = options;
     return guard(file, () => {
       if (!readOnly) mkdirSync(path.dirname(file), { recursive: true });
       else if (!existsSync(file)) throw noDatabase(file);
-      const database = openDatabase(file, { busyTimeout: BUSY_TIMEOUT, readOnly });
+      const database = openDatabase(file, { busyTimeout: MOMENT_MS, readOnly });
       try {
         // Foreign keys: that a run and an experiment are there is looked up once a transaction, not for every row.
         database.exec(`PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -${CACHE}`);
         // MLflow takes it for a URI, of which it decodes the path.
         const artifactRoot = path.join(path.dirname(file), "mlruns").replaceAll("%", "%25");
-        return new SqliteStore(database, file, artifactRoot, readOnly);
+        return new SqliteStore(database, file, artifactRoot, options);
       } catch (error) {
         database.close();
         throw error;
@@ -86,7 +95,7 @@ export class SqliteStore implements MlflowStore {
   }
 
   async experimentByName(name: string): Promise<ExperimentRecord | undefined> {
-    return this.#guarded(() => this.#experiment(name));
+    return this.#whenFree(() => this.#experiment(name));
   }
 
   async createExperiment(name: string, tags: ReadonlyMap<string, string>): Promise<string> {
@@ -116,7 +125,7 @@ export class SqliteStore implements MlflowStore {
   }
 
   async runsByTag(experimentId: string, key: string, value: string): Promise<RunRecord[]> {
-    return this.#guarded(() =>
+    return this.#whenFree(() =>
       this.#database
         .prepare(
           `SELECT runs.* FROM tags JOIN runs USING (run_uuid)
@@ -128,14 +137,14 @@ export class SqliteStore implements MlflowStore {
   }
 
   async hasRunsWithTag(experimentId: string, key: string): Promise<boolean> {
-    return this.#guarded(() => {
+    return this.#whenFree(() => {
       const sql = "SELECT 1 FROM tags JOIN runs USING (run_uuid) WHERE tags.key = ? AND runs.experiment_id = ? LIMIT 1";
       return this.#database.prepare(sql).get(key, Number(experimentId)) !== undefined;
     });
   }
 
   async run(runId: string): Promise<RunRecord | undefined> {
-    return this.#guarded(() => {
+    return this.#whenFree(() => {
       const row = this.#database.prepare("SELECT * FROM runs WHERE run_uuid = ?").get(runId);
       return row && this.#record(row);
     });
@@ -180,14 +189,14 @@ export class SqliteStore implements MlflowStore {
     // In the order of the table's key, so that each page begins where the last one ended, whoever writes meanwhile.
     const select = (after: string) => `SELECT ${exact("timestamp")}, ${exact("step")}, value, is_nan FROM metrics
       WHERE run_uuid = ? AND key = ? ${after} ORDER BY timestamp, step, value, is_nan LIMIT ${POINTS_PER_PAGE}`;
-    let rows = this.#guarded(() => this.#database.prepare(select("")).all(runId, key));
+    let rows = await this.#whenFree(() => this.#database.prepare(select("")).all(runId, key));
     while (rows.length > 0) {
       yield columnsOfRows(key, rows);
       if (rows.length < POINTS_PER_PAGE) return;
       const { timestamp, step, value, is_nan: isNaN } = rows[rows.length - 1] as SqlRow;
       const last = [BigInt(timestamp as number), BigInt(step as number), value as number, isNaN as number];
       const after = select("AND (timestamp, step, value, is_nan) > (?, ?, ?, ?)");
-      rows = this.#guarded(() => this.#database.prepare(after).all(runId, key, ...last));
+      rows = await this.#whenFree(() => this.#database.prepare(after).all(runId, key, ...last));
     }
   }
 
@@ -208,16 +217,18 @@ export class SqliteStore implements MlflowStore {
   }
 
   /** False while an MLflow brings the tables up to date: it gets all the time it needs. */
-  #isSchemaKnown(): boolean {
-    if (this.#guarded(() => schemaVersion(this.#database)) === this.#schemaVersion) return true;
-    this.#learnSchema();
-    return false;
+  async #isSchemaKnown(): Promise<boolean> {
+    return this.#whenFree(() => {
+      if (schemaVersion(this.#database) === this.#schemaVersion) return true;
+      this.#learnSchema();
+      return false;
+    });
   }
 
   /** @throws TraceletError `unsupported` if the tables are not those of an MLflow */
   #learnSchema(): void {
     this.#guarded(() => {
-      if (this.#readOnly) checkSchema(this.#database, this.#path);
+      if (this.#options.readOnly) checkSchema(this.#database, this.#path);
       else ensureSchema(this.#database, this.#path, this.#artifactRoot);
       this.#workspaces = columnsOf(this.#database, "experiments").has("workspace");
       this.#schemaVersion = schemaVersion(this.#database);
@@ -301,6 +312,10 @@ export class SqliteStore implements MlflowStore {
   #guarded<T>(work: () => T): T {
     return guard(this.#path, work);
   }
+
+  #whenFree<T>(work: () => T): Promise<T> {
+    return whenFree(() => this.#guarded(work), this.#options);
+  }
 }
 
 function schemaVersion(database: Database): number {
@@ -342,13 +357,8 @@ function guard<T>(file: string, work: () => T): T {
     return work();
   } catch (cause) {
     if (cause instanceof TraceletError) throw cause;
+    if (isLocked(cause)) throw new DatabaseLocked(file, cause);
     const { code, errcode, message } = cause as { code?: unknown; errcode?: unknown; message: string };
-    if (code === "SQLITE_BUSY" || errcode === 5) {
-      throw new TraceletError("unreachable", `the database ${file} was locked by another process for too long`, {
-        hint: "sync again when it is free: nothing is lost",
-        cause,
-      });
-    }
     if (String(code).startsWith("SQLITE_CONSTRAINT") || (typeof errcode === "number" && (errcode & 0xff) === 19)) {
       throw new ContentRefused(`the database ${file} refuses it: ${message}`, message, { cause });
     }

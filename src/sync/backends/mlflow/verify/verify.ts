@@ -52,7 +52,9 @@ export interface VerifiedRun {
   readonly losses: RunResult["losses"];
 }
 
-export interface VerifyResult extends Omit<SyncResult, "runs"> {
+export interface VerifyResult extends Omit<SyncResult, "runs" | "left"> {
+  /** What was not compared since it was interrupted. */
+  readonly left: { readonly runs: number } | undefined;
   readonly runs: readonly VerifiedRun[];
   /** Address of the experiment, where it has one. */
   readonly location: string | undefined;
@@ -68,7 +70,15 @@ export async function verify(options: VerifyOptions): Promise<VerifyResult> {
   const seen = new Set<string>();
   const runs = result.runs.map((run) => verified(run, sums.checks.get(run.remoteId ?? ""), errors, seen));
   const endsAll = [...errors.values()].find((error) => error.endsAll);
-  return { ...result, runs, location, error: result.error ?? endsAll, interrupted: options.signal.aborted };
+  const left = options.signal.aborted ? notCompared(result, runs) : undefined;
+  return { ...result, runs, location, error: result.error ?? endsAll, interrupted: options.signal.aborted, left };
+}
+
+/** Those that were not begun, or not looked at to the end. */
+function notCompared({ left, runs }: SyncResult, verified: readonly VerifiedRun[]): { readonly runs: number } {
+  const isInterrupted = ({ outcome }: { readonly outcome: string }) => outcome === "interrupted";
+  const notBegun = (left?.runs ?? 0) - runs.filter(isInterrupted).length;
+  return { runs: Math.max(0, notBegun) + verified.filter(isInterrupted).length };
 }
 
 /** One reading of the source. */
@@ -305,7 +315,8 @@ function verified(
   const error = run.error ?? errors.get(remoteId);
   const shared = { name, error, problems, losses, obstacle: check?.obstacle };
   const known = check?.isThere === false ? undefined : run.remoteId;
-  if (run.outcome === "unchanged" || seen.has(remoteId)) {
+  // One that was not opened has no id; another without one is no copy of it.
+  if (run.outcome === "unchanged" || (remoteId !== "" && seen.has(remoteId))) {
     return { ...shared, outcome: error ? "failed" : "copy", remoteId: known, findings: new Findings() };
   }
   seen.add(remoteId);
