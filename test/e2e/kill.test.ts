@@ -1,6 +1,6 @@
 /** SIGKILL at random moments: no point lost, none doubled, and something was sent again. */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -12,6 +12,7 @@ import { sync, tracelet } from "./support/tracelet.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "../..");
 const KILLS = 50;
+const POINTS = 120_000;
 
 let workspace: string;
 let logdir: string;
@@ -19,26 +20,32 @@ let logdir: string;
 beforeAll(() => {
   workspace = mkdtempSync(path.join(os.tmpdir(), "tracelet-kill-"));
   logdir = path.join(workspace, "runs");
-  execFileSync(process.execPath, [path.join(ROOT, "bench/generate.mjs"), logdir, "6", "40000", "5"]);
+  execFileSync(process.execPath, [path.join(ROOT, "bench/generate.mjs"), logdir, "6", String(POINTS / 6), "5"]);
 });
 
 afterAll(() => rmSync(workspace, { recursive: true, force: true }));
 
-/** Start and kill, again and again, at moments spread over what a start and a few batches take. */
-async function killOften(args: readonly string[], sent: () => number): Promise<number> {
-  let killed = 0;
-  let span = 500;
-  for (let i = 0; killed < KILLS && i < 4 * KILLS; i++) {
-    const before = sent();
-    const { signal } = await tracelet(["sync", logdir, "--concurrency", "3", ...args], {
-      killAfter: 100 + Math.random() * span,
-    });
-    // On a busy machine a start takes longer.
-    if (sent() === before) span += 150;
-    if (signal === "SIGKILL") killed++;
-    else break;
+/**
+ * Start and kill, again and again, until it ends by itself: at any moment of its start, or about when it has got on by one
+ * or two steps, however long that takes on a busy machine.
+ *
+ * @param progress a number that grows with each step
+ */
+async function killOften(args: readonly string[], progress: () => number): Promise<number> {
+  for (let killed = 0; killed < KILLS; killed++) {
+    const kill = new AbortController();
+    const before = progress();
+    const steps = killed % 3;
+    const look = setInterval(() => {
+      if (progress() < before + steps) return;
+      clearInterval(look);
+      setTimeout(() => kill.abort(), Math.random() * (steps === 0 ? 500 : 50));
+    }, 2);
+    const { signal } = await tracelet(["sync", logdir, ...args], { kill: kill.signal });
+    clearInterval(look);
+    if (signal !== "SIGKILL") return killed;
   }
-  return killed;
+  return KILLS;
 }
 
 async function expectEqual(uri: string, experiment: string): Promise<number> {
@@ -60,12 +67,25 @@ test("against a server", async () => {
   const proxy = await FaultProxy.start(server.port);
   try {
     const resent = new Resent();
-    proxy.onRequest = resent.see;
-    const args = ["--tracking-uri", proxy.uri, "--experiment", "kills", "--state-dir", path.join(workspace, "state")];
-    const killed = await killOften(args, () => resent.sent);
+    let batches = 0;
+    proxy.onRequest = (method, path, body) => {
+      resent.see(method, path, body);
+      if (path.endsWith("log-batch")) batches++;
+    };
+    const args = [
+      "--concurrency",
+      "3",
+      "--tracking-uri",
+      proxy.uri,
+      "--experiment",
+      "kills",
+      "--state-dir",
+      path.join(workspace, "state"),
+    ];
+    const killed = await killOften(args, () => batches);
     const last = await sync([logdir, ...args]);
     expect(last.code).toBe(0);
-    expect(await expectEqual(server.uri, "kills")).toBe(240_000);
+    expect(await expectEqual(server.uri, "kills")).toBe(POINTS);
     console.log(`${killed} kills; ${resent.again} of ${resent.sent} points were sent again`);
     expect(killed).toBe(KILLS);
     expect(resent.again).toBeGreaterThan(0);
@@ -76,16 +96,21 @@ test("against a server", async () => {
 });
 
 test("into a database", async () => {
-  const uri = `sqlite:///${path.join(workspace, "embedded.db")}`;
+  const database = path.join(workspace, "embedded.db");
+  const uri = `sqlite:///${database}`;
   const args = ["--tracking-uri", uri, "--experiment", "kills", "--state-dir", path.join(workspace, "state")];
-  let killed = 0;
-  for (let i = 0; killed < KILLS && i < 400; i++) {
-    const { signal } = await tracelet(["sync", logdir, ...args], { killAfter: 80 + Math.random() * 150 });
-    if (signal === "SIGKILL") killed++;
-    else break;
-  }
+  /** How often its files were seen to have another size. */
+  let changes = 0;
+  let sizes = "";
+  const progress = () => {
+    const now = ["", "-wal"].map((part) => statSync(database + part, { throwIfNoEntry: false })?.size).join(" ");
+    if (now !== sizes) changes++;
+    sizes = now;
+    return changes;
+  };
+  const killed = await killOften(args, progress);
   const last = await sync([logdir, ...args]);
   expect(last.code).toBe(0);
-  expect(await expectEqual(uri, "kills")).toBe(240_000);
+  expect(await expectEqual(uri, "kills")).toBe(POINTS);
   expect(killed).toBeGreaterThan(0);
 });

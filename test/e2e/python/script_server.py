@@ -69,6 +69,13 @@ def serve(connection):
     connection.sendall(json.dumps({"code": code, "stdout": texts[0], "stderr": texts[1]}).encode() + b"\n")
 
 
+def reap(*_):
+    """Waits for the forks that have ended, so that what they took is counted as taken by this process."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
 def main(path, modules):
     os.setpgid(0, 0)
     listener = socket.socket(socket.AF_UNIX)
@@ -77,8 +84,7 @@ def main(path, modules):
     for name in modules:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
-    # Nobody waits for the forks.
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, reap)
     selector = selectors.DefaultSelector()
     selector.register(listener, selectors.EVENT_READ)
     selector.register(sys.stdin, selectors.EVENT_READ)

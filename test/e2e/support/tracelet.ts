@@ -32,10 +32,13 @@ export interface SyncJson {
   }[];
 }
 
-/** @param killAfter ms after which it is ended with SIGKILL, if it still runs */
+/**
+ * @param killAfter ms after which it is ended with SIGKILL, if it still runs
+ * @param kill its abort does so, too
+ */
 export async function tracelet(
   args: readonly string[],
-  options: { killAfter?: number; env?: NodeJS.ProcessEnv } = {},
+  options: { killAfter?: number; kill?: AbortSignal; env?: NodeJS.ProcessEnv } = {},
 ): Promise<Ended> {
   const { MLFLOW_TRACKING_URI: _uri, MLFLOW_EXPERIMENT_NAME: _experiment, ...inherited } = process.env;
   const child = spawn(process.execPath, [MAIN, ...args], {
@@ -48,6 +51,7 @@ export async function tracelet(
   child.stderr.on("data", (text) => (stderr += String(text)));
   const timer =
     options.killAfter === undefined ? undefined : setTimeout(() => child.kill("SIGKILL"), options.killAfter);
+  options.kill?.addEventListener("abort", () => child.kill("SIGKILL"));
   const [code, signal] = (await once(child, "close")) as [number | null, NodeJS.Signals | null];
   clearTimeout(timer);
   return { code, signal, stdout, stderr };
