@@ -163,6 +163,20 @@ describe("a run", () => {
     expect(rows).toEqual([{ name: "train", start_time: 1_700_000_000_999, end_time: null }]);
   });
 
+  test("of a hostile name is shown harmless", async () => {
+    const mlflow = Mlflow.create();
+    const name = "a\u001b]0;x\u0007b\u202ec`[x](javascript:alert(1))";
+    const handle = await mlflow.backend().open(description({ name }), undefined);
+    const { tags } = await record(mlflow, handle.id);
+    const shown = "a\\x1b]0;x\\x07b\\u202ec`[x](javascript:alert(1))";
+    expect(tags.get("mlflow.runName")).toBe(shown);
+    expect(tags.get("mlflow.note.content")).toBe(`TensorBoard run \`\`${shown}\`\`, synced by tracelet 1.2.3.`);
+    const long = await mlflow
+      .backend()
+      .open(description({ name: "`".repeat(9000), source: "d".repeat(32) }), undefined);
+    expect((await record(mlflow, long.id)).tags.get("mlflow.note.content")?.length).toBeLessThanOrEqual(5000);
+  });
+
   test("is found again by the id that is known, without a search", async () => {
     const mlflow = Mlflow.create();
     const { id } = await mlflow.backend().open(description(), undefined);

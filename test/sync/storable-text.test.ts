@@ -1,6 +1,13 @@
 import fc from "fast-check";
+import MarkdownIt from "markdown-it";
 import { expect, test } from "vitest";
-import { asciiName, fitted, storableLines, storableName } from "../../src/sync/backends/mlflow/storable-text.ts";
+import {
+  asciiName,
+  codeSpan,
+  fitted,
+  storableLines,
+  storableName,
+} from "../../src/sync/backends/mlflow/storable-text.ts";
 
 const text = fc.string({ unit: "binary", maxLength: 40 });
 
@@ -12,6 +19,51 @@ test("control characters are written as Python writes them; a text of several li
     fc.property(text, (any) => {
       expect(storableName(any)).not.toMatch(/\p{Cc}|\p{Cs}/u);
       expect(storableName(storableName(any))).toBe(storableName(any));
+    }),
+  );
+});
+
+test("what turns text around is escaped in a name; a text keeps the marks that Arabic and Hebrew need", () => {
+  expect(storableName("a\u202eb\u2066c\u200fd\u061ce\u2028f\u2029")).toBe(
+    "a\\u202eb\\u2066c\\u200fd\\u061ce\\u2028f\\u2029",
+  );
+  expect(storableLines("a\u202eb\u2069\u200f\u2028")).toBe("a\\u202eb\\u2069\u200f\u2028");
+  expect(storableName("שלום مرحبا 🏳️‍🌈")).toBe("שלום مرحبا 🏳️‍🌈");
+});
+
+test("a code span holds any text, for a reader of CommonMark of its own", () => {
+  const markdown = new MarkdownIt("commonmark", { html: true });
+  const shown = (name: string) => {
+    const [block] = markdown.parse(`run ${codeSpan(name)}, synced`, {}).filter(({ type }) => type === "inline");
+    return block?.children?.map(({ type, content }) => [type, content]);
+  };
+  const evil = [
+    "a`<img src=x onerror=alert(1)>`b",
+    "`",
+    "``",
+    "```a``b`",
+    "`a",
+    "a`",
+    " a ",
+    " a",
+    "a``b",
+    "\\`",
+    "x".repeat(9),
+  ];
+  for (const name of evil) {
+    expect([name, shown(name)]).toEqual([
+      name,
+      [
+        ["text", "run "],
+        ["code_inline", name],
+        ["text", ", synced"],
+      ],
+    ]);
+  }
+  fc.assert(
+    fc.property(fc.string({ unit: fc.constantFrom("`", " ", "a", "\\", "<b>"), minLength: 1 }), (any) => {
+      expect(shown(any)?.map(([type]) => type)).toEqual(["text", "code_inline", "text"]);
+      if (any.trim() !== "") expect(shown(any)?.[1]?.[1]).toBe(any);
     }),
   );
 });

@@ -2,7 +2,7 @@
 import os from "node:os";
 import type { RunDescription } from "../../backend.ts";
 import { tagOfMark } from "./marks.ts";
-import { asciiName, fitted, storableName } from "./storable-text.ts";
+import { asciiName, codeSpan, fitted, storableName } from "./storable-text.ts";
 import type { NewRun } from "./store.ts";
 import { milliseconds } from "./wall-time.ts";
 
@@ -12,8 +12,8 @@ export const RUN_TAG = "tracelet.run";
 // Source: mlflow/store/tracking/dbmodels/models.py. SQLite stores more, PostgreSQL refuses it.
 const MAX_NAME = 250;
 const MAX_USER = 256;
-/** The longest tag that every MLflow stores whole. */
-const MAX_NOTE = 5000;
+/** Of a name in the note: with a fence of backticks of the same length on either side it still fits a tag of 5000. */
+const MAX_SHOWN = 1500;
 /** MLflow takes 100 tags with a run. */
 const MAX_MARKS = 50;
 
@@ -30,7 +30,7 @@ export function newRun(run: RunDescription, experimentId: string, version: strin
       ["mlflow.user", user],
       ["mlflow.source.name", "tracelet"],
       ["mlflow.source.type", "LOCAL"],
-      ["mlflow.note.content", `TensorBoard run \`${fitted(name, MAX_NOTE - 100)}\`, synced by tracelet ${version}.`],
+      ["mlflow.note.content", `TensorBoard run ${codeSpan(fitted(name, MAX_SHOWN))}, synced by tracelet ${version}.`],
       [RUN_TAG, run.source],
       ...(run.parentId === undefined ? [] : [[PARENT_TAG, run.parentId] as const]),
       ...run.marks.slice(0, MAX_MARKS).map(tagOfMark),

@@ -2,14 +2,14 @@
  * Text that every database takes and every page can show.
  *
  * PostgreSQL stores no NUL: one in a tag makes MLflow answer HTTP 500 to the whole request. Other control characters are
- * stored, and then act on the terminal of whoever prints them.
+ * stored, and then act on the terminal of whoever prints them; those that turn text around make a name look like another.
  */
 import { createHash } from "node:crypto";
 
-/** C0, DEL and C1. */
-const CONTROL = /\p{Cc}/gu;
-/** The same without tab and line breaks, which a text of several lines may hold. */
-const CONTROL_IN_LINES = /(?![\t\n\r])\p{Cc}/gu;
+/** C0, DEL and C1, what changes the direction of text, and the line breaks of Unicode. */
+const CONTROL = /[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu;
+/** The same without tab and line breaks, which a text of several lines may hold, and the marks that Arabic and Hebrew use. */
+const CONTROL_IN_LINES = /(?![\t\n\r\u061c\u200e\u200f\u2028\u2029])[\p{Cc}\p{Bidi_Control}]/gu;
 
 /** A name: one line, each control character written as Python's `repr` writes it. */
 export function storableName(name: string): string {
@@ -48,6 +48,19 @@ export function asciiName(name: string): string {
 /** Half a surrogate pair, which a YAML escape can write and a cut can leave, is no text that any server takes. */
 export function wellFormed(text: string): string {
   return Buffer.from(text).toString();
+}
+
+/**
+ * A text of one line as a code span of Markdown, which no backtick of its own ends.
+ *
+ * Source: CommonMark 0.31, 6.1.
+ */
+export function codeSpan(text: string): string {
+  const runs = Array.from(text.matchAll(/`+/g), ([run]) => run.length);
+  const fence = "`".repeat(runs.includes(1) ? Math.max(...runs) + 1 : 1);
+  // One space at either end is taken away again.
+  const pad = /^`|`$|^ .* $/s.test(text) ? " " : "";
+  return `${fence}${pad}${text}${pad}${fence}`;
 }
 
 /** The SHA-256 of a text's UTF-8, in hexadecimal. */
