@@ -19,6 +19,7 @@ export interface MlflowOptions {
   readonly shutdownTimeout: number;
   readonly stateDir: string;
   readonly dryRun: boolean;
+  readonly resendDeleted: boolean;
   readonly verbose: boolean;
 }
 
@@ -62,6 +63,7 @@ export async function openMlflow(options: MlflowOptions, surroundings: Surroundi
       keepsMarks: !options.dryRun,
       giveUpAfterMs,
       maxArtifactBytes: options.maxArtifactSize,
+      resendsDeleted: options.resendDeleted,
       quarantine: new QuarantineFiles(options.stateDir, key),
     }),
     key,

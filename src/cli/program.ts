@@ -44,6 +44,7 @@ export function buildProgram(
   program.addCommand(verifyCommand(onExit));
   program.addCommand(inspectCommand(onExit));
   program.addCommand(statusCommand(onExit));
+  program.addCommand(forgetCommand(onExit));
   for (const command of program.commands)
     command.exitOverride().showHelpAfterError(`(tracelet ${command.name()} --help)`);
   return program;
@@ -51,8 +52,7 @@ export function buildProgram(
 
 function syncCommand(onExit: (code: number) => void): Command {
   const command = new Command("sync").description("send what is new in one or more logdirs, then end");
-  return withChoice(withDestination(command))
-    .optionsGroup("Options:")
+  return withSurvey(withChoice(withDestination(command)).optionsGroup("Options:"))
     .addOption(stateDirOption())
     .addOption(
       option("--concurrency <n>", "runs sent at the same time (default: 4; into a database 16)").argParser(parseCount),
@@ -138,7 +138,7 @@ function watchCommand(
   engineOf: ((options: WatchCommandOptions) => WatchEngine) | undefined,
 ): Command {
   const command = new Command("watch").description("follow logdirs and send what is written to them, as it is written");
-  return withChoice(withDestination(command))
+  const described = withChoice(withDestination(command))
     .usage("[options] <logdir...> [-- <command...>]")
     .optionsGroup("When it ends:")
     .addOption(duration("--until-idle <time>", "when all is sent and no file has grown for so long"))
@@ -151,7 +151,8 @@ function watchCommand(
     .addOption(duration("--rescan <time>", "how often to look for new runs all over").default(120_000, "2m"))
     .addOption(duration("--idle-timeout <time>", "a run without growth is finished").default(1_800_000, "30m"))
     .addOption(duration("--patience <time>", "how long bytes that are no record are read again").default(30_000, "30s"))
-    .optionsGroup("Options:")
+    .optionsGroup("Options:");
+  return withSurvey(described)
     .addOption(stateDirOption())
     .addOption(option("--concurrency <n>", "runs sent at the same time").argParser(parseCount).default(4))
     .addOption(
@@ -221,6 +222,42 @@ function statusCommand(onExit: (code: number) => void): Command {
       const { runStatus } = await import("./status-command.ts");
       onExit(await runStatus(logdirs, options));
     });
+}
+
+function forgetCommand(onExit: (code: number) => void): Command {
+  return new Command("forget")
+    .description("remove what this machine remembers of runs; neither the logdir nor the destination is touched")
+    .argument("<logdir|run...>", "a logdir, with all its runs, or the name of a run as tracelet status shows it")
+    .addOption(option("--backend <name>", "only at destinations of this kind; else at all").choices(["mlflow"]))
+    .addOption(stateDirOption())
+    .addOption(option("--json", "print one JSON object").default(false))
+    .addHelpText(
+      "after",
+      `
+The next sync finds the runs at the destination again by their files, and sends what is missing
+there; or, where they are gone, sends them anew.
+
+Exit codes: 0 something was forgotten, 1 nothing is remembered of any of them, 2 usage.
+
+Examples:
+  tracelet forget runs/
+  tracelet forget train/run_7 --backend mlflow`,
+    )
+    .action(async (what: string[], options: import("./forget-command.ts").ForgetCommandOptions) => {
+      const { runForget } = await import("./forget-command.ts");
+      onExit(await runForget(what, options));
+    });
+}
+
+/** What is done about runs that the destination no longer has as they were left: see `survey.ts`. */
+function withSurvey(command: Command): Command {
+  return command
+    .addOption(
+      option("--trust-state", "believe what this machine remembers instead of asking the destination first").default(
+        false,
+      ),
+    )
+    .addOption(option("--resend-deleted", "send runs that were deleted at the destination as new runs").default(false));
 }
 
 /** What goes where: the same for every command that has to do with a destination. */

@@ -1,8 +1,8 @@
 /** `tracelet status`: how far each run is at each destination, as far as this machine remembers. */
 import type { DiscoveredRun } from "../reader/discover.ts";
 import { Checkpoints, type StoredRun } from "../sync/checkpoints.ts";
-import { directoriesAbove, pathBelow } from "../sync/groups.ts";
 import { discoverAll } from "../sync/logdirs.ts";
+import { findRemembered } from "./remembered.ts";
 import { bytes, oneLine, outputTo, paint, plural, printable, table } from "./terminal.ts";
 
 export interface StatusCommandOptions {
@@ -58,28 +58,9 @@ function statusOf(
   destination: string,
 ): RunStatus {
   const total = run.files.reduce((sum, file) => sum + file.size, 0);
-  const best = findStored(run, stored);
+  const best = findRemembered(run, stored);
   const sent = run.files.reduce((sum, { name, size }) => sum + Math.min(size, best?.offsetOf(name) ?? 0), 0);
   const done = best?.of.done === true && sent === total;
   const state = best === undefined ? "not sent" : done ? "done" : "partly";
   return { destination, run: run.name, remoteId: best?.of.remoteId ?? null, state, sent, left: total - sent };
-}
-
-interface Found {
-  readonly of: StoredRun;
-  offsetOf(file: string): number | undefined;
-}
-
-/** The run that has these files' names, or has them as a part; which of several it is shows only when it is synced. */
-function findStored(run: DiscoveredRun, stored: ReadonlyMap<string, readonly StoredRun[]>): Found | undefined {
-  for (const name of [run.name, ...directoriesAbove(run.name).reverse(), "."]) {
-    const below = pathBelow(run.name, name);
-    const prefix = below === undefined ? "" : `${below}/`;
-    for (const of of [...(stored.get(name) ?? [])].reverse()) {
-      const offsets = new Map(of.files.map((file) => [file.name, file.offset]));
-      if (!run.files.some((file) => offsets.has(prefix + file.name))) continue;
-      return { of, offsetOf: (file) => offsets.get(prefix + file) };
-    }
-  }
-  return undefined;
 }

@@ -15,6 +15,7 @@ import { canRedraw, type Output, oneLine, outputTo, printable } from "./terminal
 export interface SyncCommandOptions extends MlflowOptions, ChoiceOptions {
   readonly backend: "mlflow";
   readonly concurrency?: number;
+  readonly trustState: boolean;
   readonly json: boolean;
   readonly quiet: boolean;
   readonly logLevel: "info" | "debug";
@@ -85,6 +86,7 @@ async function syncAndReport(
       backend: destination.backend,
       checkpoints,
       ...chosen(options),
+      trustsState: options.trustState,
       concurrency: options.concurrency ?? destination.concurrency,
       signal: stop,
       over: signals.over,

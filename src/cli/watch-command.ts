@@ -21,6 +21,7 @@ export interface WatchCommandOptions extends Omit<MlflowOptions, "dryRun">, Choi
   readonly rescan: number;
   readonly idleTimeout: number;
   readonly patience: number;
+  readonly trustState: boolean;
   readonly untilIdle?: number;
   readonly pid?: number;
   readonly metricsPort?: number;
@@ -74,6 +75,7 @@ export async function runWatch(
         flushIntervalMs: options.flushInterval,
         idleTimeoutMs: options.idleTimeout,
         patienceMs: options.patience,
+        trustsState: options.trustState,
         pollMs: options.poll,
         rescanMs: options.rescan,
         stop,

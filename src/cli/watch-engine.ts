@@ -27,6 +27,8 @@ export interface WatchEngineOptions extends ReturnType<typeof chosen> {
   readonly idleTimeoutMs: number;
   /** How long bytes that are no record are read again before they are damage. */
   readonly patienceMs: number;
+  /** Whether what is remembered of the destination is believed, and not asked for. */
+  readonly trustsState: boolean;
   /** How often to look for growth; undefined: as the file system needs it. */
   readonly pollMs: number | undefined;
   /** How often to look for new runs and files that nothing was told of. */

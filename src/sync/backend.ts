@@ -112,6 +112,27 @@ export interface FilesReceipt extends Receipt {
 
 export type FinalStatus = "finished" | "failed";
 
+/** A run as this machine left it at the destination. */
+export interface KnownRun {
+  /** The destination's own name for it. */
+  readonly id: string;
+  /** How far each of its files was acknowledged. */
+  readonly marks: readonly FileMark[];
+  /** False if something was sent to it since the last `confirm`. */
+  readonly isConfirmed: boolean;
+}
+
+/** How a run is no longer as it was left. `behind`: the destination has less of it. `gone`: as if it had never been there. */
+export type RunChange = "behind" | "deleted" | "gone";
+
+/** What a look at a destination has brought to light. */
+export interface Survey {
+  /** The runs that are not as they were left, by id. */
+  readonly changes: ReadonlyMap<string, RunChange>;
+  /** What is to be given to the next one. */
+  readonly memory: string | undefined;
+}
+
 /**
  * One destination. Batches of one run are written one after the other, of several runs at once.
  *
@@ -120,6 +141,22 @@ export type FinalStatus = "finished" | "failed";
 export interface Backend {
   /** How many scalars one batch should hold. */
   readonly batchSize: number;
+  /**
+   * Find out whether the destination still is as it was left, or was restored from a backup, emptied or replaced, or has had
+   * runs removed. Costs little where nothing has changed.
+   *
+   * @param memory what the last `survey` or `confirm` has returned; undefined if there was none
+   * @throws TraceletError `deleted` if the whole of it was deleted
+   */
+  survey(known: readonly KnownRun[], memory: string | undefined): Promise<Survey>;
+  /**
+   * Leave something by which the next `survey` knows the destination again. To be called when all that was sent is
+   * acknowledged.
+   *
+   * @param memory as for `survey`
+   * @returns what is to be given to the next `survey`; undefined where that needs nothing
+   */
+  confirm(memory: string | undefined): Promise<string | undefined>;
   /**
    * Find the run, or create it. Idempotent, also over a lost reply and from another machine.
    *

@@ -70,7 +70,11 @@ const SCHEMA = `
 `;
 
 /** Step `i` brings a state of version `i + 2` to the next one. What is in it stays: a step never drops a row. */
-const MIGRATIONS: readonly string[] = [];
+const MIGRATIONS: readonly string[] = [
+  // Of a run of an earlier version it is not known whether it is as it was left.
+  `ALTER TABLE run ADD COLUMN confirmed INTEGER NOT NULL DEFAULT 0;
+   CREATE TABLE destination (name TEXT PRIMARY KEY, memory TEXT NOT NULL) WITHOUT ROWID;`,
+];
 
 const VERSION = 2 + MIGRATIONS.length;
 
@@ -98,6 +102,8 @@ export interface StoredRun {
   remoteId: string | undefined;
   /** False while something is left to be done. */
   done: boolean;
+  /** Whether the destination was left something to be known again by since the run was last saved. */
+  isConfirmed: boolean;
   /** Whether values were sent that its pages do not show yet. */
   pagesDue: boolean;
   /** How the run ends, as far as its hyperparameter sessions have told. */
@@ -204,6 +210,57 @@ export class Checkpoints {
     });
   }
 
+  /** What the destination is known again by; undefined if it was left nothing. */
+  memory(): string | undefined {
+    return guard("the state", () => {
+      const row = this.#database.prepare("SELECT memory FROM destination WHERE name = ?").get(this.#destination);
+      return row && String(row["memory"]);
+    });
+  }
+
+  /**
+   * Save what is known of the destination as a whole.
+   *
+   * @param confirmed the runs that it is known to have as they were saved
+   * @throws TraceletError `state`
+   */
+  remember(memory: string, confirmed: readonly StoredRun[] = []): void {
+    if (this.#readOnly) return;
+    guard("the state", () =>
+      this.#database.transaction(() => {
+        const upsert =
+          "INSERT INTO destination VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET memory = excluded.memory";
+        this.#database.prepare(upsert).run(this.#destination, memory);
+        this.#database
+          .prepare("UPDATE run SET confirmed = 1 WHERE id IN (SELECT value FROM json_each(?))")
+          .run(idsOf(confirmed));
+      }),
+    );
+  }
+
+  /** Note that there is something to be done about runs. @throws TraceletError `state` */
+  reopen(runs: readonly StoredRun[]): void {
+    for (const run of runs) run.done = false;
+    if (this.#readOnly || runs.length === 0) return;
+    guard("the state", () =>
+      this.#database.transaction(() =>
+        this.#database.prepare("UPDATE run SET done = 0 WHERE id IN (SELECT value FROM json_each(?))").run(idsOf(runs)),
+      ),
+    );
+  }
+
+  /** Forget runs as if they had never been sent. @throws TraceletError `state` */
+  forget(runs: readonly StoredRun[]): void {
+    guard("the state", () =>
+      this.#database.transaction(() => {
+        const ids = idsOf(runs);
+        for (const table of ["claim", "tag", "file"])
+          this.#database.prepare(`DELETE FROM ${table} WHERE run IN (SELECT value FROM json_each(?))`).run(ids);
+        this.#database.prepare("DELETE FROM run WHERE id IN (SELECT value FROM json_each(?))").run(ids);
+      }),
+    );
+  }
+
   /** What the files of a member of the run said of their tags. */
   metadata(run: StoredRun, member: string): Map<string, TagMetadata> {
     if (run.id === undefined) return new Map();
@@ -232,6 +289,7 @@ export class Checkpoints {
    * @throws TraceletError `state`; the caller then has to stop, since what it goes on to send would not be remembered
    */
   save(run: StoredRun, learnt: Learnt, durably = false): void {
+    run.isConfirmed = false;
     if (this.#readOnly) return;
     run.id = guard("the state", () => {
       const isForced = durably || performance.now() - this.#forcedAt > FORCE_MS;
@@ -278,7 +336,7 @@ export class Checkpoints {
     } else {
       database
         .prepare(
-          `UPDATE run SET remote_id = ?, done = ?, pages_due = ?, status = ?, first_wall_time = ?, last_wall_time = ?,
+          `UPDATE run SET confirmed = 0, remote_id = ?, done = ?, pages_due = ?, status = ?, first_wall_time = ?, last_wall_time = ?,
              hparams_files = ?, folds = ?, projector_files = ?, attached = ?
            WHERE id = ?`,
         )
@@ -428,6 +486,7 @@ function runOf(row: SqlRow, files: readonly StoredFile[]): StoredRun {
     name: String(row["name"]),
     remoteId: row["remote_id"] === null ? undefined : String(row["remote_id"]),
     done: row["done"] === 1,
+    isConfirmed: row["confirmed"] === 1,
     pagesDue: row["pages_due"] === 1,
     status: row["status"] as FinalStatus,
     firstWallTime: row["first_wall_time"] === null ? undefined : Number(row["first_wall_time"]),
@@ -463,6 +522,11 @@ function metadataOf(row: SqlRow): TagMetadata {
     dataClass: Number(row["data_class"]),
     content: row["content"] as Uint8Array,
   };
+}
+
+/** As `json_each` takes them. */
+function idsOf(runs: readonly StoredRun[]): string {
+  return JSON.stringify(runs.flatMap(({ id }) => id ?? []));
 }
 
 function jsonOf(map: ReadonlyMap<string, unknown>): string {

@@ -1,6 +1,6 @@
 /** All runs of one or more logdirs to one destination. */
 import PQueue from "p-queue";
-import type { TraceletError } from "../errors.ts";
+import { TraceletError } from "../errors.ts";
 import type { Kind } from "../reader/datum.ts";
 import type { DiscoveredRun, DiscoveryProblem } from "../reader/discover.ts";
 import type { StoredRun } from "./checkpoints.ts";
@@ -12,6 +12,7 @@ import type { Progress } from "./progress.ts";
 import type { RunResult } from "./run-result.ts";
 import type { RunSyncContext } from "./run-session.ts";
 import { syncRun } from "./run-sync.ts";
+import { confirm, survey } from "./survey.ts";
 
 export interface SyncOptions
   extends Omit<RunSyncContext, "progress" | "parentId" | "onOpen" | "isLive" | "patienceMs"> {
@@ -20,6 +21,8 @@ export interface SyncOptions
   readonly wantsRun: (name: string) => boolean;
   /** What becomes one run of the destination. */
   readonly group: GroupMode;
+  /** Whether what is remembered of the destination is believed, and not asked for. */
+  readonly trustsState?: boolean;
   /** Whether runs are left running once all is sent: somebody may still write them. */
   readonly leavesRunning?: boolean;
   /** How many runs are sent at the same time. */
@@ -62,6 +65,16 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
   const { runs: all, problems } = discoverAll(options.logdirs);
   const wanted = wantedRuns(all, options);
   const stored = checkpoints.runs();
+  const surveying = { backend: options.backend, checkpoints, stored };
+  const asks = options.trustsState !== true;
+  let error: TraceletError | undefined;
+  if (asks) {
+    const asked = survey(surveying).catch((cause: unknown) => {
+      if (!(cause instanceof TraceletError)) throw cause;
+      error = cause;
+    });
+    await untilOver(asked, options.over);
+  }
   const runs = (await untilOver(groupRuns(wanted, options.group, stored), options.over)) ?? [];
   const parents = new Parents();
   const progress: Progress = {
@@ -73,7 +86,6 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
   };
   options.onStart?.(progress);
   const results = new Map<RunGroup, RunResult>();
-  let error: TraceletError | undefined;
   let failure: unknown;
   const queue = new PQueue({ concurrency: options.concurrency });
   const one = async (run: RunGroup, candidates: StoredRun[]) => {
@@ -108,6 +120,7 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
   }
   await untilOver(queue.onIdle(), options.over);
   if (failure !== undefined) throw failure;
+  if (asks && error === undefined && !signal.aborted) await confirm(surveying);
   const isLeft = (run: RunGroup) => LEFT.has(results.get(run)?.outcome ?? "interrupted");
   const isCut = signal.aborted || error !== undefined;
   return {

@@ -43,6 +43,11 @@ export class Gate {
     this.#reachedIn = Math.max(this.#reachedIn, epoch);
   }
 
+  /** The destination turned out to be another one than before. */
+  suspect(): void {
+    this.epoch++;
+  }
+
   /**
    * Do something with the destination, as soon as that makes sense. If it is done and the destination was reached, that
    * opens the gate: work that found nothing to be asked of it, or was under way when the gate was closed, does not tell

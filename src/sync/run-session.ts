@@ -293,6 +293,7 @@ export class RunSession {
     onOpen(this.#group, handle.id);
     if (this.#context.isLive && !handle.created) await backend.resume(handle);
     if (handle.marks !== undefined) await this.#eachFile((file) => file.resume(handle.marks as readonly FileMark[]));
+    for (const { key, offset } of handle.marks ?? []) this.#written.set(key, offset);
     await this.#relearn();
     return handle;
   }
@@ -404,7 +405,8 @@ export class RunSession {
         this.#isProblemOf(file, error);
       }
     }
-    await this.#flush(handle, batch);
+    // Also where nothing was new but bytes without values: a mark that lags behind looks like a destination that does.
+    await this.#flush(handle, batch, true);
     return true;
   }
 
@@ -508,10 +510,15 @@ export class RunSession {
     }
   }
 
-  /** Send what is in the batch, then remember how far that is: to the places that the files were moved to. */
-  async #flush(handle: RunHandle, batch: RecordBatch): Promise<void> {
+  /**
+   * Send what is in the batch, then remember how far that is: to the places that the files were moved to.
+   *
+   * @param evenIfEmpty whether the destination is told of these places even if nothing is in it
+   */
+  async #flush(handle: RunHandle, batch: RecordBatch, evenIfEmpty = false): Promise<void> {
     await this.#limit(batch);
-    if (!batch.empty || this.#hparams.size > 0) await this.#write(handle, batch);
+    const tells = evenIfEmpty && handle.marks !== undefined && this.#newMarks().length > 0;
+    if (!batch.empty || this.#hparams.size > 0 || tells) await this.#write(handle, batch);
     for (const datum of batch.data) this.#memory.saw(datum);
     this.#hparams = new Map();
     this.#save(false);
@@ -536,7 +543,7 @@ export class RunSession {
     const { backend, progress } = this.#context;
     try {
       const { data } = batch;
-      const marks = this.#marks().filter(({ key, offset }) => this.#written.get(key) !== offset);
+      const marks = this.#newMarks();
       const parts = this.#parts;
       const receipt = await backend.write(handle, { scalars: batch, data, parts, marks, hparams: this.#hparams });
       this.#context.onReached?.();
@@ -569,6 +576,11 @@ export class RunSession {
 
   #marks(): FileMark[] {
     return this.#files.flatMap((file) => file.mark() ?? []);
+  }
+
+  /** Those that the destination does not have. */
+  #newMarks(): FileMark[] {
+    return this.#marks().filter(({ key, offset }) => this.#written.get(key) !== offset);
   }
 
   /** @param done whether all that is there is sent */
@@ -629,6 +641,7 @@ export function newRun(name: string): StoredRun {
     name,
     remoteId: undefined,
     done: false,
+    isConfirmed: false,
     pagesDue: false,
     status: "finished",
     firstWallTime: undefined,

@@ -17,6 +17,7 @@ import { untilOver } from "./interruption.ts";
 import { LiveRun } from "./live-run.ts";
 import { hasGrown, isUnchanged } from "./match.ts";
 import type { Progress } from "./progress.ts";
+import { RepeatedSurvey } from "./repeated-survey.ts";
 import { hasAllFiles } from "./run-files.ts";
 import { type RunSyncContext, SourceChanged } from "./run-session.ts";
 import { openSession } from "./run-sync.ts";
@@ -87,6 +88,7 @@ class Watch implements WatchStatus {
   readonly #stored: Map<string, StoredRun[]>;
   readonly #queue: PQueue;
   readonly #gate: Gate;
+  readonly #survey: RepeatedSurvey | undefined;
   readonly #progress: Progress = { runs: 0, totalRuns: 0, bytes: 0, totalBytes: 0, values: 0 };
   /** TensorBoard's runs, by logdir and name. */
   readonly #found = new Map<string, DiscoveredRun>();
@@ -107,6 +109,10 @@ class Watch implements WatchStatus {
     this.#stored = options.checkpoints.runs();
     this.#queue = new PQueue({ concurrency: options.concurrency });
     this.#gate = new Gate((event) => this.#say(event), options.signal);
+    const { backend, checkpoints, rescanMs: intervalMs, signal, trustsState = false } = options;
+    const surveying = { backend, checkpoints, stored: this.#stored, gate: this.#gate, intervalMs, signal };
+    const told = { onChanged: () => this.#isOtherDestination(), onFailure: this.#fail };
+    this.#survey = trustsState ? undefined : new RepeatedSurvey({ ...surveying, ...told });
   }
 
   async run(): Promise<void> {
@@ -122,6 +128,8 @@ class Watch implements WatchStatus {
       this.#say({ level, run: undefined, message: formatWatchNote(note), hint: undefined });
     };
     try {
+      // Before that nothing counts as sent.
+      await this.#survey?.first();
       for await (const changes of watchRuns({ logdirs, events, pollMs, rescanMs, signal: stop.signal, onNote })) {
         await this.#take(changes);
         if (this.#failure !== undefined) break;
@@ -251,6 +259,15 @@ class Watch implements WatchStatus {
     };
     if (wait <= 0) begin();
     else live.timer = setTimeout(begin, wait);
+  }
+
+  /** The destination is not as it was left: whatever was sent is looked at again. */
+  #isOtherDestination(): void {
+    for (const live of this.#live.values()) {
+      if (live.session === undefined && this.#unchanged(live.group) !== undefined) continue;
+      live.dueSince ??= performance.now();
+      this.#schedule(live);
+    }
   }
 
   readonly #fail = (error: unknown) => {
@@ -421,6 +438,7 @@ class Watch implements WatchStatus {
   /** What is due because time has passed. */
   #tick(end: () => void): void {
     if (this.#failure !== undefined) end();
+    this.#survey?.tick();
     const now = performance.now();
     this.lookedAt = now;
     this.#openRuns = this.liveRuns;

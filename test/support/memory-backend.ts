@@ -10,12 +10,15 @@ import type {
   Batch,
   FilesReceipt,
   FinalStatus,
+  KnownRun,
   Note,
   Page,
   Receipt,
+  RunChange,
   RunDescription,
   RunHandle,
   SourceArtifact,
+  Survey,
 } from "../../src/sync/backend.ts";
 import type { FileMark } from "../../src/sync/fingerprint.ts";
 import { Tally } from "../../src/sync/tally.ts";
@@ -93,6 +96,19 @@ export class MemoryBackend implements Backend {
       return { id: made.id, marks: this.#marksOf(made), created: true };
     });
   }
+
+  async survey(known: readonly KnownRun[], memory: string | undefined): Promise<Survey> {
+    const changes = new Map<string, RunChange>();
+    for (const { id, marks } of known) {
+      const run = this.runs.find((each) => each.id === id);
+      const isBehind = marks.some(({ key, offset }) => offset > (run?.marks.get(key)?.offset ?? 0));
+      if (run === undefined) changes.set(id, "gone");
+      else if (this.keepsMarks && isBehind) changes.set(id, "behind");
+    }
+    return { changes, memory };
+  }
+
+  async confirm(): Promise<undefined> {}
 
   async write(handle: RunHandle, batch: Batch): Promise<Receipt> {
     const run = this.#byId(handle.id);

@@ -34,6 +34,7 @@ function newRun(changes: Partial<StoredRun> = {}): StoredRun {
     name: "train/日本 \\xff",
     remoteId: "remote",
     done: true,
+    isConfirmed: false,
     pagesDue: false,
     status: "failed",
     firstWallTime: 1_700_000_000.1234567,
@@ -88,6 +89,7 @@ describe("what is saved", () => {
     const nothing = {
       remoteId: undefined,
       done: false,
+      isConfirmed: false,
       firstWallTime: undefined,
       lastWallTime: -Infinity,
       hparamsFiles: new Map(),

@@ -25,9 +25,10 @@ test("embeddings are sent once, and again when they change, also without any new
   expect([again.outcome, again.tally.kinds.get("embeddings")?.sent]).toEqual(["sent", 1]);
   expect([...files]).toEqual([["words tensors", "1\t2\n3\t4\n"]]);
 
-  // A run of the same source elsewhere has nothing of it yet.
+  // A destination that was emptied has nothing of it.
   world.backend.runs = [];
-  expect(only(await world.sync()).outcome).toBe("unchanged");
+  expect(only(await world.sync()).outcome).toBe("sent");
+  expect([...world.backend.run("train").files.keys()]).toEqual(["words tensors"]);
   world.logdir.append("train", records(curve("loss", 3, 4)));
   await world.sync();
   expect([...world.backend.run("train").files.keys()]).toEqual(["words tensors"]);

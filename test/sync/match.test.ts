@@ -26,6 +26,7 @@ async function storedOf(run: RunGroup, changes: Partial<StoredRun> = {}, offset 
   const rest = {
     remoteId: "r",
     done: true,
+    isConfirmed: false,
     pagesDue: false,
     firstWallTime: 1,
     lastWallTime: 1,

@@ -5,22 +5,25 @@ import type {
   Batch,
   FilesReceipt,
   FinalStatus,
+  KnownRun,
   Note,
   Page,
   Receipt,
   RunDescription,
   RunHandle,
   SourceArtifact,
+  Survey,
 } from "../../backend.ts";
 import type { Quarantine, RefusedValue } from "../../quarantine.ts";
 import { type Content, NOTHING_REFUSED, type Refused, storeAround } from "./bisect.ts";
 import { marksOfTags, tagOfMark } from "./marks.ts";
-import { inAscii, isAscii, newRun, PARENT_TAG, RUN_TAG } from "./new-run.ts";
+import { DUPLICATE_TAG, inAscii, isAscii, newRun, PARENT_TAG, RUN_TAG } from "./new-run.ts";
 import { NO_METRICS, NOTHING, type Part, partsOf } from "./parts.ts";
 import { refusedData, refusedParams, refusedScalars, tallyOf } from "./receipt.ts";
 import { MlflowRun } from "./run.ts";
 import { RunArtifacts } from "./run-artifacts.ts";
 import { ContentRefused, type MlflowStore, ReplyLost, type RunRecord } from "./store.ts";
+import { nextNonce, surveyRuns } from "./survey.ts";
 import { milliseconds } from "./wall-time.ts";
 
 /** Without it MLflow's page does not look for images. */
@@ -37,6 +40,8 @@ export interface MlflowBackendOptions {
   readonly giveUpAfterMs: number;
   /** The largest file that is stored, bytes; left out: any. */
   readonly maxArtifactBytes?: number | undefined;
+  /** Whether runs that were deleted are sent as new ones. */
+  readonly resendsDeleted?: boolean | undefined;
   /** Takes the values that MLflow refuses, so that the others go on; left out: a refusal is an error of the run. */
   readonly quarantine?: Quarantine | undefined;
 }
@@ -50,13 +55,16 @@ export class MlflowBackend implements Backend {
   readonly #giveUpAfterMs: number;
   readonly #maxArtifactBytes: number;
   readonly #quarantine: Quarantine | undefined;
+  readonly #resendsDeleted: boolean;
   #experiment: Promise<Experiment> | undefined;
   /** Sources of the runs that this process has created, or tried to. */
   readonly #created = new Set<string>();
+  #createdSinceConfirm = 0;
   #location: string | undefined;
 
   constructor(options: MlflowBackendOptions) {
     const { store, experiment, version, keepsMarks, giveUpAfterMs, maxArtifactBytes, quarantine } = options;
+    this.#resendsDeleted = options.resendsDeleted ?? false;
     this.#store = store;
     this.#experimentName = experiment;
     this.#version = version;
@@ -65,6 +73,27 @@ export class MlflowBackend implements Backend {
     this.#maxArtifactBytes = maxArtifactBytes ?? Infinity;
     this.#quarantine = quarantine;
     this.batchSize = store.batchSize * store.batchesAtOnce;
+  }
+
+  async survey(known: readonly KnownRun[], memory: string | undefined): Promise<Survey> {
+    const lists = this.#store.runLists;
+    if (lists === undefined) return { changes: new Map(), memory };
+    const experiment = await this.#store.experimentByName(this.#experimentName);
+    if (experiment?.active === false) throw deletedExperiment(experiment.id, this.#experimentName);
+    // It may be another one than before.
+    this.#experiment = undefined;
+    return surveyRuns(lists, experiment, known, memory);
+  }
+
+  async confirm(memory: string | undefined): Promise<string | undefined> {
+    const lists = this.#store.runLists;
+    if (lists === undefined || lists.listsCheaply) return undefined;
+    const experiment = await this.#store.experimentByName(this.#experimentName);
+    if (experiment === undefined) return undefined;
+    const next = await nextNonce(lists, experiment, memory, this.#createdSinceConfirm);
+    await this.#store.setExperimentTag(experiment.id, ...next.tag);
+    this.#createdSinceConfirm = 0;
+    return next.memory;
   }
 
   async open(run: RunDescription, knownId: string | undefined): Promise<RunHandle> {
@@ -88,7 +117,7 @@ export class MlflowBackend implements Backend {
 
   async #openIn(experiment: Experiment, run: RunDescription, knownId: string | undefined): Promise<RunHandle> {
     const known = knownId === undefined ? undefined : await this.#store.run(knownId);
-    const found = known ?? (await this.#find(run, experiment));
+    const found = known !== undefined && this.#counts(known) ? known : await this.#find(run, experiment);
     if (found !== undefined) {
       const adopted = this.#adopt(found, run);
       if (run.parentId !== undefined && found.tags.get(PARENT_TAG) !== run.parentId) {
@@ -242,11 +271,7 @@ export class MlflowBackend implements Backend {
     // Without it MLflow shows a new experiment as one of GenAI traces until somebody answers its question.
     const kind = ["mlflow.experimentKind", "custom_model_development"] as const;
     const found = await this.#store.experimentByName(name);
-    if (found?.active === false) {
-      throw new TraceletError("deleted", `the MLflow experiment "${name}" was deleted`, {
-        hint: `restore it (mlflow experiments restore --experiment-id ${found.id}), or give another --experiment`,
-      });
-    }
+    if (found?.active === false) throw deletedExperiment(found.id, name);
     const id = found?.id ?? (await this.#store.createExperiment(name, new Map([kind])));
     if (found !== undefined && !found.tags.has(kind[0])) await this.#store.setExperimentTag(id, ...kind);
     this.#location = this.#store.experimentUrl(id);
@@ -258,15 +283,21 @@ export class MlflowBackend implements Backend {
   async #find(run: RunDescription, experiment: Experiment): Promise<RunRecord | undefined> {
     if (!experiment.mayHoldRuns && !this.#created.has(run.source)) return undefined;
     const candidates = await this.#store.runsByTag(experiment.id, RUN_TAG, run.source);
-    const deletedLast = candidates.sort((a, b) => Number(b.active) - Number(a.active));
+    const counting = candidates.filter((candidate) => this.#counts(candidate));
+    const deletedLast = counting.sort((a, b) => Number(b.active) - Number(a.active));
     for (const candidate of deletedLast) if (await run.owns(marksOfTags(candidate.tags))) return candidate;
     return undefined;
+  }
+
+  /** Whether a run is one that somebody may mean: not one that is to be sent again, nor a duplicate that was set aside. */
+  #counts({ active, tags }: RunRecord): boolean {
+    return active || !(this.#resendsDeleted || tags.has(DUPLICATE_TAG));
   }
 
   #adopt(found: RunRecord, run: RunDescription): RunHandle {
     if (!found.active) {
       throw new TraceletError("deleted", `its MLflow run ${found.id} was deleted`, {
-        hint: `restore it (mlflow runs restore --run-id ${found.id}), or remove it for good (mlflow gc) to have it sent again`,
+        hint: `restore it (mlflow runs restore --run-id ${found.id}), or send it as a new run (--resend-deleted)`,
       });
     }
     return new MlflowRun({
@@ -288,7 +319,9 @@ export class MlflowBackend implements Backend {
     this.#created.add(run.source);
     for (;;) {
       try {
-        return { id: await this.#store.createRun(asked), name: asked.name };
+        const id = await this.#store.createRun(asked);
+        this.#createdSinceConfirm++;
+        return { id, name: asked.name };
       } catch (error) {
         if (error instanceof ContentRefused && !isAscii(asked)) {
           // A run with another name is better than none.
@@ -305,6 +338,13 @@ export class MlflowBackend implements Backend {
       }
     }
   }
+}
+
+function deletedExperiment(id: string, name: string): TraceletError {
+  return new TraceletError("deleted", `the MLflow experiment "${name}" was deleted`, {
+    hint: `restore it (mlflow experiments restore --experiment-id ${id}), or give another --experiment`,
+    endsAll: true,
+  });
 }
 
 interface Experiment {

@@ -5,6 +5,7 @@ import type { ExperimentRecord, MetricColumns, MlflowStore, RunRecord } from "./
 export class DryRunStore implements MlflowStore {
   readonly batchSize = 50_000;
   readonly batchesAtOnce = 1;
+  readonly runLists = undefined;
   #runs = 0;
 
   async experimentByName(): Promise<ExperimentRecord | undefined> {

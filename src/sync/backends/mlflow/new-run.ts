@@ -8,6 +8,8 @@ import { milliseconds } from "./wall-time.ts";
 
 export const PARENT_TAG = "mlflow.parentRunId";
 export const RUN_TAG = "tracelet.run";
+/** On a run that was deleted because there was another one of its source: which one. */
+export const DUPLICATE_TAG = "tracelet.duplicate_of";
 
 // Source: mlflow/store/tracking/dbmodels/models.py. SQLite stores more, PostgreSQL refuses it.
 const MAX_NAME = 250;

@@ -9,7 +9,17 @@ import type { JsonObject } from "./http-request.ts";
 import { experimentId, runId as idOfRun } from "./ids.ts";
 import { type LogBatchPart, logBatchBody } from "./log-batch-body.ts";
 import { withoutRepeatedNans } from "./repeated-nans.ts";
-import type { ExperimentRecord, LogBatch, MetricColumns, MlflowStore, NewRun, RunRecord, RunStatus } from "./store.ts";
+import type {
+  ExperimentRecord,
+  LogBatch,
+  MetricColumns,
+  MlflowStore,
+  NewRun,
+  RunLists,
+  RunRecord,
+  RunStatus,
+  RunTags,
+} from "./store.ts";
 import { type Timing } from "./timing.ts";
 import type { HttpTrackingUri } from "./tracking-uri.ts";
 
@@ -43,6 +53,8 @@ const POINTS_PER_PAGE = 25_000;
 const MAX_DAMAGED = 5;
 /** Few, since each run comes with the latest value of each of its metrics. */
 const RUNS_PER_PAGE = 25;
+/** Of ours, of which only their tags are looked at. */
+const TAGGED_PER_PAGE = 100;
 /** Runs of one source are few; a server could go on for ever. */
 const MAX_PAGES_OF_RUNS = 400;
 /** It becomes a part of an address. Characters. */
@@ -50,9 +62,10 @@ const MAX_TOKEN = 4096;
 /** Points in a request that every MLflow knows again. */
 const MAX_REPEATED = 100;
 
-export class RestStore implements MlflowStore {
+export class RestStore implements MlflowStore, RunLists {
   /** Enough to keep the server busy, few enough that little is sent again after a crash. */
   readonly batchesAtOnce = 16;
+  readonly listsCheaply = false;
   readonly #http: HttpClient;
   readonly #base: string;
   /** Entities per `log-batch`: MLflow's limit, or less where the server, or a proxy before it, showed a smaller one. */
@@ -122,6 +135,44 @@ export class RestStore implements MlflowStore {
   async hasRunsWithTag(experimentId: string, key: string): Promise<boolean> {
     const page = await this.#search(experimentId, `${tagName(key)} LIKE '%'`, 1);
     return list(page["runs"]).length > 0;
+  }
+
+  async *taggedRuns(experimentId: string, key: string, which: "all" | "deleted"): AsyncGenerator<RunTags> {
+    const view = which === "all" ? "ALL" : "DELETED_ONLY";
+    for (let token = ""; ; ) {
+      const page = await this.#search(experimentId, `${tagName(key)} LIKE '%'`, TAGGED_PER_PAGE, token, view);
+      yield* list(page["runs"]).map(runRecord);
+      token = nextToken(page, token);
+      if (token === "") return;
+    }
+  }
+
+  async runTags(experimentId: string, ids: readonly string[]): Promise<RunTags[]> {
+    if (ids.length === 0) return [];
+    const runs: RunTags[] = [];
+    for (let at = 0; at < ids.length; at += TAGGED_PER_PAGE) {
+      const some = ids.slice(at, at + TAGGED_PER_PAGE);
+      const filter = `attributes.run_id IN (${some.map(literal).join(", ")})`;
+      const page = await this.#search(experimentId, filter, TAGGED_PER_PAGE).catch((error: unknown) => {
+        // MLflow before 2.3 does not know IN.
+        if (error instanceof Refusal && error.status === 400) return undefined;
+        throw error;
+      });
+      if (page !== undefined) runs.push(...list(page["runs"]).map(runRecord));
+      else runs.push(...(await Promise.all(some.map((id) => this.run(id)))).filter((run) => run !== undefined));
+    }
+    return runs;
+  }
+
+  async countsRuns(experimentId: string, key: string, count: number): Promise<"fewer" | "exactly" | "more"> {
+    const token = count === 1 ? "" : tokenAt(count - 1);
+    const page = await this.#search(experimentId, `${tagName(key)} LIKE '%'`, 1, token);
+    if (list(page["runs"]).length === 0) return "fewer";
+    return nextToken(page, token) === "" ? "exactly" : "more";
+  }
+
+  get runLists(): RunLists {
+    return this;
   }
 
   async run(runId: string): Promise<RunRecord | undefined> {
@@ -279,11 +330,17 @@ export class RestStore implements MlflowStore {
     return this.#http.request({ method: "POST", path: API + method, body: json(body), retryLostReply });
   }
 
-  #search(experimentId: string, filter: string, maxResults: number, pageToken = ""): Promise<JsonObject> {
+  #search(
+    experimentId: string,
+    filter: string,
+    maxResults: number,
+    pageToken = "",
+    view: "ALL" | "DELETED_ONLY" = "ALL",
+  ): Promise<JsonObject> {
     return this.#post("runs/search", {
       experiment_ids: [experimentId],
       filter,
-      run_view_type: "ALL",
+      run_view_type: view,
       max_results: maxResults,
       order_by: ["attributes.start_time DESC"],
       ...(pageToken !== "" && { page_token: pageToken }),
@@ -292,6 +349,11 @@ export class RestStore implements MlflowStore {
 }
 
 const API = "/api/2.0/mlflow/";
+
+/** The token of the page that begins with the run of this index. Source: `SearchUtils` in mlflow/utils/search_utils.py. */
+function tokenAt(offset: number): string {
+  return Buffer.from(JSON.stringify({ offset })).toString("base64");
+}
 
 type KeyValue = readonly [key: string, value: string];
 

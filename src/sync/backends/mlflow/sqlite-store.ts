@@ -5,7 +5,7 @@
  * Source: mlflow/store/tracking/sqlalchemy_store.py, mlflow/store/tracking/dbmodels/models.py.
  */
 import { randomUUID } from "node:crypto";
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, statSync } from "node:fs";
 import path from "node:path";
 import { TraceletError } from "../../../errors.ts";
 import { type Database, openDatabase, type SqlRow } from "../../sqlite.ts";
@@ -23,8 +23,10 @@ import {
   type MetricColumns,
   type MlflowStore,
   type NewRun,
+  type RunLists,
   type RunRecord,
   type RunStatus,
+  type RunTags,
 } from "./store.ts";
 
 /** Points of a metric that are read at once. */
@@ -37,11 +39,14 @@ export interface SqliteStoreOptions extends LockPatience {
   readonly readOnly?: boolean | undefined;
 }
 
-export class SqliteStore implements MlflowStore {
+export class SqliteStore implements MlflowStore, RunLists {
   /** A transaction of some 100 ms: long enough to cost little more than its rows, short enough for others to wait. */
   readonly batchSize = 50_000;
   readonly batchesAtOnce = 1;
-  readonly #database: Database;
+  readonly listsCheaply = true;
+  #database: Database;
+  /** Which file it is: whoever removes it, or puts a backup in its place, leaves the one that is open without a name. */
+  #identity: string;
   readonly #commits: GroupCommit;
   readonly #path: string;
   readonly #artifactRoot: string;
@@ -53,12 +58,13 @@ export class SqliteStore implements MlflowStore {
 
   private constructor(database: Database, file: string, artifactRoot: string, options: SqliteStoreOptions) {
     this.#database = database;
+    this.#identity = identityOf(file);
     this.#path = file;
     this.#artifactRoot = artifactRoot;
     this.#options = options;
     this.#learnSchema();
     this.#commits = new GroupCommit({
-      transaction: (work) => this.#whenFree(() => database.transaction(work)),
+      transaction: (work) => this.#whenFree(() => this.#database.transaction(work)),
       size: this.batchSize,
       mayBegin: () => this.#isSchemaKnown(),
     });
@@ -78,12 +84,8 @@ export class SqliteStore implements MlflowStore {
   static open(file: string, options: SqliteStoreOptions = {}): SqliteStore {
     const { readOnly = false } = options;
     return guard(file, () => {
-      if (!readOnly) mkdirSync(path.dirname(file), { recursive: true });
-      else if (!existsSync(file)) throw noDatabase(file);
-      const database = openDatabase(file, { busyTimeout: MOMENT_MS, readOnly });
+      const database = connect(file, readOnly);
       try {
-        // Foreign keys: that a run and an experiment are there is looked up once a transaction, not for every row.
-        database.exec(`PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -${CACHE}`);
         // MLflow takes it for a URI, of which it decodes the path.
         const artifactRoot = path.join(path.dirname(file), "mlruns").replaceAll("%", "%25");
         return new SqliteStore(database, file, artifactRoot, options);
@@ -95,7 +97,10 @@ export class SqliteStore implements MlflowStore {
   }
 
   async experimentByName(name: string): Promise<ExperimentRecord | undefined> {
-    return this.#whenFree(() => this.#experiment(name));
+    return this.#whenFree(() => {
+      this.#followFile();
+      return this.#experiment(name);
+    });
   }
 
   async createExperiment(name: string, tags: ReadonlyMap<string, string>): Promise<string> {
@@ -141,6 +146,53 @@ export class SqliteStore implements MlflowStore {
       const sql = "SELECT 1 FROM tags JOIN runs USING (run_uuid) WHERE tags.key = ? AND runs.experiment_id = ? LIMIT 1";
       return this.#database.prepare(sql).get(key, Number(experimentId)) !== undefined;
     });
+  }
+
+  async *taggedRuns(experimentId: string, key: string, which: "all" | "deleted"): AsyncGenerator<RunTags> {
+    const active = which === "all" ? "" : "AND lifecycle_stage = 'deleted'";
+    yield* await this.#runTags(
+      `experiment_id = ? ${active} AND EXISTS (SELECT 1 FROM tags t WHERE t.run_uuid = runs.run_uuid AND t.key = ?)`,
+      Number(experimentId),
+      key,
+    );
+  }
+
+  async runTags(experimentId: string, ids: readonly string[]): Promise<RunTags[]> {
+    const where = "experiment_id = ? AND run_uuid IN (SELECT value FROM json_each(?))";
+    return this.#runTags(where, Number(experimentId), JSON.stringify(ids));
+  }
+
+  async countsRuns(experimentId: string, key: string, count: number): Promise<"fewer" | "exactly" | "more"> {
+    return this.#whenFree(() => {
+      const sql =
+        "SELECT count(*) AS n FROM tags JOIN runs USING (run_uuid) WHERE tags.key = ? AND runs.experiment_id = ?";
+      const n = Number(this.#database.prepare(sql).get(key, Number(experimentId))?.["n"]);
+      return n < count ? "fewer" : n === count ? "exactly" : "more";
+    });
+  }
+
+  /** Of runs with thousands of tags, as one of each. */
+  #runTags(where: string, ...values: (string | number)[]): Promise<RunTags[]> {
+    return this.#whenFree(() => {
+      const rows = this.#database
+        .prepare(
+          `SELECT runs.run_uuid, runs.lifecycle_stage, tags.key, tags.value FROM runs JOIN tags USING (run_uuid)
+           WHERE runs.run_uuid IN (SELECT run_uuid FROM runs WHERE ${where}) ORDER BY runs.run_uuid`,
+        )
+        .all(...values);
+      const runs = new Map<string, { id: string; active: boolean; tags: Map<string, string> }>();
+      for (const { run_uuid: uuid, lifecycle_stage: stage, key, value } of rows) {
+        const id = String(uuid);
+        const run = runs.get(id) ?? { id, active: stage === "active", tags: new Map<string, string>() };
+        if (run.tags.size === 0) runs.set(id, run);
+        run.tags.set(String(key), String(value));
+      }
+      return [...runs.values()];
+    });
+  }
+
+  get runLists(): RunLists {
+    return this;
   }
 
   async run(runId: string): Promise<RunRecord | undefined> {
@@ -216,9 +268,21 @@ export class SqliteStore implements MlflowStore {
     this.#database.close();
   }
 
+  /** Go on in the file that is at the path now, if it is another one than before; one that was removed is made anew. */
+  #followFile(): void {
+    if (identityOf(this.#path) === this.#identity) return;
+    this.#guarded(() => {
+      this.#database.close();
+      this.#database = connect(this.#path, this.#options.readOnly ?? false);
+      this.#identity = identityOf(this.#path);
+    });
+    this.#learnSchema();
+  }
+
   /** False while an MLflow brings the tables up to date: it gets all the time it needs. */
   async #isSchemaKnown(): Promise<boolean> {
     return this.#whenFree(() => {
+      this.#followFile();
       if (schemaVersion(this.#database) === this.#schemaVersion) return true;
       this.#learnSchema();
       return false;
@@ -316,6 +380,21 @@ export class SqliteStore implements MlflowStore {
   #whenFree<T>(work: () => T): Promise<T> {
     return whenFree(() => this.#guarded(work), this.#options);
   }
+}
+
+function connect(file: string, readOnly: boolean): Database {
+  if (!readOnly) mkdirSync(path.dirname(file), { recursive: true });
+  else if (!existsSync(file)) throw noDatabase(file);
+  const database = openDatabase(file, { busyTimeout: MOMENT_MS, readOnly });
+  // Foreign keys: that a run and an experiment are there is looked up once a transaction, not for every row.
+  database.exec(`PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -${CACHE}`);
+  return database;
+}
+
+/** Device and inode; empty if there is no such file. */
+function identityOf(file: string): string {
+  const stats = statSync(file, { bigint: true, throwIfNoEntry: false });
+  return stats === undefined ? "" : `${stats.dev}:${stats.ino}`;
 }
 
 function schemaVersion(database: Database): number {

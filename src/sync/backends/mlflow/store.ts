@@ -31,6 +31,9 @@ export interface RunRecord {
   readonly metricKeys: ReadonlySet<string>;
 }
 
+/** What tells how far a run is. */
+export type RunTags = Pick<RunRecord, "id" | "active" | "tags">;
+
 export type RunStatus = "RUNNING" | "FINISHED" | "FAILED";
 
 export interface NewRun {
@@ -67,6 +70,18 @@ export interface LogBatch {
   readonly tags: ReadonlyMap<string, string>;
 }
 
+/** Many runs at a time, with what tells how far they are. All methods throw `TraceletError`. */
+export interface RunLists {
+  /** Whether `taggedRuns` of a whole experiment takes milliseconds for thousands of runs. */
+  readonly listsCheaply: boolean;
+  /** Runs of the experiment that have a tag of this key. @param which deleted ones alone, or all of them */
+  taggedRuns(experimentId: string, key: string, which: "all" | "deleted"): AsyncIterable<RunTags>;
+  /** Those of the runs that are there, deleted ones too. */
+  runTags(experimentId: string, ids: readonly string[]): Promise<RunTags[]>;
+  /** Whether so many runs of the experiment, deleted ones too, have a tag of this key. @param count at least 1 */
+  countsRuns(experimentId: string, key: string, count: number): Promise<"fewer" | "exactly" | "more">;
+}
+
 /**
  * One MLflow. Every method resolves once what it says is durable; `logBatch`, `updateRun` and `setExperimentTag` may be
  * repeated without effect. All throw `TraceletError`: `auth`, `unreachable`, `rejected`, `deleted`, `unsupported`.
@@ -84,6 +99,8 @@ export interface MlflowStore {
   runsByTag(experimentId: string, key: string, value: string): Promise<RunRecord[]>;
   /** Whether the experiment holds any run, deleted ones too, with a tag of this key. */
   hasRunsWithTag(experimentId: string, key: string): Promise<boolean>;
+  /** What a survey asks; undefined where nothing was left that could have changed. */
+  readonly runLists: RunLists | undefined;
   run(runId: string): Promise<RunRecord | undefined>;
   /**
    * Create a run. Not idempotent: when the reply may have been lost, it throws `ReplyLost`, and the caller has to look

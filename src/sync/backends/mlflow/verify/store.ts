@@ -20,6 +20,7 @@ const NONE: ReadonlyMap<string, string> = new Map();
 export class VerifyStore implements MlflowStore {
   readonly batchSize = 20_000;
   readonly batchesAtOnce = 1;
+  readonly runLists = undefined;
   readonly #there: MlflowStore;
   readonly #expectations: Expectations;
   /** Of runs that are not there. */

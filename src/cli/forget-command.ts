@@ -1,0 +1,53 @@
+/** `tracelet forget`: what this machine remembers of runs is removed, so that the next sync asks the destination. */
+import { existsSync } from "node:fs";
+import { Checkpoints, type StoredRun } from "../sync/checkpoints.ts";
+import { type Lock, lockSource } from "../sync/lock.ts";
+import { discoverAll } from "../sync/logdirs.ts";
+import { findRemembered } from "./remembered.ts";
+import { oneLine, outputTo, plural, printable } from "./terminal.ts";
+
+export interface ForgetCommandOptions {
+  readonly backend?: string;
+  readonly stateDir: string;
+  readonly json: boolean;
+}
+
+/**
+ * @param what logdirs, and names of runs
+ * @returns the exit code: 1 if nothing was remembered of any of them
+ * @throws TraceletError `logdir`, `state`; `locked` while a logdir is being synced
+ */
+export async function runForget(what: readonly string[], options: ForgetCommandOptions): Promise<number> {
+  const logdirs = what.filter((each) => existsSync(each));
+  const names = new Set(what.filter((each) => !existsSync(each)));
+  const { runs } = discoverAll(logdirs);
+  const forgotten: { destination: string; run: string; remoteId: string | null }[] = [];
+  for (const destination of Checkpoints.destinations(options.stateDir)) {
+    if (options.backend !== undefined && !destination.startsWith(`${options.backend} `)) continue;
+    const locks: Lock[] = [];
+    const checkpoints = Checkpoints.open(options.stateDir, destination);
+    try {
+      for (const logdir of logdirs) locks.push(lockSource(options.stateDir, destination, logdir));
+      const stored = checkpoints.runs();
+      const found = new Set<StoredRun>();
+      for (const run of runs) {
+        const remembered = findRemembered(run, stored);
+        if (remembered !== undefined) found.add(remembered.of);
+      }
+      for (const name of names) for (const run of stored.get(name) ?? []) found.add(run);
+      checkpoints.forget([...found]);
+      for (const { name, remoteId } of found) forgotten.push({ destination, run: name, remoteId: remoteId ?? null });
+    } finally {
+      for (const lock of locks) lock.release();
+      checkpoints.close();
+    }
+  }
+  const output = outputTo(process.stdout);
+  if (options.json) output.write(`${printable(JSON.stringify({ forgotten }))}\n`);
+  else {
+    for (const { destination, run } of forgotten) output.write(`${oneLine(run)} at ${oneLine(destination)}\n`);
+    const seen = forgotten.length === 0 ? "nothing is remembered of any of them" : "forgotten";
+    output.write(`${plural(forgotten.length, "run")}: ${seen}\n`);
+  }
+  return forgotten.length === 0 ? 1 : 0;
+}

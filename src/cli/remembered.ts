@@ -1,0 +1,26 @@
+/** Which of the runs that are remembered a run of TensorBoard's is, told by names alone. */
+import type { DiscoveredRun } from "../reader/discover.ts";
+import type { StoredRun } from "../sync/checkpoints.ts";
+import { directoriesAbove, pathBelow } from "../sync/groups.ts";
+
+export interface Remembered {
+  readonly of: StoredRun;
+  offsetOf(file: string): number | undefined;
+}
+
+/** The run that has these files' names, or has them as a part; which of several it is shows only when it is synced. */
+export function findRemembered(
+  run: DiscoveredRun,
+  stored: ReadonlyMap<string, readonly StoredRun[]>,
+): Remembered | undefined {
+  for (const name of [run.name, ...directoriesAbove(run.name).reverse(), "."]) {
+    const below = pathBelow(run.name, name);
+    const prefix = below === undefined ? "" : `${below}/`;
+    for (const of of [...(stored.get(name) ?? [])].reverse()) {
+      const offsets = new Map(of.files.map((file) => [file.name, file.offset]));
+      if (!run.files.some((file) => offsets.has(prefix + file.name))) continue;
+      return { of, offsetOf: (file) => offsets.get(prefix + file) };
+    }
+  }
+  return undefined;
+}
