@@ -69,6 +69,17 @@ export function browser() {
   debianPackage("chromium", "/usr/bin/chromium");
 }
 
+export function postgreSql() {
+  debianPackage("postgresql", "/usr/lib/postgresql");
+}
+
+/** MariaDB's programs without the service, which would be started at once. */
+export function mariaDb() {
+  debianPackage("mariadb-server-core", "/usr/sbin/mariadbd");
+  // What creates the tables asks a program of the client's.
+  debianPackage("mariadb-client-core", "/usr/bin/my_print_defaults");
+}
+
 /** A package of Debian's, installed where that can be done without asking. @param file that it brings */
 export function debianPackage(name, file) {
   if (existsSync(file) || process.getuid?.() !== 0 || !existsSync("/usr/bin/apt-get")) return;

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { mkdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { environments } from "./environments.mjs";
-import { browser, build, installPackages, otherNode, root, run } from "./setup.mjs";
+import { browser, build, installPackages, mariaDb, otherNode, postgreSql, root, run } from "./setup.mjs";
 
 const NODE_24 = "24.21.0";
 const only = process.argv.slice(2);
@@ -17,6 +17,8 @@ installPackages();
 build();
 if (only.length === 0) run("npm", ["run", "--silent", "check"]);
 browser();
+postgreSql();
+mariaDb();
 const [status] = await pythons;
 if (status !== 0) process.exit(1);
 const env = { ...process.env, ...environments() };

@@ -16,15 +16,20 @@ import type {
 } from "../../backend.ts";
 import type { Quarantine, RefusedValue } from "../../quarantine.ts";
 import { type Content, NOTHING_REFUSED, type Refused, storeAround } from "./bisect.ts";
+import { inOtherCase } from "./collation.ts";
 import { marksOfTags, tagOfMark } from "./marks.ts";
-import { DUPLICATE_TAG, inAscii, isAscii, newRun, PARENT_TAG, RUN_TAG } from "./new-run.ts";
+import { DUPLICATE_TAG, experimentName, inAscii, isInAscii, newRun, PARENT_TAG, RUN_TAG } from "./new-run.ts";
 import { NO_METRICS, NOTHING, type Part, partsOf } from "./parts.ts";
 import { refusedData, refusedParams, refusedScalars, tallyOf } from "./receipt.ts";
+import { recordNames } from "./record-names.ts";
 import { MlflowRun } from "./run.ts";
 import { RunArtifacts } from "./run-artifacts.ts";
-import { ContentRefused, type MlflowStore, ReplyLost, type RunRecord } from "./store.ts";
+import { ContentRefused, type ExperimentRecord, type MlflowStore, ReplyLost, type RunRecord } from "./store.ts";
 import { nextNonce, surveyRuns } from "./survey.ts";
 import { milliseconds } from "./wall-time.ts";
+
+/** How often a run is tried to be made under a name that some databases cannot store. */
+const LOST_FOR_ITS_NAME = 3;
 
 /** Without it MLflow's page does not look for images. */
 const SHOWS_IMAGES = ["mlflow.loggedImages", "True"] as const;
@@ -61,6 +66,7 @@ export class MlflowBackend implements Backend {
   readonly #created = new Set<string>();
   #createdSinceConfirm = 0;
   #location: string | undefined;
+  #folds: Promise<boolean> | undefined;
 
   constructor(options: MlflowBackendOptions) {
     const { store, experiment, version, keepsMarks, giveUpAfterMs, maxArtifactBytes, quarantine } = options;
@@ -152,11 +158,13 @@ export class MlflowBackend implements Backend {
     const run = handle as MlflowRun;
     const notes = run.takeNotes();
     const names = new Map<string, string>();
+    if (run.mayClash(batch) && (await this.#foldsNames())) run.keepKeysApart();
     const metrics = run.metrics(batch, names, notes);
     const params = run.params(batch, names, notes);
     // Tags are stored last. A metric whose own name is not known yet would be taken for one of its key's name after a
     // crash, and be sent again under another key.
-    if (names.size > 0) await this.#store.logBatch(run.id, { metrics: NO_METRICS, params: new Map(), tags: names });
+    await recordNames(this.#store, run.id, names);
+    run.wroteNames(names);
     // Files before marks: what a mark says to be there is there, or in the quarantine.
     const written = await run.write(batch, notes);
     await this.#setAside(run, refusedData(batch, written.refused), written.refused.values(), notes);
@@ -267,16 +275,44 @@ export class MlflowBackend implements Backend {
   }
 
   async #openExperiment(): Promise<Experiment> {
-    const name = this.#experimentName;
+    const name = experimentName(this.#experimentName);
     // Without it MLflow shows a new experiment as one of GenAI traces until somebody answers its question.
     const kind = ["mlflow.experimentKind", "custom_model_development"] as const;
-    const found = await this.#store.experimentByName(name);
+    const found = await this.#experimentThere(name);
     if (found?.active === false) throw deletedExperiment(found.id, name);
     const id = found?.id ?? (await this.#store.createExperiment(name, new Map([kind])));
     if (found !== undefined && !found.tags.has(kind[0])) await this.#store.setExperimentTag(id, ...kind);
     this.#location = this.#store.experimentUrl(id);
     const mayHoldRuns = found !== undefined && (await this.#store.hasRunsWithTag(id, RUN_TAG));
     return { id, mayHoldRuns };
+  }
+
+  async #experimentThere(name: string): Promise<ExperimentRecord | undefined> {
+    // SQLite took names that are longer than their column, and with control characters.
+    const asGiven = this.#experimentName;
+    const before = name === asGiven ? undefined : await this.#store.experimentByName(asGiven);
+    return before ?? this.#store.experimentByName(name);
+  }
+
+  /** Whether the database takes names for one that differ in their case; where nothing tells, they are taken to be one. */
+  #foldsNames(): Promise<boolean> {
+    this.#folds ??= this.#askFolding().catch((error: unknown) => {
+      this.#folds = undefined;
+      throw error;
+    });
+    return this.#folds;
+  }
+
+  async #askFolding(): Promise<boolean> {
+    // All of its columns compare alike, and of experiments the name can be asked for.
+    for (const name of [experimentName(this.#experimentName), "Default"]) {
+      const other = inOtherCase(name);
+      const found = other === undefined ? undefined : await this.#store.experimentByName(name);
+      if (other !== undefined && found !== undefined) {
+        return (await this.#store.experimentByName(other))?.id === found.id;
+      }
+    }
+    return true;
   }
 
   /** The run that another process or machine made of the same source. */
@@ -313,6 +349,7 @@ export class MlflowBackend implements Backend {
 
   /** @returns its id, and what it is called there */
   async #create(run: RunDescription, experiment: Experiment): Promise<{ readonly id: string; readonly name: string }> {
+    let lost = 0;
     let asked = newRun(run, experiment.id, this.#version);
     const end = performance.now() + this.#giveUpAfterMs;
     // Nobody may come to know its id: the first batch, which would be remembered, can fail.
@@ -323,7 +360,7 @@ export class MlflowBackend implements Backend {
         this.#createdSinceConfirm++;
         return { id, name: asked.name };
       } catch (error) {
-        if (error instanceof ContentRefused && !isAscii(asked)) {
+        if (error instanceof ContentRefused && !isInAscii(asked)) {
           // A run with another name is better than none.
           asked = inAscii(asked);
           continue;
@@ -332,6 +369,8 @@ export class MlflowBackend implements Backend {
         // It may have been created: looking is the only way to know, and creating again would make a second run.
         const found = await this.#find(run, experiment);
         if (found !== undefined) return { id: found.id, name: asked.name };
+        // The server answers, and it may be the database that does not take its name.
+        if (++lost >= LOST_FOR_ITS_NAME && !isInAscii(asked)) asked = inAscii(asked);
         if (performance.now() > end) {
           throw new TraceletError("unreachable", `MLflow does not create a run: ${error.message}`, { cause: error });
         }

@@ -58,6 +58,14 @@ export interface Failure {
   /** The server has certainly not carried it out. */
   readonly notDone: boolean;
   readonly retryAfterMs: number;
+  /** An HTTP 5xx that says nothing of later, which may be for what the request holds. */
+  readonly serverError?: ServerError | undefined;
+}
+
+export interface ServerError {
+  /** Whether it is MLflow that says so, which is there then, and not a proxy before it. */
+  readonly byMlflow: boolean;
+  readonly asRefusal: ContentRefused;
 }
 
 export interface Answer {
@@ -130,7 +138,8 @@ export class Answers {
 
     const errorCode = typeof json?.["error_code"] === "string" ? json["error_code"] : "";
     const said = html ? "a web page" : (errorText(json) ?? text).slice(0, MAX_READ);
-    const reason = this.#shown([`HTTP ${status} ${errorCode}`.trim(), said].filter((part) => part !== "").join(": "));
+    const shown = withoutSql(said);
+    const reason = this.#shown([`HTTP ${status} ${errorCode}`.trim(), shown].filter((part) => part !== "").join(": "));
     const retryAfterMs = this.#retryAfter(headers["retry-after"]);
     const refusal = (what: string, hint?: string) =>
       new Refusal(`${this.#base} ${what}`, reason, status, errorCode, said, hint);
@@ -141,17 +150,18 @@ export class Answers {
     }
     // A server without workspaces answers 500 to a request that names one.
     if (errorCode === "FEATURE_DISABLED") throw refusal("cannot do that", "unset MLFLOW_WORKSPACE");
+    const serverError = retryAfterMs > 0 ? undefined : this.#serverError(request, reason, errorCode);
     if (status === 429) return failed(reason, { busy: true, throttled: true, notDone: true, retryAfterMs });
     if (status === 503) {
       // Proxies also answer it when the server went away in the middle; one that names a time means "not now".
-      return failed(reason, { busy: true, notDone: headers["retry-after"] !== undefined, retryAfterMs });
+      return failed(reason, { busy: true, notDone: headers["retry-after"] !== undefined, retryAfterMs, serverError });
     }
     if (status === 408) return failed(reason, { busy: true, retryAfterMs });
     if (status === 400 && /QueuePool limit/.test(text)) {
       // It got no connection to its database within 30 s, so nothing was written.
       return failed(reason, { busy: true, notDone: true, retryAfterMs });
     }
-    if (status === 500 || status === 502 || status === 504) return failed(reason, { retryAfterMs });
+    if (status === 500 || status === 502 || status === 504) return failed(reason, { retryAfterMs, serverError });
 
     this.last = this.#timing.monotonic();
     if (status === 403 && /Invalid Host header/i.test(text)) {
@@ -164,6 +174,11 @@ export class Answers {
     }
     if (status === 407) throw proxyLogin(reason);
     throw refusal(`refuses ${nameOf(request)}`, html && status !== 413 ? IS_IT_MLFLOW : undefined);
+  }
+
+  #serverError(request: HttpRequest, reason: string, errorCode: string): ServerError {
+    const asRefusal = new ContentRefused(`${this.#base} cannot do ${nameOf(request)}: ${reason}`, reason, {});
+    return { byMlflow: errorCode !== "", asRefusal };
   }
 
   /** What it means that no answer came. @param timedOut whether it was waited for long enough */
@@ -284,6 +299,11 @@ function errorText(json: JsonObject | undefined): string | undefined {
     // Nested so deep that the stack ends.
     return undefined;
   }
+}
+
+/** What SQLAlchemy says of an error, without the statement, its parameters and where to read of them. */
+function withoutSql(said: string): string {
+  return said.replace(/\s*\[SQL: .*/s, "").replace(/\s*\(Background on this error at: \S+\)/, "");
 }
 
 /** What Node and undici put on their errors; where several addresses were tried, what the first of them gave. */

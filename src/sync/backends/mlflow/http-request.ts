@@ -18,6 +18,15 @@ export interface HttpRequest {
   readonly inTurn?: boolean;
   /** Whether an HTTP 500 is a refusal: MLflow answers some questions so for ever. */
   readonly refusedBy500?: boolean;
+  /** Where it is answered while this request meets an HTTP 5xx again and again, that is a refusal of what this holds. */
+  readonly counterpart?: Counterpart;
+}
+
+/** A request that asks as much of the server as another, and holds nothing of what that does. */
+export interface Counterpart {
+  /** What the other is about: the same for all that stand or fall together. */
+  readonly about: string;
+  request(): HttpRequest;
 }
 
 /** A body that is streamed, from its beginning at each attempt. */

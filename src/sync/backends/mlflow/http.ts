@@ -8,6 +8,7 @@ import { type Dispatcher, request as send } from "undici";
 import { TraceletError } from "../../../errors.ts";
 import { type Digest, digestOf } from "./artifacts.ts";
 import { type Connection, ConnectionChoice, connect } from "./connections.ts";
+import { Counterparts, type Verdict } from "./counterparts.ts";
 import { type Credentials, NoLogin } from "./credentials.ts";
 import { type Answer, Answers, type Failure, type Outcome, RETRY_AFTER_CAP_MS, type Success } from "./http-answer.ts";
 import {
@@ -93,6 +94,7 @@ export class HttpClient {
   readonly #connections = new Map<string, ConnectionChoice>();
   readonly #underWay = new UnderWay();
   readonly #answers: Answers;
+  readonly #counterparts: Counterparts;
   readonly #options: HttpClientOptions;
   readonly #others = new Map<string, HttpClient>();
   #lostInARow = 0;
@@ -108,6 +110,17 @@ export class HttpClient {
     this.#stopGraceMs = options.stopGraceMs ?? 5000;
     this.#timing = options.timing ?? systemTiming;
     this.#answers = new Answers(this.#base, this.#credentials, this.#timing);
+    this.#counterparts = new Counterparts(
+      () => this.#timing.monotonic(),
+      async (request) => {
+        try {
+          return "value" in (await this.#attempt(request, (success) => this.#answers.json(success), undefined));
+        } catch (error) {
+          if (error instanceof TraceletError) return false;
+          throw error;
+        }
+      },
+    );
     this.#dispatchers = {
       kept: connect(options.base, options.credentials, {}),
       fresh: connect(options.base, options.credentials, { pipelining: 0 }),
@@ -196,6 +209,8 @@ export class HttpClient {
 
   async #exchange<T>(request: HttpRequest, accept: (success: Success) => Outcome<T>, read?: ReadFile): Promise<T> {
     const start = this.#timing.monotonic();
+    /** How often its counterpart was answered when it had failed. */
+    let answers = 0;
     for (let attempt = 1; ; attempt++) {
       this.#signal?.throwIfAborted();
       const outcome = await this.#inTurn(request, () => this.#attempt(request, accept, read));
@@ -203,6 +218,7 @@ export class HttpClient {
       if ("value" in outcome) {
         this.#answers.last = now;
         if (!request.retryLostReply) this.#lostInARow = 0;
+        if (request.counterpart) this.#counterparts.succeeded(request.counterpart);
         return outcome.value;
       }
       const { reason, busy, throttled, notDone } = outcome.failure;
@@ -212,7 +228,12 @@ export class HttpClient {
         await this.#pause(outcome.failure, ++this.#lostInARow, RETRY_AFTER_CAP_MS);
         throw new ReplyLost(`whether ${this.#base} has carried out ${nameOf(request)} is not known: ${reason}`);
       }
-      if (this.#options.retryWhen === "throttled" && !throttled) {
+      const verdict = await this.#judge(request, outcome.failure, answers);
+      if (verdict === "refused") throw outcome.failure.serverError?.asRefusal;
+      if (verdict === "unclear") answers++;
+      // A server that was there all the time is no older backup of itself.
+      const isThere = verdict === "unclear" && outcome.failure.serverError?.byMlflow === true;
+      if (this.#options.retryWhen === "throttled" && !throttled && !isThere) {
         throw new TraceletError("unreachable", `no useful answer from ${this.#base}: ${reason}`, { retryAfterMs });
       }
       // A request that fails alone while others succeed is at fault itself: MLflow has lasting 500s.
@@ -226,6 +247,14 @@ export class HttpClient {
       }
       await this.#pause(outcome.failure, attempt, Math.max(left, 0));
     }
+  }
+
+  async #judge({ counterpart }: HttpRequest, { serverError }: Failure, answers: number): Promise<Verdict> {
+    if (counterpart === undefined || serverError === undefined) return "away";
+    if (this.#options.retryWhen !== "throttled" || serverError.byMlflow) {
+      return this.#counterparts.judge(counterpart, answers);
+    }
+    return this.#counterparts.judgeRound(counterpart);
   }
 
   /** Where many requests are there at once, as many of them at a time as do the server good. */

@@ -5,7 +5,8 @@
  *
  * Source: `_validate_metric_name`, `bad_path_message` in mlflow/utils/validation.py.
  */
-import { sha256, storableName, wellFormed } from "./storable-text.ts";
+import { folded } from "./collation.ts";
+import { asciiName, isAscii, sha256, storableName, wellFormed } from "./storable-text.ts";
 
 /** MLflow counts characters as Python does, by code point. */
 const MAX_KEY = 250;
@@ -27,8 +28,11 @@ export function isValidKey(key: string): boolean {
 
 /** The keys of one run: no two names, as `recordedName` calls them, ever share one. */
 export class KeyNames {
+  /** Whether keys have to differ by more than a collation may pass over; what had its key before keeps it. */
+  folds = false;
   readonly #keys = new Map<string, string>();
   readonly #names = new Map<string, string>();
+  readonly #folded = new Set<string>();
 
   /** @param known the names that already have a key, by key */
   constructor(known: Iterable<readonly [key: string, name: string]>) {
@@ -41,25 +45,49 @@ export class KeyNames {
    */
   expect(names: Iterable<string>): void {
     for (const name of names) {
-      if (!this.#keys.has(name) && isValidKey(name) && !this.#names.has(name)) this.#bind(name, name);
+      if (this.#known(name) === undefined && isValidKey(name) && this.#isFree(name)) this.#bind(name, name);
     }
   }
 
   /** The key of a name, the same on every call. */
   keyOf(name: string): string {
-    return this.#keys.get(name) ?? this.#choose(name);
+    return this.#known(name) ?? this.#choose(name);
+  }
+
+  /** Whether one of the names gets a key that a database may take for that of another. */
+  mayClash(names: Iterable<string>): boolean {
+    const fresh = new Map<string, string>();
+    for (const name of names) {
+      if (this.#known(name) !== undefined) continue;
+      const key = folded(isValidKey(name) ? name : readable(name));
+      if (this.#folded.has(key) || (fresh.get(key) ?? name) !== name) return true;
+      fresh.set(key, name);
+    }
+    return false;
+  }
+
+  #known(name: string): string | undefined {
+    const key = this.#keys.get(name);
+    if (key !== undefined || isAscii(name)) return key;
+    const found = this.#keys.get(asciiRecorded(name));
+    return found === undefined ? undefined : this.#bind(found, name);
   }
 
   #choose(name: string): string {
     for (let attempt = 0; ; attempt++) {
       const key = candidate(name, attempt);
-      if (isValidKey(key) && !this.#names.has(key)) return this.#bind(key, name);
+      if (isValidKey(key) && this.#isFree(key)) return this.#bind(key, name);
     }
+  }
+
+  #isFree(key: string): boolean {
+    return !this.#names.has(key) && !(this.folds && this.#folded.has(folded(key)));
   }
 
   #bind(key: string, name: string): string {
     this.#keys.set(name, key);
     this.#names.set(key, name);
+    this.#folded.add(folded(key));
     return key;
   }
 }
@@ -79,6 +107,11 @@ export function recordedName(name: string): string {
 /** Whether a run tag may hold the text as what `recordedName` calls something. */
 export function isRecordedName(text: string): boolean {
   return text.length <= MAX_RECORDED;
+}
+
+/** What a name is called in a run tag of a database that does not store all of its letters. */
+export function asciiRecorded(name: string): string {
+  return isAscii(name) ? name : `${beginningOf(asciiName(name))}... sha256:${sha256(name)}`;
 }
 
 /** What a name is called today that a run tag may hold as older versions wrote it, with control characters. */

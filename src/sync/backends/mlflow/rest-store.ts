@@ -5,10 +5,12 @@ import type { ArtifactStore } from "./artifacts.ts";
 import type { Credentials } from "./credentials.ts";
 import { HttpClient, type RetryNotice } from "./http.ts";
 import { asContentRefused, Refusal } from "./http-answer.ts";
-import type { JsonObject } from "./http-request.ts";
+import type { HttpRequest, JsonObject } from "./http-request.ts";
 import { experimentId, runId as idOfRun } from "./ids.ts";
 import { type LogBatchPart, logBatchBody } from "./log-batch-body.ts";
+import { NO_METRICS } from "./parts.ts";
 import { withoutRepeatedNans } from "./repeated-nans.ts";
+import { isAscii } from "./storable-text.ts";
 import type {
   ExperimentRecord,
   LogBatch,
@@ -89,7 +91,15 @@ export class RestStore implements MlflowStore, RunLists {
   }
 
   async experimentByName(name: string): Promise<ExperimentRecord | undefined> {
-    const answer = await this.#get("experiments/get-by-name", { experiment_name: name }).catch(notFoundAsUndefined);
+    const request: HttpRequest = {
+      method: "GET",
+      path: `${API}experiments/get-by-name`,
+      query: { experiment_name: name },
+      retryLostReply: true,
+    };
+    // A database that does not store all letters may not even compare them: its error is that of one that is away.
+    const counterpart = isAscii(name) ? {} : { counterpart: { about: "experiment", request: anyExperiment } };
+    const answer = await this.#http.request({ ...request, ...counterpart }).catch(notFoundAsUndefined);
     if (answer === undefined) return undefined;
     const experiment = object(answer["experiment"]);
     return {
@@ -223,6 +233,7 @@ export class RestStore implements MlflowStore, RunLists {
           retryLostReply: true,
           frequent: true,
           inTurn: true,
+          counterpart: { about: runId, request: () => probeOf(runId) },
         });
       } catch (error) {
         if (!(error instanceof Refusal && saysTooMuch(error))) {
@@ -372,6 +383,26 @@ function saysRepeated(refusal: Refusal): boolean {
   return (
     refusal.status === 400 && refusal.says(/IntegrityError|UniqueViolation|UNIQUE constraint|duplicate (key|entry)/i)
   );
+}
+
+/** A write to the run that every database takes: what can be read may stand on a disk that is full. */
+function probeOf(runId: string): HttpRequest {
+  const part = {
+    metrics: NO_METRICS,
+    from: 0,
+    to: 0,
+    params: [],
+    tags: [[PROBE_TAG, new Date().toISOString()]] as const,
+  };
+  return { method: "POST", path: `${API}runs/log-batch`, body: logBatchBody(runId, part), retryLostReply: true };
+}
+
+/** Holds when it was last tried out whether the run can be written to; MLflow writes no tag that stays as it is. */
+const PROBE_TAG = "tracelet.probe";
+
+function anyExperiment(): HttpRequest {
+  const query = { max_results: "1" };
+  return { method: "GET", path: `${API}experiments/search`, query, retryLostReply: true };
 }
 
 /** Too large for a proxy, or too many for a server with other limits than MLflow's (Azure ML: 200 or 250). */

@@ -36,6 +36,8 @@ export class MlflowRun implements RunHandle {
   readonly #metricNames: KeyNames;
   readonly #paramNames: KeyNames;
   readonly #params: Map<string, string>;
+  /** The tags that tell names, and are there. */
+  readonly #recorded: Set<string>;
   /** Metric keys by the number of their tag. */
   readonly #keys: string[] = [];
   /** Whether metrics were stored since it was opened. */
@@ -65,6 +67,21 @@ export class MlflowRun implements RunHandle {
     this.#metricNames = new KeyNames(namesOfKeys(metricKeys, METRIC_NAME_TAG, tags));
     this.#paramNames = new KeyNames(namesOfKeys(params.keys(), PARAM_NAME_TAG, tags));
     this.#params = new Map(params);
+    this.#recorded = new Set(tags.keys());
+  }
+
+  /** Whether a database may take two of the keys that the batch brings for one. */
+  mayClash({ scalars, hparams, data }: Batch): boolean {
+    if (this.#metricNames.folds) return false;
+    const tags = scalars.tags.filter((_, id) => this.#keys[id] === undefined);
+    const params = [...hparams.keys(), ...sessions(data).flatMap(({ record }) => [...record.hparams.keys()])];
+    return this.#metricNames.mayClash(tags.map(recordedName)) || this.#paramNames.mayClash(params.map(recordedName));
+  }
+
+  /** Have keys differ by more than their case and accents from now on. */
+  keepKeysApart(): void {
+    this.#metricNames.folds = true;
+    this.#paramNames.folds = true;
   }
 
   /** Store the batch's files, if they can be stored at all. */
@@ -114,8 +131,7 @@ export class MlflowRun implements RunHandle {
     const fresh = new Map<string, Param>();
     // The file first: it knows an integer from a float.
     for (const [name, value] of batch.hparams) this.#param(name, value, undefined, fresh, names, notes);
-    for (const datum of batch.data) {
-      if (datum.kind !== "hparams" || datum.record.type !== "session_start") continue;
+    for (const datum of sessions(batch.data)) {
       for (const [name, value] of datum.record.hparams) this.#param(name, value, datum, fresh, names, notes);
     }
     return fresh;
@@ -131,6 +147,11 @@ export class MlflowRun implements RunHandle {
   /** What is to be said with the next receipt. */
   takeNotes(): Note[] {
     return this.#untold.splice(0);
+  }
+
+  /** Note that names are recorded now. */
+  wroteNames(names: ReadonlyMap<string, string>): void {
+    for (const tag of names.keys()) this.#recorded.add(tag);
   }
 
   /** Note that params are stored now. */
@@ -154,7 +175,7 @@ export class MlflowRun implements RunHandle {
       const key = this.#metricNames.keyOf(name);
       this.#keys[id] = key;
       if (key === name) continue;
-      into.set(METRIC_NAME_TAG + key, name);
+      this.#record(METRIC_NAME_TAG + key, name, into);
       this.#note(notes, "renamed", `tag ${JSON.stringify(name)} is metric "${key}"`);
     }
   }
@@ -170,7 +191,7 @@ export class MlflowRun implements RunHandle {
     const name = recordedName(raw);
     const key = this.#paramNames.keyOf(name);
     if (key !== name) {
-      names.set(PARAM_NAME_TAG + key, name);
+      this.#record(PARAM_NAME_TAG + key, name, names);
       this.#note(notes, "renamed", `hyperparameter ${JSON.stringify(name)} is param "${key}"`);
     }
     const whole = storableLines(pythonText(value));
@@ -188,6 +209,10 @@ export class MlflowRun implements RunHandle {
     }
   }
 
+  #record(tag: string, name: string, names: Map<string, string>): void {
+    if (!this.#recorded.has(tag)) names.set(tag, name);
+  }
+
   #noteObstacle(notes: Note[]): void {
     const { obstacle } = this.artifacts;
     if (obstacle !== undefined) this.#note(notes, "artifacts", `${obstacle.message}; ${obstacle.hint ?? ""}`);
@@ -198,6 +223,13 @@ export class MlflowRun implements RunHandle {
     this.#noted.add(message);
     notes.push({ code, message });
   }
+}
+
+type Session = Datum & { readonly kind: "hparams"; readonly record: { readonly type: "session_start" } };
+
+/** What brings hyperparameters among the data of a batch. */
+function sessions(data: Batch["data"]): Session[] {
+  return data.filter((datum) => datum.kind === "hparams" && datum.record.type === "session_start") as Session[];
 }
 
 /** Whose keys they are, those included that were only announced so far. */

@@ -34,6 +34,10 @@ export function fitted(name: string, length: number): string {
   return points.slice(0, length - ending.length).join("") + ending;
 }
 
+export function isAscii(text: string): boolean {
+  return /^[\0-\x7f]*$/.test(text);
+}
+
 /**
  * A name for a database that stores no more than ASCII for certain: letters without their accents, and `?` for every
  * other character.
