@@ -181,9 +181,18 @@ describe.each(KINDS)("$name", ({ name, unicode, isMissing }) => {
     const content = (all: readonly MlflowRun[]) =>
       all.map(({ id, name, params, metrics }) => ({ id, name, params, metrics }));
     expect(content(again.runs)).toEqual(content(runs));
-    if (unicode) {
-      const verified = await tracelet(["verify", ...args]);
-      expect([verified.code, verified.stderr]).toEqual([0, expect.stringContaining("4 runs: 4 equal")]);
+    const verified = await tracelet(["verify", ...args]);
+    if (unicode) expect([verified.code, verified.stderr]).toEqual([0, expect.stringContaining("4 runs: 4 equal")]);
+    else {
+      const counts = /^ *(?:points|params|tags) +\d+ +\d+ +\d+ +\d+/gm;
+      const found = Array.from(verified.stderr.matchAll(counts), ([line]) => line.trim().split(/ +/));
+      expect([verified.code, ...found]).toEqual([
+        1,
+        ["points", "77", String(FOREIGN.length * STEPS.length), "0", "0"],
+        ["params", "7", "1", "0", "0"],
+        // Whose the key of "sad 🙁 日本" would be.
+        ["tags", "12", "1", "0", "0"],
+      ]);
     }
   });
 

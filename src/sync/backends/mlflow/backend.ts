@@ -16,15 +16,15 @@ import type {
 } from "../../backend.ts";
 import type { Quarantine, RefusedValue } from "../../quarantine.ts";
 import { type Content, NOTHING_REFUSED, type Refused, storeAround } from "./bisect.ts";
-import { inOtherCase } from "./collation.ts";
+import { experimentName, findExperiment, foldsNames } from "./experiment.ts";
 import { marksOfTags, tagOfMark } from "./marks.ts";
-import { DUPLICATE_TAG, experimentName, inAscii, isInAscii, newRun, PARENT_TAG, RUN_TAG } from "./new-run.ts";
+import { DUPLICATE_TAG, inAscii, isInAscii, newRun, PARENT_TAG, RUN_TAG } from "./new-run.ts";
 import { NO_METRICS, NOTHING, type Part, partsOf } from "./parts.ts";
 import { refusedData, refusedParams, refusedScalars, tallyOf } from "./receipt.ts";
 import { recordNames } from "./record-names.ts";
 import { MlflowRun } from "./run.ts";
 import { RunArtifacts } from "./run-artifacts.ts";
-import { ContentRefused, type ExperimentRecord, type MlflowStore, ReplyLost, type RunRecord } from "./store.ts";
+import { ContentRefused, type MlflowStore, ReplyLost, type RunRecord } from "./store.ts";
 import { nextNonce, surveyRuns } from "./survey.ts";
 import { milliseconds } from "./wall-time.ts";
 
@@ -84,7 +84,7 @@ export class MlflowBackend implements Backend {
   async survey(known: readonly KnownRun[], memory: string | undefined): Promise<Survey> {
     const lists = this.#store.runLists;
     if (lists === undefined) return { changes: new Map(), memory };
-    const experiment = await this.#store.experimentByName(this.#experimentName);
+    const experiment = await findExperiment(this.#store, this.#experimentName);
     if (experiment?.active === false) throw deletedExperiment(experiment.id, this.#experimentName);
     // It may be another one than before.
     this.#experiment = undefined;
@@ -94,7 +94,7 @@ export class MlflowBackend implements Backend {
   async confirm(memory: string | undefined): Promise<string | undefined> {
     const lists = this.#store.runLists;
     if (lists === undefined || lists.listsCheaply) return undefined;
-    const experiment = await this.#store.experimentByName(this.#experimentName);
+    const experiment = await findExperiment(this.#store, this.#experimentName);
     if (experiment === undefined) return undefined;
     const next = await nextNonce(lists, experiment, memory, this.#createdSinceConfirm);
     await this.#store.setExperimentTag(experiment.id, ...next.tag);
@@ -164,7 +164,6 @@ export class MlflowBackend implements Backend {
     // Tags are stored last. A metric whose own name is not known yet would be taken for one of its key's name after a
     // crash, and be sent again under another key.
     await recordNames(this.#store, run.id, names);
-    run.wroteNames(names);
     // Files before marks: what a mark says to be there is there, or in the quarantine.
     const written = await run.write(batch, notes);
     await this.#setAside(run, refusedData(batch, written.refused), written.refused.values(), notes);
@@ -278,7 +277,7 @@ export class MlflowBackend implements Backend {
     const name = experimentName(this.#experimentName);
     // Without it MLflow shows a new experiment as one of GenAI traces until somebody answers its question.
     const kind = ["mlflow.experimentKind", "custom_model_development"] as const;
-    const found = await this.#experimentThere(name);
+    const found = await findExperiment(this.#store, this.#experimentName);
     if (found?.active === false) throw deletedExperiment(found.id, name);
     const id = found?.id ?? (await this.#store.createExperiment(name, new Map([kind])));
     if (found !== undefined && !found.tags.has(kind[0])) await this.#store.setExperimentTag(id, ...kind);
@@ -287,32 +286,13 @@ export class MlflowBackend implements Backend {
     return { id, mayHoldRuns };
   }
 
-  async #experimentThere(name: string): Promise<ExperimentRecord | undefined> {
-    // SQLite took names that are longer than their column, and with control characters.
-    const asGiven = this.#experimentName;
-    const before = name === asGiven ? undefined : await this.#store.experimentByName(asGiven);
-    return before ?? this.#store.experimentByName(name);
-  }
-
-  /** Whether the database takes names for one that differ in their case; where nothing tells, they are taken to be one. */
+  /** Whether the database takes names for one that differ in their case. */
   #foldsNames(): Promise<boolean> {
-    this.#folds ??= this.#askFolding().catch((error: unknown) => {
+    this.#folds ??= foldsNames(this.#store, this.#experimentName).catch((error: unknown) => {
       this.#folds = undefined;
       throw error;
     });
     return this.#folds;
-  }
-
-  async #askFolding(): Promise<boolean> {
-    // All of its columns compare alike, and of experiments the name can be asked for.
-    for (const name of [experimentName(this.#experimentName), "Default"]) {
-      const other = inOtherCase(name);
-      const found = other === undefined ? undefined : await this.#store.experimentByName(name);
-      if (other !== undefined && found !== undefined) {
-        return (await this.#store.experimentByName(other))?.id === found.id;
-      }
-    }
-    return true;
   }
 
   /** The run that another process or machine made of the same source. */

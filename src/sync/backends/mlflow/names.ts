@@ -121,6 +121,11 @@ export function nameRecorded(found: string): string {
   return digest ? beginningOf(storableName(found.slice(0, digest.index))) + digest[0] : recordedName(found);
 }
 
+/** Whether a run tag holds a name, in one of the forms in which it may. */
+export function isNameRecorded(name: string, found: string): boolean {
+  return nameRecorded(found) === name || found === asciiRecorded(name);
+}
+
 function beginningOf(storable: string): string {
   return wellFormed(storable.slice(0, MAX_RECORDED - 100));
 }

@@ -1,4 +1,4 @@
-/** A run as it is created, and the experiment that it goes into: its name, its note, and the tags by which it is found again. */
+/** A run as it is created: its name, its note, and the tags by which it is found again. */
 import os from "node:os";
 import type { RunDescription } from "../../backend.ts";
 import { tagOfMark } from "./marks.ts";
@@ -12,18 +12,12 @@ export const RUN_TAG = "tracelet.run";
 export const DUPLICATE_TAG = "tracelet.duplicate_of";
 
 // Source: mlflow/store/tracking/dbmodels/models.py. SQLite stores more, PostgreSQL refuses it.
-const MAX_EXPERIMENT = 256;
 const MAX_NAME = 250;
 const MAX_USER = 256;
 /** Of a name in the note: with a fence of backticks of the same length on either side it still fits a tag of 5000. */
 const MAX_SHOWN = 1500;
 /** MLflow takes 100 tags with a run. */
 const MAX_MARKS = 50;
-
-/** What the experiment of this name is called where that fits its column. */
-export function experimentName(name: string): string {
-  return fitted(storableName(name), MAX_EXPERIMENT);
-}
 
 /** @param version of tracelet */
 export function newRun(run: RunDescription, experimentId: string, version: string): NewRun {

@@ -11,16 +11,17 @@ import { type LogBatchPart, logBatchBody } from "./log-batch-body.ts";
 import { NO_METRICS } from "./parts.ts";
 import { withoutRepeatedNans } from "./repeated-nans.ts";
 import { isAscii } from "./storable-text.ts";
-import type {
-  ExperimentRecord,
-  LogBatch,
-  MetricColumns,
-  MlflowStore,
-  NewRun,
-  RunLists,
-  RunRecord,
-  RunStatus,
-  RunTags,
+import {
+  ContentRefused,
+  type ExperimentRecord,
+  type LogBatch,
+  type MetricColumns,
+  type MlflowStore,
+  type NewRun,
+  type RunLists,
+  type RunRecord,
+  type RunStatus,
+  type RunTags,
 } from "./store.ts";
 import { type Timing } from "./timing.ts";
 import type { HttpTrackingUri } from "./tracking-uri.ts";
@@ -97,8 +98,7 @@ export class RestStore implements MlflowStore, RunLists {
       query: { experiment_name: name },
       retryLostReply: true,
     };
-    // A database that does not store all letters may not even compare them: its error is that of one that is away.
-    const counterpart = isAscii(name) ? {} : { counterpart: { about: "experiment", request: anyExperiment } };
+    const counterpart = isAscii(name) ? {} : ANY_EXPERIMENT;
     const answer = await this.#http.request({ ...request, ...counterpart }).catch(notFoundAsUndefined);
     if (answer === undefined) return undefined;
     const experiment = object(answer["experiment"]);
@@ -286,7 +286,11 @@ export class RestStore implements MlflowStore, RunLists {
   async *metricHistory(runId: string, key: string): AsyncGenerator<MetricColumns> {
     let token = "";
     for (;;) {
-      const page = await this.#historyPage(runId, key, token);
+      const page = await this.#historyPage(runId, key, token).catch((error: unknown): JsonObject => {
+        // What the database cannot compare, it does not hold.
+        if (error instanceof ContentRefused) return {};
+        throw error;
+      });
       const metrics = list(page["metrics"]);
       // An MLflow that knows no pages takes no notice of the number, and gives all at once.
       if (metrics.length > 0) yield pointColumns(key, metrics);
@@ -305,9 +309,11 @@ export class RestStore implements MlflowStore, RunLists {
       ...(token !== "" && { page_token: token }),
     };
     const path = `${API}metrics/get-history`;
+    const counterpart = isAscii(key) ? {} : ANY_EXPERIMENT;
+    const request = { method: "GET", path, query, retryLostReply: true, frequent: true, ...counterpart } as const;
     for (let attempt = 1; attempt <= MAX_DAMAGED; attempt++) {
       // As a file: of how many points an answer is, is not known, and its numbers have to be looked at as text.
-      const { bytes } = await this.#http.download({ method: "GET", path, query, retryLostReply: true, frequent: true });
+      const { bytes } = await this.#http.download(request);
       const page = parseExact(bytes);
       if (page !== undefined) return page;
     }
@@ -400,10 +406,18 @@ function probeOf(runId: string): HttpRequest {
 /** Holds when it was last tried out whether the run can be written to; MLflow writes no tag that stays as it is. */
 const PROBE_TAG = "tracelet.probe";
 
-function anyExperiment(): HttpRequest {
-  const query = { max_results: "1" };
-  return { method: "GET", path: `${API}experiments/search`, query, retryLostReply: true };
-}
+/** A database that does not store all letters may not even compare them: its error is that of one that is away. */
+const ANY_EXPERIMENT: Pick<HttpRequest, "counterpart"> = {
+  counterpart: {
+    about: "letters",
+    request: () => ({
+      method: "GET",
+      path: `${API}experiments/search`,
+      query: { max_results: "1" },
+      retryLostReply: true,
+    }),
+  },
+};
 
 /** Too large for a proxy, or too many for a server with other limits than MLflow's (Azure ML: 200 or 250). */
 function saysTooMuch(refusal: Refusal): boolean {

@@ -36,8 +36,6 @@ export class MlflowRun implements RunHandle {
   readonly #metricNames: KeyNames;
   readonly #paramNames: KeyNames;
   readonly #params: Map<string, string>;
-  /** The tags that tell names, and are there. */
-  readonly #recorded: Set<string>;
   /** Metric keys by the number of their tag. */
   readonly #keys: string[] = [];
   /** Whether metrics were stored since it was opened. */
@@ -67,7 +65,6 @@ export class MlflowRun implements RunHandle {
     this.#metricNames = new KeyNames(namesOfKeys(metricKeys, METRIC_NAME_TAG, tags));
     this.#paramNames = new KeyNames(namesOfKeys(params.keys(), PARAM_NAME_TAG, tags));
     this.#params = new Map(params);
-    this.#recorded = new Set(tags.keys());
   }
 
   /** Whether a database may take two of the keys that the batch brings for one. */
@@ -149,11 +146,6 @@ export class MlflowRun implements RunHandle {
     return this.#untold.splice(0);
   }
 
-  /** Note that names are recorded now. */
-  wroteNames(names: ReadonlyMap<string, string>): void {
-    for (const tag of names.keys()) this.#recorded.add(tag);
-  }
-
   /** Note that params are stored now. */
   wrote(params: ReadonlyMap<string, string>): void {
     for (const [key, value] of params) this.#params.set(key, value);
@@ -175,7 +167,7 @@ export class MlflowRun implements RunHandle {
       const key = this.#metricNames.keyOf(name);
       this.#keys[id] = key;
       if (key === name) continue;
-      this.#record(METRIC_NAME_TAG + key, name, into);
+      into.set(METRIC_NAME_TAG + key, name);
       this.#note(notes, "renamed", `tag ${JSON.stringify(name)} is metric "${key}"`);
     }
   }
@@ -191,7 +183,7 @@ export class MlflowRun implements RunHandle {
     const name = recordedName(raw);
     const key = this.#paramNames.keyOf(name);
     if (key !== name) {
-      this.#record(PARAM_NAME_TAG + key, name, names);
+      names.set(PARAM_NAME_TAG + key, name);
       this.#note(notes, "renamed", `hyperparameter ${JSON.stringify(name)} is param "${key}"`);
     }
     const whole = storableLines(pythonText(value));
@@ -207,10 +199,6 @@ export class MlflowRun implements RunHandle {
         `param "${key}" stays ${known}: MLflow changes no param, and a later value is ${text}`,
       );
     }
-  }
-
-  #record(tag: string, name: string, names: Map<string, string>): void {
-    if (!this.#recorded.has(tag)) names.set(tag, name);
   }
 
   #noteObstacle(notes: Note[]): void {

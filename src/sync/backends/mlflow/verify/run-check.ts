@@ -3,6 +3,7 @@ import type PQueue from "p-queue";
 import { TraceletError } from "../../../../errors.ts";
 import type { ArtifactStore } from "../artifacts.ts";
 import { isMarkTag } from "../marks.ts";
+import { isNameRecorded } from "../names.ts";
 import { isSameParam } from "../run.ts";
 import type { LogBatch, MlflowStore, RunStatus } from "../store.ts";
 import { ArtifactCheck } from "./artifact-check.ts";
@@ -144,7 +145,7 @@ export class RunCheck {
     for (const [name, expected] of source) {
       const found = there.get(name);
       if (found === undefined) this.findings.add({ what, name, state: "missing", source: expected });
-      else if (what === "params" ? !isSameParam(expected, found) : expected !== found) {
+      else if (!(what === "params" ? isSameParam : isNameRecorded)(expected, found)) {
         this.findings.add({ what, name, state: "different", source: expected, there: found });
       }
     }
