@@ -6,6 +6,7 @@ import type { SeriesSummary } from "../reader/series.ts";
 import { untilOver } from "../sync/interruption.ts";
 import { discoverAll } from "../sync/logdirs.ts";
 import { exitCodeOf, onSignals } from "./signals.ts";
+import { problemLine } from "./sync-report.ts";
 import { bytes, count, type Output, oneLine, outputTo, paint, plural, printable, table } from "./terminal.ts";
 
 export interface InspectCommandOptions {
@@ -67,8 +68,8 @@ async function inspectAndPrint(
   if (options.json)
     output.write(`${json}],"problems":${printable(JSON.stringify(problems))},"interrupted":${signal.aborted}}\n`);
   else {
-    for (const { path, code } of problems)
-      output.write(`${paint(output, "red", "cannot be read")}: ${oneLine(path)} (${code})\n`);
+    for (const problem of problems)
+      output.write(`${paint(output, "red", "cannot be read")}: ${oneLine(problemLine(problem))}\n`);
     output.write(`${plural(read, "run")}, ${plural(values, "value")}\n`);
   }
   if (signal.aborted) outputTo(process.stderr).write(`interrupted: ${plural(runs.length - read, "run")} not read\n`);

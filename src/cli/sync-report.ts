@@ -1,9 +1,11 @@
 /** What a sync did: the summary for people, the object for machines, and the exit code. */
 import type { TraceletError } from "../errors.ts";
+import { LEADS_OUT } from "../reader/file-links.ts";
 import type { Note } from "../sync/backend.ts";
 import type { Left, SyncResult } from "../sync/engine.ts";
 import type { RunResult } from "../sync/run-result.ts";
 import { Tally } from "../sync/tally.ts";
+import { LEADS_OUT_TEXT } from "../sync/watch-notes.ts";
 import { bytes, count, duration, type Output, oneLine, paint, plural, table } from "./terminal.ts";
 
 export interface SyncReport {
@@ -175,6 +177,8 @@ const WORDS: Record<string, string> = {
   EINVAL: "not a regular file",
   EIO: "the disk could not read it",
   EMFILE: "too many open files",
+  ELOOP: "a link, since it was found",
+  [LEADS_OUT]: LEADS_OUT_TEXT,
 };
 
 export function lossLine({ path, start, end, reason }: RunResult["losses"][number]): string {

@@ -2,6 +2,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { displayPath, type FsPath } from "./discover.ts";
+import { NO_LINK } from "./file-links.ts";
 
 /** Bytes that can be read at any position; what is before the end never changes, the end may move. */
 export interface ByteSource {
@@ -15,7 +16,7 @@ export interface ByteSource {
 }
 
 // O_NONBLOCK: opening a FIFO that lies where an event file was would otherwise wait for ever.
-const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK;
+const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | NO_LINK;
 
 function notAFile(fsPath: FsPath): Error {
   return Object.assign(new Error(`not a regular file: ${displayPath(fsPath)}`), { code: "EINVAL" });
@@ -69,7 +70,7 @@ export class FileSource implements ByteSource {
  * fraction of the time; nothing else can be done meanwhile.
  */
 export class SmallFile implements ByteSource {
-  readonly #bytes: Uint8Array;
+  readonly bytes: Uint8Array;
 
   /**
    * @param size how many of its bytes are wanted
@@ -84,14 +85,14 @@ export class SmallFile implements ByteSource {
       for (let read = -1; read !== 0 && filled < size; filled += read) {
         read = readSync(file, bytes, filled, size - filled, filled);
       }
-      this.#bytes = bytes.subarray(0, filled);
+      this.bytes = bytes.subarray(0, filled);
     } finally {
       closeSync(file);
     }
   }
 
   read(into: Uint8Array, at: number, length: number, position: number): Promise<number> {
-    const part = this.#bytes.subarray(position, position + length);
+    const part = this.bytes.subarray(position, position + length);
     into.set(part, at);
     return Promise.resolve(part.length);
   }

@@ -5,8 +5,9 @@
  * tensorboard/data/server/disk_logdir.rs.
  */
 import { isUtf8 } from "node:buffer";
-import { type BigIntStats, type Dirent, readdirSync, statSync } from "node:fs";
+import { type BigIntStats, type Dirent, lstatSync, readdirSync, realpathSync, statSync } from "node:fs";
 import path from "node:path";
+import { followedLink, LEADS_OUT } from "./file-links.ts";
 
 /** A path as the file system has it: a string, or bytes where it is not UTF-8. */
 export type FsPath = string | Buffer;
@@ -55,7 +56,8 @@ export interface Discovery {
  * List the runs below one logdir, or the one run that a single event file is.
  *
  * Directories are walked recursively, hidden ones too; a symlink to a directory is followed unless it leads back to a
- * directory it lies in. Only regular files count: FIFOs, sockets and devices are never opened.
+ * directory it lies in. A symlink to a file is followed unless it leads out of the logdir, which is a problem. Only regular
+ * files count: FIFOs, sockets and devices are never opened.
  *
  * @throws the system's error (`ENOENT`, `EACCES`, …) if the logdir itself cannot be read
  */
@@ -106,10 +108,21 @@ export function candidatesIn(directory: FsPath, entries: readonly Dirent<Buffer>
   return candidates;
 }
 
-/** What a candidate is that turned out to be no directory; undefined if it is not part of a run. */
-export function runFileOf(candidate: Candidate, stats: BigIntStats): EventFileEntry | undefined {
+/**
+ * What a candidate is that turned out to be no directory; undefined if it is not part of a run, and a problem if it is a
+ * link that leads out of the logdir.
+ *
+ * @throws the system's error if it is a link and leads nowhere any more
+ */
+export function runFileOf(
+  candidate: Candidate,
+  stats: BigIntStats,
+  logdir: string,
+): EventFileEntry | DiscoveryProblem | undefined {
   if (!stats.isFile() || !isRunFileName(candidate.name)) return undefined;
-  return entryOf(candidate.path, candidate.name, stats);
+  const file = candidate.type === "link" ? followedLink(candidate.path, logdir) : candidate.path;
+  if (file === undefined) return { path: displayPath(candidate.path), code: LEADS_OUT };
+  return entryOf(file, candidate.name, stats);
 }
 
 /** The name of the run in a subdirectory. @param parent the name of the run it lies in, empty for the logdir itself */
@@ -135,10 +148,16 @@ export function runOf(
   };
 }
 
-/** The run that a single file is, whatever its name. @param file its absolute path */
+/**
+ * The run that a single file is, whatever its name. If it is a link, whoever gave it means what that leads to.
+ *
+ * @param file its absolute path
+ * @throws the system's error if it is there no longer
+ */
 export function runOfFile(file: string, stats: BigIntStats): DiscoveredRun {
   const directory = path.dirname(file);
-  const files = [entryOf(file, path.basename(file), stats)];
+  const target = lstatSync(file).isSymbolicLink() ? realpathSync(file) : file;
+  const files = [entryOf(target, path.basename(file), stats)];
   return { name: ".", directory, logdir: directory, files, hparamsFile: undefined, projectorFile: undefined };
 }
 
@@ -168,8 +187,10 @@ function visit(walk: Walk, directory: FsPath, name: string, entries: Entries, an
         const loops = ancestors.some((ancestor) => ancestor.ino === stats.ino && ancestor.dev === stats.dev);
         if (!loops) descend(walk, candidate.path, runName(name, candidate), ancestors, stats);
       } else {
-        const file = runFileOf(candidate, stats);
-        if (file !== undefined) files.push(file);
+        const file = runFileOf(candidate, stats, walk.logdir);
+        if (file === undefined) continue;
+        if ("code" in file) walk.problems.push(file);
+        else files.push(file);
       }
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code ?? String(error);

@@ -1,6 +1,6 @@
 /** `hparams.yaml`, which Lightning writes beside its event files with the exact types of what the user gave. */
-import { readFile } from "node:fs/promises";
 import { Lexer, Parser, parseDocument } from "yaml";
+import { SmallFile } from "./byte-source.ts";
 import type { HparamValue } from "./datum.ts";
 import { displayPath, type EventFileEntry } from "./discover.ts";
 
@@ -20,7 +20,7 @@ const MAX_VALUES = 1_000_000;
 export async function readHparamsFile(entry: EventFileEntry): Promise<Map<string, HparamValue>> {
   const name = displayPath(entry.path);
   if (entry.size > MAX_BYTES) throw new Error(`${name} is larger than ${MAX_BYTES} bytes`);
-  const text = await readFile(entry.path, "utf8");
+  const text = Buffer.from(new SmallFile(entry.path, entry.size).bytes).toString();
   if (text.split("<<").length * text.length > 20 * MAX_VALUES) throw new Error(`${name} merges too many mappings`);
   if (isDeep(text)) throw new Error(`${name} is nested more than ${MAX_DEPTH} deep`);
   // Tags of Python objects are not resolved: what they hold is taken as plain data, and nothing is ever constructed.

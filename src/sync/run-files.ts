@@ -1,11 +1,19 @@
 /** Of the files of one run that are sent as they are, those that are due. */
-import { displayPath } from "../reader/discover.ts";
+import { displayPath, isEventFileName } from "../reader/discover.ts";
 import type { StoredRun } from "./checkpoints.ts";
 import { type Projector, readProjector } from "./embeddings.ts";
 import type { RunGroup } from "./groups.ts";
-import type { FileProblem } from "./match.ts";
+import { type FileProblem, problemOf, stampOf } from "./match.ts";
 import type { RunResult } from "./run-result.ts";
-import { type Attaching, attachEmbeddings, attachSource, isSourceAttached, sourceFilesOf } from "./source-artifacts.ts";
+import {
+  type Attaching,
+  attachEmbeddings,
+  attachSource,
+  isSourceAttached,
+  type SourceFileEntry,
+  sourceFilesOf,
+} from "./source-artifacts.ts";
+import { holdsRecord } from "./source-file-check.ts";
 
 /** Whether the destination has the embeddings, and the source's own files where they are wanted, as they are now. */
 export async function hasAllFiles(group: RunGroup, stored: StoredRun, attachesSource: boolean): Promise<boolean> {
@@ -21,16 +29,22 @@ export class RunFiles {
   readonly #attached: Map<string, string>;
   readonly #projectorStamps: Map<string, string>;
   readonly #attachesSource: boolean;
+  readonly #maxRecordBytes: number;
   #group: RunGroup;
   /** By the paths of the members. */
   readonly #projectors = new Map<string, Projector>();
 
-  /** @param attachesSource whether the source's own files are sent, too */
-  constructor(group: RunGroup, stored: StoredRun, attachesSource: boolean) {
+  /** @param attachSource whether the source's own files are sent, too */
+  constructor(
+    group: RunGroup,
+    stored: StoredRun,
+    { attachSource, maxRecordBytes }: { readonly attachSource: boolean; readonly maxRecordBytes: number },
+  ) {
     this.#group = group;
     stored.attached = this.#attached = new Map(stored.attached);
     stored.projectorFiles = this.#projectorStamps = new Map(stored.projectorFiles);
-    this.#attachesSource = attachesSource;
+    this.#attachesSource = attachSource;
+    this.#maxRecordBytes = maxRecordBytes;
   }
 
   /** Look at the files as they are now. @returns what cannot be read of them */
@@ -70,7 +84,35 @@ export class RunFiles {
       if (await attachEmbeddings(projector.embeddings, path, attaching))
         this.#projectorStamps.set(path, projector.stamp);
     }
-    return !this.isSourceDue || attachSource(this.#sourceFiles(), this.#attached, attaching);
+    return !this.isSourceDue || attachSource(await this.#withRecords(attaching), this.#attached, attaching);
+  }
+
+  /** The source's files without those that are only called like event files, and may be anything: they count as sent. */
+  async #withRecords({ tally, notes, problems, signal }: Attaching): Promise<SourceFileEntry[]> {
+    const files: SourceFileEntry[] = [];
+    for (const file of this.#sourceFiles()) {
+      const { path, entry } = file;
+      const isSure = !isEventFileName(entry.name) || this.#attached.get(path) === stampOf(entry);
+      try {
+        if (isSure || signal.aborted || (await holdsRecord(entry, this.#maxRecordBytes))) {
+          files.push(file);
+          continue;
+        }
+      } catch (error) {
+        problems.push(problemOf(entry, error));
+        tally.read("source_files", 1);
+        tally.failed("source_files", 1);
+        continue;
+      }
+      tally.read("source_files", 1);
+      tally.leftOut("source_files", "no record in it", 1);
+      this.#attached.set(path, stampOf(entry));
+      // One that was just created is no news.
+      if (entry.size === 0) continue;
+      const message = `${displayPath(entry.path)} is not attached: it holds no record, so it is no event file`;
+      notes.push({ code: "artifacts", message });
+    }
+    return files;
   }
 
   /** Configurations that are not whole yet. */

@@ -95,7 +95,7 @@ export class RunSession {
     this.#files = files;
     this.#context = context;
     this.#limits = new Limits(context.limits ?? {}, this.#trace());
-    this.#runFiles = new RunFiles(group, stored, context.attachSource);
+    this.#runFiles = new RunFiles(group, stored, context);
     this.#memory = new RunMemory(stored, context.checkpoints);
     const plain = group.members.every(({ path }) => path === "");
     this.#tags = plain ? undefined : new MemberTags(this.#memory.claims, this.notes);

@@ -1,5 +1,6 @@
 /** What a user has to know of how a tree is watched; each has its wording here. */
 import { readFileSync } from "node:fs";
+import { LEADS_OUT } from "../reader/file-links.ts";
 
 /** Said once, when it begins or ends; watching goes on in every case. */
 export type WatchNote =
@@ -24,6 +25,10 @@ export type WatchNote =
       readonly pollMs: number;
     };
 
+/** Behind the path of such a link. */
+export const LEADS_OUT_TEXT =
+  "a link that leads out of the logdir, and is not sent: give a logdir that holds both, or put a copy there";
+
 /** One line for people. */
 export function formatWatchNote(note: WatchNote): string {
   switch (note.kind) {
@@ -32,6 +37,7 @@ export function formatWatchNote(note: WatchNote): string {
     case "logdir-found":
       return `${note.logdir} is there`;
     case "unreadable":
+      if (note.code === LEADS_OUT) return `${note.path} is ${LEADS_OUT_TEXT}`;
       return `cannot read ${note.path} (${note.code}), trying again from time to time`;
     case "readable":
       return `${note.path} can be read again`;

@@ -154,6 +154,7 @@ export class WatchedDirectory {
 
   async #examine(self: Identity): Promise<Found> {
     const found: Found = { files: [], links: new Map(), moved: [], unknown: new Set(), problem: undefined };
+    const outside: DiscoveryProblem[] = [];
     for (const candidate of this.#candidates) {
       try {
         const stats = await stat(candidate.path, { bigint: true });
@@ -165,8 +166,10 @@ export class WatchedDirectory {
           if (child !== undefined && child.#stamp !== undefined && !isSame(child.#stamp, stats))
             found.moved.push(child);
         } else {
-          const file = runFileOf(candidate, stats);
-          if (file !== undefined) found.files.push(file);
+          const file = runFileOf(candidate, stats, this.logdir);
+          if (file === undefined) continue;
+          if ("code" in file) outside.push(file);
+          else found.files.push(file);
         }
       } catch (error) {
         const code = errorCode(error);
@@ -179,6 +182,9 @@ export class WatchedDirectory {
         if (known !== undefined) found.files.push(known);
       }
     }
+    const [first, ...more] = outside;
+    if (first !== undefined)
+      found.problem ??= { ...first, path: more.length === 0 ? first.path : `${first.path} and ${more.length} more` };
     return found;
   }
 

@@ -15,7 +15,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { FileSource } from "../../src/reader/byte-source.ts";
+import { FileSource, SmallFile } from "../../src/reader/byte-source.ts";
 import { type Discovery, discover, displayPath, isEventFileName } from "../../src/reader/discover.ts";
 
 const EVENTS = "events.out.tfevents.1700000000.host";
@@ -41,6 +41,8 @@ function touch(name: string, content = ""): string {
 function shuffled(names: readonly string[]): string[] {
   return [...names.filter((_, i) => i % 2), ...names.filter((_, i) => i % 2 === 0)];
 }
+
+const byPath = (a: { readonly path: string }, b: { readonly path: string }) => (a.path < b.path ? -1 : 1);
 
 /** Runs with the names of their files, as one line each. */
 function runsOf({ runs }: Discovery): string[] {
@@ -143,6 +145,44 @@ describe("files", () => {
     const found = discover(logdir);
     expect(runsOf(found)).toEqual([`run: ${EVENTS}`]);
     expect(found.runs[0]?.files[0]?.size).toBe(3);
+  });
+
+  test("that are symlinks to what lies outside the logdir are a problem, whatever else is there", () => {
+    const secret = touch("secret/key.pem", "PRIVATE");
+    const logs = path.join(logdir, "logs");
+    for (const run of ["a", "b", "secret-too"]) touch(`logs/${run}/${EVENTS}`, "1");
+    // One that only begins like the logdir.
+    touch("logs-2/data", "2");
+    const links = ["a/hparams.yaml", `b/${EVENTS}.2`, "b/projector_config.pbtxt", `c/${EVENTS}`];
+    mkdirSync(path.join(logs, "c"));
+    for (const link of links) symlinkSync(secret, path.join(logs, link));
+    symlinkSync("../logs-2/data", path.join(logs, "x.tfevents"));
+    const found = discover(logs);
+    expect(runsOf(found)).toEqual([`a: ${EVENTS}`, `b: ${EVENTS}`, `secret-too: ${EVENTS}`]);
+    for (const { hparamsFile, projectorFile } of found.runs)
+      expect([hparamsFile, projectorFile]).toEqual([undefined, undefined]);
+    const problems = ["x.tfevents", ...links].map((link) => ({ path: path.join(logs, link), code: "OUTSIDE" }));
+    expect(found.problems.toSorted(byPath)).toEqual(problems.toSorted(byPath));
+  });
+
+  test("that are symlinks within a directory that was reached by one count", () => {
+    touch("elsewhere/run/blobs/data", "123");
+    symlinkSync("blobs/data", path.join(logdir, "elsewhere/run", EVENTS));
+    mkdirSync(path.join(logdir, "logs"));
+    symlinkSync("../elsewhere/run", path.join(logdir, "logs/latest"));
+    const found = discover(path.join(logdir, "logs"));
+    expect([runsOf(found), found.problems]).toEqual([[`latest: ${EVENTS}`], []]);
+  });
+
+  test("that became a symlink since they were found are not opened", async () => {
+    const secret = touch("secret", "PRIVATE");
+    const file = touch(`logs/run/${EVENTS}`, "1");
+    const [run] = discover(path.join(logdir, "logs")).runs;
+    rmSync(file);
+    symlinkSync(secret, file);
+    const found = run?.files[0]?.path ?? "";
+    await expect(FileSource.open(found)).rejects.toMatchObject({ code: "ELOOP" });
+    expect(() => new SmallFile(found, 1)).toThrow(expect.objectContaining({ code: "ELOOP" }));
   });
 
   test("a single one as the logdir is the run `.`", () => {

@@ -1,5 +1,5 @@
 /** Embeddings and the source's own files, from one sync to the next. */
-import { appendFileSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { expect, test } from "vitest";
 import { curve, expectPoints, fileOf, only, records, World } from "./world.ts";
@@ -85,4 +85,45 @@ test("without a value or an embedding there is no run for files to go to", async
   rmSync(path.join(world.logdir.root, "train/projector_config.pbtxt"));
   await world.sync({ attachSource: true });
   expect(only(await world.sync({ attachSource: true })).outcome).toBe("unchanged");
+});
+
+test("what is only called like an event file is never attached, and that is said once", async () => {
+  const world = World.create();
+  const key = "-----BEGIN OPENSSH PRIVATE KEY-----\n".repeat(50);
+  world.logdir.write("train/tfevents.1", fileOf(curve("loss", 0, 3)));
+  write(world, "tfevents.2", key);
+  write(world, "tfevents.3", "");
+  const first = only(await world.sync({ attachSource: true }));
+  const run = world.backend.run("train");
+  expect([...run.files.keys()]).toEqual(["tfevents.1"]);
+  expect(first.notes).toMatchObject([
+    { message: expect.stringMatching(/tfevents\.2 is not attached: it holds no record/) },
+  ]);
+  expect(first.tally.kinds.get("source_files")).toMatchObject({
+    read: 3,
+    sent: 1,
+    leftOut: new Map([["no record in it", 2]]),
+  });
+  expect(only(await world.sync({ attachSource: true }))).toMatchObject({ outcome: "unchanged", notes: [] });
+  // It becomes one.
+  world.logdir.write("train/tfevents.3", fileOf(curve("loss", 3, 6), 1));
+  await world.sync({ attachSource: true });
+  expect([...run.files.keys()]).toEqual(["tfevents.1", "tfevents.3"]);
+});
+
+test("what links lead to outside the logdir is neither read nor attached, and is said", async () => {
+  const world = World.create();
+  const secret = path.join(world.root, "secret.yaml");
+  writeFileSync(secret, "password: hunter2\n");
+  const stolen = path.join(world.root, "stolen");
+  writeFileSync(stolen, fileOf(curve("stolen", 0, 3), 1));
+  world.logdir.write("train/tfevents.1", fileOf(curve("loss", 0, 3)));
+  symlinkSync(secret, path.join(world.logdir.root, "train/hparams.yaml"));
+  symlinkSync(secret, path.join(world.logdir.root, "train/projector_config.pbtxt"));
+  symlinkSync(stolen, path.join(world.logdir.root, "train/tfevents.2"));
+  const result = await world.sync({ attachSource: true });
+  expect(result.problems.map(({ code }) => code)).toEqual(["OUTSIDE", "OUTSIDE", "OUTSIDE"]);
+  const run = world.backend.run("train");
+  expect([[...run.hparams.keys()], [...run.files.keys()]]).toEqual([[], ["tfevents.1"]]);
+  expectPoints(run, curve("loss", 0, 3));
 });

@@ -17,6 +17,7 @@ import {
 import path from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { formatWatchNote } from "../../src/sync/watch-notes.ts";
 import type { WatchOptions } from "../../src/sync/watcher.ts";
 import { EVENT_FILE, temporaryDirectory } from "../support/logdirs.ts";
 import { Followed, until } from "./followed.ts";
@@ -186,14 +187,27 @@ describe.each([
     expect(seen.names).toEqual([]);
   });
 
-  test("a link to an event file elsewhere", async () => {
-    writeFileSync(path.join(world, "data"), "1");
+  test("a link to an event file elsewhere in the logdir", async () => {
+    writeFileSync(at("data"), "1");
     mkdirSync(at("a"));
-    symlinkSync("../../data", at("a", EVENT_FILE));
+    symlinkSync("../data", at("a", EVENT_FILE));
     const seen = await follow({ ...options, pollMs: 100 });
     expect(seen.names).toEqual(["a"]);
-    appendFileSync(path.join(world, "data"), "more");
+    appendFileSync(at("data"), "more");
     await seen.catchesUp(logdir);
+  });
+
+  test("no link to a file that lies outside; that is said once for its directory", async () => {
+    writeFileSync(path.join(world, "secret"), "1");
+    write("a");
+    symlinkSync("../../secret", at("a/hparams.yaml"));
+    symlinkSync("../../secret", at("a", `${EVENT_FILE}.2`));
+    const seen = await follow({ ...options, pollMs: 100 });
+    write("b");
+    await seen.catchesUp(logdir);
+    const said = seen.notes.filter(({ kind }) => kind === "unreadable");
+    expect(said).toMatchObject([{ code: "OUTSIDE", path: expect.stringMatching(/ and 1 more$/) }]);
+    expect(said.map(formatWatchNote)).toEqual([expect.stringContaining("leads out of the logdir")]);
   });
 
   test("links that lead back, without end", async () => {

@@ -5,7 +5,7 @@
  * protobufjs ships a reader of that format (`protobufjs/ext/textformat.js`), which cannot be used here: it refuses
  * unknown fields, and it needs the whole of the reflection that the generated decoder does without.
  */
-import { readFile } from "node:fs/promises";
+import { SmallFile } from "../byte-source.ts";
 import type { EventFileEntry } from "../discover.ts";
 import { UnreadableError } from "./plugin.ts";
 
@@ -42,7 +42,7 @@ const MAX_BYTES = 16 * 1024 * 1024;
  */
 export async function readProjectorFile(entry: EventFileEntry): Promise<ProjectorConfig> {
   if (entry.size > MAX_BYTES) throw new Error(`it is larger than ${MAX_BYTES} bytes`);
-  return parseProjectorConfig(await readFile(entry.path, "utf8"));
+  return parseProjectorConfig(Buffer.from(new SmallFile(entry.path, entry.size).bytes).toString());
 }
 
 /**

@@ -1,6 +1,8 @@
 /** A part of a file of this machine, streamed. */
+import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { TraceletError } from "../../../../errors.ts";
+import { NO_LINK } from "../../../../reader/file-links.ts";
 import type { OpenUpload, Upload } from "../http-request.ts";
 
 const CHUNK_BYTES = 256 * 1024;
@@ -18,7 +20,7 @@ export class FilePart implements Upload {
 
   /** @throws TraceletError `logdir` if it cannot be read; so does the iterator, also where the file is shorter */
   async open(): Promise<OpenUpload> {
-    const handle = await open(this.#file, "r").catch((error: unknown) => {
+    const handle = await open(this.#file, constants.O_RDONLY | NO_LINK).catch((error: unknown) => {
       throw this.#unreadable(error);
     });
     return { [Symbol.asyncIterator]: () => this.#chunks(handle), close: () => handle.close() };
