@@ -5,7 +5,7 @@ import { existsSync } from "node:fs";
 import net from "node:net";
 import path from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { ended, expectHarmless, Machine, machineWithRun, ROOT } from "./tracelet.ts";
+import { ended, expectHarmless, Machine, machineWithRun, ROOT, says } from "./tracelet.ts";
 
 describe("a signal", () => {
   test.each([
@@ -18,7 +18,7 @@ describe("a signal", () => {
     const end = ended(child);
     // The file is there before its tables are; the first batch is there long before the last.
     const began = () => existsSync(machine.database) && machine.points() > 0;
-    for (let i = 0; i < 2000; i++) {
+    for (let i = 0; i < 24_000; i++) {
       try {
         if (began()) break;
       } catch {}
@@ -51,8 +51,9 @@ describe("a signal", () => {
     const child = machine.start("sync", "runs", "--tracking-uri", `http://127.0.0.1:${port}`);
     const end = ended(child);
     const [socket] = (await once(server, "connection")) as [net.Socket];
+    const acknowledged = says(child, "SIGINT");
     child.kill("SIGINT");
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await acknowledged;
     expect(child.exitCode).toBeNull();
     child.kill("SIGTERM");
     expect(await end).toMatchObject({ code: 143, stdout: "" });

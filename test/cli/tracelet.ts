@@ -83,6 +83,17 @@ export class Machine {
   }
 }
 
+/** Until it has said so on standard error; to be asked for before it can have done so. */
+export async function says(child: ChildProcess, text: string): Promise<void> {
+  let said = "";
+  await new Promise<void>((resolve) => {
+    child.stderr?.on("data", (more) => {
+      said += String(more);
+      if (said.includes(text)) resolve();
+    });
+  });
+}
+
 export async function ended(child: ChildProcess): Promise<Ended> {
   let stdout = "";
   let stderr = "";

@@ -65,7 +65,9 @@ export class Scene {
   /** @param more arguments, behind those that name what is watched and where it goes */
   watch(more: readonly string[] = [], settings: WatchSettings & { readonly uri?: string } = {}): Watch {
     const { uri = this.proxy.uri, ...others } = settings;
+    // However busy the machine is, all is there when it has ended.
     const to = ["--tracking-uri", uri, "--experiment", this.experiment, "--state-dir", this.stateDir];
+    to.push("--shutdown-timeout", "5m");
     const made = new Watch([this.logdir, ...to, ...more], others);
     this.#watches.push(made);
     return made;
