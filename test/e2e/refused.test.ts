@@ -7,7 +7,7 @@ import { eventFile, scalarEvent, textEvent, versionEvent } from "../support/even
 import { FaultProxy } from "./support/fault-proxy.ts";
 import { MlflowServer } from "./support/mlflow-server.ts";
 import { byTag, distinct, OLD_PYTHON, readMlflow, readTensorBoard } from "./support/python.ts";
-import { sync } from "./support/tracelet.ts";
+import { sync, tracelet } from "./support/tracelet.ts";
 
 let workspace: string;
 let server: MlflowServer;
@@ -107,6 +107,37 @@ describe("a filter before MLflow", () => {
     expect(setAside(state).map(({ kind, tag, step, reason }) => [kind, tag, step, reason])).toEqual([
       ["text", "bad", 2, "HTTP 400: request blocked"],
       ["scalars", "acc", 7, "HTTP 400: request blocked"],
+    ]);
+  });
+});
+
+describe("an HTTP 500 that only what one run holds provokes", () => {
+  test("is no outage to a watch: the point is set aside, and all else is there, of the others too", async () => {
+    const logdir = logdirOf("watched");
+    const fine = path.join(logdir, "fine");
+    mkdirSync(fine);
+    writeFileSync(path.join(fine, "events.out.tfevents.1.host"), eventFile(versionEvent(), scalarEvent("loss", 1, 1)));
+    const state = path.join(workspace, "watched-state");
+    const body = JSON.stringify({ error_code: "INTERNAL_ERROR", message: "A string literal cannot contain NUL" });
+    proxy.inject({
+      fault: { kind: "answer", answer: { status: 500, headers: { "content-type": "application/json" }, body } },
+      body: /"key":"acc","value":0.875,/,
+    });
+    const where = ["--tracking-uri", proxy.uri, "--experiment", "watched", "--state-dir", state];
+    const ended = await tracelet(["watch", logdir, "--no-text", "--until-idle", "1s", ...where]);
+    expect(ended.code).toBe(1);
+    expect(ended.stderr).not.toContain("trying again");
+    const { runs } = await readMlflow(server.uri, "watched");
+    expect(runs.map(({ name, status }) => [name, status]).sort()).toEqual([
+      ["fine", "FINISHED"],
+      ["run", "FINISHED"],
+    ]);
+    const run = runs.find(({ name }) => name === "run");
+    expect(byTag(run as NonNullable<typeof run>)).toEqual(
+      await expected(logdir, (tag, step) => tag === "acc" && step === "7"),
+    );
+    expect(setAside(state).map(({ kind, tag, step, reason }) => [kind, tag, step, reason])).toEqual([
+      ["scalars", "acc", 7, "HTTP 500 INTERNAL_ERROR: A string literal cannot contain NUL"],
     ]);
   });
 });

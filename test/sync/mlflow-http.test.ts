@@ -369,6 +369,21 @@ describe("limits", () => {
   });
 });
 
+test("what a database says is shown without the statement and its parameters", async () => {
+  const said = [
+    "(psycopg2.errors.StringDataRightTruncation) value too long for type character varying(250)",
+    "",
+    "[SQL: INSERT INTO runs (run_uuid, name) VALUES (%(run_uuid)s, %(name)s)]",
+    "[parameters: {'name': 'xxx'}]",
+    "(Background on this error at: https://sqlalche.me/e/20/9h9h)",
+  ];
+  const server = await serve(refusal(400, "BAD_REQUEST", said.join("\n")));
+  const { message } = await failure(clientOf(server.url).client.request(READ));
+  expect(message).toMatch(
+    /: HTTP 400 BAD_REQUEST: \(psycopg2\.\w+\.\w+\) value too long for type character varying\(250\)$/,
+  );
+});
+
 describe("JSON that is made to break what reads it", () => {
   const deep = `${"[".repeat(1_000_000)}${"]".repeat(1_000_000)}`;
 

@@ -1,6 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { isValidKey, KeyNames, nameRecorded, recordedName } from "../../src/sync/backends/mlflow/names.ts";
+import {
+  asciiRecorded,
+  isValidKey,
+  KeyNames,
+  nameRecorded,
+  recordedName,
+} from "../../src/sync/backends/mlflow/names.ts";
 import { askPython } from "./python.ts";
 
 /** Tags as people and their enemies write them. */
@@ -126,6 +132,62 @@ describe("somebody wants two tags to share a key", () => {
     const names = Array.from({ length: 50 }, (_, i) => recordedName(`${"x".repeat(6000)}${i}`));
     expect(new Set(names.map((name) => keys.keyOf(name))).size).toBe(50);
   });
+});
+
+describe("names that a collation takes for one", () => {
+  const ALIKE = [
+    ["Loss", "loss", "LOSS"],
+    ["acc", "acc "],
+    ["café", "cafe", "CAFÉ"],
+    ["straße", "strasse", "STRASSE"],
+    ["smørrebrød", "smorrebrod"],
+    ["loss (train)", "Loss [TRAIN]"],
+    ["損失", "精度"],
+  ];
+
+  test.each(ALIKE)("%j and %j may clash, and have keys that differ by more where they do", (...names) => {
+    const keys = new KeyNames([]);
+    expect(keys.mayClash(names)).toBe(true);
+    expect(keys.mayClash(names.slice(0, 1))).toBe(false);
+    keys.folds = true;
+    const chosen = names.map((name) => keys.keyOf(name));
+    const plain = chosen.map((key) =>
+      key
+        .normalize("NFKD")
+        .replace(/[^\0-\x7f]/g, "")
+        .toLowerCase()
+        .trimEnd(),
+    );
+    expect(new Set(plain).size).toBe(names.length);
+    expect(names.map((name) => keys.keyOf(name))).toEqual(chosen);
+    expect(chosen.every(isValidKey)).toBe(true);
+    // Another machine, which knows what the run's tags tell, and meets them in another order.
+    const other = new KeyNames(chosen.map((key, i) => [key, names[i] as string] as const));
+    other.folds = true;
+    expect(other.mayClash(names)).toBe(false);
+    for (const name of [...names].reverse()) expect(other.keyOf(name)).toBe(chosen[names.indexOf(name)]);
+  });
+
+  test("stay as they are where nothing folds them, and where they had their keys before", () => {
+    for (const names of ALIKE.slice(0, 5)) {
+      const keys = new KeyNames([]);
+      keys.expect(names);
+      expect(names.map((name) => keys.keyOf(name))).toEqual(names);
+      const before = new KeyNames(names.map((name) => [name, name] as const));
+      before.folds = true;
+      expect(names.map((name) => before.keyOf(name))).toEqual(names);
+    }
+  });
+});
+
+test("a name is found again that a database without its letters has in ASCII", () => {
+  const names = ["happy 🙂", "sad 🙁", "🙂".repeat(3000), "nul\0 🙂"].map(recordedName);
+  const keys = new KeyNames([]);
+  const chosen = names.map((name) => keys.keyOf(name));
+  const recorded = names.map(asciiRecorded);
+  for (const each of recorded) expect(each).toMatch(/^[ -~]{1,5000}$/);
+  const reopened = new KeyNames(chosen.map((key, i) => [key, nameRecorded(recorded[i] as string)] as const));
+  expect(names.map((name) => reopened.keyOf(name))).toEqual(chosen);
 });
 
 describe("what a name is called in a run tag", () => {
