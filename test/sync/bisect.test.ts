@@ -107,6 +107,20 @@ describe("what is refused is found, and all else is stored", () => {
     expect(store.requests).toBeLessThan(20);
   });
 
+  test("keys in letters that the database does not store, however many, and params in them", async () => {
+    const foreign = Array.from({ length: 150 }, (_, i) => `損失${i}`);
+    const reason = "HTTP 400 BAD_REQUEST: (pymysql.err.DataError) (1366, \"Incorrect string value: '\\xE6'\")";
+    const picky = new Picky(({ point, param }) => (/損/.test(point?.key ?? param ?? "") ? reason : undefined));
+    const { metrics, params } = await around(picky, columns(["loss", ...foreign], 6), ["lr", "損"]);
+    expect(new Set(metrics.map((each) => each.split(" ")[0]))).toEqual(new Set(foreign));
+    expect([metrics.length, params]).toEqual([900, [`損: ${reason}`]]);
+    expect([picky.points.size, [...picky.params]]).toEqual([6, ["lr"]]);
+    expect(picky.requests).toBeLessThan(320);
+    // And where nothing is left that is taken.
+    const nothing = new Picky(({ tag }) => (tag === undefined ? reason : undefined));
+    expect((await around(nothing, columns(foreign.slice(0, 20), 6))).metrics).toHaveLength(120);
+  });
+
   test("a key is not refused for some of its points", async () => {
     const store = new Picky(({ point }) => (point && point.step % 40 !== 5 ? undefined : point && "some steps"));
     const refused = await around(store, columns(["loss", "acc"], 200));

@@ -3,6 +3,7 @@
  * it; which one, its words tell people only.
  */
 import { pick } from "./metric-columns.ts";
+import { isAscii } from "./storable-text.ts";
 import { ContentRefused, type MetricColumns, type MlflowStore } from "./store.ts";
 
 /** What was refused of a batch, and how. */
@@ -23,6 +24,11 @@ export interface Content {
 /** A batch of which more is refused is refused for another reason than its values; so is one of which all is. */
 const MAX_FOUND = 100;
 const MAX_IN_VAIN = 10;
+/**
+ * What a database says, or its driver, of letters that it does not store: MySQL, PostgreSQL, Python. That goes for all that
+ * is written in them, however much it is.
+ */
+const OF_LETTERS = /Incorrect string value|has no equivalent in encoding|Illegal mix of collations|codec can't encode/;
 /** Points of one key that are tried before all of them count as refused. */
 const PROBES = 5;
 
@@ -70,8 +76,12 @@ export async function storeAround(
   const refused = new Map<number, ContentRefused>();
   let found = 0;
   let accepted = false;
+  const isForLetters = (item: number, { reason }: ContentRefused) => {
+    const texts = paramList[item] ?? [metrics.keys[metrics.key[item - paramList.length] as number] as string];
+    return OF_LETTERS.test(reason) && !texts.every(isAscii);
+  };
   const refuse = (items: readonly number[], error: ContentRefused) => {
-    found++;
+    if (!isForLetters(items[0] as number, error)) found++;
     if (found > MAX_FOUND || (!accepted && found > MAX_IN_VAIN)) throw whole;
     for (const item of items) refused.set(item, error);
   };
@@ -90,8 +100,9 @@ export async function storeAround(
   await put(all, false);
   for (let next = left.shift(); next !== undefined; next = left.shift()) {
     const { items, error, probed } = next;
-    if (items.length === 1) refuse(items, error);
-    else if (probed || items.length <= PROBES || groupOf(items[0] as number) !== groupOf(items.at(-1) as number)) {
+    const isOneGroup = groupOf(items[0] as number) === groupOf(items.at(-1) as number);
+    if (items.length === 1 || (isOneGroup && isForLetters(items[0] as number, error))) refuse(items, error);
+    else if (probed || items.length <= PROBES || !isOneGroup) {
       const middle = boundaryNear(items, groupOf);
       await put(items.slice(0, middle), probed);
       await put(items.slice(middle), probed);
