@@ -11,6 +11,8 @@ import type { WatchEngine } from "./watch-engine.ts";
 // Said again here, since the modules that have them bring the whole reader: half of what `--version` would take.
 const GROUP_MODES: readonly GroupMode[] = ["run", "parent", "nested", "none"];
 const RESTART_POLICIES: readonly RestartPolicy[] = ["explicit", "any", "keep"];
+/** What a timer of Node can wait for: 24 days. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 const MAX_RECORD_BYTES = 256 * 1024 * 1024;
 
 /**
@@ -287,10 +289,9 @@ function withDestination(command: Command): Command {
 }
 
 function shutdownOption(): Option {
-  return duration("--shutdown-timeout <time>", "how long ending may take after Ctrl-C or SIGTERM").default(
-    10_000,
-    "10s",
-  );
+  return option("--shutdown-timeout <time>", "how long ending may take after Ctrl-C or SIGTERM")
+    .argParser((text) => Math.min(parseDuration(text), MAX_TIMER_MS))
+    .default(10_000, "10s");
 }
 
 /** What of the source counts: see `choice.ts`. */

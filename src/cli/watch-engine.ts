@@ -89,7 +89,7 @@ export function watchEngine(command: WatchCommandOptions): WatchEngine {
       let status: WatchStatus | undefined;
       const anySetAside = await watch({ ...shared, ...how, onStart: (of) => onStart((status = of)) });
       if (stop.aborted) {
-        if (status !== undefined) sayLeft({ runs: undefined, bytes: status.bytesBehind }, onEvent);
+        if (status?.isCaughtUp === false) sayLeft({ runs: undefined, bytes: status.bytesBehind }, onEvent);
         return { code: 1, interrupted: true };
       }
       const leavesRunning = (finish.reason as FinishReason) === "signal";
@@ -111,7 +111,8 @@ function sayLeft(
   onEvent: WatchEngineOptions["onEvent"],
 ): void {
   const what = [...(runs === undefined ? [] : [plural(runs, "run")]), `${bytes(left)} of event files`].join(", ");
-  const message = `not sent yet: ${what}; the same command goes on from here`;
+  const isKnown = runs !== undefined || left > 0;
+  const message = `not sent yet: ${isKnown ? what : "what was not looked at"}; the same command goes on from here`;
   onEvent({ level: "warning", run: undefined, message, hint: undefined });
 }
 

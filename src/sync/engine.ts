@@ -71,7 +71,8 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
   if (asks) {
     const asked = survey(surveying).catch((cause: unknown) => {
       if (!(cause instanceof TraceletError)) throw cause;
-      error = cause;
+      // What is told to end is no failure.
+      if (!signal.aborted) error = cause;
     });
     await untilOver(asked, options.over);
   }
@@ -120,7 +121,7 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
   }
   await untilOver(queue.onIdle(), options.over);
   if (failure !== undefined) throw failure;
-  if (asks && error === undefined && !signal.aborted) await confirm(surveying);
+  if (asks && error === undefined && !signal.aborted) await untilOver(confirm(surveying), options.over);
   const isLeft = (run: RunGroup) => LEFT.has(results.get(run)?.outcome ?? "interrupted");
   const isCut = signal.aborted || error !== undefined;
   return {

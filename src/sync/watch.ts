@@ -129,7 +129,7 @@ class Watch implements WatchStatus {
     };
     try {
       // Before that nothing counts as sent.
-      await this.#survey?.first();
+      await untilOver(this.#survey?.first() ?? Promise.resolve(), this.#options.over);
       for await (const changes of watchRuns({ logdirs, events, pollMs, rescanMs, signal: stop.signal, onNote })) {
         await this.#take(changes);
         if (this.#failure !== undefined) break;

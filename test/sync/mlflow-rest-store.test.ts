@@ -2,6 +2,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { readCredentials } from "../../src/sync/backends/mlflow/credentials.ts";
 import { RestStore } from "../../src/sync/backends/mlflow/rest-store.ts";
 import { type LogBatch, type NewRun, ReplyLost } from "../../src/sync/backends/mlflow/store.ts";
+import { nextNonce } from "../../src/sync/backends/mlflow/survey.ts";
 import { systemTiming } from "../../src/sync/backends/mlflow/timing.ts";
 import { type HttpTrackingUri, resolveTrackingUri } from "../../src/sync/backends/mlflow/tracking-uri.ts";
 import { type Answer, FaultServer, type Handler, html, json, MlflowImitation, refusal } from "./fault-server.ts";
@@ -284,6 +285,11 @@ test.each(["a; rm -rf ~", "$(x)", "../1", "-h", "a\u202eb", "é", "a".repeat(257
 );
 
 test("a search that would never end is ended", async () => {
+  const counting = await start(() => json({ runs: [{}], next_page_token: Math.random().toString() }));
+  const { runLists } = counting.store;
+  await expect(nextNonce(runLists, { id: "1", active: true, tags: new Map() }, undefined, 1)).rejects.toMatchObject({
+    code: "rejected",
+  });
   const same = await start(answers({ "runs/search": json({ runs: [], next_page_token: "n" }) }));
   await expect(same.store.runsByTag("1", "t", "v")).rejects.toMatchObject({ code: "rejected" });
   expect(same.server.requests).toHaveLength(2);

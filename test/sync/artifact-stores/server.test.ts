@@ -344,6 +344,12 @@ describe("addresses", () => {
   });
 });
 
+test.each(kinds)("%s: directories within directories without end are not listed for ever", async (_, artifactUri) => {
+  const { store } = await start(() => json({ files: [{ path: "d".repeat(200), is_dir: true }] }), { artifactUri });
+  const error = await failure(store.list(""));
+  expect([error.code, error.message]).toEqual(["rejected", expect.stringContaining("more artifacts")]);
+});
+
 test.each(kinds)("%s: a file that is larger than what is taken counts as none", async (_, artifactUri) => {
   const { store } = await start(() => fileAnswer("0123456789"), { artifactUri });
   expect(await store.get("a", 9)).toBeUndefined();

@@ -60,6 +60,8 @@ const RUNS_PER_PAGE = 25;
 const TAGGED_PER_PAGE = 100;
 /** Runs of one source are few; a server could go on for ever. */
 const MAX_PAGES_OF_RUNS = 400;
+/** The same of all runs of an experiment. */
+const MAX_PAGES_OF_ALL = 100_000;
 /** It becomes a part of an address. Characters. */
 const MAX_TOKEN = 4096;
 /** Points in a request that every MLflow knows again. */
@@ -149,12 +151,13 @@ export class RestStore implements MlflowStore, RunLists {
 
   async *taggedRuns(experimentId: string, key: string, which: "all" | "deleted"): AsyncGenerator<RunTags> {
     const view = which === "all" ? "ALL" : "DELETED_ONLY";
-    for (let token = ""; ; ) {
+    for (let token = "", pages = 0; pages < MAX_PAGES_OF_ALL; pages++) {
       const page = await this.#search(experimentId, `${tagName(key)} LIKE '%'`, TAGGED_PER_PAGE, token, view);
       yield* list(page["runs"]).map(runRecord);
       token = nextToken(page, token);
       if (token === "") return;
     }
+    throw unexpected();
   }
 
   async runTags(experimentId: string, ids: readonly string[]): Promise<RunTags[]> {

@@ -8,6 +8,7 @@
  * others in turn.
  */
 import { randomUUID } from "node:crypto";
+import { TraceletError } from "../../../errors.ts";
 import type { KnownRun, RunChange, Survey } from "../../backend.ts";
 import { marksOfTags } from "./marks.ts";
 import { DUPLICATE_TAG, RUN_TAG } from "./new-run.ts";
@@ -16,6 +17,7 @@ import type { ExperimentRecord, RunLists, RunTags } from "./store.ts";
 const SLOT_TAG = "tracelet.state.";
 /** So many states keep a nonce at a time: each job of a CI has a new state, and none comes back to tidy up. */
 const SLOTS = 32;
+const MAX_RUNS = 1e9;
 /** How many runs are compared in turn at each survey. */
 const SLICE = 50;
 
@@ -155,6 +157,8 @@ async function countRuns(lists: RunLists, experimentId: string, guess: number): 
   let most = Infinity;
   let at = Math.max(1, guess);
   for (let step = 1; most - least > 1; step *= 2) {
+    // No experiment holds so many: a server that always says "more" would be asked for ever.
+    if (at > MAX_RUNS) throw new TraceletError("rejected", `the server counts more than ${MAX_RUNS} runs`);
     const number = await answer(at);
     if (number === "exactly") return at;
     if (number === "more") least = at;

@@ -4,14 +4,22 @@ import { TraceletError } from "../../../../errors.ts";
 import type { StoredArtifact } from "../artifacts.ts";
 import type { JsonObject } from "../http-request.ts";
 
+const MAX_ENTRIES = 5_000_000;
+/** Characters of the longest path that a file system takes. */
+const MAX_PATH = 4096;
+
 /** Every file below a directory. Of the listed paths only the last part is looked at: some endpoints give no more. */
 export async function walk(directory: string, listOne: ListOne): Promise<StoredArtifact[]> {
   const found: StoredArtifact[] = [];
   const left = [directory];
   for (let at = left.pop(); at !== undefined; at = left.pop()) {
     const { files, directories } = entries(at, await listOne(at));
-    found.push(...files);
-    left.push(...directories);
+    for (const file of files) found.push(file);
+    for (const one of directories) left.push(one);
+    // A server could list directories within directories for ever.
+    if (found.length + left.length > MAX_ENTRIES || directories.some((one) => one.length > MAX_PATH)) {
+      throw new TraceletError("rejected", "the server lists more artifacts of one run than any run has");
+    }
   }
   return found.sort((a, b) => (a.path < b.path ? -1 : 1));
 }
