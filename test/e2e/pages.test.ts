@@ -13,6 +13,7 @@ import { histogramPage } from "../../src/pages/histogram-page.ts";
 import { prCurvePage } from "../../src/pages/pr-curve-page.ts";
 import { textPage } from "../../src/pages/text-page.ts";
 import { bells, curves, HOSTILE, layout, network, oddHistograms, scalars, texts } from "../pages/samples.ts";
+import { childrensCpuTime } from "../support/cpu-time.ts";
 import { chromiumIsMissing, HOW_TO_GET_CHROMIUM, launchChromium } from "./support/chromium.ts";
 
 test("Chromium is there", ({ skip }) => {
@@ -256,18 +257,19 @@ describe.skipIf(chromiumIsMissing)("in a sandboxed frame", () => {
         flat(5000).map((node, i) => ({ ...node, name: `op_${i}`, inputs: i > 0 ? [`op_${i - 1}`] : [] })),
       ],
     ] as const)("of 5000 nodes %s is there at once, and each step too", async (_, nodes) => {
-      const start = performance.now();
+      const drawn = childrensCpuTime();
       await using(graphPage("g", nodes), async ({ frame }) => {
-        expect(performance.now() - start).toBeLessThan(10_000);
+        expect(drawn()).toBeLessThan(10_000);
         for (let i = 0; i < 3; i++) {
           const folded = frame.locator('svg .item[aria-expanded="false"]').first();
           if ((await folded.count()) === 0) break;
           const before = await boxes(frame);
-          const began = performance.now();
+          const unfolded = childrensCpuTime();
           await folded.focus();
           await frame.page().keyboard.press("Enter");
           expect(await boxes(frame)).toBeGreaterThan(before);
-          expect(performance.now() - began).toBeLessThan(5000);
+
+          expect(unfolded()).toBeLessThan(5000);
         }
         const last = nodes[4999]?.name as string;
         await frame.getByRole("searchbox").fill(last);

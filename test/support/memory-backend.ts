@@ -69,6 +69,8 @@ export class MemoryBackend implements Backend {
   readonly batches: number[] = [];
   /** Asked before every call. It may also change the world meanwhile. */
   fault: (call: Call) => Fault | undefined = () => undefined;
+  /** Nobody answers, whatever is asked. */
+  isAway = false;
   /** Notes that each receipt carries. */
   notes: readonly Note[] = [];
   #ids = 0;
@@ -98,6 +100,7 @@ export class MemoryBackend implements Backend {
   }
 
   async survey(known: readonly KnownRun[], memory: string | undefined): Promise<Survey> {
+    if (this.isAway) throw new TraceletError("unreachable", "nobody answers");
     const changes = new Map<string, RunChange>();
     for (const { id, marks } of known) {
       const run = this.runs.find((each) => each.id === id);
@@ -208,7 +211,7 @@ export class MemoryBackend implements Backend {
   async #call<T>(method: Call["method"], run: string, work: () => Promise<T>, partly?: () => void): Promise<T> {
     const call = { n: this.calls.length + 1, method, run };
     this.calls.push(call);
-    const fault = this.fault(call);
+    const fault: Fault | undefined = this.isAway ? { when: "before" } : this.fault(call);
     if (fault === undefined) return work();
     if (fault.when === "after") await work();
     if (fault.when === "between") partly?.();

@@ -224,7 +224,8 @@ describe("the end of a run", () => {
     const world = World.create();
     world.logdir.write("a", fileOf(curve("loss", 0, 2)));
     const watching = new Watching(world, { idleTimeoutMs: 3000 });
-    await arrives(watching, world, "a", curve("loss", 0, 2));
+    // It is old.
+    await watching.until(() => expect(world.backend.run("a").status).toBe("finished"));
     let stopped = false;
     world.backend.fault = ({ method }) => {
       if (method !== "write" || stopped) return undefined;
@@ -285,7 +286,7 @@ describe("the end of a run", () => {
     await arrives(watching, world, "a", curve("loss", 0, 3));
     await watching.caughtUp();
     expect(world.backend.run("a").status).toBe("running");
-    world.backend.fault = () => ({ when: "before" });
+    world.backend.isAway = true;
     world.logdir.append("a/tfevents", records(curve("loss", 3, 5)));
     await watching.until(() => expect(watching.status.obstacle).toBeDefined());
     const [here, there] = [path.join(world.logdir.root, "a"), path.join(world.root, "a")];
@@ -298,7 +299,7 @@ describe("the end of a run", () => {
   test("gone from the logdir while the destination is away: it has ended when that is back", async () => {
     const world = World.create();
     const { watching } = await leftWhileAway(world);
-    world.backend.fault = () => undefined;
+    world.backend.isAway = false;
     await watching.until(() => expect(world.backend.run("a").status).toBe("finished"));
     await watching.until(() => expect(watching.status.obstacle).toBeUndefined());
     expect(watching.messages("error")).toHaveLength(1);
@@ -309,7 +310,7 @@ describe("the end of a run", () => {
     const { watching, comeBack } = await leftWhileAway(world);
     comeBack();
     await watching.until(() => expect(watching.status.runs).toBe(1));
-    world.backend.fault = () => undefined;
+    world.backend.isAway = false;
     await arrives(watching, world, "a", curve("loss", 0, 5));
     await watching.caughtUp();
     await watching.until(() => expect(watching.status.obstacle).toBeUndefined());
@@ -337,13 +338,13 @@ describe("whatever breaks", () => {
     const watching = new Watching(world, { concurrency: 2 });
     await arrives(watching, world, "f", curve("loss", 0, 5));
     await watching.caughtUp();
-    world.backend.fault = () => ({ when: "before" });
+    world.backend.isAway = true;
     for (const run of ["a", "b", "c", "d", "e", "f"]) world.logdir.append(run, records(curve("loss", 5, 8)));
     await watching.until(() => expect(watching.status.retries).toBeGreaterThanOrEqual(2));
     expect(watching.status.obstacle).toContain("failed as it was told to");
     expect(watching.status.oldestUnsentMs).toBeGreaterThan(0);
     expect(watching.status.bytesBehind).toBeGreaterThan(0);
-    world.backend.fault = () => undefined;
+    world.backend.isAway = false;
     for (const run of ["a", "b", "c", "d", "e", "f"]) await arrives(watching, world, run, curve("loss", 0, 8));
     await watching.caughtUp();
     expect(watching.messages("error")).toHaveLength(1);
@@ -359,11 +360,11 @@ describe("whatever breaks", () => {
     const backup = world.backend.snapshot();
     world.logdir.append("a", records(curve("loss", 5, 10)));
     await arrives(watching, world, "a", curve("loss", 0, 10));
-    world.backend.fault = () => ({ when: "before" });
+    world.backend.isAway = true;
     world.logdir.append("a", records(curve("loss", 10, 12)));
     await watching.until(() => expect(watching.status.obstacle).toBeDefined());
     world.backend.runs = backup;
-    world.backend.fault = () => undefined;
+    world.backend.isAway = false;
     await arrives(watching, world, "a", curve("loss", 0, 12));
   });
 
@@ -376,11 +377,11 @@ describe("whatever breaks", () => {
     world.logdir.append("a", records(curve("loss", 5, 10)));
     await arrives(watching, world, "a", curve("loss", 0, 10));
     await watching.caughtUp();
-    world.backend.fault = () => ({ when: "before" });
+    world.backend.isAway = true;
     world.logdir.append("b", records(curve("loss", 5, 7)));
     await watching.until(() => expect(watching.status.obstacle).toBeDefined());
     world.backend.runs = backup;
-    world.backend.fault = () => undefined;
+    world.backend.isAway = false;
     await arrives(watching, world, "b", curve("loss", 0, 7));
     await arrives(watching, world, "a", curve("loss", 0, 10));
     await watching.until(() => expect(world.backend.run("a").status).toBe("finished"));
