@@ -1,8 +1,14 @@
-import type { Datum, ScalarColumns } from "./datum.ts";
+import type { Datum, Kind, ScalarColumns } from "./datum.ts";
 import type { TagTable } from "./tag-table.ts";
 
 /** Bytes of data other than scalars that a batch holds before it counts as full. */
 const DATA_BYTES = 8 * 1024 * 1024;
+/**
+ * What becomes a file of its own at a destination, which takes as long as so many bytes do: a thousand of them are a batch,
+ * however small they are, so that whoever is told to stop can end one.
+ */
+const FILE_BYTES = 8 * 1024;
+const FILE_KINDS: ReadonlySet<Kind> = new Set<Kind>(["images", "audio", "mesh", "tensors", "text"]);
 
 /** Scalars there is room for at first: of thousands of runs most may hold a few. */
 const FIRST_ROOM = 64;
@@ -64,7 +70,7 @@ export class RecordBatch implements ScalarColumns {
   /** @param bytes size of the record it came in, for the bound on memory */
   pushDatum(datum: Datum, bytes: number): void {
     this.data.push(datum);
-    this.#dataBytes += bytes;
+    this.#dataBytes += Math.max(bytes, FILE_KINDS.has(datum.kind) ? FILE_BYTES : 0);
   }
 
   /** Keep only the scalars from `start` on for which `keep(index)` holds, and all before. */

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { TraceletError } from "../../src/errors.ts";
 import { discover } from "../../src/reader/discover.ts";
 import { Checkpoints } from "../../src/sync/checkpoints.ts";
-import { event, eventFile, record, textEvent, WALL_TIME } from "../support/event-writer.ts";
+import { event, eventFile, imageEvent, record, textEvent, WALL_TIME } from "../support/event-writer.ts";
 import { EVENT_FILE } from "../support/logdirs.ts";
 import type { Call } from "../support/memory-backend.ts";
 import { pointText } from "../support/memory-backend.ts";
@@ -342,6 +342,23 @@ describe("being asked to stop", () => {
     expect((await world.sync()).left).toBeUndefined();
     expect([world.backend.pages, world.backend.run("train").status]).toEqual([new Set(["text note"]), "finished"]);
     expect(sentAgain(world.backend.run("train"))).toBe(0);
+  });
+
+  test("ends behind the first thousand of many small images, which are not sent again", async () => {
+    const world = World.create();
+    const images = Array.from({ length: 2500 }, (_, step) => imageEvent("sample", step, new Uint8Array([1])));
+    world.logdir.write("train", Buffer.concat([version(), eventFile(...images)]));
+    const stop = new AbortController();
+    world.backend.fault = ({ method }) => {
+      if (method === "write") stop.abort(new TraceletError("interrupted", "interrupted"));
+      return undefined;
+    };
+    await world.sync({ signal: stop.signal });
+    expect(world.backend.run("train").data.size).toBe(1024);
+    world.backend.fault = () => undefined;
+    await world.sync();
+    const counts = [...world.backend.run("train").data.values()];
+    expect([counts.length, new Set(counts)]).toEqual([2500, new Set([1])]);
   });
 
   test("returns when its time is over, whatever is still under way, and says what is left", async () => {
