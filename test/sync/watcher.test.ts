@@ -243,7 +243,7 @@ describe.each([
     const seen = await follow({ ...options, pollMs: 100 });
     for (let i = 0; i < 2; i++) {
       rmSync(logdir, { recursive: true });
-      await until(() => seen.view.size === 0);
+      await until(() => seen.view.size === 0 && seen.lines.length === 2 * i + 1);
       write("a");
       write(`b${i}`);
       await seen.catchesUp(logdir);

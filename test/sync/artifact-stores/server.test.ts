@@ -403,7 +403,7 @@ test("an upload may take longer than the time limit, as long as it goes on; one 
   expect(http.retries).toBe(0);
   stand.add(`${PUT_PATH}/still`);
   expect((await failure(store.putFile("still", file, size))).code).toBe("unreachable");
-}, 60_000);
+});
 
 /** An offer of five parts, each like this. */
 function offered(credential: unknown): Answer {
@@ -541,7 +541,7 @@ test("memory: a large file is never held", async () => {
   await watch;
   expect(received).toBeGreaterThanOrEqual(size);
   expect(most - before).toBeLessThan(120 * 1024 * 1024);
-}, 30_000);
+});
 
 describe("a server that leads elsewhere", () => {
   test.each([301, 302, 303, 307, 308])("HTTP %d: neither login nor file nor answer goes there", async (status) => {
