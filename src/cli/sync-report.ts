@@ -1,11 +1,10 @@
 /** What a sync did: the summary for people, the object for machines, and the exit code. */
 import type { TraceletError } from "../errors.ts";
-import { LEADS_OUT } from "../reader/file-links.ts";
+import { LEADS_OUT, LEADS_OUT_TEXT } from "../reader/file-links.ts";
 import type { Note } from "../sync/backend.ts";
 import type { Left, SyncResult } from "../sync/engine.ts";
 import type { RunResult } from "../sync/run-result.ts";
 import { Tally } from "../sync/tally.ts";
-import { LEADS_OUT_TEXT } from "../sync/watch-notes.ts";
 import { bytes, count, duration, type Output, oneLine, paint, plural, table } from "./terminal.ts";
 
 export interface SyncReport {

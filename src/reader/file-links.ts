@@ -10,6 +10,10 @@ import path from "node:path";
 /** For a problem: the link is not followed. */
 export const LEADS_OUT = "OUTSIDE";
 
+/** Behind the path of such a link. */
+export const LEADS_OUT_TEXT =
+  "a link that leads out of the logdir, and is not sent: give a logdir that holds both, or put a copy there";
+
 /**
  * A flag for opening a file by its own path: fails with `ELOOP` if it has become a link meanwhile, which nobody has judged.
  * Windows has no such flag.

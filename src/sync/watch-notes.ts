@@ -1,6 +1,6 @@
 /** What a user has to know of how a tree is watched; each has its wording here. */
 import { readFileSync } from "node:fs";
-import { LEADS_OUT } from "../reader/file-links.ts";
+import { LEADS_OUT, LEADS_OUT_TEXT } from "../reader/file-links.ts";
 
 /** Said once, when it begins or ends; watching goes on in every case. */
 export type WatchNote =
@@ -24,10 +24,6 @@ export type WatchNote =
       readonly suggested: number;
       readonly pollMs: number;
     };
-
-/** Behind the path of such a link. */
-export const LEADS_OUT_TEXT =
-  "a link that leads out of the logdir, and is not sent: give a logdir that holds both, or put a copy there";
 
 /** One line for people. */
 export function formatWatchNote(note: WatchNote): string {
