@@ -18,8 +18,10 @@ export interface RunDescription {
   readonly parentId: string | undefined;
   /** The files as they are known when the run is first opened, at offset 0. */
   readonly marks: readonly FileMark[];
-  /** Whether files that a destination remembers are files of this run. */
+  /** Whether files that a destination remembers are files of this run: whether they begin alike. */
   owns(marks: readonly FileMark[]): Promise<boolean>;
+  /** Whether all that a destination remembers to have of files is in this run's. */
+  holds(marks: readonly FileMark[]): Promise<boolean>;
 }
 
 /** A run of the destination. */
@@ -149,6 +151,13 @@ export interface Backend {
    * @throws TraceletError `deleted` if the whole of it was deleted
    */
   survey(known: readonly KnownRun[], memory: string | undefined): Promise<Survey>;
+  /**
+   * Look whether others have made runs of the same sources at the same time. Of each source one run counts, the same for all
+   * who look; the others are deleted. Who goes on with a source that has lost its run opens it again.
+   *
+   * @returns the ids of runs that `open` has made and that do not count
+   */
+  settle(): Promise<ReadonlySet<string>>;
   /**
    * Leave something by which the next `survey` knows the destination again. To be called when all that was sent is
    * acknowledged.

@@ -12,7 +12,7 @@ import type { Progress } from "./progress.ts";
 import type { RunResult } from "./run-result.ts";
 import type { RunSyncContext } from "./run-session.ts";
 import { syncRun } from "./run-sync.ts";
-import { confirm, survey } from "./survey.ts";
+import { confirm, settle, survey } from "./survey.ts";
 
 export interface SyncOptions
   extends Omit<RunSyncContext, "progress" | "parentId" | "onOpen" | "isLive" | "patienceMs"> {
@@ -100,8 +100,8 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
       onOpen: (group: RunGroup, id: string) => parents.opened(group, id),
     };
     const result = await syncRun(run, candidates, context);
+    if (!results.has(run)) progress.runs++;
     results.set(run, result);
-    progress.runs++;
     if (result.error?.endsAll) error = result.error;
     options.onRun?.(result);
   };
@@ -121,6 +121,15 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
   }
   await untilOver(queue.onIdle(), options.over);
   if (failure !== undefined) throw failure;
+  if (error === undefined && !signal.aborted) {
+    try {
+      const lost = new Set((await settle(surveying)).map(({ remoteId }) => remoteId));
+      for (const run of runs) if (lost.has(results.get(run)?.remoteId)) await one(run, stored.get(run.name) ?? []);
+    } catch (cause) {
+      if (!(cause instanceof TraceletError)) throw cause;
+      error = cause;
+    }
+  }
   if (asks && error === undefined && !signal.aborted) await untilOver(confirm(surveying), options.over);
   const isLeft = (run: RunGroup) => LEFT.has(results.get(run)?.outcome ?? "interrupted");
   const isCut = signal.aborted || error !== undefined;

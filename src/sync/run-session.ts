@@ -285,7 +285,8 @@ export class RunSession {
     this.#context.onReached?.();
     this.#handle = handle;
     if (remoteId !== undefined && handle.id !== remoteId) {
-      const message = `${this.#group.name} is no longer at its destination as ${remoteId}; it was sent again as ${handle.id}`;
+      const became = handle.created ? "it was sent again as" : "it goes on in";
+      const message = `${this.#group.name} is no longer at its destination as ${remoteId}; ${became} ${handle.id}`;
       this.notes.push({ code: "recreated", message });
     }
     if (handle.created) await this.#runFiles.startOver();
@@ -307,6 +308,10 @@ export class RunSession {
       parentId,
       marks: this.#marks().map(atStart),
       owns: async (marks) => (await matchRun(this.#group, [asStored(name, marks)])).stored !== undefined,
+      holds: async (marks) => {
+        const { files, notes } = await matchRun(this.#group, [asStored(name, marks)]);
+        return notes.length === 0 && files.filter(({ stored }) => stored !== undefined).length === marks.length;
+      },
     };
   }
 

@@ -20,6 +20,13 @@ export async function syncRun(group: RunGroup, candidates: StoredRun[], context:
     if (unchanged.remoteId !== undefined) context.onOpen(group, unchanged.remoteId);
     return unchangedResult(group, unchanged);
   }
+  const result = await syncOnce(group, candidates, context);
+  // One that was deleted as a duplicate while it was written to: all of it goes on in the other.
+  const wasOpen = result.error?.code === "deleted" && result.remoteId !== undefined;
+  return wasOpen ? syncOnce(group, candidates, context) : result;
+}
+
+async function syncOnce(group: RunGroup, candidates: StoredRun[], context: RunSyncContext): Promise<RunResult> {
   const session = await openSession(group, candidates, context);
   try {
     const outcome = await session.advance();

@@ -14,16 +14,27 @@ export interface Surveying {
 }
 
 /** Ask the destination. @returns the runs that are not as they were left @throws TraceletError */
-export async function survey({ backend, checkpoints, stored }: Surveying): Promise<ReadonlySet<StoredRun>> {
+export async function survey(surveying: Surveying): Promise<ReadonlySet<StoredRun>> {
+  const { backend, checkpoints, stored } = surveying;
   const runs = [...stored.values()].flat().filter(({ remoteId }) => remoteId !== undefined);
   if (runs.length === 0) return new Set();
+  const lost = await settle(surveying);
   const known = runs.map(({ remoteId, files, isConfirmed }) => ({ id: remoteId as string, marks: files, isConfirmed }));
   const before = checkpoints.memory();
   const { changes, memory } = await backend.survey(known, before);
   const changed = runs.filter(({ remoteId }) => changes.has(remoteId as string));
   checkpoints.reopen(changed);
   if (memory !== undefined && memory !== before) checkpoints.remember(memory);
-  return new Set(changed);
+  return new Set([...lost, ...changed]);
+}
+
+/** Find out whether others have made runs of the same sources. @returns the runs that have to go on in another's */
+export async function settle({ backend, checkpoints, stored }: Surveying): Promise<readonly StoredRun[]> {
+  const ids = await backend.settle();
+  if (ids.size === 0) return [];
+  const lost = [...stored.values()].flat().filter(({ remoteId }) => remoteId !== undefined && ids.has(remoteId));
+  checkpoints.reopen(lost);
+  return lost;
 }
 
 /** Leave the destination something to be known again by, if anything was sent since that was last done. */

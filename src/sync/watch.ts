@@ -302,8 +302,11 @@ class Watch implements WatchStatus {
       live.failures = 0;
     } catch (error) {
       hasFailed = true;
+      const wasOpen = live.session?.remoteId !== undefined;
       this.#close(live);
-      if (error instanceof SourceChanged) again = 0;
+      // Perhaps as a duplicate, and then it goes on in the run that counts.
+      const wasDeleted = wasOpen && error instanceof TraceletError && error.code === "deleted";
+      if (error instanceof SourceChanged || wasDeleted) again = 0;
       else if (error instanceof TraceletError) again = this.#failed(live, error);
       else throw error;
       live.dueSince ??= performance.now();

@@ -113,6 +113,10 @@ export class MemoryBackend implements Backend {
 
   async confirm(): Promise<undefined> {}
 
+  async settle(): Promise<ReadonlySet<string>> {
+    return new Set();
+  }
+
   async write(handle: RunHandle, batch: Batch): Promise<Receipt> {
     const run = this.#byId(handle.id);
     const put = (marksToo: boolean) => {

@@ -99,6 +99,7 @@ function description(changes: Partial<RunDescription> = {}): RunDescription {
     marks: [MARK],
     parentId: undefined,
     owns: async (marks) => marks.some(({ key }) => key === MARK.key),
+    holds: async (marks) => marks.some(({ key }) => key === MARK.key),
     ...changes,
   };
 }
@@ -177,10 +178,10 @@ describe("a run", () => {
     expect((await record(mlflow, long.id)).tags.get("mlflow.note.content")?.length).toBeLessThanOrEqual(5000);
   });
 
-  test("is found again by the id that is known, without a search", async () => {
+  test("is found again by one search, which would show another one of the same source", async () => {
     const mlflow = Mlflow.create();
     const { id } = await mlflow.backend().open(description(), undefined);
-    const again = await mlflow.backend(() => ({ runsByTag: never })).open(description(), id);
+    const again = await mlflow.backend(() => ({ run: never })).open(description(), id);
     expect(again).toMatchObject({ id, created: false, marks: [MARK] });
   });
 
@@ -252,7 +253,11 @@ describe("a run", () => {
       expect(error).toBeInstanceOf(TraceletError);
       expect(error).toMatchObject({ code: "deleted", hint: expect.stringContaining(`--run-id ${id}`) });
     }
-    const other = await mlflow.backend(() => ({ runsByTag: async () => [] })).open(description(), undefined);
+    const elsewhere = description({ source: "d".repeat(32) });
+    const other = await mlflow.backend().open(elsewhere, undefined);
+    mlflow.look((database) =>
+      database.prepare("UPDATE tags SET value = ? WHERE value = ?").run(description().source, elsewhere.source),
+    );
     expect((await mlflow.backend().open(description(), undefined)).id).toBe(other.id);
   });
 

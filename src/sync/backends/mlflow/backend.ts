@@ -18,18 +18,16 @@ import type { Quarantine, RefusedValue } from "../../quarantine.ts";
 import { type Content, NOTHING_REFUSED, type Refused, storeAround } from "./bisect.ts";
 import { experimentName, findExperiment, foldsNames } from "./experiment.ts";
 import { marksOfTags, tagOfMark } from "./marks.ts";
-import { DUPLICATE_TAG, inAscii, isInAscii, newRun, PARENT_TAG, RUN_TAG } from "./new-run.ts";
+import { PARENT_TAG, RUN_TAG } from "./new-run.ts";
 import { NO_METRICS, NOTHING, type Part, partsOf } from "./parts.ts";
 import { refusedData, refusedParams, refusedScalars, tallyOf } from "./receipt.ts";
 import { recordNames } from "./record-names.ts";
 import { MlflowRun } from "./run.ts";
 import { RunArtifacts } from "./run-artifacts.ts";
-import { ContentRefused, type MlflowStore, ReplyLost, type RunRecord } from "./store.ts";
+import { RunFinder, type RunFinderOptions } from "./run-finder.ts";
+import { ContentRefused, type MlflowStore, type RunRecord } from "./store.ts";
 import { nextNonce, surveyRuns } from "./survey.ts";
 import { milliseconds } from "./wall-time.ts";
-
-/** How often a run is tried to be made under a name that some databases cannot store. */
-const LOST_FOR_ITS_NAME = 3;
 
 /** Without it MLflow's page does not look for images. */
 const SHOWS_IMAGES = ["mlflow.loggedImages", "True"] as const;
@@ -55,27 +53,22 @@ export class MlflowBackend implements Backend {
   readonly batchSize: number;
   readonly #store: MlflowStore;
   readonly #experimentName: string;
-  readonly #version: string;
+  /** What it takes to find runs. */
+  readonly #options: Omit<RunFinderOptions, "experimentId" | "isNew">;
   readonly #keepsMarks: boolean;
-  readonly #giveUpAfterMs: number;
   readonly #maxArtifactBytes: number;
   readonly #quarantine: Quarantine | undefined;
-  readonly #resendsDeleted: boolean;
-  #experiment: Promise<Experiment> | undefined;
-  /** Sources of the runs that this process has created, or tried to. */
-  readonly #created = new Set<string>();
-  #createdSinceConfirm = 0;
+  /** The experiment's runs, once it is open. */
+  #finder: Promise<RunFinder> | undefined;
   #location: string | undefined;
   #folds: Promise<boolean> | undefined;
 
   constructor(options: MlflowBackendOptions) {
     const { store, experiment, version, keepsMarks, giveUpAfterMs, maxArtifactBytes, quarantine } = options;
-    this.#resendsDeleted = options.resendsDeleted ?? false;
     this.#store = store;
     this.#experimentName = experiment;
-    this.#version = version;
+    this.#options = { store, version, giveUpAfterMs, resendsDeleted: options.resendsDeleted ?? false };
     this.#keepsMarks = keepsMarks;
-    this.#giveUpAfterMs = giveUpAfterMs;
     this.#maxArtifactBytes = maxArtifactBytes ?? Infinity;
     this.#quarantine = quarantine;
     this.batchSize = store.batchSize * store.batchesAtOnce;
@@ -86,8 +79,8 @@ export class MlflowBackend implements Backend {
     if (lists === undefined) return { changes: new Map(), memory };
     const experiment = await findExperiment(this.#store, this.#experimentName);
     if (experiment?.active === false) throw deletedExperiment(experiment.id, this.#experimentName);
-    // It may be another one than before.
-    this.#experiment = undefined;
+    const finder = await this.#finder?.catch(() => undefined);
+    if (finder?.experimentId !== experiment?.id) this.#finder = undefined;
     return surveyRuns(lists, experiment, known, memory);
   }
 
@@ -96,43 +89,45 @@ export class MlflowBackend implements Backend {
     if (lists === undefined || lists.listsCheaply) return undefined;
     const experiment = await findExperiment(this.#store, this.#experimentName);
     if (experiment === undefined) return undefined;
-    const next = await nextNonce(lists, experiment, memory, this.#createdSinceConfirm);
+    const next = await nextNonce(lists, experiment, memory, (await (await this.#finder)?.atLeast()) ?? 0);
     await this.#store.setExperimentTag(experiment.id, ...next.tag);
-    this.#createdSinceConfirm = 0;
     return next.memory;
   }
 
+  async settle(): Promise<ReadonlySet<string>> {
+    return (await this.#finder)?.settle() ?? new Set();
+  }
+
   async open(run: RunDescription, knownId: string | undefined): Promise<RunHandle> {
-    this.#experiment ??= this.#openExperiment().catch((error: unknown) => {
+    this.#finder ??= this.#openExperiment().catch((error: unknown) => {
       // Whoever asks another time may have more luck.
-      this.#experiment = undefined;
+      this.#finder = undefined;
       // Without the experiment no run can be opened.
       if (!(error instanceof TraceletError)) throw error;
       const { code, message, hint, retryAfterMs } = error;
       throw new TraceletError(code, message, { hint, cause: error, endsAll: true, retryAfterMs });
     });
-    const experiment = await this.#experiment;
+    const finder = await this.#finder;
     try {
-      return await this.#openIn(experiment, run, knownId);
+      return await this.#openIn(finder, run, knownId);
     } catch (error) {
       // It may be the experiment that is there no longer: a server can come back as it was before that was made.
-      this.#experiment = undefined;
+      this.#finder = undefined;
       throw error;
     }
   }
 
-  async #openIn(experiment: Experiment, run: RunDescription, knownId: string | undefined): Promise<RunHandle> {
-    const known = knownId === undefined ? undefined : await this.#store.run(knownId);
-    const found = known !== undefined && this.#counts(known) ? known : await this.#find(run, experiment);
-    if (found !== undefined) {
-      const adopted = this.#adopt(found, run);
-      if (run.parentId !== undefined && found.tags.get(PARENT_TAG) !== run.parentId) {
+  async #openIn(finder: RunFinder, run: RunDescription, knownId: string | undefined): Promise<RunHandle> {
+    const found = await finder.findOrCreate(run, knownId);
+    if (found.run !== undefined) {
+      const adopted = this.#adopt(found.run, run);
+      if (run.parentId !== undefined && found.run.tags.get(PARENT_TAG) !== run.parentId) {
         const tags = new Map([[PARENT_TAG, run.parentId]]);
-        await this.#store.logBatch(found.id, { metrics: NO_METRICS, params: new Map(), tags });
+        await this.#store.logBatch(found.run.id, { metrics: NO_METRICS, params: new Map(), tags });
       }
       return adopted;
     }
-    const { id, name } = await this.#create(run, experiment);
+    const { id, name } = found;
     const opened = new MlflowRun({
       id,
       description: run,
@@ -273,7 +268,7 @@ export class MlflowBackend implements Backend {
     await this.#store.close();
   }
 
-  async #openExperiment(): Promise<Experiment> {
+  async #openExperiment(): Promise<RunFinder> {
     const name = experimentName(this.#experimentName);
     // Without it MLflow shows a new experiment as one of GenAI traces until somebody answers its question.
     const kind = ["mlflow.experimentKind", "custom_model_development"] as const;
@@ -282,8 +277,7 @@ export class MlflowBackend implements Backend {
     const id = found?.id ?? (await this.#store.createExperiment(name, new Map([kind])));
     if (found !== undefined && !found.tags.has(kind[0])) await this.#store.setExperimentTag(id, ...kind);
     this.#location = this.#store.experimentUrl(id);
-    const mayHoldRuns = found !== undefined && (await this.#store.hasRunsWithTag(id, RUN_TAG));
-    return { id, mayHoldRuns };
+    return new RunFinder({ ...this.#options, experimentId: id, isNew: found === undefined });
   }
 
   /** Whether the database takes names for one that differ in their case. */
@@ -295,27 +289,7 @@ export class MlflowBackend implements Backend {
     return this.#folds;
   }
 
-  /** The run that another process or machine made of the same source. */
-  async #find(run: RunDescription, experiment: Experiment): Promise<RunRecord | undefined> {
-    if (!experiment.mayHoldRuns && !this.#created.has(run.source)) return undefined;
-    const candidates = await this.#store.runsByTag(experiment.id, RUN_TAG, run.source);
-    const counting = candidates.filter((candidate) => this.#counts(candidate));
-    const deletedLast = counting.sort((a, b) => Number(b.active) - Number(a.active));
-    for (const candidate of deletedLast) if (await run.owns(marksOfTags(candidate.tags))) return candidate;
-    return undefined;
-  }
-
-  /** Whether a run is one that somebody may mean: not one that is to be sent again, nor a duplicate that was set aside. */
-  #counts({ active, tags }: RunRecord): boolean {
-    return active || !(this.#resendsDeleted || tags.has(DUPLICATE_TAG));
-  }
-
   #adopt(found: RunRecord, run: RunDescription): RunHandle {
-    if (!found.active) {
-      throw new TraceletError("deleted", `its MLflow run ${found.id} was deleted`, {
-        hint: `restore it (mlflow runs restore --run-id ${found.id}), or send it as a new run (--resend-deleted)`,
-      });
-    }
     return new MlflowRun({
       id: found.id,
       description: run,
@@ -326,37 +300,6 @@ export class MlflowBackend implements Backend {
       has: found,
     });
   }
-
-  /** @returns its id, and what it is called there */
-  async #create(run: RunDescription, experiment: Experiment): Promise<{ readonly id: string; readonly name: string }> {
-    let lost = 0;
-    let asked = newRun(run, experiment.id, this.#version);
-    const end = performance.now() + this.#giveUpAfterMs;
-    // Nobody may come to know its id: the first batch, which would be remembered, can fail.
-    this.#created.add(run.source);
-    for (;;) {
-      try {
-        const id = await this.#store.createRun(asked);
-        this.#createdSinceConfirm++;
-        return { id, name: asked.name };
-      } catch (error) {
-        if (error instanceof ContentRefused && !isInAscii(asked)) {
-          // A run with another name is better than none.
-          asked = inAscii(asked);
-          continue;
-        }
-        if (!(error instanceof ReplyLost)) throw error;
-        // It may have been created: looking is the only way to know, and creating again would make a second run.
-        const found = await this.#find(run, experiment);
-        if (found !== undefined) return { id: found.id, name: asked.name };
-        // The server answers, and it may be the database that does not take its name.
-        if (++lost >= LOST_FOR_ITS_NAME && !isInAscii(asked)) asked = inAscii(asked);
-        if (performance.now() > end) {
-          throw new TraceletError("unreachable", `MLflow does not create a run: ${error.message}`, { cause: error });
-        }
-      }
-    }
-  }
 }
 
 function deletedExperiment(id: string, name: string): TraceletError {
@@ -364,12 +307,6 @@ function deletedExperiment(id: string, name: string): TraceletError {
     hint: `restore it (mlflow experiments restore --experiment-id ${id}), or give another --experiment`,
     endsAll: true,
   });
-}
-
-interface Experiment {
-  readonly id: string;
-  /** False only if it held no run of ours when this process began. */
-  readonly mayHoldRuns: boolean;
 }
 
 function merged(all: readonly Refused[]): Refused {

@@ -44,6 +44,8 @@ export class DryRunStore implements MlflowStore {
     return `dry-run-${++this.#runs}`;
   }
 
+  async setAside(): Promise<void> {}
+
   async artifacts(): Promise<ArtifactStore> {
     return NOWHERE;
   }

@@ -1,4 +1,5 @@
 /** A run as it is created: its name, its note, and the tags by which it is found again. */
+import { randomUUID } from "node:crypto";
 import os from "node:os";
 import type { RunDescription } from "../../backend.ts";
 import { tagOfMark } from "./marks.ts";
@@ -8,9 +9,14 @@ import { milliseconds } from "./wall-time.ts";
 
 export const PARENT_TAG = "mlflow.parentRunId";
 export const RUN_TAG = "tracelet.run";
+/** When it was made, in ms by its maker's clock, and something that no other has: who comes first counts. */
+export const CREATED_TAG = "tracelet.created";
 /** On a run that was deleted because there was another one of its source: which one. */
 export const DUPLICATE_TAG = "tracelet.duplicate_of";
 
+const NOTE_TAG = "mlflow.note.content";
+/** The longest tag that every MLflow stores whole. */
+const MAX_NOTE = 5000;
 // Source: mlflow/store/tracking/dbmodels/models.py. SQLite stores more, PostgreSQL refuses it.
 const MAX_NAME = 250;
 const MAX_USER = 256;
@@ -32,12 +38,22 @@ export function newRun(run: RunDescription, experimentId: string, version: strin
       ["mlflow.user", user],
       ["mlflow.source.name", "tracelet"],
       ["mlflow.source.type", "LOCAL"],
-      ["mlflow.note.content", `TensorBoard run ${codeSpan(fitted(name, MAX_SHOWN))}, synced by tracelet ${version}.`],
+      [NOTE_TAG, `TensorBoard run ${codeSpan(fitted(name, MAX_SHOWN))}, synced by tracelet ${version}.`],
       [RUN_TAG, run.source],
+      [CREATED_TAG, `${String(Date.now()).padStart(15, "0")} ${randomUUID()}`],
       ...(run.parentId === undefined ? [] : [[PARENT_TAG, run.parentId] as const]),
       ...run.marks.slice(0, MAX_MARKS).map(tagOfMark),
     ]),
   };
+}
+
+/** What is said on a run that is set aside for another one of the same source. @param tags that it has */
+export function duplicateTags(tags: ReadonlyMap<string, string>, duplicateOf: string): ReadonlyMap<string, string> {
+  const note = `Deleted as a duplicate: what was written to it is in run ${duplicateOf}.`;
+  return new Map([
+    [DUPLICATE_TAG, duplicateOf],
+    [NOTE_TAG, fitted(`${note} ${tags.get(NOTE_TAG) ?? ""}`, MAX_NOTE)],
+  ]);
 }
 
 /** The same run for a database that does not store every character. */

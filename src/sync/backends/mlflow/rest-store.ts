@@ -8,6 +8,7 @@ import { asContentRefused, Refusal } from "./http-answer.ts";
 import type { HttpRequest, JsonObject } from "./http-request.ts";
 import { experimentId, runId as idOfRun } from "./ids.ts";
 import { type LogBatchPart, logBatchBody } from "./log-batch-body.ts";
+import { duplicateTags } from "./new-run.ts";
 import { NO_METRICS } from "./parts.ts";
 import { withoutRepeatedNans } from "./repeated-nans.ts";
 import { isAscii } from "./storable-text.ts";
@@ -193,6 +194,7 @@ export class RestStore implements MlflowStore, RunLists {
     return answer && runRecord(answer["run"]);
   }
 
+  /** REST has no way to create a run unless there is one. */
   async createRun(run: NewRun): Promise<string> {
     const body = {
       experiment_id: run.experimentId,
@@ -209,6 +211,13 @@ export class RestStore implements MlflowStore, RunLists {
     } catch (error) {
       throw asContentRefused(asDeletedExperiment(error, run.experimentId));
     }
+  }
+
+  async setAside({ id, tags }: RunRecord, duplicateOf: string): Promise<void> {
+    await this.logBatch(id, { metrics: NO_METRICS, params: new Map(), tags: duplicateTags(tags, duplicateOf) }).catch(
+      ignoreDeleted,
+    );
+    await this.#post("runs/delete", { run_id: id }).catch((error: unknown) => ignoreDeleted(asDeletedRun(error, id)));
   }
 
   async artifacts({ id, artifactUri }: { id: string; artifactUri?: string | undefined }): Promise<ArtifactStore> {
@@ -440,6 +449,11 @@ const TOO_MUCH = new RegExp(
 function notFoundAsUndefined(error: unknown): undefined {
   if (error instanceof Refusal && error.is("RESOURCE_DOES_NOT_EXIST")) return undefined;
   throw error;
+}
+
+/** Somebody else was faster. */
+function ignoreDeleted(error: unknown): void {
+  if (!(error instanceof TraceletError && error.code === "deleted")) throw error;
 }
 
 // The status of a write to something deleted is 400 INVALID_PARAMETER_VALUE, so only the text tells.

@@ -15,6 +15,7 @@ import { DatabaseLocked, isLocked, type LockPatience, MOMENT_MS, whenFree } from
 import { GroupCommit } from "./group-commit.ts";
 import { runId as idOfRun } from "./ids.ts";
 import { putMetrics } from "./metric-rows.ts";
+import { duplicateTags } from "./new-run.ts";
 import { checkSchema, columnsOf, ensureSchema } from "./schema.ts";
 import {
   ContentRefused,
@@ -27,6 +28,8 @@ import {
   type RunRecord,
   type RunStatus,
   type RunTags,
+  RunTaken,
+  type TakenBy,
 } from "./store.ts";
 
 /** Points of a metric that are read at once. */
@@ -202,8 +205,9 @@ export class SqliteStore implements MlflowStore, RunLists {
     });
   }
 
-  async createRun({ experimentId, name, startTime, user, tags }: NewRun): Promise<string> {
+  async createRun({ experimentId, name, startTime, user, tags }: NewRun, unless?: TakenBy): Promise<string> {
     return this.#commits.run(() => {
+      if (unless !== undefined && this.#isTaken(experimentId, unless)) throw new RunTaken();
       const artifactLocation = this.#requireActiveExperiment(experimentId);
       const id = randomUUID().replaceAll("-", "");
       this.#database
@@ -216,6 +220,14 @@ export class SqliteStore implements MlflowStore, RunLists {
       this.#putTag(id, "mlflow.runName", name);
       for (const [key, value] of tags) this.#putTag(id, key, value);
       return id;
+    });
+  }
+
+  async setAside({ id, tags }: RunRecord, duplicateOf: string): Promise<void> {
+    return this.#commits.run(() => {
+      for (const [key, value] of duplicateTags(tags, duplicateOf)) this.#putTag(id, key, value);
+      const sql = "UPDATE runs SET lifecycle_stage = 'deleted', deleted_time = ? WHERE run_uuid = ?";
+      this.#database.prepare(sql).run(Date.now(), id);
     });
   }
 
@@ -310,6 +322,13 @@ export class SqliteStore implements MlflowStore, RunLists {
       row["experiment_id"] as number,
     );
     return { id: String(row["experiment_id"]), active: row["lifecycle_stage"] === "active", tags };
+  }
+
+  #isTaken(experimentId: string, { key, value, seen }: TakenBy): boolean {
+    const sql =
+      "SELECT run_uuid FROM tags JOIN runs USING (run_uuid) WHERE key = ? AND value = ? AND experiment_id = ?";
+    const rows = this.#database.prepare(sql).all(key, value, Number(experimentId));
+    return rows.some((row) => !seen.has(String(row["run_uuid"])));
   }
 
   #putTag(runId: string, key: string, value: string): void {
@@ -435,7 +454,7 @@ function guard<T>(file: string, work: () => T): T {
   try {
     return work();
   } catch (cause) {
-    if (cause instanceof TraceletError) throw cause;
+    if (cause instanceof TraceletError || cause instanceof RunTaken) throw cause;
     if (isLocked(cause)) throw new DatabaseLocked(file, cause);
     const { code, errcode, message } = cause as { code?: unknown; errcode?: unknown; message: string };
     if (String(code).startsWith("SQLITE_CONSTRAINT") || (typeof errcode === "number" && (errcode & 0xff) === 19)) {

@@ -46,6 +46,14 @@ export interface NewRun {
   readonly tags: ReadonlyMap<string, string>;
 }
 
+/** Runs that may be in the way of a new one. */
+export interface TakenBy {
+  readonly key: string;
+  readonly value: string;
+  /** Runs with this tag that are not. */
+  readonly seen: ReadonlySet<string>;
+}
+
 /** Metrics in columns; entry `i` of each column is one point, `i < length`. */
 export interface MetricColumns {
   /** Key of each point: `keys[key[i]]`. Every key used is valid for MLflow. */
@@ -106,9 +114,14 @@ export interface MlflowStore {
    * Create a run. Not idempotent: when the reply may have been lost, it throws `ReplyLost`, and the caller has to look
    * whether the run is there before it asks again.
    *
-   * @throws ContentRefused if another name or other tags may be taken
+   * @param unless where the store can tell in the same moment, no run is made if there is one with this tag, `seen` ones
+   *   aside
+   * @returns its id
+   * @throws ContentRefused if another name or other tags may be taken; RunTaken for `unless`
    */
-  createRun(run: NewRun): Promise<string>;
+  createRun(run: NewRun, unless?: TakenBy): Promise<string>;
+  /** Delete a run, as a user would, because another one is of the same source; its note and a tag say so. */
+  setAside(run: RunRecord, duplicateOf: string): Promise<void>;
   /**
    * The run's files.
    *
@@ -151,4 +164,9 @@ export class ContentRefused extends TraceletError {
 /** The request was sent, and whether it was carried out is not known. */
 export class ReplyLost extends Error {
   override readonly name = "ReplyLost";
+}
+
+/** Somebody else has made the run meanwhile. */
+export class RunTaken extends Error {
+  override readonly name = "RunTaken";
 }

@@ -78,12 +78,16 @@ export async function surveyRuns(
   return { changes, memory: JSON.stringify({ ...memory, count, turn: turn.at(-1)?.id ?? "" }) };
 }
 
-/** What is to be left in an experiment, and remembered of it, once all that was sent is acknowledged. */
+/**
+ * What is to be left in an experiment, and remembered of it, once all that was sent is acknowledged.
+ *
+ * @param least how many runs of ours it holds at least
+ */
 export async function nextNonce(
   lists: RunLists,
   experiment: ExperimentRecord,
   text: string | undefined,
-  created: number,
+  least: number,
 ): Promise<{ readonly tag: readonly [key: string, value: string]; readonly memory: string }> {
   const before = text === undefined ? undefined : parse(text);
   const state = before?.state ?? randomUUID();
@@ -93,7 +97,7 @@ export async function nextNonce(
     state,
     experimentId: experiment.id,
     nonce,
-    count: await countRuns(lists, experiment.id, (isSame ? before.count : 0) + created),
+    count: await countRuns(lists, experiment.id, Math.max(least, isSame ? before.count : 0)),
     turn: before?.turn ?? "",
   };
   const value = JSON.stringify({ state, nonce, at: Date.now() });
@@ -149,8 +153,8 @@ function changeOf({ marks }: KnownRun, there: RunTags | undefined): RunChange | 
   return isThere ? undefined : "behind";
 }
 
-/** How many runs of ours the experiment holds. @param guess at least so many, as far as is known */
-async function countRuns(lists: RunLists, experimentId: string, guess: number): Promise<number> {
+/** How many runs of ours an experiment holds. @param guess at least so many, as far as is known */
+export async function countRuns(lists: RunLists, experimentId: string, guess: number): Promise<number> {
   const answer = async (count: number) => (count === 0 ? "more" : lists.countsRuns(experimentId, RUN_TAG, count));
   // Between the two lies the number: there are `least` runs, and not `most`.
   let least = 0;

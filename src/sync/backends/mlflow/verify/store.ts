@@ -7,6 +7,8 @@ export interface Expectations {
   /** A run that is not there. @returns a name for it */
   newRun(): string;
   batch(runId: string, batch: LogBatch): void;
+  /** Another active run is of the same source. */
+  duplicate(runId: string, other: string): void;
   /** @param open the files that are there */
   artifacts(runId: string, open: () => Promise<ArtifactStore>): Promise<ArtifactStore>;
   /** All of the run's source has been read. */
@@ -59,6 +61,10 @@ export class VerifyStore implements MlflowStore {
     const id = this.#expectations.newRun();
     this.#missing.add(id);
     return id;
+  }
+
+  async setAside(run: RunRecord, duplicateOf: string): Promise<void> {
+    this.#expectations.duplicate(duplicateOf, run.id);
   }
 
   artifacts(run: { readonly id: string; readonly artifactUri?: string | undefined }): Promise<ArtifactStore> {

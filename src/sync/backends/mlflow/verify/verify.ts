@@ -130,6 +130,14 @@ class SumsOfRuns implements Expectations {
     this.#check(runId).expect(batch);
   }
 
+  duplicate(runId: string, other: string): void {
+    this.#check(runId).findings.add({
+      what: "runs",
+      name: `run ${other}, a second one of the same source,`,
+      state: "extra",
+    });
+  }
+
   artifacts(runId: string, open: () => Promise<ArtifactStore>): Promise<ArtifactStore> {
     return this.#check(runId).artifacts(open);
   }
@@ -261,6 +269,9 @@ class ItemsOfRuns implements Expectations {
       if (tasks !== undefined) this.#hold(tasks, pointAt(metrics, i));
     }
   }
+
+  /** The first reading has noted it. */
+  duplicate(): void {}
 
   async artifacts(runId: string): Promise<ArtifactStore> {
     const wantsLines = Array.from(this.held.keys()).some(({ what, check }) => what === "lines" && check.id === runId);
