@@ -126,6 +126,23 @@ const PLACES: { [name: string]: () => Promise<Place> } = {
   },
 };
 
+test.each([
+  "mlflow-artifacts:/../../../api/2.0/x",
+  "mlflow-artifacts:/%2e%2e/%2e%2e/api/2.0/x",
+  "mlflow-artifacts:/a%252f..%252f..%252fb",
+])("%j, which a server gives out, is refused before anything is asked there", async (location) => {
+  for (const { uri } of [local, old]) {
+    const experiment = await experimentAt(uri, location).catch((refusal: unknown) => String(refusal));
+    // A newer MLflow may refuse to make it.
+    if (!/^\d+$/.test(experiment)) continue;
+    await expect(newRun(rest(uri), experiment)).rejects.toMatchObject({
+      code: "rejected",
+      message: expect.stringContaining("no place for files"),
+    });
+  }
+  expect(await experimentAt(old.uri, location)).toMatch(/^\d+$/);
+});
+
 describe.each(Object.keys(PLACES))("%s", (name) => {
   test("MLflow's client finds what was written, and so does the store", async () => {
     const { uri, run, largest = LARGE, executable } = await (PLACES[name] as () => Promise<Place>)();
