@@ -5,6 +5,8 @@
  * at the end): a second key that is equal to a first is refused, with all of its values.
  */
 
+import { isAscii } from "./storable-text.ts";
+
 /** Letters that collations take for others and Unicode does not decompose. */
 const LIKE: Readonly<Record<string, string>> = { Æ: "AE", Œ: "OE", Ø: "O", Đ: "D", Ð: "D", Ł: "L" };
 
@@ -13,13 +15,16 @@ const LIKE: Readonly<Record<string, string>> = { Æ: "AE", Œ: "OE", Ø: "O", Đ
  * no weight for is equal to everything else of the kind, so that of other scripts nothing counts.
  */
 export function folded(name: string): string {
+  const letters = isAscii(name) ? name.toUpperCase() : inLetters(name);
+  return letters.replace(/(.)\1+/g, "$1").trimEnd();
+}
+
+function inLetters(name: string): string {
   return name
     .normalize("NFKD")
     .toUpperCase()
     .replace(/[ÆŒØĐÐŁ]/g, (letter) => LIKE[letter] as string)
-    .replace(/[^\0-\x7f]/g, "")
-    .replace(/(.)\1+/g, "$1")
-    .trimEnd();
+    .replace(/[^\0-\x7f]/g, "");
 }
 
 /** The name in the other case; undefined if it has none. */

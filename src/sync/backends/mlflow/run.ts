@@ -70,7 +70,7 @@ export class MlflowRun implements RunHandle {
   /** Whether a database may take two of the keys that the batch brings for one. */
   mayClash({ scalars, hparams, data }: Batch): boolean {
     if (this.#metricNames.folds) return false;
-    const tags = scalars.tags.filter((_, id) => this.#keys[id] === undefined);
+    const tags = this.#unnamed(scalars).map((id) => scalars.tags[id] as string);
     const params = [...hparams.keys(), ...sessions(data).flatMap(({ record }) => [...record.hparams.keys()])];
     return this.#metricNames.mayClash(tags.map(recordedName)) || this.#paramNames.mayClash(params.map(recordedName));
   }
@@ -102,17 +102,14 @@ export class MlflowRun implements RunHandle {
   /** The batch's scalars as MLflow takes them; the tags that tell changed names are added to `names`. */
   metrics({ scalars }: Batch, names: Map<string, string>, notes: Note[]): MetricColumns {
     const timestamp = new Float64Array(scalars.length);
-    const fresh = new Set<number>();
     for (let i = 0; i < scalars.length; i++) {
-      const id = scalars.tag[i] as number;
-      if (this.#keys[id] === undefined) fresh.add(id);
       const wallTime = scalars.wallTime[i] as number;
       timestamp[i] = milliseconds(wallTime);
       if (!isTime(wallTime)) {
         this.#note(notes, "wall-time", "wall times that are no time MLflow can store were stored as 0 (1970)");
       }
     }
-    this.#nameMetrics([...fresh], scalars.tags, names, notes);
+    this.#nameMetrics(this.#unnamed(scalars), scalars.tags, names, notes);
     return {
       keys: this.#keys,
       key: scalars.tag,
@@ -158,6 +155,16 @@ export class MlflowRun implements RunHandle {
     const which = `${kind} ${JSON.stringify(tag)}${step === undefined ? "" : ` at step ${step}`}`;
     const message = `values that MLflow refuses are set aside, and not sent again, in ${file} (the first: ${which}: ${reason})`;
     notes.push({ code: "quarantined", message });
+  }
+
+  /** Numbers of the tags among the scalars that have no key yet, in their order. */
+  #unnamed({ tag, length }: Batch["scalars"]): number[] {
+    const ids = new Set<number>();
+    for (let i = 0; i < length; i++) {
+      const id = tag[i] as number;
+      if (this.#keys[id] === undefined) ids.add(id);
+    }
+    return [...ids];
   }
 
   #nameMetrics(ids: readonly number[], tags: readonly string[], into: Map<string, string>, notes: Note[]): void {
