@@ -1,6 +1,7 @@
 /** The way out: what every destination has to keep. */
-import type { Datum, HparamValue, Kind, ScalarColumns } from "../reader/datum.ts";
+import type { Datum, Kind, ScalarColumns } from "../reader/datum.ts";
 import type { FsPath } from "../reader/discover.ts";
+import type { PythonValue } from "../reader/python-text.ts";
 import type { FoundEmbedding } from "./embeddings.ts";
 import type { FileMark } from "./fingerprint.ts";
 import type { FileProblem } from "./match.ts";
@@ -49,8 +50,8 @@ export interface Batch {
   /** Which files its values are of. */
   readonly parts: readonly BatchPart[];
   readonly marks: readonly FileMark[];
-  /** Hyperparameters from a file beside the event files, by name. */
-  readonly hparams: ReadonlyMap<string, HparamValue>;
+  /** Hyperparameters that only a file beside the event files has, by name. */
+  readonly hparams: ReadonlyMap<string, PythonValue>;
 }
 
 /** What a destination has to say of a batch. */
@@ -66,6 +67,7 @@ export interface Note {
   readonly code:
     | "renamed"
     | "param-conflict"
+    | "unreadable-hparams"
     | "cut"
     | "wall-time"
     | "replaced"

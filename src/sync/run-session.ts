@@ -1,15 +1,14 @@
 /** One run: read → transform → batch → write → checkpoint, until its files are read to the end. */
 import type { TraceletError } from "../errors.ts";
-import type { Datum, HparamValue, Kind } from "../reader/datum.ts";
+import type { Datum, Kind } from "../reader/datum.ts";
 import { displayPath } from "../reader/discover.ts";
 import { RecordBatch } from "../reader/record-batch.ts";
 import { NOTHING_OBSOLETE, type Obsolete, type RestartPolicy } from "../reader/restarts.ts";
 import { TagTable } from "../reader/tag-table.ts";
-import type { Backend, BatchPart, Note, RunDescription, RunHandle } from "./backend.ts";
+import type { Backend, Batch, BatchPart, Note, RunDescription, RunHandle } from "./backend.ts";
 import type { Checkpoints, StoredFile, StoredRun } from "./checkpoints.ts";
 import { atStart, type FileMark, hashText } from "./fingerprint.ts";
 import type { GroupFile, Member, RunGroup } from "./groups.ts";
-import { readHparamsFiles } from "./hparams-files.ts";
 import { requireGoingOn, whileGoingOn } from "./interruption.ts";
 import { type LimitOptions, Limits } from "./limits.ts";
 import { type FileProblem, matchRun, problemOf } from "./match.ts";
@@ -17,6 +16,7 @@ import { findObsoleteOf, ScanFailed } from "./member-restarts.ts";
 import { MemberTags } from "./member-tags.ts";
 import type { Progress } from "./progress.ts";
 import { RunFiles } from "./run-files.ts";
+import { RunHparams } from "./run-hparams.ts";
 import { RunMemory } from "./run-memory.ts";
 import type { ReadAgain } from "./run-pages.ts";
 import { partsOf, type RunResult, withPath } from "./run-result.ts";
@@ -82,12 +82,9 @@ export class RunSession {
   #parts: BatchPart[] = [];
   /** Whether its own hyperparameter session, not one of a part that was folded into it, has said that it is over. */
   #hasEnded = false;
-  /** Hyperparameters from `hparams.yaml` files that are still to be sent. */
   /** Since when some of its files are missing from it, ms of `performance.now()`. */
   #lacksSince: number | undefined;
-  #hparams: ReadonlyMap<string, HparamValue> = new Map();
-  /** Stamps of the files that they are from. */
-  #hparamsStamps: ReadonlyMap<string, string>;
+  readonly #hparams: RunHparams;
 
   constructor(group: RunGroup, stored: StoredRun, files: SourceFile[], context: RunSyncContext) {
     this.#group = group;
@@ -99,7 +96,7 @@ export class RunSession {
     this.#memory = new RunMemory(stored, context.checkpoints);
     const plain = group.members.every(({ path }) => path === "");
     this.#tags = plain ? undefined : new MemberTags(this.#memory.claims, this.notes);
-    this.#hparamsStamps = stored.hparamsFiles;
+    this.#hparams = new RunHparams(stored.hparamsFiles);
     stored.folds = new Map(group.members.flatMap(({ path, fold }) => (fold === undefined ? [] : [[path, fold]])));
   }
 
@@ -192,11 +189,11 @@ export class RunSession {
   async advance(): Promise<"empty" | "unchanged" | "sent" | "interrupted"> {
     if (this.#context.signal.aborted) return "interrupted";
     const anyValue = this.#handle !== undefined || (await this.#lookAhead());
-    await this.#readHparams();
+    await this.#hparams.read(this.#group.members, this.notes, this.problems);
     const { remoteId, done } = this.#stored;
     if (this.#handle === undefined) this.problems.push(...(await this.#runFiles.look(this.#group)));
     const anyFile = this.#runFiles.hasEmbeddings || (remoteId !== undefined && this.#runFiles.isSourceDue);
-    if (!anyValue && !anyFile && this.#hparams.size === 0) {
+    if (!anyValue && !anyFile && !this.#hparams.isDue) {
       if (remoteId === undefined && !this.#mustBeThere()) return "empty";
       // Of a live file something may be waiting to become a record.
       if (remoteId !== undefined && done && this.#files.every(({ isSettled }) => isSettled)) {
@@ -315,14 +312,6 @@ export class RunSession {
     };
   }
 
-  async #readHparams(): Promise<void> {
-    const read = await readHparamsFiles(this.#group.members, this.#hparamsStamps);
-    this.#hparams = read.hparams;
-    this.#hparamsStamps = read.stamps;
-    this.notes.push(...read.notes);
-    this.problems.push(...read.problems);
-  }
-
   /** Read again, without sending, what the destination has but this machine has forgotten. */
   async #relearn(): Promise<void> {
     await this.#eachFile(async (file) => {
@@ -332,6 +321,7 @@ export class RunSession {
         this.#requireGoingOn();
         this.#tags?.apply(batch, START, file.member);
         for (const datum of batch.data) this.#memory.saw(datum);
+        this.#hparams.saw(batch.data);
       });
       file.learn(reader);
       this.#memory.sawWallTime(reader.lastWallTime);
@@ -518,14 +508,17 @@ export class RunSession {
   /**
    * Send what is in the batch, then remember how far that is: to the places that the files were moved to.
    *
-   * @param evenIfEmpty whether the destination is told of these places even if nothing is in it
+   * @param isLast whether all files have been read: then what only `hparams.yaml` has is sent, too, and the destination
+   *   told of these places even if nothing is in it
    */
-  async #flush(handle: RunHandle, batch: RecordBatch, evenIfEmpty = false): Promise<void> {
+  async #flush(handle: RunHandle, batch: RecordBatch, isLast = false): Promise<void> {
     await this.#limit(batch);
-    const tells = evenIfEmpty && handle.marks !== undefined && this.#newMarks().length > 0;
-    if (!batch.empty || this.#hparams.size > 0 || tells) await this.#write(handle, batch);
+    const data = this.#hparams.saw(batch.data);
+    const hparams = isLast && this.#hparams.isDue ? this.#hparams.rest(this.notes) : new Map<string, never>();
+    const tells = isLast && handle.marks !== undefined && this.#newMarks().length > 0;
+    if (!batch.empty || hparams.size > 0 || tells) await this.#write(handle, batch, { data, hparams });
     for (const datum of batch.data) this.#memory.saw(datum);
-    this.#hparams = new Map();
+    if (isLast) this.#hparams.sent();
     this.#save(false);
     batch.clear();
     this.#parts = [];
@@ -544,18 +537,17 @@ export class RunSession {
     }
   }
 
-  async #write(handle: RunHandle, batch: RecordBatch): Promise<void> {
+  async #write(handle: RunHandle, batch: RecordBatch, rest: Pick<Batch, "data" | "hparams">): Promise<void> {
     const { backend, progress } = this.#context;
     try {
-      const { data } = batch;
       const marks = this.#newMarks();
       const parts = this.#parts;
-      const receipt = await backend.write(handle, { scalars: batch, data, parts, marks, hparams: this.#hparams });
+      const receipt = await backend.write(handle, { scalars: batch, parts, marks, ...rest });
       this.#context.onReached?.();
       for (const { key, offset } of marks) this.#written.set(key, offset);
       this.#tally.add(receipt.tally);
       this.notes.push(...receipt.notes);
-      progress.values += batch.length + data.length;
+      progress.values += batch.length + batch.data.length;
     } catch (error) {
       const interrupted = this.#context.signal.aborted;
       this.#count(batch, (kind, n) =>
@@ -590,7 +582,7 @@ export class RunSession {
 
   /** @param done whether all that is there is sent */
   #save(done: boolean): void {
-    if (this.#hparams.size === 0) this.#stored.hparamsFiles = this.#hparamsStamps;
+    if (!this.#hparams.isDue) this.#stored.hparamsFiles = this.#hparams.stamps;
     const keepsMarks = this.#handle === undefined || this.#handle.marks !== undefined;
     this.#memory.save(done, this.#files, keepsMarks);
   }

@@ -5,6 +5,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import type { HparamValue } from "../../src/reader/datum.ts";
 import { discover, type EventFileEntry } from "../../src/reader/discover.ts";
 import { readHparamsFile } from "../../src/reader/hparams-file.ts";
+import { pythonText } from "../../src/reader/python-text.ts";
 import { cpuTime } from "../support/cpu-time.ts";
 
 const directory = mkdtempSync(path.join(tmpdir(), "tracelet-hparams-"));
@@ -17,13 +18,13 @@ function entryOf(text: string | Uint8Array): EventFileEntry {
 }
 
 async function read(text: string | Uint8Array): Promise<[string, HparamValue][]> {
-  return [...(await readHparamsFile(entryOf(text)))];
+  return [...(await readHparamsFile(entryOf(text))).hparams] as [string, HparamValue][];
 }
 
 test("a file of Lightning's, as discovery finds it", async () => {
   const logdir = path.resolve(import.meta.dirname, "../../fixtures/lightning/runs/lightning_logs/version_0");
   const entry = discover(logdir).runs[0]?.hparamsFile as EventFileEntry;
-  expect([...(await readHparamsFile(entry))]).toEqual([
+  expect([...(await readHparamsFile(entry)).hparams]).toEqual([
     ["classes", ["cat", "dog"]],
     ["layers", 2n],
     ["lr", 0.1],
@@ -108,49 +109,68 @@ describe("mappings", () => {
   });
 });
 
-describe("what Python's yaml writes of objects is data", () => {
-  test.each<[string, string, [string, HparamValue][]]>([
-    ["a tuple", "a: !!python/tuple\n- 1\n- 2\n", [["a", [1n, 2n]]]],
+describe("an object of Python's is one value, as Python prints it, and never made", () => {
+  test.each<[string, string, [string, string][]]>([
+    ["a tuple", "a: !!python/tuple\n- 1\n- 2\n", [["a", "(1, 2)"]]],
+    ["a class", "a: !!python/name:torch.nn.ReLU ''\n", [["a", "<class 'torch.nn.ReLU'>"]]],
+    ["a function", "a: !!python/name:torch.nn.functional.relu ''\n", [["a", "torch.nn.functional.relu"]]],
+    ["a path", "a: !!python/object/apply:pathlib.PosixPath\n- /\n- tmp\n", [["a", "/tmp"]]],
+    ["a path of Python 3.13", "a: !!python/object/apply:pathlib._local.PosixPath [/, tmp]\n", [["a", "/tmp"]]],
+    ["bytes", "a: !!binary |\n  AAAAAAAA8D8=\n", [["a", "b'\\x00\\x00\\x00\\x00\\x00\\x00\\xf0?'"]]],
+    ["a time", "a: !!timestamp 2020-01-02 03:04:05\n", [["a", "2020-01-02 03:04:05"]]],
+    ["a set", "a: !!set\n  x: null\n  y: null\n", [["a", "{'x', 'y'}"]]],
+    ["a number of Python 2", "a: !!python/long 3\n", [["a", "3"]]],
+    ["a text of Python 2", "a: !!python/unicode x\n", [["a", "x"]]],
     [
-      "an object",
-      "a: !!python/object:my.Config\n  lr: 0.1\n  name: x\n",
+      "an object that two have",
+      "a: &id001 !!python/tuple [1]\nb: [*id001]\n",
       [
-        ["a/lr", 0.1],
-        ["a/name", "x"],
+        ["a", "(1,)"],
+        ["b", "[(1,)]"],
       ],
     ],
-    ["a class", "a: !!python/name:torch.nn.ReLU ''\n", [["a", ""]]],
-    ["a call", "a: !!python/object/apply:os.system ['echo 1 > /tmp/owned']\n", [["a", ["echo 1 > /tmp/owned"]]]],
-    ["a path", "a: !!python/object/apply:pathlib.PosixPath\n- /\n- tmp\n", [["a", ["/", "tmp"]]]],
-    ["bytes", "a: !!binary |\n  AAAAAAAA8D8=\n", [["a", "AAAAAAAA8D8="]]],
-    ["a time", "a: !!timestamp 2020-01-02 03:04:05\n", [["a", "2020-01-02T03:04:05.000Z"]]],
-    ["a set", "a: !!set\n  x: null\n  y: null\n", [["a", ["x", "y"]]]],
     [
-      "an ordered mapping",
+      "an ordered mapping of YAML",
       "a: !!omap\n- x: 1\n- y: 2\n",
       [
-        ["a/x", 1n],
-        ["a/y", 2n],
+        ["a/x", "1"],
+        ["a/y", "2"],
       ],
     ],
     [
       "the same list twice",
       "a: &id001\n- 1\nb: *id001\n",
       [
-        ["a", [1n]],
-        ["b", [1n]],
+        ["a", "[1]"],
+        ["b", "[1]"],
       ],
     ],
     [
       "the same mapping twice",
       "a: &id001 {x: 1}\nb: *id001\n",
       [
-        ["a/x", 1n],
-        ["b/x", 1n],
+        ["a/x", "1"],
+        ["b/x", "1"],
       ],
     ],
   ])("%s", async (_, text, expected) => {
-    expect(await read(text)).toEqual(expected);
+    expect((await read(text)).map(([name, value]) => [name, pythonText(value)])).toEqual(expected);
+  });
+
+  test.each([
+    ["a: !!python/object:my.Config\n  lr: 0.1\n  name: x\n", "my.Config"],
+    ["a: !!python/object/apply:os.system ['echo 1 > /tmp/owned']\n", "os.system"],
+    ["a: [1, {b: !!python/object/new:my.Point [1, 2]}]\n", "my.Point"],
+    ["a: !!python/module:numpy ''\n", "numpy"],
+    ["a: !!python/object/apply:numpy.dtype [O8, false, true]\n", "numpy.dtype"],
+    ["a: !!python/object/apply:numpy._core.multiarray.scalar [1, 2]\n", "numpy scalar"],
+    ["a: !!python/object/apply:torch._utils._rebuild_tensor_v2 [x]\n", "torch.Tensor"],
+    ["a: !!python/object/apply:uuid.UUID {int: x}\n", "uuid.UUID"],
+    ["a: !!python/nonsense x\n", "nonsense"],
+  ])("what only Python can read is left out whole, and named: %j", async (text, what) => {
+    const { hparams, unreadable } = await readHparamsFile(entryOf(`${text}lr: 0.1\n`));
+    expect([...hparams]).toEqual([["lr", 0.1]]);
+    expect([...unreadable]).toEqual([["a", what]]);
   });
 });
 
@@ -197,7 +217,7 @@ describe("refused, with the file's path in the message", () => {
   test("more than 2 MiB, which is not even read", async () => {
     const entry = { ...entryOf("a: 1\n"), size: 2 * 2 ** 20 + 1 };
     await expect(readHparamsFile(entry)).rejects.toThrow(`${file} is larger than`);
-    expect((await readHparamsFile({ ...entry, size: 2 * 2 ** 20 })).size).toBe(1);
+    expect((await readHparamsFile({ ...entry, size: 2 * 2 ** 20 })).hparams.size).toBe(1);
   });
 
   test("a file that is gone", async () => {

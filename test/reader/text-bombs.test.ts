@@ -2,24 +2,24 @@
 import { rmSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import type { HparamValue } from "../../src/reader/datum.ts";
-import { readHparamsFile } from "../../src/reader/hparams-file.ts";
+import { type HparamsFile, readHparamsFile } from "../../src/reader/hparams-file.ts";
 import { parseProjectorConfig } from "../../src/reader/plugins/projector.ts";
 import { temporaryDirectory } from "../support/logdirs.ts";
 
-async function yaml(text: string): Promise<ReadonlyMap<string, HparamValue>> {
+async function yaml(text: string): Promise<HparamsFile["hparams"]> {
   const directory = temporaryDirectory();
   onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
   const file = path.join(directory, "hparams.yaml");
   writeFileSync(file, text);
   const stats = statSync(file, { bigint: true });
-  return readHparamsFile({
+  const { hparams } = await readHparamsFile({
     path: file,
     name: "hparams.yaml",
     size: Number(stats.size),
     mtime: stats.mtimeNs,
     inode: stats.ino,
   });
+  return hparams;
 }
 
 test.each([

@@ -11,8 +11,9 @@ import type { ByteSource } from "../../src/reader/byte-source.ts";
 const PROTO = path.resolve(import.meta.dirname, "../../proto");
 const root = new protobuf.Root();
 root.resolvePath = (_, target) => (target.startsWith("google/") ? target : path.join(PROTO, target));
-root.loadSync(["tensorboard/compat/proto/event.proto"]);
+root.loadSync(["tensorboard/compat/proto/event.proto", "tensorboard/plugins/hparams/plugin_data.proto"]);
 const Event = root.lookupType("tensorboard.Event");
+const HParamsPluginData = root.lookupType("tensorboard.hparams.HParamsPluginData");
 
 /** A message's fields by their names in camel case. */
 export interface Fields {
@@ -56,6 +57,23 @@ export function textEvent(tag: string, step: bigint | number, text: string): Uin
 export function imageEvent(tag: string, step: bigint | number, bytes: Uint8Array): Uint8Array {
   const image = { height: 1, width: 1, colorspace: 3, encodedImageString: bytes };
   return event({ wallTime: WALL_TIME, step, summary: { value: [{ tag, image }] } });
+}
+
+/** The beginning of a session of the hparams plugin. */
+export function hparamsEvent(hparams: Readonly<Record<string, number | string | boolean>>): Uint8Array {
+  const fields = { number: "numberValue", string: "stringValue", boolean: "boolValue" } as const;
+  const values = Object.entries(hparams).map(([name, value]) => [
+    name,
+    { [fields[typeof value as keyof typeof fields]]: value },
+  ]);
+  const data = HParamsPluginData.fromObject({ sessionStartInfo: { hparams: Object.fromEntries(values) } });
+  const content = HParamsPluginData.encode(data).finish();
+  const metadata = { pluginData: { pluginName: "hparams", content } };
+  return event({
+    step: 0,
+    wallTime: WALL_TIME,
+    summary: { value: [{ tag: "_hparams_/session_start_info", metadata }] },
+  });
 }
 
 /** What a restarted writer says first: everything at steps >= `step` is obsolete. */

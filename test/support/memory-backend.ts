@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { TraceletError } from "../../src/errors.ts";
-import type { HparamValue } from "../../src/reader/datum.ts";
+import type { PythonValue } from "../../src/reader/python-text.ts";
 import type {
   Backend,
   Batch,
@@ -48,7 +48,9 @@ export interface MemoryRun {
   readonly points: Map<string, number>;
   /** How often each datum was stored, as `kind tag step`. */
   readonly data: Map<string, number>;
-  readonly hparams: Map<string, HparamValue>;
+  readonly hparams: Map<string, PythonValue>;
+  /** These and those of the records, the first value of each. */
+  readonly params: Map<string, PythonValue>;
   /** Files of the source: content by path; those of embeddings by their tensor's name and what they are. */
   readonly files: Map<string, string>;
   readonly marks: Map<string, FileMark>;
@@ -89,6 +91,7 @@ export class MemoryBackend implements Backend {
         points: new Map(),
         data: new Map(),
         hparams: new Map(),
+        params: new Map(),
         files: new Map(),
         marks: new Map(run.marks.map((mark) => [mark.key, mark])),
         status: "running",
@@ -124,6 +127,7 @@ export class MemoryBackend implements Backend {
       for (const point of pointsOf(batch)) count(run.points, point);
       for (const { kind, tag, step } of batch.data) count(run.data, `${kind} ${tag} ${step}`);
       for (const [name, value] of batch.hparams) run.hparams.set(name, value);
+      for (const [name, value] of paramsOf(batch)) if (!run.params.has(name)) run.params.set(name, value);
       if (marksToo) for (const mark of batch.marks) run.marks.set(mark.key, mark);
     };
     return this.#call(
@@ -251,4 +255,11 @@ function tallyOf({ scalars, data }: Batch): Tally {
 
 function count(counts: Map<string, number>, key: string): void {
   counts.set(key, (counts.get(key) ?? 0) + 1);
+}
+
+function paramsOf({ data, hparams }: Batch): (readonly [string, PythonValue])[] {
+  const told = data.flatMap((datum) =>
+    datum.kind === "hparams" && datum.record.type === "session_start" ? [...datum.record.hparams] : [],
+  );
+  return [...told, ...hparams];
 }

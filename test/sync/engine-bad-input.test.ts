@@ -251,15 +251,21 @@ describe("hparams.yaml", () => {
     }
   });
 
-  test("that cannot be read is a problem at every sync until it can", async () => {
+  test.each([
+    ["no YAML", "lr: [0.1\n"],
+    ["no mapping", "- 0.1\n"],
+    ["an HTML page", "<!DOCTYPE html>\n<html></html>\n"],
+  ])("that is %s is said once, for what it is, and again when it has changed", async (_, text) => {
     const world = World.create();
     world.logdir.write("train", fileOf(curve("loss", 0, 5)));
-    world.logdir.write("train/hparams.yaml", Buffer.from("lr: [0.1\n"));
+    const file = world.logdir.path("train/hparams.yaml");
+    world.logdir.write("train/hparams.yaml", Buffer.from(text));
+    expect(only(await world.sync())).toMatchObject({ problems: [{ path: file }], error: undefined });
     for (let i = 0; i < 2; i++) {
-      const run = only(await world.sync());
-      expect(run.problems).toMatchObject([{ path: world.logdir.path("train/hparams.yaml") }]);
-      expect(run.error).toBeUndefined();
+      expect(only(await world.sync())).toMatchObject({ problems: [], outcome: "unchanged" });
     }
+    world.logdir.write("train/hparams.yaml", Buffer.from(`${text} `));
+    expect(only(await world.sync())).toMatchObject({ problems: [{ path: file }], error: undefined });
     expectPoints(world.backend.run("train"), curve("loss", 0, 5));
     world.logdir.write("train/hparams.yaml", Buffer.from("lr: 0.1\n"));
     expect(only(await world.sync())).toMatchObject({ problems: [], outcome: "sent" });

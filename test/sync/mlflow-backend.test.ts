@@ -570,10 +570,13 @@ describe("hyperparameters", () => {
     });
   });
 
-  test("of the file come before those of the records, which do not know an integer", async () => {
-    const { mlflow, notes } = await write({ data: [session({ layers: 3 })], hparams: { layers: 3n } });
-    expect(notes).toEqual([]);
-    expect(mlflow.params()).toEqual({ layers: "3" });
+  test("of the records come before those of the file, and another value there changes nothing", async () => {
+    const { mlflow, notes } = await write({
+      data: [session({ layers: 3n, lr: 0.1 })],
+      hparams: { layers: 3n, lr: 0.2 },
+    });
+    expect(codes(notes)).toEqual(["param-conflict"]);
+    expect(mlflow.params()).toEqual({ layers: "3", lr: "0.1" });
   });
 
   test("that come again are nothing new; another value is said, and the first stays", async () => {

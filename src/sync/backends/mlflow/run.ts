@@ -1,9 +1,9 @@
 /** One run of MLflow while it is written to: what its keys are called, which params it has, what was said of it. */
-import type { Datum, HparamValue } from "../../../reader/datum.ts";
+import type { Datum } from "../../../reader/datum.ts";
+import { PythonObject, type PythonValue, pythonText } from "../../../reader/python-text.ts";
 import type { Batch, FilesReceipt, Note, RunDescription, RunHandle, SourceArtifact } from "../../backend.ts";
 import type { RefusedValue } from "../../quarantine.ts";
 import { isRecordedName, isValidKey, KeyNames, nameRecorded, recordedName } from "./names.ts";
-import { pythonText } from "./python-text.ts";
 import type { RunArtifacts, Written } from "./run-artifacts.ts";
 import { storableLines } from "./storable-text.ts";
 import type { MetricColumns, RunRecord, RunStatus } from "./store.ts";
@@ -122,12 +122,14 @@ export class MlflowRun implements RunHandle {
 
   /** The batch's hyperparameters that MLflow does not have yet. */
   params(batch: Batch, names: Map<string, string>, notes: Note[]): Map<string, Param> {
-    const fresh = new Map<string, Param>();
-    // The file first: it knows an integer from a float.
-    for (const [name, value] of batch.hparams) this.#param(name, value, undefined, fresh, names, notes);
+    const all: { readonly name: string; readonly value: PythonValue; readonly datum: Datum | undefined }[] = [];
     for (const datum of sessions(batch.data)) {
-      for (const [name, value] of datum.record.hparams) this.#param(name, value, datum, fresh, names, notes);
+      for (const [name, value] of datum.record.hparams) all.push({ name: recordedName(name), value, datum });
     }
+    for (const [name, value] of batch.hparams) all.push({ name: recordedName(name), value, datum: undefined });
+    this.#paramNames.expect(all.map(({ name }) => name));
+    const fresh = new Map<string, Param>();
+    for (const { name, value, datum } of all) this.#param(name, value, datum, fresh, names, notes);
     return fresh;
   }
 
@@ -180,14 +182,13 @@ export class MlflowRun implements RunHandle {
   }
 
   #param(
-    raw: string,
-    value: HparamValue,
+    name: string,
+    value: PythonValue,
     datum: Datum | undefined,
     fresh: Map<string, Param>,
     names: Map<string, string>,
     notes: Note[],
   ): void {
-    const name = recordedName(raw);
     const key = this.#paramNames.keyOf(name);
     if (key !== name) {
       names.set(PARAM_NAME_TAG + key, name);
@@ -199,7 +200,8 @@ export class MlflowRun implements RunHandle {
       this.#note(notes, "cut", `param "${key}" is longer than the ${MAX_PARAM} characters MLflow stores`);
     const known = fresh.get(key)?.text ?? this.#params.get(key);
     if (known === undefined) fresh.set(key, { name, text, datum });
-    else if (!isSameParam(known, text)) {
+    // An object's text is not always that which the event file has of it, which came first.
+    else if (!isSameParam(known, text) && !(value instanceof PythonObject)) {
       this.#note(
         notes,
         "param-conflict",

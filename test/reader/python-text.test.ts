@@ -2,8 +2,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { HparamValue } from "../../src/reader/datum.ts";
-import { pythonText } from "../../src/sync/backends/mlflow/python-text.ts";
-import { askPython } from "./python.ts";
+import { pythonText } from "../../src/reader/python-text.ts";
+import { askPython } from "../sync/python.ts";
 
 /** JSON that Python rebuilds the value from: what JSON cannot say is wrapped. */
 function toJson(value: HparamValue): unknown {

@@ -1,19 +1,39 @@
 /** Values as Python's `str` prints them, since that is what MLflow's own client would have stored as a param. */
-import type { HparamValue } from "../../../reader/datum.ts";
+import type { HparamValue } from "./datum.ts";
 
-export function pythonText(value: HparamValue): string {
-  return typeof value === "string" ? value : repr(value);
+/** A Python object, as Python prints it. */
+export class PythonObject {
+  /** As `str` has it. */
+  readonly text: string;
+  /** As `repr` has it, and so the `str` of what it stands in. */
+  readonly repr: string;
+
+  constructor(text: string, repr: string = text) {
+    this.text = text;
+    this.repr = repr;
+  }
 }
 
-function repr(value: HparamValue): string {
+/** A value of a YAML file that Python wrote. What holds an object is one itself. */
+export type PythonValue = HparamValue | PythonObject;
+
+/** The value as `str` prints it. */
+export function pythonText(value: PythonValue): string {
+  if (value instanceof PythonObject) return value.text;
+  return typeof value === "string" ? value : pythonRepr(value);
+}
+
+/** The value as `repr` prints it. */
+export function pythonRepr(value: PythonValue): string {
+  if (value instanceof PythonObject) return value.repr;
   if (value === null) return "None";
   if (typeof value === "boolean") return value ? "True" : "False";
   if (typeof value === "bigint") return String(value);
   if (typeof value === "number") return floatRepr(value);
   if (typeof value === "string") return stringRepr(value);
-  if (isList(value)) return `[${value.map(repr).join(", ")}]`;
+  if (isList(value)) return `[${value.map(pythonRepr).join(", ")}]`;
   return `{${Object.entries(value)
-    .map(([key, item]) => `${stringRepr(key)}: ${repr(item)}`)
+    .map(([key, item]) => `${stringRepr(key)}: ${pythonRepr(item)}`)
     .join(", ")}}`;
 }
 
@@ -24,7 +44,7 @@ function isList(
 }
 
 /** The same shortest digits as JavaScript's, but an exponent from 1e16 on and below 1e-4, of two digits at least. */
-function floatRepr(value: number): string {
+export function floatRepr(value: number): string {
   if (Number.isNaN(value)) return "nan";
   if (!Number.isFinite(value)) return value > 0 ? "inf" : "-inf";
   if (value === 0) return Object.is(value, -0) ? "-0.0" : "0.0";
@@ -37,7 +57,7 @@ function floatRepr(value: number): string {
   return text.includes(".") ? text : `${text}.0`;
 }
 
-function stringRepr(text: string): string {
+export function stringRepr(text: string): string {
   const quote = text.includes("'") && !text.includes('"') ? '"' : "'";
   const escaped = text.replace(/\\|(?! )[\p{C}\p{Z}]/gu, escapeOf);
   return quote + (quote === "'" ? escaped.replaceAll("'", "\\'") : escaped) + quote;
