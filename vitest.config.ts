@@ -43,7 +43,7 @@ const config: ViteUserConfig = {
           globalSetup: ["test/e2e/support/global-setup.ts"],
           testTimeout: 900_000,
           hookTimeout: 900_000,
-          maxWorkers: Math.max(2, cores >> 1),
+          maxWorkers: Math.max(Math.min(2, cores), cores >> 1),
           sequence: { groupOrder: 1 },
         },
       },
