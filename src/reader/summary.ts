@@ -1,5 +1,5 @@
 /** Event → data: the old (V1) and the new (V2, tensor and plugin metadata) form of summaries made one. */
-import type { Datum, TagMetadata, ValueSink } from "./datum.ts";
+import type { Datum, TagMetadata, TensorDatum, ValueSink } from "./datum.ts";
 import { audioOfMessage, audioOfTensor } from "./plugins/audio.ts";
 import { customScalarsOfTensor } from "./plugins/custom-scalars.ts";
 import {
@@ -185,11 +185,18 @@ function bodyOf(tag: string, value: Value, metadata: TagMetadata, room: Room): B
     const tensor = value.tensor ?? null;
     if (tensor) takeRoom(tensor, room);
     const decode = PLUGINS.get(metadata.plugin);
-    if (decode) return decode({ tag, tensor, metadata });
-    if (tensor) return { kind: "tensors", tensor: decodeTensor(tensor) };
-    // Some plugins put all they have into the metadata of each value.
-    if (metadata.plugin !== "scalars" && value.metadata?.pluginData?.content?.length)
-      return { kind: "tensors", tensor: null };
+    if (decode) {
+      try {
+        return decode({ tag, tensor, metadata });
+      } catch (error) {
+        // A form of the plugin's that is unknown here, a later one perhaps: its data are kept as they are.
+        const raw = error instanceof UnreadableError ? rawOf(value, metadata) : undefined;
+        if (raw === undefined) throw error;
+        return raw;
+      }
+    }
+    const raw = rawOf(value, metadata);
+    if (raw !== undefined) return raw;
     throw new UnreadableError("the value has a tag and nothing else; possible are a value or a plugin's content");
   } catch (error) {
     if (error instanceof UnreadableError || error instanceof TensorError) {
@@ -197,6 +204,13 @@ function bodyOf(tag: string, value: Value, metadata: TagMetadata, room: Room): B
     }
     throw error;
   }
+}
+
+/** The value as a tensor of no particular meaning; undefined if it holds nothing. @throws TensorError */
+function rawOf({ tensor, metadata: own }: Value, { plugin }: TagMetadata): Body<TensorDatum> | undefined {
+  if (tensor) return { kind: "tensors", tensor: decodeTensor(tensor) };
+  // Some plugins put all they have into the metadata of each value.
+  return plugin !== "scalars" && own?.pluginData?.content?.length ? { kind: "tensors", tensor: null } : undefined;
 }
 
 /** What an event's values may still take beyond those that are written. */

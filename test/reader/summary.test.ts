@@ -451,12 +451,32 @@ describe("unreadable values are said aloud", () => {
       { tag: "t", metadata: metadata("scalars"), tensor: { dtype: "DT_FLOAT", tensorContent: Buffer.alloc(3) } },
       "tensor_content has 3 bytes; 1 values need 4",
     ],
-    ["numbers as text", { tag: "t", metadata: metadata("text"), tensor: floats([], 1) }, "the tensor is float32; text"],
     ["hparams without a record", { tag: "t", metadata: metadata("hparams") }, "the hparams hold no record"],
   ])("%s", (_, value, reason) => {
     const { only } = new Run().values(value);
     expect(only).toMatchObject({ kind: "unreadable", tag: value["tag"] ?? "", step: 1n, wallTime: 1700000000.25 });
     expect(only).toHaveProperty("reason", expect.stringContaining(reason));
+  });
+
+  test.each([
+    ["text", floats([], 1)],
+    ["images", floats([1], 1)],
+    ["audio", floats([1], 1)],
+    ["histograms", floats([2], 1, 2)],
+    ["pr_curves", floats([2], 1, 2)],
+    ["mesh", { dtype: "DT_STRING", stringVal: [Buffer.from("x")] }],
+    ["custom_scalars", { dtype: "DT_STRING", tensorShape: { dim: [{ size: 2 }] }, stringVal: [Buffer.from("x"), PNG] }],
+    ["graphs", floats([], 1)],
+    ["hparams", floats([], 1)],
+  ])("but a tensor in a form that is not %s' is kept as it is", (plugin, tensor) => {
+    const { only } = new Run().values({ tag: "t", metadata: metadata(plugin), tensor });
+    expect(only).toMatchObject({ kind: "tensors", tag: "t", tensor: { dtype: expect.any(String) } });
+  });
+
+  test("and so is metadata of an unknown version that stands alone", () => {
+    // HParamsPluginData { version: 1 }
+    const { only } = new Run().values({ tag: "t", metadata: metadata("hparams", {}, Buffer.from([0x08, 1])) });
+    expect(only).toMatchObject({ kind: "tensors", tensor: null });
   });
 
   test("and do not touch their neighbours", () => {
