@@ -91,6 +91,20 @@ export class RecordBatch implements ScalarColumns {
     this.length = to;
   }
 
+  /** The same values again, to be filtered by themselves. */
+  copy(): RecordBatch {
+    const copy = new RecordBatch(this.capacity, this.tagTable);
+    for (let i = 0; i < this.length; i++) copy.pushFrom(this, i);
+    for (const datum of this.data) copy.data.push(datum);
+    return copy;
+  }
+
+  /** Add a scalar of another batch with the same tag table. */
+  pushFrom({ tag, stepWords, wallTime, value, offset }: RecordBatch, i: number): void {
+    const [low, high] = [stepWords[2 * i] as number, stepWords[2 * i + 1] as number];
+    this.push(tag[i] as number, low, high, wallTime[i] as number, value[i] as number, offset[i] as number);
+  }
+
   clear(): void {
     this.length = 0;
     this.data.length = 0;

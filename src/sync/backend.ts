@@ -1,5 +1,5 @@
 /** The way out: what every destination has to keep. */
-import type { Datum, Kind, ScalarColumns } from "../reader/datum.ts";
+import type { Datum, HistogramDatum, Kind, PrCurveDatum, ScalarColumns } from "../reader/datum.ts";
 import type { FsPath } from "../reader/discover.ts";
 import type { PythonValue } from "../reader/python-text.ts";
 import type { FoundEmbedding } from "./embeddings.ts";
@@ -31,6 +31,10 @@ export interface RunHandle {
   readonly id: string;
   /** How far the destination has each file; undefined where the destination cannot tell. */
   readonly marks: readonly FileMark[] | undefined;
+  /** The texts of choices that it keeps, by id; somebody else may have written them. */
+  readonly choices?: ReadonlyMap<string, string> | undefined;
+  /** The text of the choice that it was last sent under, as far as it is told. */
+  readonly choice?: string | undefined;
   /** True if `open` made it. */
   readonly created: boolean;
 }
@@ -43,13 +47,35 @@ export interface BatchPart {
   readonly firstDatum: number;
 }
 
+/**
+ * A stretch of an event file, whose histograms and curves lie together at the destination. Where it begins depends on
+ * nothing but the file, so that whoever sends it, in whatever batches, leaves the same there.
+ */
+export interface Segment {
+  /** The key of the file's mark. */
+  readonly key: string;
+  /** Bytes. */
+  readonly start: number;
+  /** Tells it from the file's own segments where it holds what was sent beside them; empty for those. */
+  readonly part: string;
+  /** All of it up to now, in the file's order: one that was written before is replaced. */
+  readonly data: readonly Line[];
+}
+
+/** A value that is a line of its segment. */
+export type Line = HistogramDatum | PrCurveDatum;
+
 /** Values of one run, and the places in its files that they bring it to. */
 export interface Batch {
   readonly scalars: ScalarColumns;
   readonly data: readonly Datum[];
+  /** Those that the histograms and curves of `data` belong to. */
+  readonly segments: readonly Segment[];
   /** Which files its values are of. */
   readonly parts: readonly BatchPart[];
   readonly marks: readonly FileMark[];
+  /** The choice that the marks name, where it is to be kept with them. */
+  readonly choice?: { readonly id: string; readonly text: string } | undefined;
   /** Hyperparameters that only a file beside the event files has, by name. */
   readonly hparams: ReadonlyMap<string, PythonValue>;
 }
@@ -75,6 +101,7 @@ export interface Note {
     | "recreated"
     | "artifacts"
     | "oversize"
+    | "narrowed"
     | "quarantined";
   readonly message: string;
 }
@@ -145,6 +172,8 @@ export interface Survey {
 export interface Backend {
   /** How many scalars one batch should hold. */
   readonly batchSize: number;
+  /** The largest file that is stored, bytes; undefined: any. */
+  readonly maxFileBytes?: number | undefined;
   /**
    * Find out whether the destination still is as it was left, or was restored from a backup, emptied or replaced, or has had
    * runs removed. Costs little where nothing has changed.

@@ -74,6 +74,12 @@ const MIGRATIONS: readonly string[] = [
   // Of a run of an earlier version it is not known whether it is as it was left.
   `ALTER TABLE run ADD COLUMN confirmed INTEGER NOT NULL DEFAULT 0;
    CREATE TABLE destination (name TEXT PRIMARY KEY, memory TEXT NOT NULL) WITHOUT ROWID;`,
+  // Nor under which choice it was sent, nor how it fell into segments.
+  `ALTER TABLE run ADD COLUMN choice TEXT;
+   ALTER TABLE run ADD COLUMN choices TEXT NOT NULL DEFAULT '[]';
+   ALTER TABLE file ADD COLUMN base INTEGER;
+   ALTER TABLE file ADD COLUMN choice TEXT;
+   ALTER TABLE file ADD COLUMN until TEXT;`,
 ];
 
 const VERSION = 2 + MIGRATIONS.length;
@@ -120,6 +126,10 @@ export interface StoredRun {
   projectorFiles: ReadonlyMap<string, string>;
   /** Stamps of the source's files that were sent as they are, by path. */
   attached: ReadonlyMap<string, string>;
+  /** Id of the choice that all there is of it was sent under; undefined if a version before 0.2 has sent it. */
+  choice: string | undefined;
+  /** The text of each choice that some of it was sent under, by id. */
+  choices: ReadonlyMap<string, string>;
   files: readonly StoredFile[];
 }
 
@@ -323,21 +333,23 @@ export class Checkpoints {
       jsonOf(run.folds),
       jsonOf(run.projectorFiles),
       jsonOf(run.attached),
+      run.choice ?? null,
+      jsonOf(run.choices),
     ];
     let id = run.id;
     if (id === undefined) {
       id = database
         .prepare(
           `INSERT INTO run (destination, name, remote_id, done, pages_due, status, first_wall_time, last_wall_time,
-             hparams_files, folds, projector_files, attached)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+             hparams_files, folds, projector_files, attached, choice, choices)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
         )
         .run(this.#destination, run.name, ...columns).lastInsertRowid;
     } else {
       database
         .prepare(
           `UPDATE run SET confirmed = 0, remote_id = ?, done = ?, pages_due = ?, status = ?, first_wall_time = ?, last_wall_time = ?,
-             hparams_files = ?, folds = ?, projector_files = ?, attached = ?
+             hparams_files = ?, folds = ?, projector_files = ?, attached = ?, choice = ?, choices = ?
            WHERE id = ?`,
         )
         .run(...columns, id);
@@ -347,16 +359,19 @@ export class Checkpoints {
       .prepare("DELETE FROM file WHERE run = ? AND key NOT IN (SELECT value FROM json_each(?))")
       .run(id, JSON.stringify(keys));
     const upsert = database.prepare(`
-      INSERT INTO file (run, key, name, head, offset, "from", tail, stamp, restart_step, losses, counts)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      INSERT INTO file (run, key, name, head, offset, "from", tail, stamp, restart_step, losses, counts, base, choice,
+        until)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT (run, key) DO UPDATE SET name = excluded.name, head = excluded.head, offset = excluded.offset,
         "from" = excluded."from", tail = excluded.tail, stamp = excluded.stamp, restart_step = excluded.restart_step,
-        losses = excluded.losses,
-        counts = excluded.counts`);
+        losses = excluded.losses, counts = excluded.counts, base = excluded.base, choice = excluded.choice,
+        until = excluded.until`);
     for (const file of run.files) {
       const { key, name, head, offset, from, tail, stamp } = file;
       const restartStep = file.restartStep === undefined ? null : String(file.restartStep);
-      upsert.run(id, key, name, head, offset, from, tail, stamp, restartStep, JSON.stringify(file.losses), file.counts);
+      const { losses, counts, base, choice, until } = file;
+      const progress = [key, name, head, offset, from, tail, stamp, restartStep, JSON.stringify(losses), counts];
+      upsert.run(id, ...progress, base ?? null, choice ?? null, until === undefined ? null : JSON.stringify(until));
     }
     const insertTag = database.prepare("INSERT OR IGNORE INTO tag VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
     for (const [member, tag, metadata] of learnt.metadata) {
@@ -495,6 +510,8 @@ function runOf(row: SqlRow, files: readonly StoredFile[]): StoredRun {
     folds: mapOf(row["folds"]),
     projectorFiles: mapOf(row["projector_files"]),
     attached: mapOf(row["attached"]),
+    choice: row["choice"] === null ? undefined : String(row["choice"]),
+    choices: mapOf(row["choices"]),
     files,
   };
 }
@@ -511,6 +528,9 @@ function fileOf(row: SqlRow): StoredFile {
     restartStep: row["restart_step"] === null ? undefined : BigInt(row["restart_step"] as string),
     losses: row["losses"] === NONE ? NO_LOSSES : (JSON.parse(String(row["losses"])) as Loss[]),
     counts: String(row["counts"]),
+    ...(row["base"] !== null && { base: Number(row["base"]) }),
+    ...(row["choice"] !== null && { choice: String(row["choice"]) }),
+    ...(row["until"] !== null && { until: JSON.parse(String(row["until"])) as Record<string, number> }),
   };
 }
 

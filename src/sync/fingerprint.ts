@@ -22,6 +22,12 @@ export interface FileMark {
   readonly from: number;
   /** Hash of the bytes just before `offset`. */
   readonly tail: string;
+  /** Where the file's segments begin; undefined: at `offset`, since what is before it was sent by a version without any. */
+  readonly base?: number | undefined;
+  /** Id of the choice that all before `offset` has been sent under; undefined where `base` is: not known. */
+  readonly choice?: string | undefined;
+  /** By the ids of earlier choices: the offset up to which what they let in has been sent. */
+  readonly until?: Readonly<Record<string, number>> | undefined;
 }
 
 /** The `tail` of offset 0. */
@@ -29,7 +35,7 @@ export const NO_TAIL: string = hashText("");
 
 /** The same file, with nothing of it passed on. */
 export function atStart(mark: FileMark): FileMark {
-  return { ...mark, offset: 0, from: 0, tail: NO_TAIL };
+  return { ...mark, offset: 0, from: 0, tail: NO_TAIL, base: 0, until: undefined };
 }
 
 /** How many bytes of a file name it, once it has been read up to `offset`. */

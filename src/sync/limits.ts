@@ -109,6 +109,15 @@ export class Limits {
   }
 }
 
+/** How much of each image or clip of a value the limits leave: all of it, so many bytes, or nothing. */
+export function leftOf(datum: Datum, { maxImageBytes, maxAudioBytes, oversize }: LimitOptions): readonly number[] {
+  if (datum.kind !== "images" && datum.kind !== "audio") return [];
+  const limit = (datum.kind === "images" ? maxImageBytes : maxAudioBytes) ?? Infinity;
+  const less = datum.kind === "images" && oversize === "downscale" ? limit : -1;
+  const parts = datum.kind === "images" ? datum.images : datum.clips;
+  return parts.map((part) => (fits(part, limit) ? Infinity : less));
+}
+
 const OPTION = { images: "--max-image-size", audio: "--max-audio-size" } as const;
 
 function fits(part: { readonly bytes: Uint8Array } | undefined, limit: number): boolean {

@@ -33,10 +33,15 @@ export function stampOf(entry: EventFileEntry): string {
   return `${entry.size}:${entry.mtime}:${entry.inode}`;
 }
 
-/** Whether all of the run was sent, and nothing about it has changed since; told without opening a file. */
-export function isUnchanged(run: RunGroup, stored: StoredRun): boolean {
+/**
+ * Whether all of the run was sent, and nothing about it has changed since; told without opening a file.
+ *
+ * @param choice id of what is asked for
+ */
+export function isUnchanged(run: RunGroup, stored: StoredRun, choice: string): boolean {
   return (
     stored.done &&
+    (stored.choice === undefined || stored.choice === choice) &&
     run.members.every(({ path, run: { hparamsFile } }) => {
       return stored.hparamsFiles.get(path) === (hparamsFile && stampOf(hparamsFile));
     }) &&

@@ -34,7 +34,7 @@ export class MemberTags {
       if (ids[tag] === 0) ids[tag] = batch.tagTable.ofName(this.nameOf(from, batch.tags[tag] as string)) + 1;
       batch.tag[i] = (ids[tag] as number) - 1;
     }
-    for (let i = firstDatum; i < batch.data.length; i++) batch.data[i] = this.#rename(batch.data[i] as Datum, from);
+    for (let i = firstDatum; i < batch.data.length; i++) batch.data[i] = this.rename(batch.data[i] as Datum, from);
   }
 
   /** The name of a member's tag: the same on every call. */
@@ -72,7 +72,8 @@ export class MemberTags {
     return ids;
   }
 
-  #rename(datum: Datum, from: Member): Datum {
+  /** A member's value under its name. */
+  rename<D extends Datum>(datum: D, from: Member): D {
     // Hyperparameters are the run's, whichever member's file they stand in.
     if (datum.kind === "hparams") return datum;
     const tag = this.nameOf(from, datum.tag);

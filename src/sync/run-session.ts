@@ -5,7 +5,8 @@ import { displayPath } from "../reader/discover.ts";
 import { RecordBatch } from "../reader/record-batch.ts";
 import { NOTHING_OBSOLETE, type Obsolete, type RestartPolicy } from "../reader/restarts.ts";
 import { TagTable } from "../reader/tag-table.ts";
-import type { Backend, Batch, BatchPart, Note, RunDescription, RunHandle } from "./backend.ts";
+import type { Backend, Batch, BatchPart, Line, Note, RunDescription, RunHandle, Segment } from "./backend.ts";
+import { catchUp, linesOf, type PastFiles } from "./catch-up.ts";
 import type { Checkpoints, StoredFile, StoredRun } from "./checkpoints.ts";
 import { atStart, type FileMark, hashText } from "./fingerprint.ts";
 import type { GroupFile, Member, RunGroup } from "./groups.ts";
@@ -14,12 +15,15 @@ import { type LimitOptions, Limits } from "./limits.ts";
 import { type FileProblem, matchRun, problemOf } from "./match.ts";
 import { findObsoleteOf, ScanFailed } from "./member-restarts.ts";
 import { MemberTags } from "./member-tags.ts";
+import { isLine } from "./past-choices.ts";
 import type { Progress } from "./progress.ts";
+import { narrowed, RunChoices } from "./run-choices.ts";
 import { RunFiles } from "./run-files.ts";
 import { RunHparams } from "./run-hparams.ts";
 import { RunMemory } from "./run-memory.ts";
 import type { ReadAgain } from "./run-pages.ts";
 import { partsOf, type RunResult, withPath } from "./run-result.ts";
+import { Segments } from "./segments.ts";
 import { SeriesCounts } from "./series-counts.ts";
 import { type OpenFile, RETRY_MS, type SourceFile } from "./source-file.ts";
 import { Tally } from "./tally.ts";
@@ -73,13 +77,18 @@ export class RunSession {
   #files: SourceFile[];
   /** Those that could not be read. */
   readonly #leftOut: SourceFile[] = [];
-  /** The offsets that the destination has been told, by the marks' keys. */
-  readonly #written = new Map<string, number>();
+  /** What the destination has been told, by the marks' keys. */
+  readonly #written = new Map<string, string>();
   /** The same for as long as the run is open: its handle knows tags by their numbers. */
   readonly #tagTable = new TagTable();
   #handle: RunHandle | undefined;
   /** Which files the values of the batch are of. */
   #parts: BatchPart[] = [];
+  /** The same files, part by part. */
+  #sources: SourceFile[] = [];
+  readonly #choices: RunChoices;
+  readonly #past: PastFiles;
+  readonly #segments: Segments;
   /** Whether its own hyperparameter session, not one of a part that was folded into it, has said that it is over. */
   #hasEnded = false;
   /** Since when some of its files are missing from it, ms of `performance.now()`. */
@@ -97,6 +106,18 @@ export class RunSession {
     const plain = group.members.every(({ path }) => path === "");
     this.#tags = plain ? undefined : new MemberTags(this.#memory.claims, this.notes);
     this.#hparams = new RunHparams(stored.hparamsFiles);
+    this.#choices = new RunChoices(context, stored);
+    this.#choices.adopt(files);
+    this.#past = {
+      choices: this.#choices,
+      files: () => this.#files,
+      findObsolete: (policy, first) => this.#findObsolete(first, policy),
+      metadata: ({ path }) => this.#memory.metadata(path),
+    };
+    this.#segments = new Segments(async (file, start, end) => {
+      const lines = await linesOf(this.#past, file, start, end);
+      return lines.map((line) => this.#tags?.rename(line, file.member) ?? line);
+    });
     stored.folds = new Map(group.members.flatMap(({ path, fold }) => (fold === undefined ? [] : [[path, fold]])));
   }
 
@@ -196,7 +217,7 @@ export class RunSession {
     if (!anyValue && !anyFile && !this.#hparams.isDue) {
       if (remoteId === undefined && !this.#mustBeThere()) return "empty";
       // Of a live file something may be waiting to become a record.
-      if (remoteId !== undefined && done && this.#files.every(({ isSettled }) => isSettled)) {
+      if (remoteId !== undefined && done && this.#isAllSent()) {
         this.#context.onOpen(this.#group, remoteId);
         this.#save(true);
         return "unchanged";
@@ -206,8 +227,15 @@ export class RunSession {
     const handle = this.#handle ?? (await this.#open());
     // A directory's files are there only to tell it by.
     if (this.#group.isDirectory) for (const file of this.#files) file.settle();
-    else if (!(await this.#send(handle))) return "interrupted";
+    else {
+      await this.#catchUp(handle);
+      if (!(await this.#send(handle))) return "interrupted";
+    }
     return "sent";
+  }
+
+  #isAllSent(): boolean {
+    return this.#files.every(({ isSettled }) => isSettled) && this.#choices.hasAll(this.#files);
   }
 
   /** Give a run that all has been sent of its files, its pages and its end. @throws TraceletError */
@@ -291,7 +319,9 @@ export class RunSession {
     onOpen(this.#group, handle.id);
     if (this.#context.isLive && !handle.created) await backend.resume(handle);
     if (handle.marks !== undefined) await this.#eachFile((file) => file.resume(handle.marks as readonly FileMark[]));
-    for (const { key, offset } of handle.marks ?? []) this.#written.set(key, offset);
+    for (const mark of handle.marks ?? []) this.#written.set(mark.key, told(mark));
+    this.#choices.opened(handle);
+    this.#choices.adopt(this.#files);
     await this.#relearn();
     return handle;
   }
@@ -351,19 +381,57 @@ export class RunSession {
     }
   }
 
-  async #findObsolete(startOf: (file: SourceFile) => number): Promise<Obsolete> {
+  async #findObsolete(
+    startOf: (file: SourceFile) => number,
+    policy: RestartPolicy = this.#context.restarts,
+  ): Promise<Obsolete> {
     const metadataOf = ({ path }: Member) => this.#memory.metadata(path);
     const begin = (file: SourceFile) => {
       this.#requireGoingOn();
       return startOf(file);
     };
     try {
-      return await findObsoleteOf(this.#files, this.#context.restarts, begin, metadataOf);
+      return await findObsoleteOf(this.#files, policy, begin, metadataOf);
     } catch (error) {
       if (!(error instanceof ScanFailed)) throw error;
       this.#leaveOut(error.file, error.cause);
-      return this.#findObsolete(startOf);
+      return this.#findObsolete(startOf, policy);
     }
+  }
+
+  /** Send what is let in now of what has been read before. */
+  async #catchUp(handle: RunHandle): Promise<void> {
+    if (this.#choices.hasAll(this.#files)) return;
+    const stale = await catchUp(this.#past, {
+      newBatch: () => this.#newBatch(),
+      send: (file, batch, segments) => this.#sendAgain(handle, file, batch, segments),
+      failed: (file, error) => this.#isProblemOf(file, error),
+    });
+    if (stale > 0) this.notes.push(narrowed(this.#group.name, stale));
+  }
+
+  async #sendAgain(
+    handle: RunHandle,
+    file: SourceFile,
+    batch: RecordBatch,
+    segments: readonly Segment[],
+  ): Promise<void> {
+    this.#requireGoingOn();
+    this.#count(batch, (kind, n) => this.#tally.read(kind, n));
+    this.#parts = [{ file: displayPath(file.entry.path), firstScalar: 0, firstDatum: 0 }];
+    this.#sources = [file];
+    const { member } = file;
+    const renamed = new Map<Datum, Datum>();
+    const rename = <D extends Datum>(datum: D): D => {
+      const known = (renamed.get(datum) as D | undefined) ?? this.#tags?.rename(datum, member) ?? datum;
+      renamed.set(datum, known);
+      return known;
+    };
+    this.#tags?.apply(batch, { firstScalar: 0, firstDatum: batch.data.length }, member);
+    batch.data.splice(0, batch.data.length, ...batch.data.map(rename));
+    const whole = segments.map((segment) => ({ ...segment, data: segment.data.map(rename) }));
+    await this.#flush(handle, batch, false, async () => whole);
+    this.#requireGoingOn();
   }
 
   /** @returns false if it was interrupted */
@@ -417,7 +485,7 @@ export class RunSession {
           try {
             for (let more = true; more; ) {
               more = await this.#read(open, index, batch, transform);
-              await this.#flush(handle, batch);
+              await this.#flush(handle, batch, false, (lines) => this.#segments.filled(file, lines, file.start));
               this.#requireGoingOn();
             }
             const { losses, tail } = open.reader.records;
@@ -482,6 +550,7 @@ export class RunSession {
   /** What an earlier one held and was not sent is no part of it. */
   #newBatch(): RecordBatch {
     this.#parts = [];
+    this.#sources = [];
     return new RecordBatch(this.#context.backend.batchSize, this.#tagTable);
   }
 
@@ -491,6 +560,7 @@ export class RunSession {
     const path = displayPath(from.entry.path);
     if (this.#parts.at(-1)?.file !== path) {
       this.#parts.push({ file: path, firstScalar: batch.length, firstDatum: batch.data.length });
+      this.#sources.push(from);
     }
     const origin = { file, firstScalar: batch.length, firstDatum: batch.data.length, counts };
     const before = reader.records.position;
@@ -511,17 +581,36 @@ export class RunSession {
    * @param isLast whether all files have been read: then what only `hparams.yaml` has is sent, too, and the destination
    *   told of these places even if nothing is in it
    */
-  async #flush(handle: RunHandle, batch: RecordBatch, isLast = false): Promise<void> {
+  async #flush(
+    handle: RunHandle,
+    batch: RecordBatch,
+    isLast = false,
+    segmentsOf: (lines: readonly Line[]) => Promise<readonly Segment[]> = () => this.#following(batch.data),
+  ): Promise<void> {
     await this.#limit(batch);
     const data = this.#hparams.saw(batch.data);
     const hparams = isLast && this.#hparams.isDue ? this.#hparams.rest(this.notes) : new Map<string, never>();
     const tells = isLast && handle.marks !== undefined && this.#newMarks().length > 0;
-    if (!batch.empty || hparams.size > 0 || tells) await this.#write(handle, batch, { data, hparams });
+    if (!batch.empty || hparams.size > 0 || tells) {
+      await this.#write(handle, batch, { data, hparams, segments: await segmentsOf(batch.data.filter(isLine)) });
+    }
     for (const datum of batch.data) this.#memory.saw(datum);
     if (isLast) this.#hparams.sent();
     this.#save(false);
     batch.clear();
     this.#parts = [];
+    this.#sources = [];
+  }
+
+  /** The segments that a batch's values go on with. */
+  async #following(data: readonly Datum[]): Promise<Segment[]> {
+    const segments: Segment[] = [];
+    for (const [index, { firstDatum }] of this.#parts.entries()) {
+      const lines = data.slice(firstDatum, this.#parts[index + 1]?.firstDatum).filter(isLine);
+      if (lines.length > 0)
+        segments.push(...(await this.#segments.following(this.#sources[index] as SourceFile, lines)));
+    }
+    return segments;
   }
 
   /** Leave out what is too large, and keep whose the rest is. */
@@ -537,14 +626,20 @@ export class RunSession {
     }
   }
 
-  async #write(handle: RunHandle, batch: RecordBatch, rest: Pick<Batch, "data" | "hparams">): Promise<void> {
+  async #write(
+    handle: RunHandle,
+    batch: RecordBatch,
+    rest: Pick<Batch, "data" | "hparams" | "segments">,
+  ): Promise<void> {
     const { backend, progress } = this.#context;
     try {
       const marks = this.#newMarks();
       const parts = this.#parts;
-      const receipt = await backend.write(handle, { scalars: batch, parts, marks, ...rest });
+      const choice = this.#choices.toTell(marks);
+      const receipt = await backend.write(handle, { scalars: batch, parts, marks, choice, ...rest });
       this.#context.onReached?.();
-      for (const { key, offset } of marks) this.#written.set(key, offset);
+      for (const mark of marks) this.#written.set(mark.key, told(mark));
+      if (choice !== undefined) this.#choices.told();
       this.#tally.add(receipt.tally);
       this.notes.push(...receipt.notes);
       progress.values += batch.length + batch.data.length;
@@ -577,13 +672,14 @@ export class RunSession {
 
   /** Those that the destination does not have. */
   #newMarks(): FileMark[] {
-    return this.#marks().filter(({ key, offset }) => this.#written.get(key) !== offset);
+    return this.#marks().filter((mark) => this.#written.get(mark.key) !== told(mark));
   }
 
   /** @param done whether all that is there is sent */
   #save(done: boolean): void {
     if (!this.#hparams.isDue) this.#stored.hparamsFiles = this.#hparams.stamps;
     const keepsMarks = this.#handle === undefined || this.#handle.marks !== undefined;
+    this.#choices.remember(this.#files);
     this.#memory.save(done, this.#files, keepsMarks);
   }
 
@@ -624,6 +720,11 @@ export class SourceChanged extends Error {
   override readonly name = "SourceChanged";
 }
 
+/** What of a mark changes. */
+function told({ offset, choice }: FileMark): string {
+  return `${offset} ${choice}`;
+}
+
 function isSessionEnd(datum: Datum): boolean {
   return datum.kind === "hparams" && datum.record.type === "session_end";
 }
@@ -647,6 +748,8 @@ export function newRun(name: string): StoredRun {
     folds: new Map(),
     projectorFiles: new Map(),
     attached: new Map(),
+    choice: undefined,
+    choices: new Map(),
     files: [],
   };
 }

@@ -1,8 +1,10 @@
 /** One run, brought up to what its files hold now, once. */
 import { TraceletError } from "../errors.ts";
 import type { StoredRun } from "./checkpoints.ts";
+import { choiceText } from "./choice.ts";
 import type { RunGroup } from "./groups.ts";
 import { isUnchanged, matchRun } from "./match.ts";
+import { type ChoiceContext, chosenBy, chosenId } from "./run-choices.ts";
 import { hasAllFiles } from "./run-files.ts";
 import { type RunResult, unchangedResult } from "./run-result.ts";
 import { newRun, RunSession, type RunSyncContext } from "./run-session.ts";
@@ -15,9 +17,11 @@ import { SourceFile } from "./source-file.ts";
  * @returns how it ended; what the destination refused is in `error`, what the file system refused in `problems`
  */
 export async function syncRun(group: RunGroup, candidates: StoredRun[], context: RunSyncContext): Promise<RunResult> {
-  const unchanged = candidates.find((stored) => isUnchanged(group, stored));
+  const choice = chosenId(context);
+  const unchanged = candidates.find((stored) => isUnchanged(group, stored, choice));
   if (unchanged !== undefined && (await hasAllFiles(group, unchanged, context.attachSource))) {
     if (unchanged.remoteId !== undefined) context.onOpen(group, unchanged.remoteId);
+    rememberChoice(unchanged, context);
     return unchangedResult(group, unchanged);
   }
   const result = await syncOnce(group, candidates, context);
@@ -35,6 +39,17 @@ async function syncOnce(group: RunGroup, candidates: StoredRun[], context: RunSy
     if (!(error instanceof TraceletError)) throw error;
     return context.signal.aborted ? session.result("interrupted") : session.result("failed", error);
   }
+}
+
+/** A run that a version without choices has sent counts as sent under the first that is asked for. */
+export function rememberChoice(
+  stored: StoredRun,
+  { checkpoints, ...context }: Pick<RunSyncContext, "checkpoints"> & ChoiceContext,
+): void {
+  if (stored.choice !== undefined) return;
+  stored.choice = chosenId(context);
+  stored.choices = new Map([[stored.choice, choiceText(chosenBy(context))]]);
+  checkpoints.save(stored, { metadata: [], claims: [] });
 }
 
 /**

@@ -6,6 +6,7 @@ import { RecordBatch } from "../reader/record-batch.ts";
 import { TagTable } from "../reader/tag-table.ts";
 import { type Loss, RecordReader, type Tail } from "../reader/tfrecord.ts";
 import type { StoredFile } from "./checkpoints.ts";
+import { MAX_CHOICES } from "./choice.ts";
 import { ageOf } from "./file-age.ts";
 import { type FileMark, hashHead, hashTail, headHash, headLength, NO_TAIL } from "./fingerprint.ts";
 import type { Member } from "./groups.ts";
@@ -26,6 +27,14 @@ export class SourceFile {
   tail: Tail | undefined;
   /** How many steps its series have had, as far as it was read. */
   counts: SeriesCounts;
+  /** Where reading began when the run was opened: what is behind it has passed through this session. */
+  begun: number;
+  /** Where its segments begin. */
+  base: number;
+  /** Id of the choice that all before the place reached has been sent under; undefined: not known. */
+  choice: string | undefined;
+  /** By the ids of earlier choices: the offset up to which what they let in has been sent. */
+  until: Readonly<Record<string, number>>;
   readonly #maxRecordBytes: number;
   /** The same as far as `#offset`. */
   #countsThere: string;
@@ -52,7 +61,10 @@ export class SourceFile {
     this.#countsThere = stored?.counts ?? NO_COUNTS;
     this.counts = countsOf(this.#countsThere);
     this.#stored = stored;
-    this.start = stored?.offset ?? 0;
+    this.start = this.begun = stored?.offset ?? 0;
+    this.base = stored === undefined ? 0 : (stored.base ?? stored.offset);
+    this.choice = stored?.choice;
+    this.until = stored?.until ?? {};
     this.restartStep = stored?.restartStep;
     // What was passed over behind the offset was the end of the file then; it is looked at again.
     this.#losses = stored?.losses.filter((loss) => loss.end <= stored.offset) ?? [];
@@ -88,14 +100,15 @@ export class SourceFile {
   async readAgain(
     metadata: Map<string, TagMetadata>,
     { start, end }: { readonly start: number; readonly end: number },
-    take: (batch: RecordBatch) => void,
+    take: (batch: RecordBatch) => void | Promise<void>,
+    tagTable: TagTable = new TagTable(),
   ): Promise<EventFileReader> {
     const { reader, close } = await this.open(metadata, start, end);
     try {
-      const batch = new RecordBatch(4096, new TagTable());
+      const batch = new RecordBatch(4096, tagTable);
       for (let more = true; more; batch.clear()) {
         more = await reader.read(batch);
-        take(batch);
+        await take(batch);
       }
       return reader;
     } finally {
@@ -117,16 +130,17 @@ export class SourceFile {
   /**
    * Take over what the destination says of this file, and go to where sending has to begin.
    *
-   * A destination's mark may lag behind what it has by one batch, but never lead. So sending goes on at the lower of
-   * the local checkpoint and the mark; but not before the batch that brought the destination to its mark, since all
-   * before that had been acknowledged.
+   * A destination's mark may lag behind what it has by one batch, but never lead: all before it had been acknowledged, and
+   * nothing behind it is known to be there, whatever the local checkpoint says.
    */
   async resume(marks: readonly FileMark[]): Promise<void> {
     await FileSource.use(this.entry.path, async (source) => {
       const mark = await this.#markAmong(marks, source);
       const holds = mark !== undefined && (await hashTail(source, mark.offset)) === mark.tail;
-      const local = this.#stored?.offset ?? Infinity;
-      this.start = !holds ? 0 : local >= mark.offset ? mark.offset : Math.max(local, mark.from);
+      this.start = this.begun = holds ? mark.offset : 0;
+      this.base = holds ? (mark.base ?? mark.offset) : 0;
+      this.choice = holds ? mark.choice : undefined;
+      this.until = (holds && mark.until) || {};
       if (holds) this.#head = { length: mark.head, key: mark.key };
       // The next batch of the run carries this file's mark even if it holds nothing of the file.
       this.#offset = this.start;
@@ -144,6 +158,16 @@ export class SourceFile {
   /** Whether its counts are not those at the place where sending begins. */
   get needsRecount(): boolean {
     return this.start !== (this.#stored?.offset ?? 0);
+  }
+
+  /** Note that all that a choice lets in before the place reached has been sent. @param choice its id */
+  caughtUp(choice: string): void {
+    const until: Record<string, number> = this.start > 0 ? { ...this.until } : {};
+    delete until[choice];
+    if (this.choice !== undefined && this.choice !== choice && this.start > 0) until[this.choice] = this.start;
+    const latest = Object.entries(until).sort(([, a], [, b]) => b - a);
+    this.until = Object.fromEntries(latest.slice(0, MAX_CHOICES));
+    this.choice = choice;
   }
 
   /** Take over counts made from its start to the place where sending begins. */
@@ -271,6 +295,9 @@ export class SourceFile {
       offset: this.#offset,
       from: this.#from,
       tail: this.#tailHash,
+      base: this.base,
+      choice: this.choice,
+      ...(Object.keys(this.until).length > 0 && { until: this.until }),
     };
   }
 

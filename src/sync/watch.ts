@@ -18,9 +18,10 @@ import { LiveRun } from "./live-run.ts";
 import { hasGrown, isUnchanged } from "./match.ts";
 import type { Progress } from "./progress.ts";
 import { RepeatedSurvey } from "./repeated-survey.ts";
+import { chosenId } from "./run-choices.ts";
 import { hasAllFiles } from "./run-files.ts";
 import { type RunSyncContext, SourceChanged } from "./run-session.ts";
-import { openSession } from "./run-sync.ts";
+import { openSession, rememberChoice } from "./run-sync.ts";
 import { formatWatchNote, type WatchNote } from "./watch-notes.ts";
 import type { WatchEvent, WatchStatus } from "./watch-status.ts";
 import { type RunChanges, watchRuns } from "./watcher.ts";
@@ -358,7 +359,10 @@ class Watch implements WatchStatus {
     const { group } = live;
     const unchanged = this.#unchanged(group);
     const hasAll = unchanged !== undefined && (await hasAllFiles(group, unchanged, this.#options.attachSource));
-    if (hasAll && this.#settle(live, unchanged)) return false;
+    if (hasAll && this.#settle(live, unchanged)) {
+      rememberChoice(unchanged, this.#options);
+      return false;
+    }
     live.epoch = this.#gate.epoch;
     live.session = await openSession(group, this.#candidates(group.name), this.#context(live));
     return true;
@@ -366,7 +370,7 @@ class Watch implements WatchStatus {
 
   /** What is remembered of a run, if all of it was sent as it is now. */
   #unchanged(group: RunGroup): StoredRun | undefined {
-    return this.#candidates(group.name).find((stored) => isUnchanged(group, stored));
+    return this.#candidates(group.name).find((stored) => isUnchanged(group, stored, chosenId(this.#options)));
   }
 
   /** Take over that all of a run was sent. @returns false if nothing of it was */

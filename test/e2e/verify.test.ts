@@ -155,7 +155,8 @@ describe.each(["a server", "an old server", "a database"] as const)("through %s"
         return 0;
       }
     });
-    expect(Math.max(...segments)).toBeGreaterThan(1);
+    // As many as in one go, whatever it grew in.
+    expect(Math.max(...segments)).toBe(1);
   });
 
   describe("something is not as it was sent:", () => {

@@ -54,6 +54,11 @@ export interface MemoryRun {
   /** Files of the source: content by path; those of embeddings by their tensor's name and what they are. */
   readonly files: Map<string, string>;
   readonly marks: Map<string, FileMark>;
+  /** The lines of each segment, by its key, start and part. */
+  readonly segments: Map<string, readonly string[]>;
+  /** The choices that its marks name, by id, and the last of them. */
+  readonly choices: Map<string, string>;
+  choice: string | undefined;
   status: FinalStatus | "running";
   /** Seconds since the Unix epoch. */
   endTime: number | undefined;
@@ -81,7 +86,7 @@ export class MemoryBackend implements Backend {
     return this.#call("open", run.name, async () => {
       const found = this.runs.find(({ id }) => id === knownId) ?? (await this.#find(run));
       if (found !== undefined) found.parentId ??= run.parentId;
-      if (found !== undefined) return { id: found.id, marks: this.#marksOf(found), created: false };
+      if (found !== undefined) return this.#handleOf(found);
       const made: MemoryRun = {
         id: `id-${++this.#ids}`,
         name: run.name,
@@ -94,6 +99,9 @@ export class MemoryBackend implements Backend {
         params: new Map(),
         files: new Map(),
         marks: new Map(run.marks.map((mark) => [mark.key, mark])),
+        segments: new Map(),
+        choices: new Map(),
+        choice: undefined,
         status: "running",
         endTime: undefined,
       };
@@ -120,15 +128,30 @@ export class MemoryBackend implements Backend {
     return new Set();
   }
 
+  #handleOf(run: MemoryRun): RunHandle {
+    const { id, choice, choices } = run;
+    return { id, marks: this.#marksOf(run), created: false, ...(this.keepsMarks && { choice, choices }) };
+  }
+
   async write(handle: RunHandle, batch: Batch): Promise<Receipt> {
     const run = this.#byId(handle.id);
     const put = (marksToo: boolean) => {
       this.batches.push(batch.scalars.length);
       for (const point of pointsOf(batch)) count(run.points, point);
       for (const { kind, tag, step } of batch.data) count(run.data, `${kind} ${tag} ${step}`);
+      for (const { key, start, part, data } of batch.segments) {
+        run.segments.set(
+          `${key} ${start} ${part}`,
+          data.map(({ kind, tag, step }) => `${kind} ${tag} ${step}`),
+        );
+      }
       for (const [name, value] of batch.hparams) run.hparams.set(name, value);
       for (const [name, value] of paramsOf(batch)) if (!run.params.has(name)) run.params.set(name, value);
-      if (marksToo) for (const mark of batch.marks) run.marks.set(mark.key, mark);
+      if (!marksToo) return;
+      for (const mark of batch.marks) run.marks.set(mark.key, mark);
+      if (batch.choice === undefined) return;
+      run.choices.set(batch.choice.id, batch.choice.text);
+      run.choice = batch.choice.text;
     };
     return this.#call(
       "write",

@@ -43,6 +43,8 @@ function newRun(changes: Partial<StoredRun> = {}): StoredRun {
     folds: new Map([["losses_a", { by: "add_scalars", main: "losses", sub: "a" }]]),
     projectorFiles: new Map([["", "7:8:9"]]),
     attached: new Map([["events", "1:2:3"]]),
+    choice: "0123abcd",
+    choices: new Map([["0123abcd", '{"nan":"skip"}']]),
     files: [FILE, { ...FILE, key: "c".repeat(32), restartStep: undefined, losses: [] }],
     ...changes,
   };

@@ -169,7 +169,7 @@ async function consume(bytes: Uint8Array): Promise<number> {
     values += batch.length + batch.data.length;
     for (const tag of batch.tags) expect(isValidKey(names.keyOf(recordedName(tag)))).toBe(true);
     data.push(...batch.data);
-    for await (const [, encoded] of encodeData(batch.data, { ...context, segment: "0" })) {
+    for await (const [, encoded] of encodeData(batch.data, [], context)) {
       for (const { artifacts } of encoded)
         for (const artifact of artifacts) size += checked(artifact.path, artifact.bytes);
     }

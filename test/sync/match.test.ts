@@ -11,6 +11,8 @@ import { isUnchanged, type Match, matchRun, stampOf } from "../../src/sync/match
 import { Logdir, temporaryDirectory } from "../support/logdirs.ts";
 import { curve, fileOf, records, version } from "./world.ts";
 
+const CHOICE = "0123abcd";
+
 function newLogdir(): Logdir {
   const root = temporaryDirectory();
   onTestFinished(() => rmSync(root, { recursive: true, force: true }));
@@ -34,6 +36,8 @@ async function storedOf(run: RunGroup, changes: Partial<StoredRun> = {}, offset 
     folds: new Map(),
     projectorFiles: new Map(),
     attached: new Map(),
+    choice: CHOICE,
+    choices: new Map(),
   };
   return { id: 1, name: run.name, status: "finished", ...rest, files, ...changes };
 }
@@ -66,11 +70,11 @@ describe("unchanged", () => {
     logdir.write("tfevents.1", fileOf(curve("a", 0, 3)));
     logdir.write("tfevents.2", fileOf(curve("a", 0, 3), 1));
     const stored = await storedOf(runAt(logdir));
-    expect(isUnchanged(runAt(logdir), stored)).toBe(true);
-    expect(isUnchanged(runAt(logdir), { ...stored, done: false })).toBe(false);
-    expect(isUnchanged(runAt(logdir), { ...stored, files: stored.files.slice(1) })).toBe(false);
+    expect(isUnchanged(runAt(logdir), stored, CHOICE)).toBe(true);
+    expect(isUnchanged(runAt(logdir), { ...stored, done: false }, CHOICE)).toBe(false);
+    expect(isUnchanged(runAt(logdir), { ...stored, files: stored.files.slice(1) }, CHOICE)).toBe(false);
     logdir.remove("tfevents.2");
-    expect(isUnchanged(runAt(logdir), stored)).toBe(true);
+    expect(isUnchanged(runAt(logdir), stored, CHOICE)).toBe(true);
   });
 
   test.each<[string, (logdir: Logdir) => void]>([
@@ -86,7 +90,7 @@ describe("unchanged", () => {
     logdir.write("tfevents.1", fileOf(curve("a", 0, 3)));
     const stored = await storedOf(runAt(logdir));
     change(logdir);
-    expect(isUnchanged(runAt(logdir), stored)).toBe(false);
+    expect(isUnchanged(runAt(logdir), stored, CHOICE)).toBe(false);
   });
 
   test("tells a change of the hyperparameters, and that they are gone", async () => {
@@ -94,11 +98,11 @@ describe("unchanged", () => {
     logdir.write("tfevents.1", fileOf(curve("a", 0, 3)));
     logdir.write("hparams.yaml", Buffer.from("a: 1"));
     const stored = await storedOf(runAt(logdir));
-    expect(isUnchanged(runAt(logdir), stored)).toBe(true);
+    expect(isUnchanged(runAt(logdir), stored, CHOICE)).toBe(true);
     logdir.write("hparams.yaml", Buffer.from("a: 2"));
-    expect(isUnchanged(runAt(logdir), stored)).toBe(false);
+    expect(isUnchanged(runAt(logdir), stored, CHOICE)).toBe(false);
     logdir.remove("hparams.yaml");
-    expect(isUnchanged(runAt(logdir), stored)).toBe(false);
+    expect(isUnchanged(runAt(logdir), stored, CHOICE)).toBe(false);
   });
 });
 

@@ -18,6 +18,7 @@ import { isValidKey } from "../../src/sync/backends/mlflow/names.ts";
 import { SqliteStore } from "../../src/sync/backends/mlflow/sqlite-store.ts";
 import { type MlflowStore, ReplyLost, type RunRecord } from "../../src/sync/backends/mlflow/store.ts";
 import type { FileMark } from "../../src/sync/fingerprint.ts";
+import { isLine } from "../../src/sync/past-choices.ts";
 import { type Database, openDatabase } from "../../src/sync/sqlite.ts";
 import { ScriptedSource } from "../support/event-writer.ts";
 import { temporaryDirectory } from "../support/logdirs.ts";
@@ -117,7 +118,9 @@ function batch({ scalars = [], data = [], marks = [MARK], hparams = {} }: Given)
     columns.push(columns.tagTable.ofName(tag), step, 0, wallTime, value, 0);
   }
   const parts = [{ file: "events.tfevents", firstScalar: 0, firstDatum: 0 }];
-  return { scalars: columns, data, parts, marks, hparams: new Map(Object.entries(hparams)) };
+  const lines = data.filter(isLine);
+  const segments = lines.length === 0 ? [] : [{ key: MARK.key, start: 0, part: "", data: lines }];
+  return { scalars: columns, data, segments, parts, marks, hparams: new Map(Object.entries(hparams)) };
 }
 
 const METADATA: TagMetadata = { plugin: "", displayName: "", description: "", dataClass: 0, content: new Uint8Array() };

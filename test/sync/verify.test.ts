@@ -189,7 +189,7 @@ describe("after a sync", () => {
     }
     expect(
       readdirSync(path.join(place.artifacts(), "histograms")).filter((name) => name.endsWith(".jsonl")),
-    ).toHaveLength(6);
+    ).toHaveLength(1);
     const { findings } = only(await place.verify());
     expect([findings.differences, findings.counts.lines.compared]).toEqual([[], 6]);
   });
@@ -494,7 +494,7 @@ describe("a file", () => {
     const name = readdirSync(folder).find((each) => each.endsWith(".jsonl")) as string;
     const text = readFileSync(path.join(folder, name), "utf8");
     writeFileSync(path.join(folder, "0-0.jsonl"), text);
-    expect(only(await place.verify())).toMatchObject({ outcome: "equal" });
+    await expectDifferences(place, [{ what: "lines", name: "histograms", missing: 0, extra: 3, different: 0 }]);
     rmSync(path.join(folder, "0-0.jsonl"));
     writeFileSync(path.join(folder, name), text.replace('"step":1', '"step":7'));
     await expectDifferences(place, [{ what: "lines", name: "histograms", missing: 1, extra: 1, different: 0 }]);

@@ -14,7 +14,6 @@ export function contextOf(source = "run-1"): MediaContext {
   return {
     source,
     paths: new ArtifactPaths(),
-    segment: "000001",
     timestamp: (wallTime) => (wallTime >= 0 && wallTime < 1e12 ? Math.floor(wallTime * 1000) : 0),
   };
 }

@@ -16,6 +16,7 @@ import type {
 } from "../../backend.ts";
 import type { Quarantine, RefusedValue } from "../../quarantine.ts";
 import { type Content, NOTHING_REFUSED, type Refused, storeAround } from "./bisect.ts";
+import { choicesOfTags, tagsOfChoice } from "./choices.ts";
 import { experimentName, findExperiment, foldsNames } from "./experiment.ts";
 import { marksOfTags, tagOfMark } from "./marks.ts";
 import { PARENT_TAG, RUN_TAG } from "./new-run.ts";
@@ -51,12 +52,12 @@ export interface MlflowBackendOptions {
 
 export class MlflowBackend implements Backend {
   readonly batchSize: number;
+  readonly maxFileBytes: number;
   readonly #store: MlflowStore;
   readonly #experimentName: string;
   /** What it takes to find runs. */
   readonly #options: Omit<RunFinderOptions, "experimentId" | "isNew">;
   readonly #keepsMarks: boolean;
-  readonly #maxArtifactBytes: number;
   readonly #quarantine: Quarantine | undefined;
   /** The experiment's runs, once it is open. */
   #finder: Promise<RunFinder> | undefined;
@@ -69,7 +70,7 @@ export class MlflowBackend implements Backend {
     this.#experimentName = experiment;
     this.#options = { store, version, giveUpAfterMs, resendsDeleted: options.resendsDeleted ?? false };
     this.#keepsMarks = keepsMarks;
-    this.#maxArtifactBytes = maxArtifactBytes ?? Infinity;
+    this.maxFileBytes = maxArtifactBytes ?? Infinity;
     this.#quarantine = quarantine;
     this.batchSize = store.batchSize * store.batchesAtOnce;
   }
@@ -145,7 +146,7 @@ export class MlflowBackend implements Backend {
       source,
       open: () => this.#store.artifacts(run),
       timestamp: milliseconds,
-      maxBytes: this.#maxArtifactBytes,
+      maxBytes: this.maxFileBytes,
     });
   }
 
@@ -163,7 +164,8 @@ export class MlflowBackend implements Backend {
     const written = await run.write(batch, notes);
     await this.#setAside(run, refusedData(batch, written.refused), written.refused.values(), notes);
     const { obstacle } = run.artifacts;
-    const tags = new Map(batch.marks.map(tagOfMark));
+    // A choice before the marks that name it.
+    const tags = new Map([...tagsOfChoice(batch.choice), ...batch.marks.map(tagOfMark)]);
     const hasImages = batch.data.some(
       (datum) => datum.kind === "images" && !written.tooLarge.has(datum) && !written.refused.has(datum),
     );
@@ -296,6 +298,7 @@ export class MlflowBackend implements Backend {
       created: false,
       status: found.status,
       marks: this.#keepsMarks ? marksOfTags(found.tags) : undefined,
+      ...(this.#keepsMarks && choicesOfTags(found.tags)),
       artifacts: this.#artifactsOf(found, run),
       has: found,
     });

@@ -2,6 +2,7 @@
  * How far a run has come, kept in the run itself: one run tag for each event file. MLflow stores a batch's metrics
  * before its tags, so that a mark may lag behind the metrics but never lead.
  */
+import { isChoiceId, MAX_CHOICES } from "../../choice.ts";
 import { type FileMark, isHeadLength } from "../../fingerprint.ts";
 
 const PREFIX = "tracelet.file.";
@@ -17,13 +18,18 @@ const MAX_NAME = 4 * 255;
 const MAX_MARKS = 100_000;
 
 export function tagOfMark(mark: FileMark): [key: string, value: string] {
-  const { key, name, head, offset, from, tail } = mark;
-  return [PREFIX + key, asciiJson({ v: 1, name, head, offset, from, tail })];
+  const { key, name, head, offset, from, tail, base, choice, until } = mark;
+  return [PREFIX + key, asciiJson({ v: 1, name, head, offset, from, tail, base, choice, until })];
 }
 
 /** JSON that every database stores, whatever its character set: a mark that is refused would hold up all values. */
 function asciiJson(value: unknown): string {
-  return JSON.stringify(value).replace(/[^ -~]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  return inAsciiJson(JSON.stringify(value));
+}
+
+/** The same of what is JSON already. */
+export function inAsciiJson(text: string): string {
+  return text.replace(/[^ -~]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 /** Whether a run tag is a mark, or was meant to be one. */
@@ -50,14 +56,28 @@ export function marksOfTags(tags: ReadonlyMap<string, string>): FileMark[] {
 function parse(value: string): Omit<FileMark, "key"> | undefined {
   if (value.length > MAX_VALUE) return undefined;
   try {
-    const { v, name, head, offset, from, tail } = JSON.parse(value) as Record<string, unknown>;
+    const { v, name, head, offset, from, tail, base, choice, until } = JSON.parse(value) as Record<string, unknown>;
     if (v !== 1 || typeof name !== "string" || name.length > MAX_NAME) return undefined;
     if (typeof tail !== "string" || !TAIL.test(tail)) return undefined;
     if (!isHeadLength(head) || !isOffset(offset) || !isOffset(from) || from > offset) return undefined;
-    return { name, head, offset, from, tail };
+    const known = { name, head, offset, from, tail };
+    // Versions before 0.2 write none of these.
+    if (!isOffset(base) || base > offset) return known;
+    return { ...known, base, ...choicesOf(choice, until) };
   } catch {
     return undefined;
   }
+}
+
+/** Which choices a file was sent under; nothing of what tracelet would not have written. */
+function choicesOf(choice: unknown, until: unknown): Pick<FileMark, "choice" | "until"> {
+  const earlier = Object.entries(typeof until === "object" ? (until ?? {}) : {})
+    .filter((entry): entry is [string, number] => isChoiceId(entry[0]) && isOffset(entry[1]))
+    .slice(0, MAX_CHOICES);
+  return {
+    ...(isChoiceId(choice) && { choice }),
+    ...(earlier.length > 0 && { until: Object.fromEntries(earlier) }),
+  };
 }
 
 function isOffset(value: unknown): value is number {

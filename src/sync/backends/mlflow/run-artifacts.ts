@@ -1,7 +1,7 @@
 /** The files of one run: where they go, and what each is called. */
 import { TraceletError } from "../../../errors.ts";
 import type { Datum, Kind } from "../../../reader/datum.ts";
-import type { FilesReceipt, Note, Page, SourceArtifact } from "../../backend.ts";
+import type { FilesReceipt, Note, Page, Segment, SourceArtifact } from "../../backend.ts";
 import { Tally } from "../../tally.ts";
 import { type ArtifactEntry, ArtifactPaths, type ArtifactRoot } from "./artifact-paths.ts";
 import type { Artifact, ArtifactStore } from "./artifacts.ts";
@@ -87,24 +87,24 @@ export class RunArtifacts {
    * large is left out with all of them.
    *
    * @throws TraceletError; ContentRefused if the store refuses whatever it is given
-   * @param segment names the batch: the same whenever it begins with the same value
+   * @param segments those that the data's histograms and curves belong to
    */
-  async write(data: readonly Datum[], segment: string): Promise<Written> {
+  async write(data: readonly Datum[], segments: readonly Segment[]): Promise<Written> {
     const tooLarge = new Set<Datum>();
     const refused = new Map<Datum, ContentRefused>();
     const replaced = new Tally();
     const notes: Note[] = [];
     const written = { tooLarge, refused, replaced, notes };
-    if (data.length === 0) return written;
+    if (data.length === 0 && segments.length === 0) return written;
     // Loaded for those runs only that have more than scalars.
     const { encodeData, isEncoded } = await import("./media/encode.ts");
-    if (!data.some(({ kind }) => isEncoded(kind))) return written;
+    if (segments.length === 0 && !data.some(({ kind }) => isEncoded(kind))) return written;
     const store = await this.#open();
     if (store === undefined) return written;
     const { source, timestamp } = this.#options;
     const refusals = new Map<string, ContentRefused>();
     let anyStored = false;
-    for await (const [kind, encoded] of encodeData(data, { source, paths: this.#paths, segment, timestamp })) {
+    for await (const [kind, encoded] of encodeData(data, segments, { source, paths: this.#paths, timestamp })) {
       const fitting = encoded.filter(({ data: [first], data, artifacts }) => {
         const fits = artifacts.every((artifact) => this.#fits(artifact, `${first?.kind} ${first?.tag}`, notes));
         if (!fits) for (const datum of data) tooLarge.add(datum);

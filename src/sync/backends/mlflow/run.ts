@@ -32,6 +32,8 @@ export class MlflowRun implements RunHandle {
   /** As it was when the run was opened. */
   readonly status: RunStatus;
   readonly marks: RunHandle["marks"];
+  readonly choice: RunHandle["choice"];
+  readonly choices: RunHandle["choices"];
   readonly artifacts: RunArtifacts;
   readonly #metricNames: KeyNames;
   readonly #paramNames: KeyNames;
@@ -51,6 +53,8 @@ export class MlflowRun implements RunHandle {
     readonly created: boolean;
     readonly status: RunStatus;
     readonly marks: RunHandle["marks"];
+    readonly choice?: RunHandle["choice"];
+    readonly choices?: RunHandle["choices"];
     readonly artifacts: RunArtifacts;
     /** What it holds already; left out: nothing. */
     readonly has?: Pick<RunRecord, "metricKeys" | "params" | "tags">;
@@ -61,6 +65,8 @@ export class MlflowRun implements RunHandle {
     this.created = run.created;
     this.status = run.status;
     this.marks = run.marks;
+    this.choice = run.choice;
+    this.choices = run.choices;
     this.artifacts = run.artifacts;
     this.#metricNames = new KeyNames(namesOfKeys(metricKeys, METRIC_NAME_TAG, tags));
     this.#paramNames = new KeyNames(namesOfKeys(params.keys(), PARAM_NAME_TAG, tags));
@@ -83,9 +89,7 @@ export class MlflowRun implements RunHandle {
 
   /** Store the batch's files, if they can be stored at all. */
   async write(batch: Batch, notes: Note[]): Promise<Written> {
-    const moved = batch.marks.find(({ offset, from }) => offset > from);
-    const segment = moved === undefined ? "0" : `${moved.key.slice(0, 8)}-${moved.from}`;
-    const written = await this.artifacts.write(batch.data, segment);
+    const written = await this.artifacts.write(batch.data, batch.segments);
     notes.push(...written.notes);
     this.#noteObstacle(notes);
     return written;

@@ -6,8 +6,6 @@ export interface MediaContext {
   /** Says which run of which source this is, for ever. */
   readonly source: string;
   readonly paths: ArtifactPaths;
-  /** Names the stretch of the run whose histograms and curves go into one file; safe as a part of a path. */
-  readonly segment: string;
   /** Seconds since the Unix epoch → ms, a whole number from 0 to 2^53 - 1, by the one rule that metrics have too. */
   readonly timestamp: (wallTime: number) => number;
 }

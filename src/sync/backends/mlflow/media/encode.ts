@@ -1,5 +1,6 @@
 /** A batch's data → the files that show them. One line a kind; what has none here is not sent. */
 import type { Datum, Kind } from "../../../../reader/datum.ts";
+import type { Line, Segment } from "../../../backend.ts";
 import type { Artifact } from "../artifacts.ts";
 import { encodeAudio } from "./audio.ts";
 import type { MediaContext } from "./context.ts";
@@ -25,8 +26,6 @@ const ENCODERS: ReadonlyMap<Kind, Encoder> = new Map<Kind, Encoder>([
   ["images", each("images", (datum, context) => encodeImages(datum, context))],
   ["audio", each("audio", encodeAudio)],
   ["text", each("text", encodeText)],
-  ["histograms", together("histograms", (data, { segment }) => encodeHistograms(data, segment))],
-  ["pr_curves", together("pr_curves", (data, { segment }) => encodePrCurves(data, segment))],
   ["graphs", each("graphs", encodeGraphs)],
   [
     "mesh",
@@ -38,16 +37,35 @@ const ENCODERS: ReadonlyMap<Kind, Encoder> = new Map<Kind, Encoder>([
   ["tensors", each("tensors", encodeTensor)],
 ]);
 
+/** Kinds whose values are lines of their segments. */
+const LINES = {
+  histograms: (data: readonly Line[], name: string) => encodeHistograms(only("histograms", data), name),
+  pr_curves: (data: readonly Line[], name: string) => encodePrCurves(only("pr_curves", data), name),
+} as const;
+
 /** Whether values of a kind become files. */
 export function isEncoded(kind: Kind): boolean {
-  return ENCODERS.has(kind);
+  return ENCODERS.has(kind) || kind in LINES;
 }
 
 /** The files of a batch's data, kind by kind, made as they are asked for: not all of them are held at once. */
 export async function* encodeData(
   data: readonly Datum[],
+  segments: readonly Segment[],
   context: MediaContext,
 ): AsyncGenerator<readonly [Kind, readonly Encoded[]]> {
+  const fresh = new Set(data);
+  for (const kind of ["histograms", "pr_curves"] as const) {
+    for (const segment of segments) {
+      const lines = segment.data.filter((line) => line.kind === kind);
+      if (lines.length === 0) continue;
+      // Those of earlier batches have been counted with them.
+      yield [
+        kind,
+        [{ data: lines.filter((line) => fresh.has(line)), artifacts: [LINES[kind](lines, nameOf(segment))] }],
+      ];
+    }
+  }
   for (const [kind, encode] of ENCODERS) {
     const ofKind = data.filter((datum) => datum.kind === kind);
     if (ofKind.length > 0) yield [kind, await encode(ofKind, context)];
@@ -65,11 +83,15 @@ function each<K extends Datum["kind"]>(
   };
 }
 
-function together<K extends Datum["kind"]>(
-  kind: K,
-  encode: (data: readonly Extract<Datum, { kind: K }>[], context: MediaContext) => Artifact,
-): Encoder {
-  return (data, context) => [{ data, artifacts: [encode(only(kind, data), context)] }];
+/** Safe as a part of a path, and as short as it can be read. */
+function nameOf({ key, start, part }: Segment): string {
+  return `${shortKey(key)}-${start}${part === "" ? "" : `-${part}`}`;
+}
+
+/** Of files that begin alike each has a number. */
+function shortKey(key: string): string {
+  const [hash = "", number] = key.split(".");
+  return hash.slice(0, 8) + (number === undefined ? "" : `.${number}`);
 }
 
 function only<K extends Datum["kind"]>(kind: K, data: readonly Datum[]): Extract<Datum, { kind: K }>[] {

@@ -1,6 +1,6 @@
 /**
  * Histograms → `histograms/<segment>.jsonl`: the exact buckets as data, readable as text in the artifact viewer. One line
- * a histogram, one file a segment, which is never written again.
+ * a histogram, one file a segment, written again whole as it grows.
  */
 import type { HistogramDatum } from "../../../../reader/datum.ts";
 import type { Artifact } from "../artifacts.ts";

@@ -1,6 +1,6 @@
 /**
  * Precision-recall curves → `pr_curves/<segment>.jsonl`: the exact numbers as data, readable as text in the artifact
- * viewer. One line a curve, one file a segment, which is never written again.
+ * viewer. One line a curve, one file a segment, written again whole as it grows.
  */
 import type { PrCurveDatum } from "../../../../reader/datum.ts";
 import type { Artifact } from "../artifacts.ts";

@@ -7,8 +7,8 @@ import type { Findings, OneDifference } from "./findings.ts";
 import { eachLine, type TakeItem } from "./items.ts";
 
 /**
- * How its values fell into these files depends on when they were sent, so that all of a folder's are taken together, line
- * by line.
+ * How its values fell into these files depends on the version that has sent them, so that all of a folder's are taken
+ * together, line by line.
  */
 const SEGMENT = /^(histograms|pr_curves)\/[^/]+\.jsonl$/;
 /** In the head of a page. */
@@ -30,6 +30,8 @@ interface Stored {
 export class ArtifactCheck implements ArtifactStore {
   readonly #there: ArtifactStore | undefined;
   readonly #onLine: (folder: string, words: Int32Array) => void;
+  /** What was put last of each folder's lines: a segment is written again whole as it grows. */
+  readonly #growing = new Map<string, Artifact>();
   readonly #findings: Findings;
   #listing: Promise<Map<string, Stored>> | undefined;
   /** What the source has of each path that was not the same; a later value of the same path may be. */
@@ -57,7 +59,8 @@ export class ArtifactCheck implements ArtifactStore {
     }
     const folder = SEGMENT.exec(path)?.[1];
     if (folder !== undefined) {
-      eachLine(bytes, (words) => this.#onLine(folder, words));
+      if (this.#growing.get(folder)?.path !== path) this.#takeLines(folder);
+      this.#growing.set(folder, { path, bytes });
       return;
     }
     const found = await this.#expect(path);
@@ -95,8 +98,20 @@ export class ArtifactCheck implements ArtifactStore {
     return [];
   }
 
+  /** Hand on the lines that cannot become more, since all of the source has been read. */
+  endLines(): void {
+    for (const folder of [...this.#growing.keys()]) this.#takeLines(folder);
+  }
+
+  #takeLines(folder: string): void {
+    const grown = this.#growing.get(folder);
+    this.#growing.delete(folder);
+    if (grown !== undefined) eachLine(grown.bytes, (words) => this.#onLine(folder, words));
+  }
+
   /** Compare what is left when the source has been read, and report it all. */
   async finish(): Promise<void> {
+    this.endLines();
     if (this.#index.size > 0) await this.#compareIndex();
     for (const [path, { expected }] of await this.#stored()) {
       if (!expected && !SEGMENT.test(path)) this.#bad.set(path, { what: "files", name: path, state: "extra" });

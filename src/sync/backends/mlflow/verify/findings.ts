@@ -82,7 +82,7 @@ export class Findings {
   /** Compare what is held of both sides of a series, or of a part of it. */
   addSets(what: "points" | "lines", name: string, source: ItemSet, there: ItemSet): void {
     let series: SeriesDifference | undefined;
-    for (const pair of unmatched(source, there)) {
+    for (const pair of unmatched(source, there, what === "points")) {
       series ??= this.#series(what, name);
       const state = pair.source === undefined ? "extra" : pair.there === undefined ? "missing" : "different";
       series[state]++;

@@ -132,10 +132,11 @@ export class ItemSet {
     return this.#words.subarray(index * WORDS, (index + 1) * WORDS);
   }
 
-  /** The items' indices, by step, time and value; of equal ones the first only. */
-  sorted(): Uint32Array {
+  /** The items' indices, by step, time and value. @param once of equal ones the first only */
+  sorted(once: boolean): Uint32Array {
     const order = new Uint32Array(this.#length).map((_, i) => i);
     order.sort((a, b) => compareAt(this.#words, a, this.#words, b));
+    if (!once) return order;
     let kept = 0;
     for (const index of order) {
       if (kept === 0 || this.compare(order[kept - 1] as number, this, index) !== 0) order[kept++] = index;
@@ -169,9 +170,13 @@ export interface Unmatched {
   readonly there: Int32Array | undefined;
 }
 
-/** Every item that only one of the sets has, in their order. What is at the same step on both sides comes as a pair. */
-export function* unmatched(source: ItemSet, there: ItemSet): Generator<Unmatched> {
-  const [onlySource, onlyThere] = differing(source, there);
+/**
+ * Every item that only one of the sets has, in their order. What is at the same step on both sides comes as a pair.
+ *
+ * @param once whether an item that is there several times counts as one, as a point does
+ */
+export function* unmatched(source: ItemSet, there: ItemSet, once = true): Generator<Unmatched> {
+  const [onlySource, onlyThere] = differing(source, there, once);
   for (let i = 0, j = 0; i < onlySource.length || j < onlyThere.length; ) {
     const [a, b] = [onlySource[i], onlyThere[j]];
     if (a !== undefined && b !== undefined && source.isSameStep(a, there, b)) {
@@ -189,8 +194,8 @@ export function* unmatched(source: ItemSet, there: ItemSet): Generator<Unmatched
 }
 
 /** The indices of what only the one has, and of what only the other has. */
-function differing(source: ItemSet, there: ItemSet): readonly [Uint32Array, Uint32Array] {
-  const [a, b] = [source.sorted(), there.sorted()];
+function differing(source: ItemSet, there: ItemSet, once: boolean): readonly [Uint32Array, Uint32Array] {
+  const [a, b] = [source.sorted(once), there.sorted(once)];
   let [i, j, keptA, keptB] = [0, 0, 0, 0];
   while (i < a.length || j < b.length) {
     const [inA, inB] = [a[i], b[j]];

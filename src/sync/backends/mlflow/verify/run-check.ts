@@ -2,6 +2,7 @@
 import type PQueue from "p-queue";
 import { TraceletError } from "../../../../errors.ts";
 import type { ArtifactStore } from "../artifacts.ts";
+import { isChoiceTag } from "../choices.ts";
 import { isMarkTag } from "../marks.ts";
 import { isNameRecorded } from "../names.ts";
 import { isSameParam } from "../run.ts";
@@ -54,7 +55,7 @@ export class RunCheck {
     }
     for (const [key, value] of params) this.#params.set(key, value);
     // How far the files were sent is no part of the run.
-    for (const [key, value] of tags) if (!isMarkTag(key)) this.#tags.set(key, value);
+    for (const [key, value] of tags) if (!isMarkTag(key) && !isChoiceTag(key)) this.#tags.set(key, value);
   }
 
   /** @param open the files that are there */

@@ -249,6 +249,7 @@ class ItemsOfRuns implements Expectations {
   /** The runs that were read to their end. */
   readonly ended = new Set<string>();
   readonly #tasks = new Map<string, Task[]>();
+  readonly #artifacts = new Map<string, ArtifactCheck>();
 
   constructor(tasks: readonly Task[]) {
     this.held = new Map(tasks.map((task) => [task, new ItemSet(task.source / task.parts)]));
@@ -277,12 +278,17 @@ class ItemsOfRuns implements Expectations {
     const wantsLines = Array.from(this.held.keys()).some(({ what, check }) => what === "lines" && check.id === runId);
     // Then nothing is drawn or encoded.
     if (!wantsLines) throw new TraceletError("unsupported", "the files of this run have been compared");
-    return new ArtifactCheck(undefined, new Findings(), (folder, words) => {
+    const known = this.#artifacts.get(runId);
+    if (known !== undefined) return known;
+    const artifacts = new ArtifactCheck(undefined, new Findings(), (folder, words) => {
       this.#hold(this.#tasks.get(idOf(runId, "lines", folder)) ?? [], words);
     });
+    this.#artifacts.set(runId, artifacts);
+    return artifacts;
   }
 
   async end(runId: string): Promise<void> {
+    this.#artifacts.get(runId)?.endLines();
     this.ended.add(runId);
   }
 
