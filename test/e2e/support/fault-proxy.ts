@@ -54,7 +54,7 @@ export class FaultProxy {
   unanswered = 0;
   #rules: { readonly rule: FaultRule; matched: number; fired: number }[] = [];
   readonly #server: Server;
-  readonly #target: number;
+  #target: number;
   readonly #port: number;
   readonly #random: () => number;
   /** The server closes kept connections when it likes, which would be a fault of our own making. */
@@ -108,6 +108,11 @@ export class FaultProxy {
   async disconnect(): Promise<void> {
     this.#count("disconnect");
     await this.stop();
+  }
+
+  /** Another server answers at the same address. @param target its port */
+  redirect(target: number): void {
+    this.#target = target;
   }
 
   /** On the same port again. */

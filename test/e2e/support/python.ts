@@ -144,6 +144,13 @@ export async function tamper(
   await script(NEW_PYTHON, "tamper.py", [uri, runId, ...what]);
 }
 
+/** `mlflow gc` of a run that was deleted. @param uri of the database @param server by which the run's files are reached */
+export async function collectGarbage(uri: string, runId: string, server: string): Promise<void> {
+  const mlflow = path.join(path.dirname(NEW_PYTHON), "mlflow");
+  const env = { ...process.env, MLFLOW_TRACKING_URI: server, MLFLOW_DISABLE_TELEMETRY: "true" };
+  await run(mlflow, ["gc", "--backend-store-uri", uri, "--run-ids", runId], { env });
+}
+
 /** What MLflow should hold of a run: each distinct point once, since MLflow stores none twice. */
 export function distinct(points: readonly Point[]): Point[] {
   const seen = new Map(points.map((point) => [point.join(" "), point]));
