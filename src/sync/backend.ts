@@ -94,6 +94,7 @@ export interface Note {
     | "renamed"
     | "param-conflict"
     | "unreadable-hparams"
+    | "not-an-event-file"
     | "cut"
     | "wall-time"
     | "replaced"

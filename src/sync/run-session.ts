@@ -286,6 +286,7 @@ export class RunSession {
         const { records, firstWallTime } = open.reader;
         this.#stored.firstWallTime ??= firstWallTime;
         file.looked(records.tail, damage);
+        await file.tellFormat(open.source, this.notes);
         await file.name(open.source, records.position, this.#files);
         if (!batch.empty) anyValue = true;
         // Nobody may come this way again: where no value is new, nothing is sent.
@@ -461,6 +462,7 @@ export class RunSession {
           }
           await file.moveTo(open, this.#files);
           file.ended(open.reader.records.tail, damage);
+          await file.tellFormat(open.source, this.notes);
         } finally {
           await open.close();
         }

@@ -1,10 +1,13 @@
 /** One event file while its run is being synced: where reading stands, and the mark that says so. */
 import { FileSource } from "../reader/byte-source.ts";
 import type { TagMetadata } from "../reader/datum.ts";
+import { displayPath } from "../reader/discover.ts";
 import { EventFileReader } from "../reader/event-file.ts";
+import { FORMAT_BYTES, formatOf } from "../reader/file-format.ts";
 import { RecordBatch } from "../reader/record-batch.ts";
 import { TagTable } from "../reader/tag-table.ts";
 import { type Loss, RecordReader, type Tail } from "../reader/tfrecord.ts";
+import type { Note } from "./backend.ts";
 import type { StoredFile } from "./checkpoints.ts";
 import { MAX_CHOICES } from "./choice.ts";
 import { ageOf } from "./file-age.ts";
@@ -49,6 +52,8 @@ export class SourceFile {
   #readStamp: string | undefined;
   /** The same when nothing was left to be done about it. */
   #settledStamp: string | undefined;
+  /** What it is, if it is no event file. */
+  #format: string | undefined;
   /** When it could not be read, in ms of `performance.now()`. */
   #failedAt: number | undefined;
   /** Bytes that are no record and may still become one: where, and since when, in ms of `performance.now()`. */
@@ -264,6 +269,16 @@ export class SourceFile {
     this.#suspect = { at: tail.start, since, isPassed: damage === "pass" };
   }
 
+  /** Tell what it is if it holds no record at all, so that it does not count as damage. */
+  async tellFormat(source: FileSource, notes: Note[]): Promise<void> {
+    if (this.tail?.state !== "damaged" || this.tail.start > 0 || this.#format !== undefined) return;
+    const head = new Uint8Array(FORMAT_BYTES);
+    this.#format = formatOf(head.subarray(0, await source.read(head, 0, FORMAT_BYTES, 0)));
+    if (this.#format === undefined) return;
+    const message = `${displayPath(this.entry.path)} is not an event file: ${this.#format}`;
+    notes.push({ code: "not-an-event-file", message });
+  }
+
   /** Damage that was passed over and that may have become records since. */
   get holes(): readonly Loss[] {
     return this.#losses.filter(({ reason }) => reason !== "too-large" && reason !== "not-an-event");
@@ -313,6 +328,7 @@ export class SourceFile {
   /** What was passed over, and an end of the file that holds no record. */
   allLosses(): Loss[] {
     if (this.tail?.state !== "damaged" || this.#waitingSince !== undefined) return this.#losses;
+    if (this.#format !== undefined && this.tail.start === 0) return this.#losses;
     return [...this.#losses, { start: this.tail.start, end: this.tail.end, reason: "damaged-tail" }];
   }
 

@@ -1,8 +1,10 @@
 /** Damage, files that go away, hyperparameters that cannot be read. */
-import { readFileSync } from "node:fs";
+import { cpSync, readFileSync } from "node:fs";
+import path from "node:path";
 import { describe, expect, test } from "vitest";
 import { discover } from "../../src/reader/discover.ts";
 import { record, textEvent } from "../support/event-writer.ts";
+import { cases } from "../support/expected.ts";
 import {
   codes,
   curve,
@@ -270,5 +272,36 @@ describe("hparams.yaml", () => {
     world.logdir.write("train/hparams.yaml", Buffer.from("lr: 0.1\n"));
     expect(only(await world.sync())).toMatchObject({ problems: [], outcome: "sent" });
     expect(world.backend.run("train").hparams).toEqual(new Map([["lr", 0.1]]));
+  });
+});
+
+describe("a file that is named like an event file and is none", () => {
+  test("is said for what it is, and neither damage nor an error", async () => {
+    const world = World.create();
+    cpSync(path.join(import.meta.dirname, "../../fixtures/copies-and-backups/runs"), path.join(world.root, "runs"), {
+      recursive: true,
+    });
+    world.logdir.write("b/tfevents.lfs", Buffer.from("version https://git-lfs.github.com/spec/v1\noid sha256:0\n"));
+    world.logdir.write("b/tfevents.html", Buffer.from("<!DOCTYPE html>\n<html></html>\n"));
+    for (let i = 0; i < 2; i++) {
+      const { runs } = await world.sync();
+      expect(runs.flatMap(({ losses, problems }) => [...losses, ...problems])).toEqual([]);
+      if (i > 0) break;
+      const said = runs
+        .flatMap(({ notes }) => notes.map(({ message }) => message.replace(/.*is not/, "is not")))
+        .sort();
+      expect(said).toEqual([
+        "is not an event file: a Git LFS pointer; git lfs pull brings the file",
+        "is not an event file: a page of HTML or XML",
+        "is not an event file: gzip-compressed",
+        "is not an event file: what macOS keeps beside a file (AppleDouble)",
+      ]);
+    }
+    // The copies hold no other points than the one whole file.
+    const { a } = cases().find(({ name }) => name === "copies-and-backups")?.runs ?? {};
+    const points = Object.entries(a?.tags ?? {}).flatMap(([tag, { points: of }]) =>
+      of.map((p) => `${tag} ${p[0]} ${p[1]}`),
+    );
+    expect(world.backend.run("a").points.size).toBe(new Set(points).size);
   });
 });
