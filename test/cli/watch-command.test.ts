@@ -87,6 +87,20 @@ describe("a signal", () => {
     expect(await end).toMatchObject({ code: 130 });
   });
 
+  test.each([["--quiet"], ["--json"], []])(
+    "is acknowledged on standard error, and in time all is over: %j",
+    async (...args) => {
+      const watch = Watch.create();
+      const child = watch.start({ deaf: "finish" }, "runs", "--shutdown-timeout", "700ms", ...args);
+      const end = ended(child);
+      await watch.until("log", "start");
+      child.kill("SIGTERM");
+      const { code, stderr } = await end;
+      expect(code).toBe(143);
+      expect(stderr).toMatch(/SIGTERM: sending what is there, 700 ms at most; again: ends at once\n/);
+    },
+  );
+
   test("that comes while nothing can be sent is told to programs as what it is", async () => {
     const watch = Watch.create();
     const child = watch.start({ steps: [{ after: 600, fail: "interrupted" }] }, "runs", "--json");

@@ -119,6 +119,20 @@ describe("a command behind --", () => {
     expect(watch.read("train")).toBe("ready\nSIGINT\nSIGINT\nSIGINT\n");
   });
 
+  test("SIGTERM while the rest is sent, or by which the training ended, limits how long that takes", async () => {
+    for (const [training, [file, text], code] of [
+      [node(``), ["log", "finish training"], 1],
+      [LISTENING, ["train", "ready"], 7],
+    ] as const) {
+      const watch = Watch.create();
+      const child = watch.start({ deaf: "finish", code: 1 }, "runs", "--shutdown-timeout", "700ms", ...training);
+      const end = ended(child);
+      await watch.until(file, text);
+      child.kill("SIGTERM");
+      expect(await end).toMatchObject({ code });
+    }
+  });
+
   test("SIGINT while the rest is sent: the first waits, the second does not", async () => {
     const watch = Watch.create();
     const child = watch.start({ deaf: "finish" }, "runs", ...node(``));
