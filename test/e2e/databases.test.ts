@@ -67,17 +67,7 @@ beforeAll(async () => {
   write("values", ...extreme);
   write("run 🙂 \x1b[31m日本", scalarEvent("loss", 1, 1));
   write(LONG, scalarEvent("loss", 1, 2));
-  const hparams = [
-    "lr: 0.1",
-    "LR: 0.2",
-    "café: au lait",
-    "cafe: noir",
-    'nul: "a\\0b"',
-    "smile: 🙂",
-    "lines: |",
-    "  a",
-    "  b",
-  ];
+  const hparams = ["lr: 0.1", "LR: 0.2", "café: au lait", "cafe: noir", 'nul: "a\\0b"', "lines: |", "  a", "  b"];
   writeFileSync(path.join(logdir, "names/hparams.yaml"), `${hparams.join("\n")}\n`);
   truth = await readTensorBoard(logdir);
   if (!postgreSqlIsMissing) postgreSql = await PostgreSql.start({ durable: false });
@@ -155,10 +145,7 @@ describe.each(KINDS)("$name", ({ name, unicode, isMissing }) => {
     }
     const params = Object.entries(names.params).map(([key, value]) => `${key.replace(/-[0-9a-f]{8}$/, "")}: ${value}`);
     expect(params.sort()).toEqual(
-      [
-        ...["LR: 0.2", "cafe: noir", "café: au lait", "lines: a\nb\n", "lr: 0.1", "nul: a\\x00b"],
-        ...(unicode ? ["smile: 🙂"] : []),
-      ].sort(),
+      ["LR: 0.2", "cafe: noir", "café: au lait", "lines: a\nb\n", "lr: 0.1", "nul: a\\x00b"].sort(),
     );
     expect(allPoints(runOf(runs, "values").metrics)).toEqual(allPoints(truth["values"] ?? {}));
     expect(runOf(runs, unicode ? "run 🙂 \\x1b[31m日本" : "run ? \\x1b[31m??").metrics["loss"]).toHaveLength(1);
@@ -173,7 +160,7 @@ describe.each(KINDS)("$name", ({ name, unicode, isMissing }) => {
     if (unicode) expect([result.code, result.outcome]).toEqual([0, "ok"]);
     else {
       expect([result.code, result.outcome]).toEqual([1, "failed"]);
-      expect(new Set(setAside(state))).toEqual(new Set([...FOREIGN.map((tag) => `scalars ${tag}`), "hparams smile"]));
+      expect(new Set(setAside(state))).toEqual(new Set(FOREIGN.map((tag) => `scalars ${tag}`)));
       expect(result.kinds["scalars"]).toMatchObject({
         leftOut: { "refused by MLflow": FOREIGN.length * STEPS.length },
       });
@@ -193,7 +180,7 @@ describe.each(KINDS)("$name", ({ name, unicode, isMissing }) => {
       expect([verified.code, ...found]).toEqual([
         1,
         ["points", "77", String(FOREIGN.length * STEPS.length), "0", "0"],
-        ["params", "7", "1", "0", "0"],
+        ["params", "6", "0", "0", "0"],
         // Whose the key of "sad 🙁 日本" would be.
         ["tags", "12", "1", "0", "0"],
       ]);
