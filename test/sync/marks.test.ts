@@ -5,6 +5,7 @@ import { isValidKey } from "../../src/sync/backends/mlflow/names.ts";
 import type { FileMark } from "../../src/sync/fingerprint.ts";
 
 const hash = fc.string({ unit: fc.constantFrom(..."0123456789abcdef"), minLength: 32, maxLength: 32 });
+const id = fc.string({ unit: fc.constantFrom(..."0123456789abcdef"), minLength: 8, maxLength: 8 });
 const mark: fc.Arbitrary<FileMark> = fc
   .record({
     key: fc.tuple(hash, fc.constantFrom("", ".2", ".17", ".4000")).map((parts) => parts.join("")),
@@ -13,8 +14,15 @@ const mark: fc.Arbitrary<FileMark> = fc
     offset: fc.maxSafeNat(),
     from: fc.maxSafeNat(),
     tail: fc.oneof(hash, fc.constant("")),
+    base: fc.option(fc.maxSafeNat(), { nil: undefined }),
+    choice: id,
+    until: fc.dictionary(id, fc.maxSafeNat(), { minKeys: 1, maxKeys: 64 }),
   })
-  .map((given) => ({ ...given, from: Math.min(given.from, given.offset) }));
+  .map(({ base, choice, until, ...given }) => {
+    const mark = { ...given, from: Math.min(given.from, given.offset) };
+    // Versions before 0.2 told none of these.
+    return base === undefined ? mark : { ...mark, base: Math.min(base, given.offset), choice, until: { ...until } };
+  });
 
 test("a mark comes back from a tag that every MLflow takes", () => {
   fc.assert(
@@ -27,6 +35,16 @@ test("a mark comes back from a tag that every MLflow takes", () => {
       }
     }),
   );
+});
+
+test("of a mark that tells of choices what tracelet would not have written is passed over", () => {
+  const key = "0123456789abcdef".repeat(2);
+  const good = { v: 1, name: "f", head: 1, offset: 2, from: 0, tail: key };
+  const read = (more: object) => marksOfTags(new Map([[`tracelet.file.${key}`, JSON.stringify({ ...good, ...more })]]));
+  const { v: _, ...plain } = good;
+  for (const base of [-1, 3, 0.5, "0", null]) expect(read({ base, choice: "01234567" })).toEqual([{ key, ...plain }]);
+  for (const more of [{ choice: "x" }, { until: [1] }, { until: null }, { until: { __proto__: 1, "01234567": -1 } }])
+    expect(read({ base: 1, ...more })).toEqual([{ key, ...plain, base: 1 }]);
 });
 
 test("what is no mark, or one of a later tracelet, is passed over", () => {

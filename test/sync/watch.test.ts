@@ -12,6 +12,20 @@ const arrives = async (watching: Watching, world: World, run: string, points: Re
   watching.until(() => expectPoints(world.backend.run(run), points));
 
 describe("following", () => {
+  test("what was left out before is sent though its files do not change: tags, and runs", async () => {
+    const world = World.create();
+    world.logdir.write("a", Buffer.concat([fileOf(curve("loss", 0, 5)), records(curve("debug/x", 0, 5))]));
+    world.logdir.write("b", fileOf(curve("loss", 0, 5)));
+    const transform = { includeTags: [], excludeTags: ["debug/*"], nan: "keep" as const };
+    await world.sync({ transform, wantsRun: (name) => name === "a" });
+    expectPoints(world.backend.run("a"), curve("loss", 0, 5));
+    const watching = new Watching(world);
+    await arrives(watching, world, "a", [...curve("loss", 0, 5), ...curve("debug/x", 0, 5)]);
+    await arrives(watching, world, "b", curve("loss", 0, 5));
+    await watching.caughtUp();
+    expect(sentAgain(world.backend.run("a"))).toBe(0);
+  });
+
   test.each([true, false])("new runs, new files, appends; events: %s", async (events) => {
     const world = World.create();
     world.logdir.write("old", fileOf(curve("loss", 0, 5)));
