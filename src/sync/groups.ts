@@ -198,9 +198,11 @@ function nest(groups: readonly RunGroup[]): RunGroup[] {
     const known = nested.get(name);
     if (known !== undefined) return known;
     const above = path.posix.dirname(name);
-    // The logdir is what the experiment is already.
-    const parent = above === "." ? undefined : place(above);
-    const placed = { ...(byName.get(name) ?? directoryOf(name, groups)), parent, isParent: parents.has(name) };
+    // The logdir is what the experiment is already, unless it is a run itself, as for Optuna.
+    const isBelow = name !== "." && (above !== "." || byName.has("."));
+    const parent = isBelow ? place(above) : undefined;
+    const isParent = name === "." ? groups.length > 1 : parents.has(name);
+    const placed = { ...(byName.get(name) ?? directoryOf(name, groups)), parent, isParent };
     nested.set(name, placed);
     return placed;
   };

@@ -1,4 +1,5 @@
 /** Which of TensorBoard's runs become one run of the destination, and what their tags are called there. */
+import { cpSync } from "node:fs";
 import path from "node:path";
 import { expect, test } from "vitest";
 import type { GroupMode } from "../../src/sync/groups.ts";
@@ -195,4 +196,18 @@ test.each<GroupMode>(["run", "parent", "nested", "none"])("no value is lost or d
     const expected = whole.runs.reduce((sum, { tally }) => sum + (tally.kinds.get("scalars")?.read ?? 0), 0);
     expect([name, sent, there]).toEqual([name, expected, expected]);
   }
+});
+
+test("nested: what lies in a logdir that is a run itself lies below that run", async () => {
+  const world = World.create();
+  const runs = path.join(FIXTURES, "optuna-callback/runs");
+  cpSync(runs, path.join(world.root, "runs"), { recursive: true });
+  await world.sync({ group: "nested" });
+  const { id } = world.backend.run("runs");
+  expect(world.backend.runs.map(({ name, parentId }) => [name, parentId])).toEqual(
+    expect.arrayContaining([["runs", undefined], ...[0, 1, 2].map((n) => [`trial-${n}`, id])]),
+  );
+  expect(Object.fromEntries(world.backend.run("trial-1").params)).toEqual({
+    ...{ max_depth: 5, class_weight: "None", bootstrap: true },
+  });
 });
