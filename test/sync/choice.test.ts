@@ -209,6 +209,14 @@ class Place {
     };
   }
 
+  /** The files that hold a line a histogram, by name. */
+  segments(): Map<string, string> {
+    const folder = readdirSync(this.root, { recursive: true, encoding: "utf8" }).filter((name) =>
+      name.endsWith(".jsonl"),
+    );
+    return new Map(folder.map((name) => [path.basename(name), readFileSync(path.join(this.root, name), "utf8")]));
+  }
+
   /** What is there, as `kind tag step`, and of kinds that keep them all with the number of the value. */
   there(): string[] {
     const database = openDatabase(this.file, { busyTimeout: 1000 });
@@ -368,6 +376,39 @@ test("histograms are the same whatever batches they came in, and whoever sent th
   const all = STORY.length;
   const once = await contents([all], 1000);
   expect(await contents([20, 21, 40, 55, all], 3)).toEqual(once);
+});
+
+test("over several segments, too: the same files, byte by byte, also where a choice came in two steps", async () => {
+  const padding = (n: number): Written => {
+    const bytes = textEvent("padding", n, "x".repeat(70_000));
+    return { kind: "text", tag: "padding", step: n, n, bytes };
+  };
+  const lines = STORY.filter(({ kind }) => kind === "histograms" || kind === "scalars");
+  const long = lines.flatMap((value, i) => (i % 2 === 0 ? [value] : [value, padding(i)]));
+  const segmentsOf = async (steps: readonly (readonly [held: number, asked: Asked])[], batchSize: number) => {
+    const place = new Place();
+    for (const [i, [held, asked]] of steps.entries()) {
+      place.hold(long.slice(0, held));
+      if (i % 2 === 1) place.loseState();
+      await place.sync({ only: ["scalars", "histograms"], ...asked }, batchSize);
+    }
+    return place.segments();
+  };
+  const once = await segmentsOf([[long.length, {}]], 1000);
+  expect(once.size).toBeGreaterThan(5);
+  expect(
+    await segmentsOf(
+      [15, 16, 30, 31, 47, long.length].map((held) => [held, {}] as const),
+      2,
+    ),
+  ).toEqual(once);
+  const widened = [
+    [25, { exclude: "debug/*" }],
+    [26, { exclude: "debug/*" }],
+    [40, {}],
+    [long.length, {}],
+  ] as const;
+  expect(await segmentsOf(widened, 3)).toEqual(once);
 });
 
 test("whatever is asked for in whatever order, the last choice is there, and nothing twice", async () => {
