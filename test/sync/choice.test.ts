@@ -6,6 +6,7 @@ import { readdirSync, readFileSync, rmSync } from "node:fs";
 import path from "node:path";
 import fc from "fast-check";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { TraceletError } from "../../src/errors.ts";
 import type { Kind } from "../../src/reader/datum.ts";
 import { MlflowBackend } from "../../src/sync/backends/mlflow/backend.ts";
 import { SqliteStore } from "../../src/sync/backends/mlflow/sqlite-store.ts";
@@ -155,8 +156,8 @@ class Place {
     rmSync(this.stateDir, { recursive: true, force: true });
   }
 
-  async sync(asked: Asked, batchSize?: number): Promise<SyncResult> {
-    const backend = new MlflowBackend({
+  backend(asked: Asked): MlflowBackend {
+    return new MlflowBackend({
       store: SqliteStore.open(this.file),
       experiment: "mnist",
       version: "1.2.3",
@@ -164,6 +165,9 @@ class Place {
       giveUpAfterMs: 1000,
       maxArtifactBytes: asked.maxFileBytes,
     });
+  }
+
+  async sync(asked: Asked, batchSize?: number, backend: MlflowBackend = this.backend(asked)): Promise<SyncResult> {
     if (batchSize !== undefined) Object.assign(backend, { batchSize });
     const checkpoints = Checkpoints.open(this.stateDir, "mlflow");
     try {
@@ -409,6 +413,29 @@ test("over several segments, too: the same files, byte by byte, also where a cho
     [long.length, {}],
   ] as const;
   expect(await segmentsOf(widened, 3)).toEqual(once);
+});
+
+test("that fails in the middle is gone on with: all of it in the end, and nothing twice", async () => {
+  const narrow: Asked = { only: ["images"] };
+  for (const failsAt of [1, 2, 3]) {
+    const place = new Place();
+    place.hold(STORY);
+    await place.sync(narrow);
+    let writes = 0;
+    const backend = place.backend({});
+    const write = backend.write.bind(backend);
+    backend.write = async (...args) => {
+      const receipt = await write(...args);
+      if (++writes === failsAt) throw new TraceletError("rejected", "the reply is lost");
+      return receipt;
+    };
+    await place.sync({}, 3, backend).catch(() => undefined);
+    expect(writes).toBe(failsAt);
+    if (failsAt === 2) place.loseState();
+    await place.sync({});
+    expectThere(place, letIn({}, STORY), letIn({}, STORY));
+    expect(await place.missing({})).toBe(0);
+  }
 });
 
 test("whatever is asked for in whatever order, the last choice is there, and nothing twice", async () => {
