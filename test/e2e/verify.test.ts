@@ -16,7 +16,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { openDatabase, type SqlRow, type SqlValue } from "../../src/sync/sqlite.ts";
 import { eventFile, scalarEvent } from "../support/event-writer.ts";
 import { MlflowServer } from "./support/mlflow-server.ts";
-import { OLD_PYTHON, tamper } from "./support/python.ts";
+import { difference, OLD_PYTHON, tamper } from "./support/python.ts";
 import { sync, tracelet } from "./support/tracelet.ts";
 
 const FIXTURES = path.resolve(import.meta.dirname, "../../fixtures");
@@ -157,6 +157,29 @@ describe.each(["a server", "an old server", "a database"] as const)("through %s"
     });
     // As many as in one go, whatever it grew in.
     expect(Math.max(...segments)).toBe(1);
+  });
+
+  const states = place === "an old server" ? [] : ["kept", "lost"];
+  test.each(states)("what a wider choice lets in is sent, and nothing twice; state %s", async (state) => {
+    cpSync(path.join(FIXTURES, "torch/runs"), logdir, { recursive: true });
+    const widening = [
+      ["--only", "scalars", "--exclude-tags", "*a*"],
+      ["--exclude-tags", "*a*"],
+      ["--max-steps", "2"],
+      [],
+    ];
+    const always = ["--restarts", "keep", "--group", "none"];
+    let scalars = 0;
+    for (const choice of widening) {
+      if (state === "lost") rmSync(path.join(folder, "state"), { recursive: true, force: true });
+      const { kinds } = await send(...always, ...choice);
+      scalars += kinds["scalars"]?.sent ?? 0;
+    }
+    const result = await verify(...always);
+    expect(result.runs.flatMap(({ differences }) => differences)).toEqual([]);
+    const read = await difference(logdir, uri, options[3] as string);
+    expect(read).toMatchObject({ lost: 0, doubled: 0, extra: 0 });
+    expect(scalars).toBe(read.points);
   });
 
   describe("something is not as it was sent:", () => {
