@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { Checkpoints, type StoredRun } from "../sync/checkpoints.ts";
 import { type Lock, lockSource } from "../sync/lock.ts";
-import { discoverAll } from "../sync/logdirs.ts";
+import { discoverAll, sourcesOf } from "../sync/logdirs.ts";
 import { findRemembered } from "./remembered.ts";
 import { oneLine, outputTo, plural, printable } from "./terminal.ts";
 
@@ -27,7 +27,7 @@ export async function runForget(what: readonly string[], options: ForgetCommandO
     const locks: Lock[] = [];
     const checkpoints = Checkpoints.open(options.stateDir, destination);
     try {
-      for (const logdir of logdirs) locks.push(lockSource(options.stateDir, destination, logdir));
+      for (const source of sourcesOf(logdirs)) locks.push(lockSource(options.stateDir, destination, source.path));
       const stored = checkpoints.runs();
       const found = new Set<StoredRun>();
       for (const run of runs) {

@@ -1,10 +1,9 @@
 /** `tracelet sync`: options → backend, engine, report. */
-import { realpathSync } from "node:fs";
 import { TraceletError } from "../errors.ts";
 import { Checkpoints } from "../sync/checkpoints.ts";
 import { sync } from "../sync/engine.ts";
 import { type Lock, lockSource } from "../sync/lock.ts";
-import { requireLogdir } from "../sync/logdirs.ts";
+import { requireLogdir, sourcesOf } from "../sync/logdirs.ts";
 import { type ChoiceOptions, chosen } from "./choice.ts";
 import { type MlflowOptions, openMlflow } from "./mlflow-options.ts";
 import { type ProgressView, showProgress } from "./progress-view.ts";
@@ -79,8 +78,7 @@ async function syncAndReport(
   if (checkpoints.loss !== undefined) say(checkpoints.loss);
   try {
     if (!options.dryRun)
-      for (const logdir of new Set(logdirs.map((each) => realpathSync(each))))
-        locks.push(lockSource(options.stateDir, destination.key, logdir));
+      for (const source of sourcesOf(logdirs)) locks.push(lockSource(options.stateDir, destination.key, source.path));
     const result = await sync({
       logdirs,
       backend: destination.backend,

@@ -1,10 +1,10 @@
 /** What `tracelet watch` needs of whatever follows the logdirs. */
-import { existsSync, realpathSync } from "node:fs";
-import path from "node:path";
+import { existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Checkpoints } from "../sync/checkpoints.ts";
 import { type SyncOptions, type SyncResult, sync } from "../sync/engine.ts";
 import { type Lock, lockSource } from "../sync/lock.ts";
+import { sourcesOf } from "../sync/logdirs.ts";
 import { watch } from "../sync/watch.ts";
 import type { WatchEvent, WatchStatus } from "../sync/watch-status.ts";
 import type { chosen } from "./choice.ts";
@@ -75,8 +75,7 @@ export function watchEngine(command: WatchCommandOptions): WatchEngine {
     try {
       checkpoints = Checkpoints.open(command.stateDir, destination.key);
       if (checkpoints.loss !== undefined) say(checkpoints.loss);
-      for (const logdir of new Set(logdirs.map(realPath)))
-        locks.push(lockSource(command.stateDir, destination.key, logdir));
+      for (const source of sourcesOf(logdirs)) locks.push(lockSource(command.stateDir, destination.key, source.path));
       const { pollMs, trace, onStart, ...others } = options;
       const shared = {
         ...others,
@@ -146,9 +145,4 @@ async function sendRest(
       onEvent({ level: "error", run: undefined, message: error.message, hint: error.hint });
     return { result, anySetAside };
   }
-}
-
-/** Of one that is not there yet as it is given. */
-function realPath(logdir: string): string {
-  return existsSync(logdir) ? realpathSync(logdir) : path.resolve(logdir);
 }

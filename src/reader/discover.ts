@@ -31,6 +31,8 @@ export interface DiscoveredRun {
   readonly directory: FsPath;
   /** The logdir it was found in, absolute. */
   readonly logdir: string;
+  /** Where its directory really lies, if it was reached by a link below the logdir. */
+  readonly realPath: FsPath | undefined;
   /** In the order they are to be read: by name, compared as bytes. */
   readonly files: readonly EventFileEntry[];
   /** Lightning's `hparams.yaml` beside the event files. */
@@ -64,10 +66,10 @@ export interface Discovery {
 export function discover(logdir: string): Discovery {
   const root = path.resolve(logdir);
   const stats = statSync(root, { bigint: true });
-  if (stats.isFile()) return { runs: [runOfFile(root, stats)], problems: [] };
+  if (stats.isFile()) return { runs: [runOfFiles([{ path: root, stats }])], problems: [] };
   const walk: Walk = { logdir: root, runs: [], problems: [] };
   const entries = readdirSync(root, { withFileTypes: true, encoding: "buffer" });
-  visit(walk, root, "", entries, [stats]);
+  visit(walk, root, "", entries, [stats], false);
   walk.runs.sort((a, b) => compareBytes(a.name, b.name));
   return walk;
 }
@@ -132,7 +134,7 @@ export function runName(parent: string, { name }: Candidate): string {
 
 /** The run that a directory with these files is, in any order; undefined if none of them is an event file. */
 export function runOf(
-  { name, directory, logdir }: Pick<DiscoveredRun, "name" | "directory" | "logdir">,
+  { name, directory, logdir, realPath }: Pick<DiscoveredRun, "name" | "directory" | "logdir" | "realPath">,
   found: readonly EventFileEntry[],
 ): DiscoveredRun | undefined {
   const files = found.filter((file) => isEventFileName(file.name));
@@ -142,23 +144,48 @@ export function runOf(
     name: name === "" ? "." : name,
     directory,
     logdir,
+    realPath,
     files,
+    ...filesBeside(found),
+  };
+}
+
+function filesBeside(found: readonly EventFileEntry[]): Pick<DiscoveredRun, "hparamsFile" | "projectorFile"> {
+  return {
     hparamsFile: found.find((file) => file.name === HPARAMS_FILE),
     projectorFile: found.find((file) => file.name === PROJECTOR_FILE),
   };
 }
 
+/** A file that was given by its own path, absolute. */
+export interface GivenFile {
+  readonly path: string;
+  readonly stats: BigIntStats;
+}
+
 /**
- * The run that a single file is, whatever its name. If it is a link, whoever gave it means what that leads to.
+ * The run that files of one directory are which were given one by one: event files, whatever their names, and what is read
+ * beside them. Where one is a link, whoever gave it means what that leads to.
  *
- * @param file its absolute path
- * @throws the system's error if it is there no longer
+ * @param given at least one
+ * @throws the system's error if one is there no longer
  */
-export function runOfFile(file: string, stats: BigIntStats): DiscoveredRun {
-  const directory = path.dirname(file);
-  const target = lstatSync(file).isSymbolicLink() ? realpathSync(file) : file;
-  const files = [entryOf(target, path.basename(file), stats)];
-  return { name: ".", directory, logdir: directory, files, hparamsFile: undefined, projectorFile: undefined };
+export function runOfFiles(given: readonly GivenFile[]): DiscoveredRun {
+  const directory = path.dirname((given[0] as GivenFile).path);
+  const found = given.map((file) => {
+    const target = lstatSync(file.path).isSymbolicLink() ? realpathSync(file.path) : file.path;
+    return entryOf(target, path.basename(file.path), file.stats);
+  });
+  const isBeside = ({ name }: EventFileEntry) => found.length > 1 && isRunFileName(name) && !isEventFileName(name);
+  const files = found.filter((file) => !isBeside(file)).sort((a, b) => compareBytes(a.name, b.name));
+  return {
+    name: ".",
+    directory,
+    logdir: directory,
+    realPath: undefined,
+    files,
+    ...filesBeside(found.filter(isBeside)),
+  };
 }
 
 const HPARAMS_FILE = "hparams.yaml";
@@ -174,18 +201,25 @@ interface Walk {
 type Entries = readonly Dirent<Buffer>[];
 type Identity = Pick<BigIntStats, "dev" | "ino">;
 
-function visit(walk: Walk, directory: FsPath, name: string, entries: Entries, ancestors: readonly Identity[]): void {
+function visit(
+  walk: Walk,
+  directory: FsPath,
+  name: string,
+  entries: Entries,
+  ancestors: readonly Identity[],
+  isLinked: boolean,
+): void {
   const files: EventFileEntry[] = [];
   for (const candidate of candidatesIn(directory, entries)) {
     try {
       if (candidate.type === "directory") {
-        descend(walk, candidate.path, runName(name, candidate), ancestors, undefined);
+        descend(walk, candidate.path, runName(name, candidate), ancestors, isLinked);
         continue;
       }
       const stats = statSync(candidate.path, { bigint: true });
       if (stats.isDirectory()) {
         const loops = ancestors.some((ancestor) => ancestor.ino === stats.ino && ancestor.dev === stats.dev);
-        if (!loops) descend(walk, candidate.path, runName(name, candidate), ancestors, stats);
+        if (!loops) descend(walk, candidate.path, runName(name, candidate), ancestors, true, stats);
       } else {
         const file = runFileOf(candidate, stats, walk.logdir);
         if (file === undefined) continue;
@@ -198,7 +232,9 @@ function visit(walk: Walk, directory: FsPath, name: string, entries: Entries, an
       if (code !== "ENOENT") walk.problems.push({ path: displayPath(candidate.path), code });
     }
   }
-  const run = runOf({ name, directory, logdir: walk.logdir }, files);
+  const isRun = files.some((file) => isEventFileName(file.name));
+  const realPath = isLinked && isRun ? realPathOf(directory) : undefined;
+  const run = runOf({ name, directory, logdir: walk.logdir, realPath }, files);
   if (run !== undefined) walk.runs.push(run);
 }
 
@@ -207,13 +243,20 @@ function descend(
   directory: FsPath,
   name: string,
   ancestors: readonly Identity[],
-  known: Identity | undefined,
+  isLinked: boolean,
+  known?: Identity,
 ): void {
   const entries = readdirSync(directory, { withFileTypes: true, encoding: "buffer" });
   // Only links can lead back, so only a directory that holds something to descend into has to be remembered.
   const nests = entries.some((entry) => entry.isDirectory() || entry.isSymbolicLink());
   const identity = nests ? [known ?? statSync(directory, { bigint: true })] : [];
-  visit(walk, directory, name, entries, [...ancestors, ...identity]);
+  visit(walk, directory, name, entries, [...ancestors, ...identity], isLinked);
+}
+
+/** @throws the system's error */
+export function realPathOf(directory: FsPath): FsPath {
+  const real = realpathSync(directory, "buffer");
+  return isUtf8(real) ? real.toString() : real;
 }
 
 function entryOf(fsPath: FsPath, name: string, stats: BigIntStats): EventFileEntry {

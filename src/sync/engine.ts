@@ -6,6 +6,7 @@ import type { DiscoveredRun, DiscoveryProblem } from "../reader/discover.ts";
 import type { StoredRun } from "./checkpoints.ts";
 import { type GroupMode, groupRuns, type RunGroup } from "./groups.ts";
 import { untilOver } from "./interruption.ts";
+import { withoutLinksInside } from "./linked-runs.ts";
 import { discoverAll } from "./logdirs.ts";
 import { Parents } from "./parents.ts";
 import type { Progress } from "./progress.ts";
@@ -62,7 +63,8 @@ export interface Left {
  */
 export async function sync(options: SyncOptions): Promise<SyncResult> {
   const { checkpoints, signal } = options;
-  const { runs: all, problems } = discoverAll(options.logdirs);
+  const { runs: found, problems } = discoverAll(options.logdirs);
+  const all = options.group === "none" ? found : withoutLinksInside(found);
   const wanted = wantedRuns(all, options);
   const stored = checkpoints.runs();
   const surveying = { backend: options.backend, checkpoints, stored };

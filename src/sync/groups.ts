@@ -3,6 +3,8 @@ import path from "node:path";
 import type { DiscoveredRun, EventFileEntry, FsPath } from "../reader/discover.ts";
 import type { StoredRun } from "./checkpoints.ts";
 import { type Fold, foldOf, writerOf } from "./folds.ts";
+import { withoutSameDirectories } from "./linked-runs.ts";
+import { withTitles } from "./titles.ts";
 
 /**
  * `run`: each of TensorBoard's runs, with what `add_scalars` and `add_hparams` made folded into the run they belong to.
@@ -31,6 +33,8 @@ export interface GroupFile extends EventFileEntry {
 export interface RunGroup {
   /** As TensorBoard would name the directory; `.` for the logdir itself. */
   readonly name: string;
+  /** What people see it called, if not by its name; see `titleOf`. */
+  readonly title: string | undefined;
   readonly directory: FsPath;
   /** Absolute. */
   readonly logdir: string;
@@ -59,15 +63,16 @@ export async function groupRuns(
   stored: ReadonlyMap<string, readonly StoredRun[]>,
 ): Promise<RunGroup[]> {
   const groups: RunGroup[] = [];
-  for (const logdir of new Set(runs.map((run) => run.logdir))) {
-    const own = runs.filter((run) => run.logdir === logdir);
+  const distinct = mode === "none" ? runs : withoutSameDirectories(runs);
+  for (const logdir of new Set(distinct.map((run) => run.logdir))) {
+    const own = distinct.filter((run) => run.logdir === logdir);
     const folded = mode === "none" ? [] : await fold(own, stored);
     if (mode === "none") groups.push(...own.map(groupAlone));
     else if (mode === "parent") groups.push(...joinByParent(folded, logdir));
     else if (mode === "nested") groups.push(...nest(folded.map((members) => groupOf(members))));
     else groups.push(...folded.map((members) => groupOf(members)));
   }
-  return groups;
+  return withTitles(groups);
 }
 
 /** A run by itself. */
@@ -78,8 +83,8 @@ export function groupAlone(run: DiscoveredRun): RunGroup {
 /** The same group with one of its members as it is now. */
 export function withRun(group: RunGroup, run: DiscoveredRun): RunGroup {
   const members = group.members.map((each) => (each.run.name === run.name ? { ...each, run } : each));
-  const { parent, isParent } = group;
-  return { ...groupOf(members, group), parent, isParent };
+  const { parent, isParent, title } = group;
+  return { ...groupOf(members, group), parent, isParent, title };
 }
 
 /** The name of a run's directory relative to that of the run `above` it; undefined if it does not lie in there. */
@@ -221,6 +226,7 @@ function directoryOf(name: string, groups: readonly RunGroup[]): RunGroup {
   const { logdir } = below[0] as RunGroup;
   return {
     name,
+    title: undefined,
     directory: path.join(logdir, name),
     logdir,
     members: [],
@@ -243,6 +249,7 @@ function groupOf(members: readonly Member[], place?: Pick<RunGroup, "name" | "di
   );
   return {
     name,
+    title: undefined,
     directory,
     logdir: first.run.logdir,
     members,

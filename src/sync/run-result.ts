@@ -33,7 +33,7 @@ export interface RunResult {
 /** Of a run that was not opened, since nothing about it has changed. */
 export function unchangedResult(group: RunGroup, stored: StoredRun): RunResult {
   return {
-    name: group.name,
+    name: group.title ?? group.name,
     parts: partsOf(group),
     outcome: "unchanged",
     remoteId: stored.remoteId,

@@ -27,6 +27,7 @@ import { Segments } from "./segments.ts";
 import { SeriesCounts } from "./series-counts.ts";
 import { type OpenFile, RETRY_MS, type SourceFile } from "./source-file.ts";
 import { Tally } from "./tally.ts";
+import { titleOf } from "./titles.ts";
 import { describeDatum, describeScalar, Transform, type TransformOptions } from "./transform.ts";
 
 /** What a session needs from outside. */
@@ -253,7 +254,7 @@ export class RunSession {
 
   result(outcome: RunResult["outcome"], error?: TraceletError): RunResult {
     return {
-      name: this.#group.name,
+      name: this.#group.title ?? this.#group.name,
       parts: partsOf(this.#group),
       outcome,
       remoteId: this.#stored.remoteId,
@@ -328,9 +329,9 @@ export class RunSession {
   }
 
   #describe(parentId: string | undefined): RunDescription {
-    const { name, directory } = this.#group;
+    const { name } = this.#group;
     return {
-      name: name === "." ? displayPath(directory).replace(/^.*\//, "") || "/" : name,
+      name: titleOf(this.#group),
       source: hashText(name),
       startTime: this.#stored.firstWallTime ?? Number.NaN,
       parentId,

@@ -14,6 +14,7 @@ import { ageOf } from "./file-age.ts";
 import { Gate } from "./gate.ts";
 import { groupRuns, type RunGroup, withRun } from "./groups.ts";
 import { untilOver } from "./interruption.ts";
+import { withoutLinksInside } from "./linked-runs.ts";
 import { LiveRun } from "./live-run.ts";
 import { hasGrown, isUnchanged } from "./match.ts";
 import type { Progress } from "./progress.ts";
@@ -187,7 +188,8 @@ class Watch implements WatchStatus {
   }
 
   async #take({ changed, gone, complete }: RunChanges): Promise<void> {
-    const wanted = wantedRuns(changed, this.#options);
+    const own = this.#options.group === "none" ? changed : withoutLinksInside(changed);
+    const wanted = wantedRuns(own, this.#options);
     if (this.#isComplete && wanted.length > 0) this.#grewAt = this.#clock.now();
     const isKnown = (run: DiscoveredRun) => {
       const live = this.#groupOf.get(keyOf(run));

@@ -12,10 +12,12 @@ import {
   displayPath,
   type EventFileEntry,
   type FsPath,
+  type GivenFile,
+  realPathOf,
   runFileOf,
   runName,
   runOf,
-  runOfFile,
+  runOfFiles,
 } from "../reader/discover.ts";
 import { Turn } from "./look-schedule.ts";
 
@@ -51,18 +53,28 @@ export class WatchedDirectory {
   /** Whether it is still part of the tree. */
   attached = true;
   readonly #isLink: boolean;
+  /** Of a logdir that files were given of one by one: their paths. */
+  readonly #given: readonly string[];
   #stamp: Stamp | undefined;
   /** Whether two looks in a row found the same stamp: a change within one tick of the file system's clock shows no other. */
   #settled = false;
   /** Files and links: what a look has to `stat`. */
   #candidates: readonly Candidate[] = [];
 
-  constructor(fsPath: FsPath, name: string, logdir: string, parent: WatchedDirectory | undefined, isLink: boolean) {
+  constructor(
+    fsPath: FsPath,
+    name: string,
+    logdir: string,
+    parent: WatchedDirectory | undefined,
+    isLink: boolean,
+    given: readonly string[] = [],
+  ) {
     this.path = fsPath;
     this.name = name;
     this.logdir = logdir;
     this.parent = parent;
     this.#isLink = isLink;
+    this.#given = given;
   }
 
   /** How many files and links every look has to ask the file system for. */
@@ -95,7 +107,16 @@ export class WatchedDirectory {
       this.#stamp = stamp;
       this.#candidates = [];
       const vanished = this.#takeChildren();
-      return { ...this.#take(runOfFile(this.logdir, stats), undefined), appeared: [], vanished, moved: [] };
+      return {
+        ...this.#take(runOfFiles([{ path: this.logdir, stats }]), undefined),
+        appeared: [],
+        vanished,
+        moved: [],
+      };
+    }
+    if (this.#given.length > 0) {
+      this.#stamp = stamp;
+      return { ...(await this.#lookAtGiven()), appeared: [], vanished: [], moved: [] };
     }
     const unchanged = !isNew && this.#stamp?.mtimeNs === stats.mtimeNs && this.#stamp.ctimeNs === stats.ctimeNs;
     let listed: Listed | undefined;
@@ -126,8 +147,27 @@ export class WatchedDirectory {
         appeared.push(child);
       }
     }
-    const run = runOf({ name: this.name, directory: this.path, logdir: this.logdir }, found.files);
+    const realPath = this.#isReachedByLink && found.files.length > 0 ? realPathOf(this.path) : undefined;
+    const run = runOf({ name: this.name, directory: this.path, logdir: this.logdir, realPath }, found.files);
     return { ...this.#take(run, found.problem), appeared, vanished, moved: found.moved };
+  }
+
+  async #lookAtGiven(): Promise<Pick<Sight, "runChanged">> {
+    const files: GivenFile[] = [];
+    let problem: DiscoveryProblem | undefined;
+    for (const file of this.#given) {
+      try {
+        files.push({ path: file, stats: await stat(file, { bigint: true }) });
+      } catch (error) {
+        const code = errorCode(error);
+        if (!isAbsence(code)) problem ??= { path: file, code };
+      }
+    }
+    return this.#take(files.length > 0 ? runOfFiles(files) : undefined, problem);
+  }
+
+  get #isReachedByLink(): boolean {
+    return this.#isLink || (this.parent !== undefined && this.parent.#isReachedByLink);
   }
 
   /** Forget all that is known of it, as if it had never been looked at. @returns what lay in it */
@@ -266,6 +306,7 @@ function filesOf(run: DiscoveredRun | undefined): EventFileEntry[] {
 
 function isSameRun(a: DiscoveredRun | undefined, b: DiscoveredRun | undefined): boolean {
   const [left, right] = [filesOf(a), filesOf(b)];
+  if (String(a?.realPath) !== String(b?.realPath)) return false;
   return left.length === right.length && left.every((file, i) => isSameFile(file, right[i] as EventFileEntry));
 }
 

@@ -5,10 +5,10 @@
  * is opened, and nothing is ever left in the tree.
  */
 import type { BigIntStats } from "node:fs";
-import path from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { type DiscoveredRun, type DiscoveryProblem, displayPath, isRunFileName } from "../reader/discover.ts";
 import { DirectoryEvents } from "./directory-events.ts";
+import { sourcesOf } from "./logdirs.ts";
 import { type Attention, LookSchedule } from "./look-schedule.ts";
 import type { WatchNote } from "./watch-notes.ts";
 import { entryKey, errorCode, isAbsence, WatchedDirectory } from "./watched-directory.ts";
@@ -90,8 +90,9 @@ class Watcher {
         this.#wake();
       },
     });
-    const logdirs = [...new Set(options.logdirs.map((logdir) => path.resolve(logdir)))];
-    const roots = logdirs.map((logdir) => new WatchedDirectory(logdir, "", logdir, undefined, false));
+    const roots = sourcesOf(options.logdirs).map(
+      ({ path: logdir, files }) => new WatchedDirectory(logdir, "", logdir, undefined, false, files),
+    );
     this.#roots = new Map(roots.map((root) => [root, { isMissing: false }]));
     for (const root of roots) this.#schedule.add(root);
     options.signal.addEventListener("abort", this.#wake);

@@ -287,16 +287,16 @@ describe.each([
     expect(followed.names).toEqual(["a", "b"]);
   });
 
-  test("two logdirs, one of which lies in the other", async () => {
+  test("two logdirs, one of which lies in the other: each run once", async () => {
     write("a/b");
     const inner = at("a");
     followed = await new Followed([logdir, inner], { ...options, pollMs: 100 }).start();
     appendFileSync(at("a/b", EVENT_FILE), "more");
-    await followed.catchesUp(logdir, inner);
+    await followed.catchesUp(logdir);
     rmSync(at("a/b"), { recursive: true });
     write("a/c");
-    await followed.catchesUp(logdir, inner);
-    expect(followed.names).toEqual(["a/c", "c"]);
+    await followed.catchesUp(logdir);
+    expect(followed.names).toEqual(["a/c"]);
   });
 
   test("a directory that cannot be read: said once, what is known of it stays, and it recovers", async () => {
