@@ -246,10 +246,10 @@ describe("after a sync", () => {
     await place.sync({ logdirs });
     const { runs } = await place.verify({ logdirs });
     expect(runs.map(({ name, outcome }) => `${name} ${outcome}`).sort()).toEqual([
-      "same copy",
-      "same equal",
-      "train copy",
-      "train equal",
+      "copy/same copy",
+      "copy/train copy",
+      "runs/same equal",
+      "runs/train equal",
     ]);
   });
 });
