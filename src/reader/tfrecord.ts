@@ -269,9 +269,9 @@ export class RecordReader {
   }
 
   async #resync(from: number, reason: "length-crc" | "payload-crc" | "length-beyond-file"): Promise<boolean> {
-    const position = this.position;
-    const found = await findRecord(this.#source, from, this.#end, this.#maxRecordBytes, this.#vain);
-    const zeros = reason === "length-crc" && (await isZero(this.#source, position, found ?? this.#end));
+    const { found, isZero } = await findRecord(this.#source, from, this.#end, this.#maxRecordBytes, this.#vain);
+    // Then all that was passed over lies behind the first byte.
+    const zeros = reason === "length-crc" && isZero && this.bytes[this.#at] === 0;
     if (found !== undefined) {
       this.#lose(found, zeros ? "zeros" : reason);
       return true;
@@ -316,7 +316,7 @@ interface VainBytes {
  *
  * @param vain what payloads use up whose checksum does not hold. Bytes passed over add to it; while there is none, headers
  *   are passed over unseen. That takes far more right lengths with wrong payloads than any damage leaves
- * @returns its file offset, or undefined if there is none
+ * @returns its file offset, or undefined if there is none; and whether all bytes before it are zeros
  */
 async function findRecord(
   source: ByteSource,
@@ -324,28 +324,55 @@ async function findRecord(
   end: number,
   maxRecordBytes: number,
   vain: VainBytes,
-): Promise<number | undefined> {
+): Promise<{ readonly found: number | undefined; readonly isZero: boolean }> {
   // The next record is mostly near: a file with much damage would be read a window for every bit of it.
   let window = new Uint8Array(Math.max(0, Math.min(FIRST_WINDOW, end - from)));
   let passed = from;
+  /** Where the first byte is that is not 0. */
+  let nonZero = Infinity;
   for (let base = from; base + HEADER + FOOTER <= end; ) {
     const filled = await source.read(window, 0, Math.min(window.length, end - base), base);
     const view = viewOf(window);
-    for (let at = 0; at + HEADER <= filled; at++) {
+    // Whole windows of zeros are what a crash leaves at the end of a file: no header can begin in one.
+    const isStillZero = nonZero === Infinity;
+    if (isStillZero) nonZero = base + firstNonZero(window, filled);
+    const first = isStillZero ? Math.max(0, nonZero - base - HEADER + 1) : 0;
+    if (nonZero === base + filled) nonZero = Infinity;
+    for (let at = first; at + HEADER <= filled; at++) {
       if (!mayBeHeader(view, at) || !headerHolds(view, at)) continue;
       vain.left += MAX_VAIN * (base + at - passed);
       passed = base + at;
       if (vain.left <= 0) continue;
       const length = view.getUint32(at, true);
       if (length > maxRecordBytes || base + at + HEADER + length + FOOTER > end) continue;
-      if (await payloadHolds(source, base + at + HEADER, length)) return base + at;
+      if (await payloadHolds(source, base + at + HEADER, length)) {
+        return { found: base + at, isZero: nonZero >= base + at };
+      }
       vain.left -= HEADER + length + FOOTER;
     }
     if (filled < window.length) break;
     base += window.length - HEADER + 1;
     if (window.length < CHUNK) window = new Uint8Array(Math.min(window.length * 4, CHUNK));
   }
-  return undefined;
+  // Fewer bytes than a record has were not looked at.
+  if (end - from < HEADER + FOOTER) {
+    const filled = await source.read(window, 0, window.length, from);
+    return { found: undefined, isZero: firstNonZero(window, filled) === filled };
+  }
+  return { found: undefined, isZero: nonZero === Infinity };
+}
+
+/** Index of the first byte that is not 0, `length` if there is none. */
+function firstNonZero(bytes: Uint8Array, length: number): number {
+  const zeros = Buffer.alloc(Math.min(length, FIRST_WINDOW));
+  const all = Buffer.from(bytes.buffer, bytes.byteOffset, length);
+  for (let at = 0; at < length; at += zeros.length) {
+    const end = Math.min(length, at + zeros.length);
+    if (all.compare(zeros, 0, end - at, at, end) === 0) continue;
+    while (all[at] === 0) at++;
+    return at;
+  }
+  return length;
 }
 
 /** Cheap sieve before a checksum is computed: lengths beyond 4 GiB are none, and runs of zeros are no header. */
@@ -366,18 +393,6 @@ async function payloadHolds(source: ByteSource, start: number, length: number): 
     (await source.read(piece, 0, FOOTER, start + length)) === FOOTER &&
     viewOf(piece).getUint32(0, true) === crc.masked()
   );
-}
-
-async function isZero(source: ByteSource, start: number, end: number): Promise<boolean> {
-  const piece = Buffer.allocUnsafe(Math.min(CHUNK, end - start));
-  const zeros = Buffer.alloc(piece.length);
-  for (let done = start; done < end; ) {
-    const read = await source.read(piece, 0, Math.min(piece.length, end - done), done);
-    if (read === 0) break;
-    if (piece.compare(zeros, 0, read, 0, read) !== 0) return false;
-    done += read;
-  }
-  return true;
 }
 
 function headerHolds(view: DataView, at: number): boolean {
