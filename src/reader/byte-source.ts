@@ -1,8 +1,9 @@
 /** The reader's only door to storage. */
-import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, lstatSync, openSync, readSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { displayPath, type FsPath } from "./discover.ts";
 import { NO_LINK } from "./file-links.ts";
+import { MAX_SMALL, recentFiles } from "./recent-files.ts";
 
 /** Bytes that can be read at any position; what is before the end never changes, the end may move. */
 export interface ByteSource {
@@ -22,22 +23,34 @@ function notAFile(fsPath: FsPath): Error {
   return Object.assign(new Error(`not a regular file: ${displayPath(fsPath)}`), { code: "EINVAL" });
 }
 
-/** A file, open for reading only. */
+/** A file, open for reading only; of a small one all is in memory. */
 export class FileSource implements ByteSource {
-  readonly #handle: FileHandle;
+  readonly #content: FileHandle | Uint8Array;
 
-  private constructor(handle: FileHandle) {
-    this.#handle = handle;
+  private constructor(content: FileHandle | Uint8Array) {
+    this.#content = content;
   }
 
   /**
    * @throws the system's error, or `EINVAL` if the path is no regular file (any more)
    */
   static async open(fsPath: FsPath): Promise<FileSource> {
+    const known = recentFiles.bytesOf(fsPath, lstatSync(fsPath, { bigint: true }));
+    if (known !== undefined) return new FileSource(known);
     const handle = await open(fsPath, FLAGS);
-    if ((await handle.stat()).isFile()) return new FileSource(handle);
-    await handle.close();
-    throw notAFile(fsPath);
+    try {
+      const stats = await handle.stat({ bigint: true });
+      if (!stats.isFile()) throw notAFile(fsPath);
+      if (stats.size > MAX_SMALL) return new FileSource(handle);
+      const bytes = new Uint8Array(Number(stats.size));
+      const filled = await readFrom(handle, bytes, 0, bytes.length, 0);
+      recentFiles.add(fsPath, stats, bytes.subarray(0, filled));
+      await handle.close();
+      return new FileSource(bytes.subarray(0, filled));
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
   }
 
   /** Open a file for as long as `work` takes. @throws what `open` throws, and what `work` throws */
@@ -51,18 +64,31 @@ export class FileSource implements ByteSource {
   }
 
   async read(into: Uint8Array, at: number, length: number, position: number): Promise<number> {
-    let done = 0;
-    while (done < length) {
-      const { bytesRead } = await this.#handle.read(into, at + done, length - done, position + done);
-      if (bytesRead === 0) break;
-      done += bytesRead;
-    }
-    return done;
+    if (!(this.#content instanceof Uint8Array)) return readFrom(this.#content, into, at, length, position);
+    const part = this.#content.subarray(position, position + length);
+    into.set(part, at);
+    return part.length;
   }
 
   async close(): Promise<void> {
-    await this.#handle.close();
+    if (!(this.#content instanceof Uint8Array)) await this.#content.close();
   }
+}
+
+async function readFrom(
+  handle: FileHandle,
+  into: Uint8Array,
+  at: number,
+  length: number,
+  position: number,
+): Promise<number> {
+  let done = 0;
+  while (done < length) {
+    const { bytesRead } = await handle.read(into, at + done, length - done, position + done);
+    if (bytesRead === 0) break;
+    done += bytesRead;
+  }
+  return done;
 }
 
 /**

@@ -18,6 +18,8 @@ export interface RepeatedSurveyOptions extends Surveying {
 export class RepeatedSurvey {
   readonly #options: RepeatedSurveyOptions;
   #isAsking = false;
+  /** Whether it was a survey that found the destination away. What keeps others from writing need not keep it from looking. */
+  #hasFailed = false;
   /** ms of `performance.now()`. */
   #askedAt = 0;
 
@@ -46,7 +48,8 @@ export class RepeatedSurvey {
       const changed = await gate.pass(async () => {
         const { epoch } = gate;
         const runs = await survey(this.#options);
-        gate.reached(epoch);
+        if (this.#hasFailed) gate.reached(epoch);
+        this.#hasFailed = false;
         return runs;
       });
       if (changed.size > 0) {
@@ -56,7 +59,10 @@ export class RepeatedSurvey {
       } else await confirm(this.#options);
       return true;
     } catch (error) {
-      if (error instanceof TraceletError && error.code !== "state") return !error.endsAll;
+      if (error instanceof TraceletError && error.code !== "state") {
+        this.#hasFailed = error.endsAll;
+        return !error.endsAll;
+      }
       onFailure(error);
       return true;
     } finally {

@@ -158,7 +158,13 @@ describe("what is left out is counted", () => {
       wallTime: WALL_TIME,
       step: 1,
       summary: {
-        value: [{ tag: "i", tensor: { dtype: "DT_FLOAT" }, metadata: { pluginData: { pluginName: "images" } } }],
+        // Bytes that are no floats.
+        value: [
+          {
+            tag: "i",
+            tensor: { dtype: "DT_FLOAT", tensorShape: { dim: [{ size: 2 }] }, tensorContent: Buffer.alloc(3) },
+          },
+        ],
       },
     });
     const world = World.create();
