@@ -12,6 +12,7 @@ import { atStart, type FileMark, hashText } from "./fingerprint.ts";
 import type { GroupFile, Member, RunGroup } from "./groups.ts";
 import { requireGoingOn, whileGoingOn } from "./interruption.ts";
 import { type LimitOptions, Limits } from "./limits.ts";
+import { MarkIndex } from "./mark-index.ts";
 import { type FileProblem, matchRun, problemOf } from "./match.ts";
 import { findObsoleteOf, ScanFailed } from "./member-restarts.ts";
 import { MemberTags } from "./member-tags.ts";
@@ -320,7 +321,10 @@ export class RunSession {
     this.#stored.remoteId = handle.id;
     onOpen(this.#group, handle.id);
     if (this.#context.isLive && !handle.created) await backend.resume(handle);
-    if (handle.marks !== undefined) await this.#eachFile((file) => file.resume(handle.marks as readonly FileMark[]));
+    if (handle.marks !== undefined) {
+      const marks = new MarkIndex(handle.marks);
+      await this.#eachFile((file) => file.resume(marks));
+    }
     for (const mark of handle.marks ?? []) this.#written.set(mark.key, told(mark));
     this.#choices.opened(handle);
     this.#choices.adopt(this.#files);

@@ -11,8 +11,9 @@ import type { Note } from "./backend.ts";
 import type { StoredFile } from "./checkpoints.ts";
 import { MAX_CHOICES } from "./choice.ts";
 import { ageOf } from "./file-age.ts";
-import { type FileMark, hashHead, hashTail, headHash, headLength, NO_TAIL } from "./fingerprint.ts";
+import { type FileMark, hashHead, hashTail, headLength, NO_TAIL } from "./fingerprint.ts";
 import type { Member } from "./groups.ts";
+import type { MarkIndex } from "./mark-index.ts";
 import { type MatchedFile, stampOf } from "./match.ts";
 import { SeriesCounts } from "./series-counts.ts";
 
@@ -138,9 +139,10 @@ export class SourceFile {
    * A destination's mark may lag behind what it has by one batch, but never lead: all before it had been acknowledged, and
    * nothing behind it is known to be there, whatever the local checkpoint says.
    */
-  async resume(marks: readonly FileMark[]): Promise<void> {
+  async resume(marks: MarkIndex): Promise<void> {
     await FileSource.use(this.entry.path, async (source) => {
-      const mark = await this.#markAmong(marks, source);
+      const { name } = this.entry;
+      const mark = this.#stored ? marks.withKey(this.#stored.key) : await marks.of(source, name);
       const holds = mark !== undefined && (await hashTail(source, mark.offset)) === mark.tail;
       this.start = this.begun = holds ? mark.offset : 0;
       this.base = holds ? (mark.base ?? mark.offset) : 0;
@@ -330,15 +332,6 @@ export class SourceFile {
     if (this.tail?.state !== "damaged" || this.#waitingSince !== undefined) return this.#losses;
     if (this.#format !== undefined && this.tail.start === 0) return this.#losses;
     return [...this.#losses, { start: this.tail.start, end: this.tail.end, reason: "damaged-tail" }];
-  }
-
-  async #markAmong(marks: readonly FileMark[], source: FileSource): Promise<FileMark | undefined> {
-    if (this.#stored !== undefined) return marks.find((mark) => mark.key === this.#stored?.key);
-    const sameName = marks.filter(({ name }) => name === this.entry.name);
-    for (const mark of new Set([...sameName, ...marks])) {
-      if ((await hashHead(source, mark.head)) === headHash(mark.key)) return mark;
-    }
-    return undefined;
   }
 }
 
