@@ -328,7 +328,7 @@ test("processes that begin at the same moment share the state", async () => {
     for (let i = 0; i < 20; i++) {
       checkpoints.save({ id: undefined, name: process.argv[3] + i, remoteId: "r", done: true, pagesDue: false, status: "finished",
         firstWallTime: 1, lastWallTime: 1, hparamsFiles: new Map(), folds: new Map(), projectorFiles: new Map(),
-        attached: new Map(), files: [] }, { metadata: [], claims: [] });
+        attached: new Map(), choice: undefined, choices: new Map(), files: [] }, { metadata: [], claims: [] });
     }
     checkpoints.close();`;
   const at = String(Date.now() + 700);

@@ -52,7 +52,7 @@ test("a tail costs one small read, wherever it is", async () => {
 test("nothing read yet has a tail as well, whatever the file", async () => {
   for (const content of [bytes, Buffer.alloc(0)]) expect(await hashTail(new ScriptedSource(content), 0)).toBe(NO_TAIL);
   const mark: FileMark = { key: "k.2", name: "n", head: 9, offset: 5, from: 2, tail: "t" };
-  expect(atStart(mark)).toEqual({ key: "k.2", name: "n", head: 9, offset: 0, from: 0, tail: NO_TAIL });
+  expect(atStart(mark)).toEqual({ key: "k.2", name: "n", head: 9, offset: 0, from: 0, tail: NO_TAIL, base: 0 });
 });
 
 test("a key holds its hash, with or without what tells it apart", () => {
