@@ -9,8 +9,10 @@ import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, statSync } from "
 import path from "node:path";
 import { TraceletError } from "../errors.ts";
 import type { TagMetadata } from "../reader/datum.ts";
+import type { FsPath } from "../reader/discover.ts";
 import type { Loss } from "../reader/tfrecord.ts";
 import type { FinalStatus } from "./backend.ts";
+import { BARREN_SCHEMA, type BarrenFile, BarrenFiles, type Finding } from "./barren-files.ts";
 import { ageOf } from "./file-age.ts";
 import type { FileMark } from "./fingerprint.ts";
 import type { Fold } from "./folds.ts";
@@ -80,6 +82,7 @@ const MIGRATIONS: readonly string[] = [
    ALTER TABLE file ADD COLUMN base INTEGER;
    ALTER TABLE file ADD COLUMN choice TEXT;
    ALTER TABLE file ADD COLUMN until TEXT;`,
+  BARREN_SCHEMA,
 ];
 
 const VERSION = 2 + MIGRATIONS.length;
@@ -146,6 +149,7 @@ export class Checkpoints {
   readonly #database: Database;
   readonly #destination: string;
   readonly #readOnly: boolean;
+  readonly #barren: BarrenFiles;
   /** What has become of an earlier state that cannot be used; undefined if nothing has. */
   readonly loss: string | undefined;
   /** When the log was last forced to the disk, ms of `performance.now()`. */
@@ -155,6 +159,7 @@ export class Checkpoints {
     this.#database = database;
     this.#destination = destination;
     this.#readOnly = readOnly;
+    this.#barren = new BarrenFiles(database, destination);
     this.loss = loss;
   }
 
@@ -267,8 +272,20 @@ export class Checkpoints {
         for (const table of ["claim", "tag", "file"])
           this.#database.prepare(`DELETE FROM ${table} WHERE run IN (SELECT value FROM json_each(?))`).run(ids);
         this.#database.prepare("DELETE FROM run WHERE id IN (SELECT value FROM json_each(?))").run(ids);
+        // Which run each of these is in is not remembered; to look at all of them again costs little.
+        this.#database.prepare("DELETE FROM barren WHERE destination = ?").run(this.#destination);
       }),
     );
+  }
+
+  /** What is remembered of a file in which there was nothing to send, if it still looks as it did. @throws TraceletError `state` */
+  barren(fsPath: FsPath, stamp: string): BarrenFile | undefined {
+    return guard("the state", () => this.#barren.get(fsPath, stamp));
+  }
+
+  /** Remember in which files there is nothing to send. @throws TraceletError `state` */
+  saveBarren(found: readonly Finding[]): void {
+    if (!this.#readOnly) guard("the state", () => this.#barren.save(found));
   }
 
   /** What the files of a member of the run said of their tags. */

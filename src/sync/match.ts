@@ -3,7 +3,8 @@ import { stat } from "node:fs/promises";
 import { FileSource } from "../reader/byte-source.ts";
 import { displayPath, type EventFileEntry } from "../reader/discover.ts";
 import type { Note } from "./backend.ts";
-import type { StoredFile, StoredRun } from "./checkpoints.ts";
+import type { BarrenOf } from "./barren-files.ts";
+import type { Checkpoints, StoredFile, StoredRun } from "./checkpoints.ts";
 import { hashHead, hashTail, headHash } from "./fingerprint.ts";
 import type { GroupFile, RunGroup } from "./groups.ts";
 
@@ -33,19 +34,36 @@ export function stampOf(entry: EventFileEntry): string {
   return `${entry.size}:${entry.mtime}:${entry.inode}`;
 }
 
+const NONE_BARREN: BarrenOf = () => undefined;
+
+/** What a state remembers of files in which there is nothing to send. */
+export function barrenIn(checkpoints: Checkpoints): BarrenOf {
+  return (entry) => checkpoints.barren(entry.path, stampOf(entry));
+}
+
 /**
  * Whether all of the run was sent, and nothing about it has changed since; told without opening a file.
  *
  * @param choice id of what is asked for
+ * @param barrenOf what is known of files in which there is nothing to send
  */
-export function isUnchanged(run: RunGroup, stored: StoredRun, choice: string): boolean {
+export function isUnchanged(
+  run: RunGroup,
+  stored: StoredRun,
+  choice: string,
+  barrenOf: BarrenOf = NONE_BARREN,
+): boolean {
+  const files = run.files.filter((entry) => barrenOf(entry) === undefined);
+  // Where what was sent has given way to files that hold nothing, it is to be said.
+  if (files.length === 0 && run.files.length > 0 && stored.files.length > 0) return false;
+  const sent = new Set(stored.files.map(({ name, stamp }) => `${stamp} ${name}`));
   return (
     stored.done &&
     (stored.choice === undefined || stored.choice === choice) &&
     run.members.every(({ path, run: { hparamsFile } }) => {
       return stored.hparamsFiles.get(path) === (hparamsFile && stampOf(hparamsFile));
     }) &&
-    run.files.every((entry) => stored.files.some((file) => file.name === entry.name && file.stamp === stampOf(entry)))
+    files.every((entry) => sent.has(`${stampOf(entry)} ${entry.name}`))
   );
 }
 
@@ -58,21 +76,34 @@ export async function hasGrown(run: RunGroup): Promise<boolean> {
   return false;
 }
 
-/** Find the run again among those of the same name, by the content of its files. */
-export async function matchRun(run: RunGroup, candidates: readonly StoredRun[]): Promise<Match> {
+/**
+ * Find the run again among those of the same name, by the content of its files.
+ *
+ * @param barrenOf what is known of files in which there is nothing to send: they are not opened
+ */
+export async function matchRun(
+  run: RunGroup,
+  candidates: readonly StoredRun[],
+  barrenOf: BarrenOf = NONE_BARREN,
+): Promise<Match> {
   const problems: FileProblem[] = [];
   const notes: Note[] = [];
   const readable: GroupFile[] = [];
   for (const entry of run.files) {
+    if (barrenOf(entry) !== undefined) {
+      readable.push(entry);
+      continue;
+    }
     try {
       await FileSource.use(entry.path, async () => readable.push(entry));
     } catch (error) {
       problems.push(problemOf(entry, error));
     }
   }
+  const withContent = readable.filter((entry) => barrenOf(entry) === undefined);
   let best: { stored: StoredRun; files: Map<GroupFile, StoredFile> } | undefined;
   for (const stored of candidates) {
-    const files = await pairFiles(readable, stored);
+    const files = await pairFiles(withContent, stored);
     if (files.size > (best?.files.size ?? 0)) best = { stored, files };
   }
   const files: MatchedFile[] = [];

@@ -3,9 +3,10 @@ import type { TraceletError } from "../errors.ts";
 import { displayPath } from "../reader/discover.ts";
 import type { Loss, Tail } from "../reader/tfrecord.ts";
 import type { Note } from "./backend.ts";
+import { type BarrenOf, lossesIn } from "./barren-files.ts";
 import type { StoredRun } from "./checkpoints.ts";
 import type { RunGroup } from "./groups.ts";
-import type { FileProblem } from "./match.ts";
+import { type FileProblem, stampOf } from "./match.ts";
 import { Tally } from "./tally.ts";
 
 /** What became of one run. */
@@ -31,7 +32,8 @@ export interface RunResult {
 }
 
 /** Of a run that was not opened, since nothing about it has changed. */
-export function unchangedResult(group: RunGroup, stored: StoredRun): RunResult {
+export function unchangedResult(group: RunGroup, stored: StoredRun, barrenOf: BarrenOf): RunResult {
+  const lossesOf = new Map(stored.files.map(({ name, stamp, losses }) => [`${stamp} ${name}`, losses]));
   return {
     name: group.title ?? group.name,
     parts: partsOf(group),
@@ -42,8 +44,9 @@ export function unchangedResult(group: RunGroup, stored: StoredRun): RunResult {
     notes: [],
     problems: [],
     losses: group.files.flatMap((entry) => {
-      const file = stored.files.find(({ name }) => name === entry.name);
-      return withPath(displayPath(entry.path), file?.losses ?? []);
+      const barren = barrenOf(entry);
+      const losses = barren ? lossesIn(barren, entry.size) : lossesOf.get(`${stampOf(entry)} ${entry.name}`);
+      return withPath(displayPath(entry.path), losses ?? []);
     }),
     waiting: [],
   };

@@ -6,6 +6,7 @@ import { RecordBatch } from "../reader/record-batch.ts";
 import { NOTHING_OBSOLETE, type Obsolete, type RestartPolicy } from "../reader/restarts.ts";
 import { TagTable } from "../reader/tag-table.ts";
 import type { Backend, Batch, BatchPart, Line, Note, RunDescription, RunHandle, Segment } from "./backend.ts";
+import type { Finding } from "./barren-files.ts";
 import { catchUp, linesOf, type PastFiles } from "./catch-up.ts";
 import type { Checkpoints, StoredFile, StoredRun } from "./checkpoints.ts";
 import { atStart, type FileMark, hashText } from "./fingerprint.ts";
@@ -13,7 +14,7 @@ import type { GroupFile, Member, RunGroup } from "./groups.ts";
 import { requireGoingOn, whileGoingOn } from "./interruption.ts";
 import { type LimitOptions, Limits } from "./limits.ts";
 import { MarkIndex } from "./mark-index.ts";
-import { type FileProblem, matchRun, problemOf } from "./match.ts";
+import { type FileProblem, matchRun, problemOf, stampOf } from "./match.ts";
 import { findObsoleteOf, ScanFailed } from "./member-restarts.ts";
 import { MemberTags } from "./member-tags.ts";
 import { isLine } from "./past-choices.ts";
@@ -107,7 +108,7 @@ export class RunSession {
     this.#memory = new RunMemory(stored, context.checkpoints);
     const plain = group.members.every(({ path }) => path === "");
     this.#tags = plain ? undefined : new MemberTags(this.#memory.claims, this.notes);
-    this.#hparams = new RunHparams(stored.hparamsFiles);
+    this.#hparams = new RunHparams(this.#hparamsStamps(stored));
     this.#choices = new RunChoices(context, stored);
     this.#choices.adopt(files);
     this.#past = {
@@ -217,7 +218,10 @@ export class RunSession {
     if (this.#handle === undefined) this.problems.push(...(await this.#runFiles.look(this.#group)));
     const anyFile = this.#runFiles.hasEmbeddings || (remoteId !== undefined && this.#runFiles.isSourceDue);
     if (!anyValue && !anyFile && !this.#hparams.isDue) {
-      if (remoteId === undefined && !this.#mustBeThere()) return "empty";
+      if (remoteId === undefined && !this.#mustBeThere()) {
+        this.#rememberBarren();
+        return "empty";
+      }
       // Of a live file something may be waiting to become a record.
       if (remoteId !== undefined && done && this.#isAllSent()) {
         this.#context.onOpen(this.#group, remoteId);
@@ -234,6 +238,17 @@ export class RunSession {
       if (!(await this.#send(handle))) return "interrupted";
     }
     return "sent";
+  }
+
+  /** Of the `hparams.yaml` files that were sent, and of those in which there was nothing to send. */
+  #hparamsStamps({ hparamsFiles }: StoredRun): ReadonlyMap<string, string> {
+    const stamps = new Map(hparamsFiles);
+    for (const { path, run } of this.#group.members) {
+      const stamp = run.hparamsFile && stampOf(run.hparamsFile);
+      if (stamp === undefined || run.hparamsFile === undefined) continue;
+      if (this.#context.checkpoints.barren(run.hparamsFile.path, stamp) !== undefined) stamps.set(path, stamp);
+    }
+    return stamps;
   }
 
   #isAllSent(): boolean {
@@ -278,7 +293,7 @@ export class RunSession {
   async #lookAhead(): Promise<boolean> {
     let anyValue = false;
     await this.#eachFile(async (file) => {
-      if (anyValue && file.key !== undefined) return;
+      if (file.barren !== undefined || (anyValue && file.key !== undefined)) return;
       const batch = new RecordBatch(1, new TagTable());
       const damage = file.damage(this.#context.patienceMs);
       const metadata = new Map(this.#memory.metadata(file.member.path));
@@ -323,7 +338,9 @@ export class RunSession {
     if (this.#context.isLive && !handle.created) await backend.resume(handle);
     if (handle.marks !== undefined) {
       const marks = new MarkIndex(handle.marks);
-      await this.#eachFile((file) => file.resume(marks));
+      await this.#eachFile(async (file) => {
+        if (file.barren === undefined) await file.resume(marks);
+      });
     }
     for (const mark of handle.marks ?? []) this.#written.set(mark.key, told(mark));
     this.#choices.opened(handle);
@@ -394,7 +411,7 @@ export class RunSession {
     const metadataOf = ({ path }: Member) => this.#memory.metadata(path);
     const begin = (file: SourceFile) => {
       this.#requireGoingOn();
-      return startOf(file);
+      return file.barren === undefined ? startOf(file) : file.entry.size;
     };
     try {
       return await findObsoleteOf(this.#files, policy, begin, metadataOf);
@@ -515,6 +532,7 @@ export class RunSession {
     const readAgain: ReadAgain = async (take) => {
       const transform = new Transform(this.#context.transform, obsolete);
       for (const [index, file] of this.#files.entries()) {
+        if (file.barren !== undefined) continue;
         try {
           const metadata = new Map(this.#memory.metadata(file.member.path));
           const counts = new SeriesCounts();
@@ -688,6 +706,19 @@ export class RunSession {
     const keepsMarks = this.#handle === undefined || this.#handle.marks !== undefined;
     this.#choices.remember(this.#files);
     this.#memory.save(done, this.#files, keepsMarks);
+    if (done) this.#rememberBarren();
+  }
+
+  /** What was read and holds nothing to send is not read again; nor are its hyperparameters while it has no run. */
+  #rememberBarren(): void {
+    const found = this.#files.map(({ entry, barren }): Finding => [entry.path, barren]);
+    const stamps = this.#stored.remoteId === undefined ? this.#hparams.stamps : NO_STAMPS;
+    for (const { path, run } of this.#group.members) {
+      const stamp = stamps.get(path);
+      if (run.hparamsFile === undefined || stamp === undefined) continue;
+      found.push([run.hparamsFile.path, { stamp, state: "clean", format: undefined }]);
+    }
+    this.#context.checkpoints.saveBarren(found);
   }
 
   /** Do something with each file; one that cannot be read any more is left out from here on. */
@@ -735,6 +766,8 @@ function told({ offset, choice }: FileMark): string {
 function isSessionEnd(datum: Datum): boolean {
   return datum.kind === "hparams" && datum.record.type === "session_end";
 }
+
+const NO_STAMPS: ReadonlyMap<string, string> = new Map();
 
 /** The whole of a batch. */
 const START = { firstScalar: 0, firstDatum: 0 };

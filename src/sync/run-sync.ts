@@ -3,7 +3,7 @@ import { TraceletError } from "../errors.ts";
 import type { StoredRun } from "./checkpoints.ts";
 import { choiceText } from "./choice.ts";
 import type { RunGroup } from "./groups.ts";
-import { isUnchanged, matchRun } from "./match.ts";
+import { barrenIn, isUnchanged, matchRun } from "./match.ts";
 import { type ChoiceContext, chosenBy, chosenId } from "./run-choices.ts";
 import { hasAllFiles } from "./run-files.ts";
 import { type RunResult, unchangedResult } from "./run-result.ts";
@@ -18,11 +18,12 @@ import { SourceFile } from "./source-file.ts";
  */
 export async function syncRun(group: RunGroup, candidates: StoredRun[], context: RunSyncContext): Promise<RunResult> {
   const choice = chosenId(context);
-  const unchanged = candidates.find((stored) => isUnchanged(group, stored, choice));
+  const barrenOf = barrenIn(context.checkpoints);
+  const unchanged = candidates.find((stored) => isUnchanged(group, stored, choice, barrenOf));
   if (unchanged !== undefined && (await hasAllFiles(group, unchanged, context.attachSource))) {
     if (unchanged.remoteId !== undefined) context.onOpen(group, unchanged.remoteId);
     rememberChoice(unchanged, context);
-    return unchangedResult(group, unchanged);
+    return unchangedResult(group, unchanged, barrenOf);
   }
   const result = await syncOnce(group, candidates, context);
   // One that was deleted as a duplicate while it was written to: all of it goes on in the other.
@@ -62,8 +63,9 @@ export async function openSession(
   candidates: StoredRun[],
   context: RunSyncContext,
 ): Promise<RunSession> {
-  const match = await matchRun(group, candidates);
-  const files = match.files.map((file) => new SourceFile(file, context.maxRecordBytes));
+  const barrenOf = barrenIn(context.checkpoints);
+  const match = await matchRun(group, candidates, barrenOf);
+  const files = match.files.map((file) => new SourceFile(file, context.maxRecordBytes, barrenOf(file.entry)));
   const stored = match.stored ?? newRun(group.name);
   const onOpen: RunSyncContext["onOpen"] = (opened, remoteId) => {
     if (!candidates.includes(stored)) candidates.push(stored);

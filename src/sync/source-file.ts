@@ -8,6 +8,7 @@ import { RecordBatch } from "../reader/record-batch.ts";
 import { TagTable } from "../reader/tag-table.ts";
 import { type Loss, RecordReader, type Tail } from "../reader/tfrecord.ts";
 import type { Note } from "./backend.ts";
+import type { BarrenFile } from "./barren-files.ts";
 import type { StoredFile } from "./checkpoints.ts";
 import { MAX_CHOICES } from "./choice.ts";
 import { ageOf } from "./file-age.ts";
@@ -60,7 +61,8 @@ export class SourceFile {
   /** Bytes that are no record and may still become one: where, and since when, in ms of `performance.now()`. */
   #suspect: { readonly at: number; readonly since: number; readonly isPassed: boolean } | undefined;
 
-  constructor({ entry, stored }: MatchedFile, maxRecordBytes: number) {
+  /** @param barren what is known of a file in which there is nothing to send */
+  constructor({ entry, stored }: MatchedFile, maxRecordBytes: number, barren?: BarrenFile) {
     this.entry = entry;
     this.member = entry.member;
     this.#maxRecordBytes = maxRecordBytes;
@@ -78,6 +80,10 @@ export class SourceFile {
     this.#offset = this.start;
     this.#from = stored?.from ?? 0;
     this.#tailHash = stored?.tail ?? NO_TAIL;
+    if (barren === undefined) return;
+    this.tail = { state: barren.state, start: 0, end: entry.size };
+    this.#settledStamp = barren.stamp;
+    this.#format = barren.format;
   }
 
   /** The mark's key, once a place behind a record has been reached; see `name`. */
@@ -222,6 +228,7 @@ export class SourceFile {
 
   /** Whether all of it was read as it is now, and nothing in it waits to become a record. */
   get isRead(): boolean {
+    if (this.barren !== undefined) return true;
     return this.#readStamp === stampOf(this.entry) && this.#waitingSince === undefined;
   }
 
@@ -255,6 +262,12 @@ export class SourceFile {
   /** Whether nothing is left to be done about it as long as it looks as it does. */
   get isSettled(): boolean {
     return this.#settledStamp === stampOf(this.entry);
+  }
+
+  /** What to remember of it if it was read to its end and no record is in it: it is not read again. */
+  get barren(): BarrenFile | undefined {
+    if (this.#head !== undefined || this.tail === undefined || !this.isSettled) return undefined;
+    return { stamp: stampOf(this.entry), state: this.tail.state, format: this.#format };
   }
 
   /** Note how its end looked; undefined if it was not reached. */

@@ -16,7 +16,7 @@ import { groupRuns, type RunGroup, withRun } from "./groups.ts";
 import { untilOver } from "./interruption.ts";
 import { withoutLinksInside } from "./linked-runs.ts";
 import { LiveRun } from "./live-run.ts";
-import { hasGrown, isUnchanged } from "./match.ts";
+import { barrenIn, hasGrown, isUnchanged } from "./match.ts";
 import type { Progress } from "./progress.ts";
 import { RepeatedSurvey } from "./repeated-survey.ts";
 import { chosenId } from "./run-choices.ts";
@@ -372,7 +372,9 @@ class Watch implements WatchStatus {
 
   /** What is remembered of a run, if all of it was sent as it is now. */
   #unchanged(group: RunGroup): StoredRun | undefined {
-    return this.#candidates(group.name).find((stored) => isUnchanged(group, stored, chosenId(this.#options)));
+    const choice = chosenId(this.#options);
+    const barrenOf = barrenIn(this.#options.checkpoints);
+    return this.#candidates(group.name).find((stored) => isUnchanged(group, stored, choice, barrenOf));
   }
 
   /** Take over that all of a run was sent. @returns false if nothing of it was */
