@@ -19,8 +19,12 @@ export interface RunDescription {
   readonly parentId: string | undefined;
   /** The files as they are known when the run is first opened, at offset 0. */
   readonly marks: readonly FileMark[];
-  /** Whether files that a destination remembers are files of this run: whether they begin alike. */
+  /** The destination's name of a run that was here before this one: its files held other data. */
+  readonly replaces: string | undefined;
+  /** Whether files that a destination remembers are files of this run: they begin alike, and go on alike as far as both go. */
   owns(marks: readonly FileMark[]): Promise<boolean>;
+  /** Whether files that a destination remembers begin as files of this run do, and go on in another way. */
+  contradicts(marks: readonly FileMark[]): Promise<boolean>;
   /** Whether all that a destination remembers to have of files is in this run's. */
   holds(marks: readonly FileMark[]): Promise<boolean>;
 }

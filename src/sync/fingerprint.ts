@@ -6,7 +6,8 @@ import { createHash } from "node:crypto";
 import type { ByteSource } from "../reader/byte-source.ts";
 
 const HEAD_BYTES = 1024;
-const TAIL_BYTES = 1024;
+/** How many bytes before a place tell that it still is the same. */
+export const TAIL_BYTES = 1024;
 
 /** The place reached in an event file, with what is needed to find the file and the place again. */
 export interface FileMark {

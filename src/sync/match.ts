@@ -1,11 +1,11 @@
 /** Which of the runs that were synced before a directory is, and how much of each of its files is known. */
 import { stat } from "node:fs/promises";
-import { FileSource } from "../reader/byte-source.ts";
+import { type ByteSource, FileSource } from "../reader/byte-source.ts";
 import { displayPath, type EventFileEntry } from "../reader/discover.ts";
 import type { Note } from "./backend.ts";
 import type { BarrenOf } from "./barren-files.ts";
 import type { Checkpoints, StoredFile, StoredRun } from "./checkpoints.ts";
-import { hashHead, hashTail, headHash } from "./fingerprint.ts";
+import { hashHead, hashTail, headHash, TAIL_BYTES } from "./fingerprint.ts";
 import type { GroupFile, RunGroup } from "./groups.ts";
 
 /** A file of a run and what is known of it. */
@@ -20,6 +20,10 @@ export interface Match {
   readonly files: readonly MatchedFile[];
   readonly problems: readonly FileProblem[];
   readonly notes: readonly Note[];
+  /** The stored run that was here before, if this is another one in its place. */
+  readonly replaced: StoredRun | undefined;
+  /** Whether files begin as those of a candidate and go on in another way. */
+  readonly isOther: boolean;
 }
 
 /** A file that could not be read. */
@@ -101,23 +105,48 @@ export async function matchRun(
     }
   }
   const withContent = readable.filter((entry) => barrenOf(entry) === undefined);
-  let best: { stored: StoredRun; files: Map<GroupFile, StoredFile> } | undefined;
+  let best: Candidate | undefined;
+  const ruledOut: StoredRun[] = [];
   for (const stored of candidates) {
-    const files = await pairFiles(withContent, stored);
-    if (files.size > (best?.files.size ?? 0)) best = { stored, files };
+    const candidate = await compare(withContent, stored);
+    if (candidate.isOther) ruledOut.push(stored);
+    else if (candidate.files.size > (best?.files.size ?? 0)) best = candidate;
   }
-  const files: MatchedFile[] = [];
-  for (const entry of readable) {
-    const stored = best?.files.get(entry);
-    const changed = stored && (await changeOf(entry, stored));
-    if (changed) notes.push({ ...changed, message: `${displayPath(entry.path)} ${changed.message}` });
-    files.push({ entry, stored: changed ? undefined : stored });
-  }
-  if (best === undefined && candidates.some((stored) => namesOverlap(readable, stored))) {
+  const files: MatchedFile[] = readable.map((entry) => {
+    const note = best?.cut.get(entry);
+    if (note !== undefined) notes.push(note);
+    return { entry, stored: note === undefined ? best?.files.get(entry) : undefined };
+  });
+  if (best !== undefined) return { stored: best.stored, files, problems, notes, replaced: undefined, isOther: false };
+  const replaced = ruledOut[0] ?? candidates.find((stored) => namesOverlap(readable, stored));
+  if (replaced !== undefined) {
     const message = `${run.name} holds other data than when it was last synced; it becomes a new run`;
     notes.push({ code: "replaced", message });
   }
-  return { stored: best?.stored, files, problems, notes };
+  return { stored: undefined, files, problems, notes, replaced, isOther: ruledOut.length > 0 };
+}
+
+/** A stored run beside the files of a directory. */
+interface Candidate {
+  readonly stored: StoredRun;
+  readonly files: Map<GroupFile, StoredFile>;
+  /** Files that are shorter than what was read of them. */
+  readonly cut: Map<GroupFile, Note>;
+  /** Whether a file that begins alike goes on in another way: then it is of another run, be it a copy or an heir. */
+  readonly isOther: boolean;
+}
+
+async function compare(entries: readonly GroupFile[], stored: StoredRun): Promise<Candidate> {
+  const files = await pairFiles(entries, stored);
+  const cut = new Map<GroupFile, Note>();
+  for (const [entry, file] of files) {
+    const change = await changeOf(entry, file);
+    if (change === "other") return { stored, files: new Map(), cut: new Map(), isOther: true };
+    if (change === undefined) continue;
+    const message = `${displayPath(entry.path)} is shorter than what was read of it; it is read again from the start`;
+    cut.set(entry, { code: "truncated", message });
+  }
+  return { stored, files, cut, isOther: false };
 }
 
 export function problemOf(entry: EventFileEntry, error: unknown): FileProblem {
@@ -146,15 +175,25 @@ async function isSame(entry: EventFileEntry, file: StoredFile): Promise<boolean>
   return hash === headHash(file.key);
 }
 
-/** Whether a file that begins as it did is still the one that was read. */
-async function changeOf(entry: EventFileEntry, stored: StoredFile): Promise<Note | undefined> {
+/** Whether a file that begins as it did is still the one that was read, as far as its length lets one tell. */
+async function changeOf(entry: EventFileEntry, stored: StoredFile): Promise<"cut" | "other" | undefined> {
   if (stampOf(entry) === stored.stamp) return undefined;
-  const again = "; it is read again from the start";
-  if (entry.size < stored.offset) return { code: "truncated", message: `is shorter than what was read of it${again}` };
-  const tail = await FileSource.use(entry.path, (source) => hashTail(source, stored.offset)).catch(() => undefined);
+  if (entry.size < stored.offset) return "cut";
+  // What cannot be read at the moment is not another file for that.
+  const tail = await FileSource.use(entry.path, (source) => hashTail(source, stored.offset)).catch(() => stored.tail);
   if (tail === stored.tail) return undefined;
-  return { code: "replaced", message: `holds other data than what was read of it${again}` };
+  // Damage that was passed over may have been filled since.
+  if (stored.losses.some(({ end }) => end > stored.offset - TAIL_BYTES)) return "cut";
+  // A copy under way may have its length before its content.
+  return tail === (await hashTail(ZEROS, stored.offset)) ? "cut" : "other";
 }
+
+const ZEROS: ByteSource = {
+  read: async (into, at, length) => {
+    into.fill(0, at, at + length);
+    return length;
+  },
+};
 
 function namesOverlap(entries: readonly EventFileEntry[], stored: StoredRun): boolean {
   return entries.some((entry) => stored.files.some((file) => file.name === entry.name));

@@ -51,6 +51,8 @@ export interface RunSyncContext {
   readonly patienceMs: number;
   /** Whether the run is shown as running while it is open. */
   readonly isLive: boolean;
+  /** The destination's name of the run in whose place this one is. */
+  readonly replaces?: string | undefined;
   /** Told what becomes of every value. */
   readonly trace?: (line: string) => void;
   /** The destination's name of the run that a group is nested in, if it has one. @throws TraceletError if it failed */
@@ -357,7 +359,9 @@ export class RunSession {
       startTime: this.#stored.firstWallTime ?? Number.NaN,
       parentId,
       marks: this.#marks().map(atStart),
+      replaces: this.#context.replaces,
       owns: async (marks) => (await matchRun(this.#group, [asStored(name, marks)])).stored !== undefined,
+      contradicts: async (marks) => (await matchRun(this.#group, [asStored(name, marks)])).isOther,
       holds: async (marks) => {
         const { files, notes } = await matchRun(this.#group, [asStored(name, marks)]);
         return notes.length === 0 && files.filter(({ stored }) => stored !== undefined).length === marks.length;
@@ -514,7 +518,7 @@ export class RunSession {
             }
             const { losses, tail } = open.reader.records;
             const rest = tail === undefined || tail.state === "clean" ? [] : [{ ...tail, reason: hole.reason }];
-            file.filled(hole, [...losses, ...rest]);
+            await file.filled(open.source, hole, [...losses, ...rest]);
           } finally {
             await open.close();
           }
@@ -523,6 +527,8 @@ export class RunSession {
         }
       }
     }
+    // What was filled may be part of what the destination knows a file by.
+    await this.#flush(handle, batch, true);
   }
 
   /** Draw the pages anew if there is more to be seen on them. */
@@ -759,8 +765,8 @@ export class SourceChanged extends Error {
 }
 
 /** What of a mark changes. */
-function told({ offset, choice }: FileMark): string {
-  return `${offset} ${choice}`;
+function told({ offset, choice, tail }: FileMark): string {
+  return `${offset} ${choice} ${tail}`;
 }
 
 function isSessionEnd(datum: Datum): boolean {

@@ -71,7 +71,7 @@ export async function openSession(
     if (!candidates.includes(stored)) candidates.push(stored);
     context.onOpen(opened, remoteId);
   };
-  const session = new RunSession(group, stored, files, { ...context, onOpen });
+  const session = new RunSession(group, stored, files, { ...context, onOpen, replaces: match.replaced?.remoteId });
   session.lacks(match.problems);
   session.notes.push(...match.notes);
   return session;

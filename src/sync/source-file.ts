@@ -300,9 +300,11 @@ export class SourceFile {
   }
 
   /** Note what of a hole is still damaged. */
-  filled(hole: Loss, rest: readonly Loss[]): void {
+  async filled(source: FileSource, hole: Loss, rest: readonly Loss[]): Promise<void> {
     const at = this.#losses.indexOf(hole);
     this.#losses.splice(at, 1, ...rest);
+    // It may be part of what the file is told by.
+    this.#tailHash = (await hashTail(source, this.#offset)) ?? "";
   }
 
   get #waitingSince(): number | undefined {

@@ -2,6 +2,7 @@
 import { renameSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
+import type { MemoryRun } from "../support/memory-backend.ts";
 import {
   codes,
   curve,
@@ -130,29 +131,39 @@ describe("a file that is not what it was", () => {
     expectPoints(world.backend.run("train"), curve("loss", 0, 12));
   });
 
-  test("replaced by one with the same beginning: noted, read again into the same run", async () => {
+  test.each(["there", "lost"])("replaced by one with the same beginning, the state %s: another run", async (state) => {
     const world = World.create();
-    world.logdir.write("train", fileOf([...curve("loss", 0, 5), ...curve("a", 0, 5)]));
+    const before = [...curve("loss", 0, 5), ...curve("a", 0, 5)];
+    world.logdir.write("train", fileOf(before));
     await world.sync();
+    if (state === "lost") world.loseState();
     const other = [...curve("loss", 0, 5), ...curve("b", 0, 50)];
     world.logdir.replace("train", fileOf(other));
     const result = only(await world.sync());
-    expect(result.notes).toMatchObject([
-      { code: "replaced", message: expect.stringContaining("again from the start") },
-    ]);
-    expectPoints(world.backend.run("train"), [...curve("a", 0, 5), ...other]);
-    expect(only(await world.sync()).notes).toEqual([]);
+    if (state === "there")
+      expect(result.notes).toMatchObject([{ code: "replaced", message: expect.stringContaining("a new run") }]);
+    const [first, second] = world.backend.runs;
+    expectPoints(first as MemoryRun, before);
+    expectPoints(second as MemoryRun, other);
+    expect(world.backend.runs).toHaveLength(2);
+    const again = only(await world.sync());
+    expect([again.outcome, again.notes]).toEqual(["unchanged", []]);
   });
 
-  test("the same, when the state is lost as well", async () => {
+  test("that another machine went on with in another way: each its own run", async () => {
     const world = World.create();
-    world.logdir.write("train", fileOf([...curve("loss", 0, 5), ...curve("a", 0, 5)]));
+    world.logdir.write("train", fileOf(curve("loss", 0, 5)));
     await world.sync();
-    world.loseState();
-    const other = [...curve("loss", 0, 5), ...curve("b", 0, 50)];
-    world.logdir.replace("train", fileOf(other));
+    const bringBackState = world.keepState();
+    world.logdir.append("train", records(curve("here", 5, 9)));
     await world.sync();
-    expectPoints(world.backend.run("train"), [...curve("a", 0, 5), ...other]);
+    // The copy of the other machine, which knows as much of it as it held then.
+    world.logdir.replace("train", fileOf([...curve("loss", 0, 5), ...curve("there", 5, 40)]));
+    bringBackState();
+    await world.sync();
+    const [first, second] = world.backend.runs;
+    expectPoints(first as MemoryRun, [...curve("loss", 0, 5), ...curve("here", 5, 9)]);
+    expectPoints(second as MemoryRun, [...curve("loss", 0, 5), ...curve("there", 5, 40)]);
   });
 
   test("replaced wholly: noted, and another run", async () => {

@@ -101,6 +101,8 @@ function description(changes: Partial<RunDescription> = {}): RunDescription {
     parentId: undefined,
     owns: async (marks) => marks.some(({ key }) => key === MARK.key),
     holds: async (marks) => marks.some(({ key }) => key === MARK.key),
+    contradicts: async () => false,
+    replaces: undefined,
     ...changes,
   };
 }

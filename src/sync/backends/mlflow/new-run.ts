@@ -11,6 +11,8 @@ export const PARENT_TAG = "mlflow.parentRunId";
 export const RUN_TAG = "tracelet.run";
 /** When it was made, in ms by its maker's clock, and something that no other has: who comes first counts. */
 export const CREATED_TAG = "tracelet.created";
+/** On a run whose files hold other data now: the run that these became. */
+export const REPLACED_TAG = "tracelet.replaced_by";
 /** On a run that was deleted because there was another one of its source: which one. */
 export const DUPLICATE_TAG = "tracelet.duplicate_of";
 

@@ -8,7 +8,8 @@
 import { TraceletError } from "../../../errors.ts";
 import type { RunDescription } from "../../backend.ts";
 import { marksOfTags } from "./marks.ts";
-import { CREATED_TAG, DUPLICATE_TAG, inAscii, isInAscii, newRun, RUN_TAG } from "./new-run.ts";
+import { CREATED_TAG, DUPLICATE_TAG, inAscii, isInAscii, newRun, REPLACED_TAG, RUN_TAG } from "./new-run.ts";
+import { NOTHING } from "./parts.ts";
 import { ContentRefused, type MlflowStore, ReplyLost, type RunRecord, RunTaken } from "./store.ts";
 import { countRuns } from "./survey.ts";
 
@@ -72,7 +73,8 @@ export class RunFinder {
       const { found, seen } = await this.#find(run, knownId);
       // One that was renamed is known by its id alone.
       const known = found ?? (knownId === undefined || seen.has(knownId) ? undefined : await store.run(knownId));
-      if (known !== undefined && this.#counts(known)) return { run: this.#active(known) };
+      const isOurs = found !== undefined || !(await this.#contradicts(run, known));
+      if (known !== undefined && isOurs && this.#counts(known)) return { run: this.#active(known) };
       const made = await this.#create(run, seen);
       if (made !== undefined) return made;
     }
@@ -114,7 +116,12 @@ export class RunFinder {
     const seen = new Set(candidates.map(({ id }) => id));
     const own: RunRecord[] = [];
     for (const candidate of candidates.filter((each) => this.#counts(each)))
-      if (candidate.id === knownId || (await run.owns(marksOfTags(candidate.tags)))) own.push(candidate);
+      if (
+        candidate.id === knownId
+          ? !(await this.#contradicts(run, candidate))
+          : await run.owns(marksOfTags(candidate.tags))
+      )
+        own.push(candidate);
     const active = own.filter((each) => each.active).sort(byCreation);
     if (active.length < 2) return { found: active[0] ?? own[0], seen };
 
@@ -124,6 +131,11 @@ export class RunFinder {
     const [first, ...others] = same.sort((a, b) => Number(isSetAside(a)) - Number(isSetAside(b)) || byCreation(a, b));
     if (first !== undefined) for (const other of others) await store.setAside(other, first.id);
     return { found: first ?? active.find(({ id }) => id === knownId) ?? active[0], seen };
+  }
+
+  /** Whether a run is one that another machine went on with from files that are not these. */
+  async #contradicts(run: RunDescription, found: RunRecord | undefined): Promise<boolean> {
+    return found !== undefined && run.contradicts(marksOfTags(found.tags));
   }
 
   /** Whether a look for the run can be spared. */
@@ -139,6 +151,14 @@ export class RunFinder {
     }
     this.#emptyAt = performance.now();
     return true;
+  }
+
+  async #noteReplaced(id: string, by: string): Promise<void> {
+    const tags = new Map([[REPLACED_TAG, by]]);
+    await this.#options.store.logBatch(id, { ...NOTHING, tags }).catch((error: unknown) => {
+      // One that a user has deleted needs no word of it.
+      if (!(error instanceof TraceletError && error.code === "deleted")) throw error;
+    });
   }
 
   /** Whether a run is one that somebody may mean: not one that is to be sent again, nor a duplicate that was set aside. */
@@ -167,6 +187,7 @@ export class RunFinder {
     for (;;) {
       try {
         const id = await store.createRun(asked, { key: RUN_TAG, value: run.source, seen });
+        if (run.replaces !== undefined) await this.#noteReplaced(run.replaces, id);
         this.#created.set(id, run);
         this.#createdSince++;
         return { run: undefined, id, name: asked.name };
