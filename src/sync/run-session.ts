@@ -72,6 +72,8 @@ export class RunSession {
   readonly problems: FileProblem[] = [];
   #group: RunGroup;
   readonly #stored: StoredRun;
+  /** What was known of its files when it began. */
+  readonly #before: readonly StoredFile[];
   readonly #context: RunSyncContext;
   #tally = new Tally();
   readonly #limits: Limits;
@@ -103,6 +105,7 @@ export class RunSession {
   constructor(group: RunGroup, stored: StoredRun, files: SourceFile[], context: RunSyncContext) {
     this.#group = group;
     this.#stored = stored;
+    this.#before = stored.files;
     this.#files = files;
     this.#context = context;
     this.#limits = new Limits(context.limits ?? {}, this.#trace());
@@ -352,6 +355,7 @@ export class RunSession {
   }
 
   #describe(parentId: string | undefined): RunDescription {
+    const remembered = (marks: readonly FileMark[]) => asStored(this.#group.name, marks, this.#before);
     const { name } = this.#group;
     return {
       name: titleOf(this.#group),
@@ -360,10 +364,10 @@ export class RunSession {
       parentId,
       marks: this.#marks().map(atStart),
       replaces: this.#context.replaces,
-      owns: async (marks) => (await matchRun(this.#group, [asStored(name, marks)])).stored !== undefined,
-      contradicts: async (marks) => (await matchRun(this.#group, [asStored(name, marks)])).isOther,
+      owns: async (marks) => (await matchRun(this.#group, [remembered(marks)])).stored !== undefined,
+      contradicts: async (marks) => (await matchRun(this.#group, [remembered(marks)])).isOther,
       holds: async (marks) => {
-        const { files, notes } = await matchRun(this.#group, [asStored(name, marks)]);
+        const { files, notes } = await matchRun(this.#group, [remembered(marks)]);
         return notes.length === 0 && files.filter(({ stored }) => stored !== undefined).length === marks.length;
       },
     };
@@ -800,10 +804,17 @@ export function newRun(name: string): StoredRun {
   };
 }
 
-/** What a destination remembers, in the form of what this machine would. */
-function asStored(name: string, marks: readonly FileMark[]): StoredRun {
+/** What a destination remembers, in the form of what this machine would. @param before what this machine knows of the files */
+function asStored(name: string, marks: readonly FileMark[], before: readonly StoredFile[]): StoredRun {
+  const losses = new Map(before.map((file) => [file.key, file.losses]));
   const files = marks.map(
-    (mark): StoredFile => ({ ...mark, stamp: "", restartStep: undefined, losses: [], counts: "[]" }),
+    (mark): StoredFile => ({
+      ...mark,
+      stamp: "",
+      restartStep: undefined,
+      losses: losses.get(mark.key) ?? [],
+      counts: "[]",
+    }),
   );
   return { ...newRun(name), files };
 }
