@@ -6,11 +6,14 @@ import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "n
 import os from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { openDatabase } from "../../src/sync/sqlite.ts";
 import { eventFile, scalarEvent, versionEvent, WALL_TIME } from "../support/event-writer.ts";
+import type { Fault } from "../support/faults.ts";
 import { seededRandom } from "../support/seeded-random.ts";
 import { Observer, type StoredRun } from "./model/observer.ts";
+import { FaultProxy } from "./support/fault-proxy.ts";
+import { MlflowServer } from "./support/mlflow-server.ts";
 import { type SyncJson, tracelet } from "./support/tracelet.ts";
 
 const RUNS: readonly string[] = Array.from({ length: 20 }, (_, i) => `run-${String(i).padStart(2, "0")}`);
@@ -18,16 +21,21 @@ const MACHINES = ["one", "other"] as const;
 /** More of them, for a longer look: `ONE_RUN_ROUNDS=50`. */
 const ROUNDS = Array.from({ length: Number(process.env["ONE_RUN_ROUNDS"] ?? 2) }, (_, i) => i + 1);
 
+const UNAVAILABLE: Fault = { kind: "answer", answer: { status: 503, body: "" } };
+
 let folder: string;
+let server: MlflowServer;
 let observer: Observer;
 let pairs = 0;
 
-beforeAll(() => {
+beforeAll(async () => {
   folder = mkdtempSync(path.join(os.tmpdir(), "tracelet-one-run-"));
   observer = new Observer();
+  server = await MlflowServer.start(path.join(folder, "server", "mlflow.db"));
 });
 
 afterAll(async () => {
+  await server?.stop();
   await observer?.stop();
   rmSync(folder, { recursive: true, force: true });
 });
@@ -36,15 +44,21 @@ afterAll(async () => {
 class Pair {
   readonly root: string = path.join(folder, `pair-${++pairs}`);
   readonly #experiment = `one run ${pairs}`;
-  readonly database: string = path.join(this.root, "mlflow.db");
+  readonly #database: string;
   #points = 0;
 
-  constructor() {
+  /** @param database where the runs arrive */
+  constructor(database: string | undefined) {
+    this.#database = database ?? path.join(this.root, "mlflow.db");
     for (const run of RUNS) {
       mkdirSync(this.#directory(run), { recursive: true });
       writeFileSync(this.#file(run), eventFile(versionEvent()));
     }
     this.grow();
+  }
+
+  get database(): string {
+    return this.#database;
   }
 
   #directory(run: string): string {
@@ -88,8 +102,8 @@ class Pair {
 
   /** Fail unless MLflow holds what TensorBoard reads, in one active run a source. @returns how many duplicates were made */
   async check(): Promise<number> {
-    const ids = new Set(await observer.inExperiment(this.database, this.#experiment));
-    const stored = (await observer.stored(this.database, folder)).filter(({ id }) => ids.has(id));
+    const ids = new Set(await observer.inExperiment(this.#database, this.#experiment));
+    const stored = (await observer.stored(this.#database, folder)).filter(({ id }) => ids.has(id));
     const active = stored.filter((run) => run.active);
     expect(active.map(({ name }) => name).sort()).toEqual(RUNS);
     const source = await observer.tensorboard(RUNS.map((run) => this.#directory(run)));
@@ -108,6 +122,23 @@ const byStep = ([a]: readonly unknown[], [b]: readonly unknown[]): number => Num
 
 function winner(active: readonly StoredRun[], name: string): StoredRun {
   return active.find((run) => run.name === name) as StoredRun;
+}
+
+/** A way to the server on which requests take longer at random, once both machines are under way. */
+async function slowWays(seed: number): Promise<readonly FaultProxy[]> {
+  const underWay = new Set<FaultProxy>();
+  const proxies = await Promise.all(MACHINES.map((_, i) => FaultProxy.start(server.port, 2 * seed + i)));
+  for (const proxy of proxies) {
+    onTestFinished(() => proxy.stop());
+    proxy.onRequest = () => underWay.add(proxy);
+    proxy.inject(
+      { fault: UNAVAILABLE, nth: () => underWay.size < MACHINES.length },
+      { fault: { kind: "delay", beforeMs: 300 }, requests: /runs\/create$/, probability: 0.5 },
+      { fault: { kind: "delay", afterMs: 200 }, requests: /runs\/(create|search)$/, probability: 0.5 },
+      { fault: { kind: "delay", beforeMs: 50, afterMs: 50 }, probability: 0.3 },
+    );
+  }
+  return proxies;
 }
 
 /** Others write to the database now and then, so that whoever comes next has to wait. */
@@ -132,9 +163,25 @@ async function holdNowAndThen(database: string, seed: number, ended: AbortSignal
 }
 
 describe("two processes that sync the same new runs at once make one of each", () => {
+  test("over HTTP, with requests that take their time", async () => {
+    let duplicates = 0;
+    for (const round of ROUNDS) {
+      const pair = new Pair(path.join(folder, "server", "mlflow.db"));
+      const uris = (await slowWays(round)).map(({ uri }) => uri);
+      await pair.sync(uris);
+      duplicates += await pair.check();
+      if (round > 1) continue;
+      pair.grow();
+      await pair.sync(uris);
+      await pair.check();
+    }
+    // Or nothing was shown.
+    expect(duplicates).toBeGreaterThan(0);
+  });
+
   test("in a database, which others write to as well", async () => {
     for (const round of ROUNDS) {
-      const pair = new Pair();
+      const pair = new Pair(undefined);
       const uris = MACHINES.map(() => `sqlite:///${pair.database}`);
       const ended = new AbortController();
       const holding = holdNowAndThen(pair.database, round, ended.signal);

@@ -70,11 +70,14 @@ export class RunFinder {
   async findOrCreate(run: RunDescription, knownId: string | undefined): Promise<Found> {
     const { store } = this.#options;
     for (;;) {
+      const counted = this.#count;
+      await counted;
       const { found, seen } = await this.#find(run, knownId);
       // One that was renamed is known by its id alone.
       const known = found ?? (knownId === undefined || seen.has(knownId) ? undefined : await store.run(knownId));
       const isOurs = found !== undefined || !(await this.#contradicts(run, known));
       if (known !== undefined && isOurs && this.#counts(known)) return { run: this.#active(known) };
+      if (await this.#hasToLookAgain(counted)) continue;
       const made = await this.#create(run, seen);
       if (made !== undefined) return made;
     }
@@ -96,6 +99,7 @@ export class RunFinder {
     if ((await lists.countsRuns(experimentId, RUN_TAG, expected)) === "exactly") return lost;
     this.#count = countRuns(lists, experimentId, expected);
     this.#createdSince = 0;
+    this.#emptyAt = undefined;
     await this.#count;
     for (const [id, run] of this.#created) {
       const { found } = await this.#find(run);
@@ -138,6 +142,20 @@ export class RunFinder {
     return found !== undefined && run.contradicts(marksOfTags(found.tags));
   }
 
+  /**
+   * What others made between a look and a later count would be in that count, and no look would ever find it.
+   *
+   * @param counted the count as it was before the look
+   */
+  async #hasToLookAgain(counted: Promise<number> | undefined): Promise<boolean> {
+    const { store, experimentId } = this.#options;
+    const lists = store.runLists;
+    if (lists === undefined || lists.listsCheaply) return false;
+    this.#count ??= countRuns(lists, experimentId, 0);
+    await this.#count;
+    return this.#count !== counted;
+  }
+
   /** Whether a look for the run can be spared. */
   async #isEmpty(source: string): Promise<boolean> {
     const { store, experimentId } = this.#options;
@@ -150,6 +168,7 @@ export class RunFinder {
       return false;
     }
     this.#emptyAt = performance.now();
+    this.#count ??= Promise.resolve(0);
     return true;
   }
 
@@ -176,9 +195,6 @@ export class RunFinder {
   /** @param seen the runs that are known not to be it @returns undefined if somebody else has made one meanwhile */
   async #create(run: RunDescription, seen: ReadonlySet<string>): Promise<Found | undefined> {
     const { store, experimentId, version, giveUpAfterMs } = this.#options;
-    const lists = store.runLists;
-    if (lists !== undefined && !lists.listsCheaply) this.#count ??= countRuns(lists, experimentId, 0);
-    await this.#count;
     let lost = 0;
     let asked = newRun(run, experimentId, version);
     const end = performance.now() + giveUpAfterMs;
