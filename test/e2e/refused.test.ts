@@ -118,6 +118,7 @@ describe("an HTTP 500 that only what one run holds provokes", () => {
     mkdirSync(fine);
     writeFileSync(path.join(fine, "events.out.tfevents.1.host"), eventFile(versionEvent(), scalarEvent("loss", 1, 1)));
     const state = path.join(workspace, "watched-state");
+    proxy.calm();
     const body = JSON.stringify({ error_code: "INTERNAL_ERROR", message: "A string literal cannot contain NUL" });
     proxy.inject({
       fault: { kind: "answer", answer: { status: 500, headers: { "content-type": "application/json" }, body } },

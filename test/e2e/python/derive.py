@@ -26,6 +26,19 @@ def derived(plugin, array):
             yield f"p{point // 100}", value
 
 
+def buckets(histo):
+    """Rows of left, right, count of a histogram of the old form, in its own doubles: the loader rounds them to float32.
+
+    Source: `_migrate_histogram_value` in tensorboard/data_compat.py.
+    """
+    filled = [i for i, count in enumerate(histo.bucket) if count > 0]
+    if not filled:
+        return np.zeros((0, 3))
+    first, last = filled[0], filled[-1]
+    edges = [histo.min, *histo.bucket_limit[first:last], histo.max]
+    return np.array([edges[:-1], edges[1:], histo.bucket[first : last + 1]], dtype=np.float64).transpose()
+
+
 logdir = os.path.abspath(sys.argv[1])
 runs = {}
 for directory in io_wrapper.GetLogdirSubdirectories(logdir):
@@ -33,12 +46,16 @@ for directory in io_wrapper.GetLogdirSubdirectories(logdir):
     for path in sorted(filter(io_wrapper.IsSummaryEventsFile, io_wrapper.ListDirectoryAbsolute(directory))):
         metadata = {}
         for event in event_file_loader.LegacyEventFileLoader(path).Load():
+            exact = {value.tag: buckets(value.histo) for value in event.summary.value if value.HasField("histo")}
             for migrated in dataclass_compat.migrate_event(data_compat.migrate_event(event), metadata):
                 for value in migrated.summary.value:
                     plugin = metadata[value.tag].plugin_data.plugin_name if value.tag in metadata else ""
                     if plugin not in ("histograms", "pr_curves"):
                         continue
-                    for name, number in derived(plugin, tensor_util.make_ndarray(value.tensor)):
+                    array = exact.get(value.tag)
+                    if array is None:
+                        array = tensor_util.make_ndarray(value.tensor)
+                    for name, number in derived(plugin, array):
                         point = [str(migrated.step), str(math.floor(migrated.wall_time * 1000)), repr(float(number) + 0.0)]
                         tags.setdefault(f"{value.tag}/{name}", []).append(point)
 json.dump(runs, sys.stdout)
