@@ -259,7 +259,10 @@ function withSurvey(command: Command): Command {
         false,
       ),
     )
-    .addOption(option("--resend-deleted", "send runs that were deleted at the destination as new runs").default(false));
+    .addOption(option("--resend-deleted", "send runs that were deleted at the destination as new runs").default(false))
+    .addOption(
+      option("--regroup", "send runs that were sent with another --group anew; the old ones stay").default(false),
+    );
 }
 
 /** What goes where: the same for every command that has to do with a destination. */

@@ -15,6 +15,7 @@ export interface SyncCommandOptions extends MlflowOptions, ChoiceOptions {
   readonly backend: "mlflow";
   readonly concurrency?: number;
   readonly trustState: boolean;
+  readonly regroup: boolean;
   readonly json: boolean;
   readonly quiet: boolean;
   readonly logLevel: "info" | "debug";
@@ -85,6 +86,7 @@ async function syncAndReport(
       checkpoints,
       ...chosen(options),
       trustsState: options.trustState,
+      regroups: options.regroup,
       concurrency: options.concurrency ?? destination.concurrency,
       signal: stop,
       over: signals.over,

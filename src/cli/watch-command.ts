@@ -22,6 +22,7 @@ export interface WatchCommandOptions extends Omit<MlflowOptions, "dryRun">, Choi
   readonly idleTimeout: number;
   readonly patience: number;
   readonly trustState: boolean;
+  readonly regroup: boolean;
   readonly untilIdle?: number;
   readonly pid?: number;
   readonly metricsPort?: number;
@@ -76,6 +77,7 @@ export async function runWatch(
         idleTimeoutMs: options.idleTimeout,
         patienceMs: options.patience,
         trustsState: options.trustState,
+        regroups: options.regroup,
         pollMs: options.poll,
         rescanMs: options.rescan,
         stop,

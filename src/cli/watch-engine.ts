@@ -29,6 +29,8 @@ export interface WatchEngineOptions extends ReturnType<typeof chosen> {
   readonly patienceMs: number;
   /** Whether what is remembered of the destination is believed, and not asked for. */
   readonly trustsState: boolean;
+  /** Whether runs that were sent in another grouping are sent anew in this one. */
+  readonly regroups: boolean;
   /** How often to look for growth; undefined: as the file system needs it. */
   readonly pollMs: number | undefined;
   /** How often to look for new runs and files that nothing was told of. */

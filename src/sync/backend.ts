@@ -107,7 +107,8 @@ export interface Note {
     | "artifacts"
     | "oversize"
     | "narrowed"
-    | "quarantined";
+    | "quarantined"
+    | "regrouped";
   readonly message: string;
 }
 

@@ -4,12 +4,13 @@ import { TraceletError } from "../errors.ts";
 import type { Kind } from "../reader/datum.ts";
 import type { DiscoveredRun, DiscoveryProblem } from "../reader/discover.ts";
 import type { StoredRun } from "./checkpoints.ts";
-import { type GroupMode, groupRuns, type RunGroup } from "./groups.ts";
+import type { GroupMode, RunGroup } from "./groups.ts";
 import { untilOver } from "./interruption.ts";
 import { withoutLinksInside } from "./linked-runs.ts";
 import { discoverAll } from "./logdirs.ts";
 import { Parents } from "./parents.ts";
 import type { Progress } from "./progress.ts";
+import { groupAsBefore, regroupedMessage } from "./regrouping.ts";
 import type { RunResult } from "./run-result.ts";
 import type { RunSyncContext } from "./run-session.ts";
 import { syncRun } from "./run-sync.ts";
@@ -22,6 +23,8 @@ export interface SyncOptions
   readonly wantsRun: (name: string) => boolean;
   /** What becomes one run of the destination. */
   readonly group: GroupMode;
+  /** Whether runs that were sent in another grouping are sent anew in this one. */
+  readonly regroups?: boolean;
   /** Whether what is remembered of the destination is believed, and not asked for. */
   readonly trustsState?: boolean;
   /** Whether runs are left running once all is sent: somebody may still write them. */
@@ -59,7 +62,8 @@ export interface Left {
 /**
  * Bring a destination up to what the logdirs hold now.
  *
- * @throws TraceletError `logdir` if one cannot be read, `state` if the checkpoints cannot
+ * @throws TraceletError `logdir` if one cannot be read, `state` if the checkpoints cannot, `usage` if runs were sent in
+ *   another grouping
  */
 export async function sync(options: SyncOptions): Promise<SyncResult> {
   const { checkpoints, signal } = options;
@@ -78,7 +82,10 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
     });
     await untilOver(asked, options.over);
   }
-  const runs = (await untilOver(groupRuns(wanted, options.group, stored), options.over)) ?? [];
+  const grouped = await untilOver(groupAsBefore(wanted, options, stored), options.over);
+  const { groups: runs, regrouped } = grouped ?? { groups: [], regrouped: [] };
+  // One that was there only to hold others knows the files as they are.
+  checkpoints.reopen(regrouped.flatMap(({ to }) => stored.get(to) ?? []));
   const parents = new Parents();
   const progress: Progress = {
     runs: 0,
@@ -101,7 +108,10 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
       parentId: (parent: RunGroup) => parents.idOf(parent),
       onOpen: (group: RunGroup, id: string) => parents.opened(group, id),
     };
-    const result = await syncRun(run, candidates, context);
+    const synced = await syncRun(run, candidates, context);
+    const moved = regrouped.filter(({ to }) => to === run.name);
+    const notes = moved.map((each) => ({ code: "regrouped" as const, message: regroupedMessage(each) }));
+    const result = { ...synced, notes: [...synced.notes, ...notes] };
     if (!results.has(run)) progress.runs++;
     results.set(run, result);
     if (result.error?.endsAll) error = result.error;

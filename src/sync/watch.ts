@@ -4,6 +4,7 @@
  * Nothing is queued in memory that is still in the files: a run that is due is read when its turn comes, as far as it is
  * then, so that a slow destination makes batches larger and not queues longer.
  */
+import { existsSync } from "node:fs";
 import PQueue from "p-queue";
 import { TraceletError } from "../errors.ts";
 import type { DiscoveredRun } from "../reader/discover.ts";
@@ -16,8 +17,10 @@ import { groupRuns, type RunGroup, withRun } from "./groups.ts";
 import { untilOver } from "./interruption.ts";
 import { withoutLinksInside } from "./linked-runs.ts";
 import { LiveRun } from "./live-run.ts";
+import { discoverAll } from "./logdirs.ts";
 import { barrenIn, hasGrown, isUnchanged } from "./match.ts";
 import type { Progress } from "./progress.ts";
+import { groupAsBefore, regroupedMessage } from "./regrouping.ts";
 import { RepeatedSurvey } from "./repeated-survey.ts";
 import { chosenId } from "./run-choices.ts";
 import { hasAllFiles } from "./run-files.ts";
@@ -132,6 +135,7 @@ class Watch implements WatchStatus {
     try {
       // Before that nothing counts as sent.
       await untilOver(this.#survey?.first() ?? Promise.resolve(), this.#options.over);
+      await this.#requireGrouping();
       for await (const changes of watchRuns({ logdirs, events, pollMs, rescanMs, signal: stop.signal, onNote })) {
         await this.#take(changes);
         if (this.#failure !== undefined) break;
@@ -145,6 +149,17 @@ class Watch implements WatchStatus {
       await untilOver(this.#queue.onIdle(), this.#options.over);
     }
     if (this.#failure !== undefined) throw this.#failure.error;
+  }
+
+  /** @throws TraceletError `usage` if runs were sent in another grouping */
+  async #requireGrouping(): Promise<void> {
+    if (this.#stored.size === 0) return;
+    const { runs } = discoverAll(this.#options.logdirs.filter((logdir) => existsSync(logdir)));
+    const own = this.#options.group === "none" ? runs : withoutLinksInside(runs);
+    const { regrouped } = await groupAsBefore(wantedRuns(own, this.#options), this.#options, this.#stored);
+    this.#options.checkpoints.reopen(regrouped.flatMap(({ to }) => this.#stored.get(to) ?? []));
+    for (const each of regrouped)
+      this.#say({ level: "info", run: each.to, message: regroupedMessage(each), hint: undefined });
   }
 
   get runs(): number {

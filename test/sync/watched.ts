@@ -14,6 +14,7 @@ export class Watching {
   readonly #stop = new AbortController();
   readonly #checkpoints: Checkpoints;
   readonly #ended: Promise<boolean>;
+  #isGivenUp = false;
 
   constructor(world: World, options: Partial<WatchOptions> = {}) {
     this.#checkpoints = Checkpoints.open(world.stateDir, "memory");
@@ -42,7 +43,15 @@ export class Watching {
       ...options,
     });
     // A test that fails must not leave it running.
-    onTestFinished(async () => void (await this.end()));
+    onTestFinished(async () => {
+      if (!this.#isGivenUp) await this.end();
+    });
+  }
+
+  /** How it ends by itself; the test sees to that. */
+  ended(): Promise<boolean> {
+    this.#isGivenUp = true;
+    return this.#ended.finally(() => this.#checkpoints.close());
   }
 
   /** Wait until nothing is left to be sent. */
