@@ -8,7 +8,8 @@ const cores = availableParallelism();
 /** The files that take minutes begin first, so that none is left over for one core alone. */
 class LongFirst extends BaseSequencer {
   static readonly long: readonly string[] = [
-    ...["mlflow-page", "kill", "verify", "watch-endures", "media", "watch", "artifact-stores", "sync-to-server"],
+    ...["mlflow-page", "model", "kill", "verify", "watch-endures", "media", "watch", "artifact-stores"],
+    ...["sync-to-server"],
     ...["secrets", "fuzz", "watch-training", "engine-model", "watcher-model"],
   ];
 
