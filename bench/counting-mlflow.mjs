@@ -1,21 +1,42 @@
-// A server that takes what an MLflow would, keeps nothing of it, and counts requests: to bring a state about quickly in
-// which all has been sent, which of 5,000 runs takes a real server minutes.
+// A server that takes what an MLflow would, keeps of it only the tags, and counts requests: to bring a state about quickly
+// in which all has been sent, which of 5,000 runs takes a real server minutes.
 import { once } from "node:events";
 import { createServer } from "node:http";
-
-const ANSWERS = {
-  "experiments/create": () => ({ experiment_id: "1" }),
-  "runs/search": () => ({ runs: [] }),
-  "runs/create": ({ experiment_id }, n) => {
-    return {
-      run: { info: { run_id: n.toString(16).padStart(32, "0"), experiment_id, artifact_uri: "mlflow-artifacts:/1" } },
-    };
-  },
-};
 
 export class CountingMlflow {
   requests = 0;
   #server;
+  /** Of the one experiment; undefined before it was made. */
+  #experimentTags;
+  /** Tags of the runs, by their ids. */
+  #runs = new Map();
+
+  #answers = {
+    "experiments/create": ({ tags }) => {
+      this.#experimentTags = mapOf(tags);
+      return { experiment_id: "1" };
+    },
+    "experiments/set-experiment-tag": ({ key, value }) => void this.#experimentTags.set(key, value),
+    "runs/create": ({ experiment_id, tags }, n) => {
+      const run_id = n.toString(16).padStart(32, "0");
+      this.#runs.set(run_id, mapOf(tags));
+      return { run: { info: { run_id, experiment_id, artifact_uri: "mlflow-artifacts:/1" } } };
+    },
+    "runs/log-batch": ({ run_id, tags }) => {
+      for (const { key, value } of tags ?? []) this.#runs.get(run_id).set(key, value);
+    },
+    "runs/search": ({ filter, run_view_type, max_results, page_token }) => {
+      const from = page_token === undefined ? 0 : JSON.parse(Buffer.from(page_token, "base64").toString()).offset;
+      const found = run_view_type === "DELETED_ONLY" ? [] : this.#matching(filter);
+      const runs = found.slice(from, from + max_results).map(([run_id, tags]) => ({
+        info: { run_id, experiment_id: "1", lifecycle_stage: "active" },
+        data: { tags: Array.from(tags, ([key, value]) => ({ key, value })) },
+      }));
+      const next = from + max_results;
+      const token = Buffer.from(JSON.stringify({ offset: next })).toString("base64");
+      return { runs, ...(next < found.length && { next_page_token: token }) };
+    },
+  };
 
   static async start() {
     const counting = new CountingMlflow();
@@ -44,7 +65,23 @@ export class CountingMlflow {
     const send = (status, body) => {
       outgoing.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
     };
-    if (what === "experiments/get-by-name") send(404, { error_code: "RESOURCE_DOES_NOT_EXIST", message: "none" });
-    else send(200, ANSWERS[what]?.(JSON.parse(Buffer.concat(chunks).toString()), n) ?? {});
+    const tags = this.#experimentTags && Array.from(this.#experimentTags, ([key, value]) => ({ key, value }));
+    if (what === "experiments/get-by-name" && tags === undefined)
+      send(404, { error_code: "RESOURCE_DOES_NOT_EXIST", message: "none" });
+    else if (what === "experiments/get-by-name")
+      send(200, { experiment: { experiment_id: "1", lifecycle_stage: "active", tags } });
+    else send(200, this.#answers[what]?.(JSON.parse(Buffer.concat(chunks).toString()), n) ?? {});
   }
+
+  /** The runs that a filter of tracelet's means. */
+  #matching(filter) {
+    const ids = /run_id IN \((.*)\)/.exec(filter)?.[1];
+    if (ids !== undefined) return [...this.#runs].filter(([id]) => ids.includes(id));
+    const [, key, value] = /^tags\.`(.*)` (?:= '(.*)'|LIKE '%')$/.exec(filter);
+    return [...this.#runs].filter(([, tags]) => (value === undefined ? tags.has(key) : tags.get(key) === value));
+  }
+}
+
+function mapOf(tags) {
+  return new Map((tags ?? []).map(({ key, value }) => [key, value]));
 }

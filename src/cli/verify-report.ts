@@ -42,7 +42,8 @@ export function printVerified({ result, elapsedMs }: VerifyReport, output: Outpu
   list("Files were not compared", "yellow", [...new Set(obstacles)]);
   output.write(`${headline(result)} (${duration(elapsedMs)})\n`);
   if (runs.some(({ findings, outcome }) => outcome === "missing" || findings.counts.points.missing > 0)) {
-    output.write("What is missing may not have been sent yet: sync with the same options, then verify again\n");
+    output.write("What is missing may not have been sent yet: sync with the same options, then verify again.\n");
+    output.write("If it is still missing, tracelet forget <logdir> makes the next sync look for each run anew.\n");
   }
   if (result.location !== undefined) output.write(`${oneLine(result.location)}\n`);
 }
