@@ -16,6 +16,7 @@ import { GroupCommit } from "./group-commit.ts";
 import { runId as idOfRun } from "./ids.ts";
 import { putMetrics } from "./metric-rows.ts";
 import { duplicateTags } from "./new-run.ts";
+import { RunIndex } from "./run-index.ts";
 import { checkSchema, columnsOf, ensureSchema } from "./schema.ts";
 import {
   ContentRefused,
@@ -50,6 +51,8 @@ export class SqliteStore implements MlflowStore, RunLists {
   #database: Database;
   /** Which file it is: whoever removes it, or puts a backup in its place, leaves the one that is open without a name. */
   #identity: string;
+  /** By the key of the tag. */
+  readonly #indexes = new Map<string, RunIndex>();
   readonly #commits: GroupCommit;
   readonly #path: string;
   readonly #artifactRoot: string;
@@ -102,6 +105,8 @@ export class SqliteStore implements MlflowStore, RunLists {
   async experimentByName(name: string): Promise<ExperimentRecord | undefined> {
     return this.#whenFree(() => {
       this.#followFile();
+      // Somebody may have put a backup back into the same file.
+      this.#indexes.clear();
       return this.#experiment(name);
     });
   }
@@ -133,15 +138,7 @@ export class SqliteStore implements MlflowStore, RunLists {
   }
 
   async runsByTag(experimentId: string, key: string, value: string): Promise<RunRecord[]> {
-    return this.#whenFree(() =>
-      this.#database
-        .prepare(
-          `SELECT runs.* FROM tags JOIN runs USING (run_uuid)
-           WHERE tags.key = ? AND tags.value = ? AND runs.experiment_id = ? ORDER BY runs.start_time DESC`,
-        )
-        .all(key, value, Number(experimentId))
-        .map((row) => this.#record(row)),
-    );
+    return this.#whenFree(() => this.#runsWith(experimentId, key, value).map((row) => this.#record(row)));
   }
 
   async hasRunsWithTag(experimentId: string, key: string): Promise<boolean> {
@@ -287,6 +284,7 @@ export class SqliteStore implements MlflowStore, RunLists {
       this.#database.close();
       this.#database = connect(this.#path, this.#options.readOnly ?? false);
       this.#identity = identityOf(this.#path);
+      this.#indexes.clear();
     });
     this.#learnSchema();
   }
@@ -325,10 +323,24 @@ export class SqliteStore implements MlflowStore, RunLists {
   }
 
   #isTaken(experimentId: string, { key, value, seen }: TakenBy): boolean {
-    const sql =
-      "SELECT run_uuid FROM tags JOIN runs USING (run_uuid) WHERE key = ? AND value = ? AND experiment_id = ?";
-    const rows = this.#database.prepare(sql).all(key, value, Number(experimentId));
-    return rows.some((row) => !seen.has(String(row["run_uuid"])));
+    return this.#runsWith(experimentId, key, value).some((row) => !seen.has(String(row["run_uuid"])));
+  }
+
+  /** The rows of the experiment's runs that carry the tag with exactly this value, newest first. */
+  #runsWith(experimentId: string, key: string, value: string): SqlRow[] {
+    let index = this.#indexes.get(key);
+    if (index === undefined) {
+      index = new RunIndex(this.#database, key);
+      this.#indexes.set(key, index);
+    }
+    const ids = index.idsOf(experimentId, value);
+    if (ids.length === 0) return [];
+    return this.#database
+      .prepare(
+        `SELECT runs.* FROM runs JOIN tags USING (run_uuid) WHERE run_uuid IN (SELECT value FROM json_each(?))
+         AND tags.key = ? AND tags.value = ? ORDER BY runs.start_time DESC`,
+      )
+      .all(JSON.stringify(ids), key, value);
   }
 
   #putTag(runId: string, key: string, value: string): void {
