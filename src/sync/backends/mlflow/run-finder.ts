@@ -79,7 +79,9 @@ export class RunFinder {
       if (known !== undefined && isOurs && this.#counts(known)) return { run: this.#active(known) };
       if (await this.#hasToLookAgain(counted)) continue;
       const made = await this.#create(run, seen);
-      if (made !== undefined) return made;
+      if (made === undefined) continue;
+      if (made.run === undefined && run.replaces !== undefined) await this.#noteReplaced(run.replaces, made.id);
+      return made;
     }
   }
 
@@ -203,7 +205,6 @@ export class RunFinder {
     for (;;) {
       try {
         const id = await store.createRun(asked, { key: RUN_TAG, value: run.source, seen });
-        if (run.replaces !== undefined) await this.#noteReplaced(run.replaces, id);
         this.#created.set(id, run);
         this.#createdSince++;
         return { run: undefined, id, name: asked.name };
