@@ -111,6 +111,19 @@ describe.each(["database", "server"] as const)("a %s", (kind) => {
     expect(outcomes(await world.sync())).toEqual(["unchanged", "unchanged", "unchanged"]);
   });
 
+  test("that was restored from a backup made under a narrower choice gets what that left out", async () => {
+    const world = new World(kind);
+    expect((await world.sync("--exclude-tags", "loss/two")).code).toBe(0);
+    const backup = path.join(world.root, "backup.db");
+    await observer.copyDatabase(world.database, backup);
+    expect((await world.sync()).code).toBe(0);
+    expect(await world.active()).toEqual(world.all(10));
+    await observer.copyDatabase(backup, world.database);
+    expect((await world.sync()).code).toBe(0);
+    expect(await world.active()).toEqual(world.all(10));
+    expect(outcomes(await world.sync())).toEqual(["unchanged", "unchanged", "unchanged"]);
+  });
+
   test("that was emptied gets everything as new runs", async () => {
     const world = new World(kind);
     const before = kind === "server" ? world : new World("database");

@@ -146,9 +146,12 @@ function changeOf({ marks }: KnownRun, there: RunTags | undefined): RunChange | 
   if (there === undefined || (!there.active && there.tags.has(DUPLICATE_TAG))) return "gone";
   if (!there.active) return "deleted";
   const marksThere = new Map(marksOfTags(there.tags).map((mark) => [mark.key, mark]));
-  const isThere = marks.every(({ key, offset, tail }) => {
-    const mark = marksThere.get(key);
-    return offset === 0 || (mark !== undefined && (mark.offset === offset ? mark.tail === tail : mark.offset > offset));
+  const isThere = marks.every((left) => {
+    const mark = marksThere.get(left.key);
+    if (left.offset === 0 || mark === undefined || mark.offset !== left.offset)
+      return left.offset === 0 || (mark !== undefined && mark.offset > left.offset);
+    // As far as that, but perhaps less of it: what a wider choice let in came later.
+    return mark.tail === left.tail && mark.choice === left.choice;
   });
   return isThere ? undefined : "behind";
 }
