@@ -1,7 +1,7 @@
 // `npm test`: installs what the tests need, then checks and tests everything. With arguments: only the tests they name.
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import path from "node:path";
 import { environments } from "./environments.mjs";
 import { browser, build, installPackages, mariaDb, otherNode, postgreSql, root, run } from "./setup.mjs";
@@ -24,28 +24,36 @@ if (status !== 0) process.exit(1);
 const env = { ...process.env, ...environments() };
 
 const counts = { passed: 0, failed: 0, skipped: 0 };
+const failures = [];
 test("node 20", process.execPath, only);
 if (only.length === 0) {
   // The other SQLite driver, and the Node that most people have by now.
   test("node 24", otherNode(NODE_24), ["--project", "unit"]);
 }
+// Once more, and last: of a long log often only its end is kept.
+if (failures.length > 0) console.log(`\nFailed:\n${failures.map((failure) => `\n${failure}`).join("\n")}`);
 console.log(`\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
 process.exit(counts.failed > 0 ? 1 : 0);
 
 function test(name, node, args) {
   const report = path.join(root, ".setup", `${name.replace(" ", "-")}.json`);
   mkdirSync(path.dirname(report), { recursive: true });
-  const vitest = [path.join(root, "node_modules/vitest/vitest.mjs"), "run", "--reporter=default", "--reporter=json"];
+  rmSync(report, { force: true });
+  const vitest = [path.join(root, "node_modules/vitest/vitest.mjs"), "run", "--reporter=default"];
+  vitest.push(`--reporter=${path.join(root, "scripts/failures-reporter.mjs")}`);
   console.log(`\n${name}`);
-  const { status } = spawnSync(node, [...vitest, `--outputFile.json=${report}`, ...args], {
+  const { status, signal } = spawnSync(node, [...vitest, ...args], {
     cwd: root,
-    env,
+    env: { ...env, TRACELET_TEST_REPORT: report },
     stdio: "inherit",
   });
-  const result = JSON.parse(readFileSync(report, "utf8"));
-  counts.passed += result.numPassedTests;
-  counts.failed += result.numFailedTests;
-  counts.skipped += result.numPendingTests + result.numTodoTests;
-  // A file that cannot be loaded has no tests that could fail.
-  if (status !== 0 && result.numFailedTests === 0) counts.failed++;
+  const result = existsSync(report)
+    ? JSON.parse(readFileSync(report, "utf8"))
+    : { passed: 0, failed: 0, skipped: 0, failures: [] };
+  for (const key of ["passed", "failed", "skipped"]) counts[key] += result[key];
+  failures.push(...result.failures.map((failure) => `${name}: ${failure}`));
+  // Also what has failed in no test.
+  if (status !== 0 && result.failed === 0) counts.failed++;
+  if (status !== 0 && result.failures.length === 0)
+    failures.push(`${name}: vitest ended with ${signal ?? status}, see above`);
 }
