@@ -251,7 +251,7 @@ Examples:
     });
 }
 
-/** What is done about runs that the destination no longer has as they were left: see `survey.ts`. */
+/** What is asked and told beside values: see `survey.ts`, `regrouping.ts` and `origin.ts`. */
 function withSurvey(command: Command): Command {
   return command
     .addOption(
@@ -262,7 +262,8 @@ function withSurvey(command: Command): Command {
     .addOption(option("--resend-deleted", "send runs that were deleted at the destination as new runs").default(false))
     .addOption(
       option("--regroup", "send runs that were sent with another --group anew; the old ones stay").default(false),
-    );
+    )
+    .addOption(option("--no-source-path", "do not note on a new run which host and directory its files are from"));
 }
 
 /** What goes where: the same for every command that has to do with a destination. */

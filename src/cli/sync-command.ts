@@ -16,6 +16,7 @@ export interface SyncCommandOptions extends MlflowOptions, ChoiceOptions {
   readonly concurrency?: number;
   readonly trustState: boolean;
   readonly regroup: boolean;
+  readonly sourcePath: boolean;
   readonly json: boolean;
   readonly quiet: boolean;
   readonly logLevel: "info" | "debug";
@@ -87,6 +88,7 @@ async function syncAndReport(
       ...chosen(options),
       trustsState: options.trustState,
       regroups: options.regroup,
+      tellsOrigin: options.sourcePath,
       concurrency: options.concurrency ?? destination.concurrency,
       signal: stop,
       over: signals.over,

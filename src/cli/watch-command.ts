@@ -23,6 +23,7 @@ export interface WatchCommandOptions extends Omit<MlflowOptions, "dryRun">, Choi
   readonly patience: number;
   readonly trustState: boolean;
   readonly regroup: boolean;
+  readonly sourcePath: boolean;
   readonly untilIdle?: number;
   readonly pid?: number;
   readonly metricsPort?: number;
@@ -78,6 +79,7 @@ export async function runWatch(
         patienceMs: options.patience,
         trustsState: options.trustState,
         regroups: options.regroup,
+        tellsOrigin: options.sourcePath,
         pollMs: options.poll,
         rescanMs: options.rescan,
         stop,

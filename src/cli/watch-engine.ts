@@ -31,6 +31,8 @@ export interface WatchEngineOptions extends ReturnType<typeof chosen> {
   readonly trustsState: boolean;
   /** Whether runs that were sent in another grouping are sent anew in this one. */
   readonly regroups: boolean;
+  /** Whether a new run's note says where its files lie. */
+  readonly tellsOrigin: boolean;
   /** How often to look for growth; undefined: as the file system needs it. */
   readonly pollMs: number | undefined;
   /** How often to look for new runs and files that nothing was told of. */

@@ -15,6 +15,8 @@ export interface RunDescription {
   readonly source: string;
   /** Wall time of the first event, in seconds since the Unix epoch; may be NaN. */
   readonly startTime: number;
+  /** Where its files lie; undefined if the destination is not to be told. */
+  readonly origin?: Origin | undefined;
   /** The destination's name of the run that it is a part of, where runs are nested. */
   readonly parentId: string | undefined;
   /** The files as they are known when the run is first opened, at offset 0. */
@@ -27,6 +29,14 @@ export interface RunDescription {
   contradicts(marks: readonly FileMark[]): Promise<boolean>;
   /** Whether all that a destination remembers to have of files is in this run's. */
   holds(marks: readonly FileMark[]): Promise<boolean>;
+}
+
+/** Where a run's files lie. Both may hold any character. */
+export interface Origin {
+  /** This machine's name. */
+  readonly host: string;
+  /** Of the run's directory: absolute, without links. */
+  readonly path: string;
 }
 
 /** A run of the destination. */

@@ -17,6 +17,7 @@ import { MarkIndex } from "./mark-index.ts";
 import { type FileProblem, matchRun, problemOf, stampOf } from "./match.ts";
 import { findObsoleteOf, ScanFailed } from "./member-restarts.ts";
 import { MemberTags } from "./member-tags.ts";
+import { originOf } from "./origin.ts";
 import { isLine } from "./past-choices.ts";
 import type { Progress } from "./progress.ts";
 import { narrowed, RunChoices } from "./run-choices.ts";
@@ -51,6 +52,8 @@ export interface RunSyncContext {
   readonly patienceMs: number;
   /** Whether the run is shown as running while it is open. */
   readonly isLive: boolean;
+  /** Whether the destination is told where a run's files lie. */
+  readonly tellsOrigin?: boolean;
   /** The destination's name of the run in whose place this one is. */
   readonly replaces?: string | undefined;
   /** Told what becomes of every value. */
@@ -361,6 +364,7 @@ export class RunSession {
       name: titleOf(this.#group),
       source: hashText(name),
       startTime: this.#stored.firstWallTime ?? Number.NaN,
+      origin: this.#context.tellsOrigin === true ? originOf(this.#group.directory) : undefined,
       parentId,
       marks: this.#marks().map(atStart),
       replaces: this.#context.replaces,

@@ -102,3 +102,22 @@ test("the latest value of each metric is the one a server would show", async () 
     await server.stop();
   }
 });
+
+test("logdirs of one name: runs are told apart by their names, and their notes say where each is from", async () => {
+  const folder = path.join(workspace, `${count}`);
+  cpSync(path.join(FIXTURES, "same-named-logdirs/runs"), folder, { recursive: true });
+  const uri = `sqlite:///${database}`;
+  const noted = async (more: readonly string[]) => {
+    rmSync(database, { force: true });
+    await sync([path.join(folder, "a/logs"), path.join(folder, "b/logs"), ...options, ...more]);
+    const { runs } = await readMlflow(uri, "mine");
+    return runs.map(({ name, tags }) => [name, tags["mlflow.note.content"] ?? ""] as const).sort();
+  };
+  const runs = await noted([]);
+  expect(runs.map(([name]) => name)).toEqual(["a/logs", "b/logs"]);
+  for (const [name, note] of runs)
+    expect(note).toContain(`TensorBoard run \`${name}\` from \`${path.join(folder, name)}\` on \`${os.hostname()}\``);
+  const silent = await noted(["--no-source-path"]);
+  expect(silent.map(([name]) => name)).toEqual(["a/logs", "b/logs"]);
+  expect(silent.filter(([, note]) => note.includes(folder) || note.includes(` on `))).toEqual([]);
+});

@@ -12,6 +12,7 @@ import type {
   FinalStatus,
   KnownRun,
   Note,
+  Origin,
   Page,
   Receipt,
   RunChange,
@@ -43,6 +44,7 @@ export interface MemoryRun {
   readonly name: string;
   readonly source: string;
   readonly startTime: number;
+  readonly origin: Origin | undefined;
   parentId: string | undefined;
   /** How often each point was stored, by `pointText`. */
   readonly points: Map<string, number>;
@@ -94,6 +96,7 @@ export class MemoryBackend implements Backend {
         name: run.name,
         source: run.source,
         startTime: run.startTime,
+        origin: run.origin,
         parentId: run.parentId,
         points: new Map(),
         data: new Map(),

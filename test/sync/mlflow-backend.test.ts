@@ -183,6 +183,35 @@ describe("a run", () => {
     expect((await record(mlflow, long.id)).tags.get("mlflow.note.content")?.length).toBeLessThanOrEqual(5000);
   });
 
+  test("says where its files lie", async () => {
+    const mlflow = Mlflow.create();
+    const origin = { host: "node-7", path: "/data/a b/train" };
+    const handle = await mlflow.backend().open(description({ origin }), undefined);
+    expect((await record(mlflow, handle.id)).tags.get("mlflow.note.content")).toBe(
+      "TensorBoard run `train` from `/data/a b/train` on `node-7`, synced by tracelet 1.2.3.",
+    );
+  });
+
+  test("of a hostile path and host is shown harmless, and its note fits a tag", async () => {
+    const mlflow = Mlflow.create();
+    const noteOf = async (changes: Partial<RunDescription>) => {
+      const handle = await mlflow.backend().open(description(changes), undefined);
+      return (await record(mlflow, handle.id)).tags.get("mlflow.note.content");
+    };
+    const origin = { host: "h\u0000`x", path: "/a\u001b]0;x\u0007\n# b\u202e`[x](javascript:alert(1))" };
+    expect(await noteOf({ origin })).toBe(
+      "TensorBoard run `train` from ``/a\\x1b]0;x\\x07\\x0a# b\\u202e`[x](javascript:alert(1))`` on ``h\\x00`x``, " +
+        "synced by tracelet 1.2.3.",
+    );
+    const ticks = "`".repeat(9000);
+    const longest = { name: ticks, source: "d".repeat(32), origin: { host: ticks, path: ticks } };
+    expect((await noteOf(longest))?.length).toBeLessThanOrEqual(5000);
+    // Of a long path the end tells runs apart.
+    const long = `/${"d/".repeat(800)}run_7`;
+    const note = await noteOf({ source: "e".repeat(32), origin: { host: "h", path: long } });
+    expect(note).toBe(`TensorBoard run \`train\` from \`...${long.slice(-747)}\` on \`h\`, synced by tracelet 1.2.3.`);
+  });
+
   test("is found again by one search, which would show another one of the same source", async () => {
     const mlflow = Mlflow.create();
     const { id } = await mlflow.backend().open(description(), undefined);

@@ -1,9 +1,9 @@
 /** A run as it is created: its name, its note, and the tags by which it is found again. */
 import { randomUUID } from "node:crypto";
 import os from "node:os";
-import type { RunDescription } from "../../backend.ts";
+import type { Origin, RunDescription } from "../../backend.ts";
 import { tagOfMark } from "./marks.ts";
-import { asciiName, codeSpan, fitted, isAscii, storableName } from "./storable-text.ts";
+import { asciiName, codeSpan, fitted, fittedEnd, isAscii, storableName } from "./storable-text.ts";
 import type { NewRun } from "./store.ts";
 import { milliseconds } from "./wall-time.ts";
 
@@ -22,8 +22,9 @@ const MAX_NOTE = 5000;
 // Source: mlflow/store/tracking/dbmodels/models.py. SQLite stores more, PostgreSQL refuses it.
 const MAX_NAME = 250;
 const MAX_USER = 256;
-/** Of a name in the note: with a fence of backticks of the same length on either side it still fits a tag of 5000. */
-const MAX_SHOWN = 1500;
+/** Of a name and a path in the note: what backticks in them make of these, three times as long, still fits. */
+const MAX_SHOWN = 750;
+const MAX_HOST = 80;
 /** MLflow takes 100 tags with a run. */
 const MAX_MARKS = 50;
 
@@ -40,13 +41,22 @@ export function newRun(run: RunDescription, experimentId: string, version: strin
       ["mlflow.user", user],
       ["mlflow.source.name", "tracelet"],
       ["mlflow.source.type", "LOCAL"],
-      [NOTE_TAG, `TensorBoard run ${codeSpan(fitted(name, MAX_SHOWN))}, synced by tracelet ${version}.`],
+      [NOTE_TAG, noteOf(name, run.origin, version)],
       [RUN_TAG, run.source],
       [CREATED_TAG, `${String(Date.now()).padStart(15, "0")} ${randomUUID()}`],
       ...(run.parentId === undefined ? [] : [[PARENT_TAG, run.parentId] as const]),
       ...run.marks.slice(0, MAX_MARKS).map(tagOfMark),
     ]),
   };
+}
+
+/** What its page tells of it. @param name without control characters */
+function noteOf(name: string, origin: Origin | undefined, version: string): string {
+  const run = `TensorBoard run ${codeSpan(fitted(name, MAX_SHOWN))}`;
+  if (origin === undefined) return `${run}, synced by tracelet ${version}.`;
+  const path = codeSpan(fittedEnd(storableName(origin.path), MAX_SHOWN));
+  const host = codeSpan(fitted(storableName(origin.host), MAX_HOST));
+  return `${run} from ${path} on ${host}, synced by tracelet ${version}.`;
 }
 
 /** What is said on a run that is set aside for another one of the same source. @param tags that it has */
@@ -60,8 +70,9 @@ export function duplicateTags(tags: ReadonlyMap<string, string>, duplicateOf: st
 
 /** The same run for a database that does not store every character. */
 export function inAscii(run: NewRun): NewRun {
-  const tags = new Map(Array.from(run.tags, ([key, value]) => [key, asciiName(value)]));
-  return { ...run, name: asciiName(run.name), user: asciiName(run.user), tags };
+  // Some characters are many letters.
+  const tags = new Map(Array.from(run.tags, ([key, value]) => [key, fitted(asciiName(value), MAX_NOTE)]));
+  return { ...run, name: fitted(asciiName(run.name), MAX_NAME), user: fitted(asciiName(run.user), MAX_USER), tags };
 }
 
 /** Whether every database stores all of it. */

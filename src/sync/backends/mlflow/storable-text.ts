@@ -34,6 +34,13 @@ export function fitted(name: string, length: number): string {
   return points.slice(0, length - ending.length).join("") + ending;
 }
 
+/** The end of a text that is longer than this. @param length in code points */
+export function fittedEnd(text: string, length: number): string {
+  if (text.length <= length) return text;
+  const points = [...text];
+  return points.length <= length ? text : `...${points.slice(3 - length).join("")}`;
+}
+
 export function isAscii(text: string): boolean {
   return /^[\0-\x7f]*$/.test(text);
 }
