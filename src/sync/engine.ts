@@ -23,6 +23,8 @@ export interface SyncOptions
   readonly wantsRun: (name: string) => boolean;
   /** What becomes one run of the destination. */
   readonly group: GroupMode;
+  /** Which of those, by what they are called in the result; left out: all. What a run is a part of is not decided by it. */
+  readonly wantsGroup?: (name: string) => boolean;
   /** Whether runs that were sent in another grouping are sent anew in this one. */
   readonly regroups?: boolean;
   /** Whether what is remembered of the destination is believed, and not asked for. */
@@ -83,7 +85,8 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
     await untilOver(asked, options.over);
   }
   const grouped = await untilOver(groupAsBefore(wanted, options, stored), options.over);
-  const { groups: runs, regrouped } = grouped ?? { groups: [], regrouped: [] };
+  const { groups, regrouped } = grouped ?? { groups: [], regrouped: [] };
+  const runs = options.wantsGroup === undefined ? groups : wantedGroups(groups, options.wantsGroup);
   // One that was there only to hold others knows the files as they are.
   checkpoints.reopen(regrouped.flatMap(({ to }) => stored.get(to) ?? []));
   const parents = new Parents();
@@ -171,6 +174,16 @@ export function wantedRuns(
     hparamsFile: excluded("hparams") ? undefined : run.hparamsFile,
     projectorFile: excluded("embeddings") ? undefined : run.projectorFile,
   }));
+}
+
+/** With those that they are nested in. */
+function wantedGroups(groups: readonly RunGroup[], wants: (name: string) => boolean): RunGroup[] {
+  const wanted = new Set<RunGroup>();
+  for (const group of groups) {
+    if (!wants(group.title ?? group.name)) continue;
+    for (let each: RunGroup | undefined = group; each !== undefined; each = each.parent) wanted.add(each);
+  }
+  return groups.filter((group) => wanted.has(group));
 }
 
 function newBytes(runs: readonly RunGroup[], stored: ReadonlyMap<string, readonly StoredRun[]>): number {

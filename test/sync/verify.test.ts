@@ -22,6 +22,8 @@ import { event, eventFile, imageEvent, scalarEvent, sessionStart, textEvent } fr
 import { Logdir, temporaryDirectory } from "../support/logdirs.ts";
 import { curve, fileOf, interleaved, records, version } from "./world.ts";
 
+const FIXTURES = path.resolve(import.meta.dirname, "../../fixtures");
+
 type Chosen = Pick<
   SyncOptions,
   "group" | "attachSource" | "restarts" | "transform" | "maxRecordBytes" | "wantsRun" | "concurrency" | "signal"
@@ -234,6 +236,22 @@ describe("after a sync", () => {
     expect(only(await other.verify(options))).toMatchObject({ outcome: "equal" });
   });
 
+  test("event files given one by one: points of one of them are not all", async () => {
+    const place = Place.create();
+    const folder = path.join(FIXTURES, "glob-of-event-files/runs/exp");
+    const files = readdirSync(folder).map((name) => path.join(folder, name));
+    expect(files).toHaveLength(3);
+    // As a version did that kept only the last file of those in one directory.
+    await place.sync({ logdirs: files.slice(-1) });
+    const lossy = only(await place.verify({ logdirs: files }));
+    expect([lossy.outcome, lossy.findings.counts.points]).toMatchObject(["different", { compared: 15, missing: 10 }]);
+    await place.sync({ logdirs: files });
+    const whole = only(await place.verify({ logdirs: files }));
+    expect([whole.outcome, whole.findings.counts.points]).toMatchObject(["equal", { compared: 15, missing: 0 }]);
+    const less = only(await place.verify({ logdirs: files.slice(-1) }));
+    expect([less.outcome, less.findings.counts.points]).toMatchObject(["different", { compared: 5, extra: 10 }]);
+  });
+
   test("copies of a run in two logdirs are one run there", async () => {
     const place = Place.create();
     const other = new Logdir(path.join(place.root, "copy"));
@@ -250,6 +268,58 @@ describe("after a sync", () => {
       "copy/train copy",
       "runs/same equal",
       "runs/train equal",
+    ]);
+  });
+});
+
+describe("what is not the same is named", () => {
+  test("of a run of several logdirs that have the same name", async () => {
+    const place = Place.create();
+    const logdirs = ["a/logs", "b/logs"].map((name) => new Logdir(path.join(place.root, name)));
+    for (const [n, logdir] of logdirs.entries()) logdir.write("tfevents.1", fileOf(curve("loss", n, n + 5), n));
+    const roots = logdirs.map(({ root }) => root);
+    await place.sync({ logdirs: roots });
+    place.change("DELETE FROM metrics WHERE step = 0");
+    const { runs } = await place.verify({ logdirs: roots });
+    expect(runs.map(({ name, outcome }) => [name, outcome])).toEqual([
+      ["a/logs", "different"],
+      ["b/logs", "equal"],
+    ]);
+    expect(runs[0]?.findings.differences).toMatchObject([
+      { what: "points", name: "loss", missing: 1, extra: 0, points: [{ source: { step: 0n }, there: undefined }] },
+    ]);
+  });
+
+  test("of a run of which each logdir has a copy", async () => {
+    const place = Place.create();
+    const logdirs = ["a/logs", "b/logs"].map((name) => new Logdir(path.join(place.root, name)));
+    const [one, other] = logdirs as [Logdir, Logdir];
+    one.write("train/tfevents.1", fileOf(curve("loss", 0, 9)));
+    one.rsyncTo(other);
+    other.write("train/tfevents.2", fileOf(curve("loss", 9, 12), 1));
+    one.write("train/tfevents.3", fileOf(curve("loss", 20, 22), 2));
+    const roots = logdirs.map(({ root }) => root);
+    await place.sync({ logdirs: roots });
+    expect(place.look((database) => database.prepare("SELECT run_uuid FROM runs").all())).toHaveLength(1);
+    place.change("DELETE FROM metrics WHERE step = 3");
+    const { runs } = await place.verify({ logdirs: roots });
+    expect(runs[0]?.findings.differences).toMatchObject([{ what: "points", name: "loss", missing: 1, extra: 0 }]);
+  });
+
+  test("of a run that has parts, and of one of several trials", async () => {
+    const place = Place.create();
+    await place.sync({ logdirs: [path.join(FIXTURES, "torch/runs")] });
+    place.change("DELETE FROM metrics WHERE key = 'losses/train' AND step = 2");
+    const trials = "SELECT run_uuid FROM runs WHERE name = 'hparams/by time/1700000010.0'";
+    place.change(`DELETE FROM metrics WHERE run_uuid IN (${trials})`);
+    const { runs } = await place.verify({ logdirs: [path.join(FIXTURES, "torch/runs")] });
+    const different = runs.filter(({ outcome }) => outcome === "different");
+    expect(different.map(({ name, outcome, error }) => [name, outcome, error])).toEqual([
+      ["scalars", "different", undefined],
+      ["hparams/by time/1700000010.0", "different", undefined],
+    ]);
+    expect(different[0]?.findings.differences).toMatchObject([
+      { what: "points", name: "losses/train", missing: 1, extra: 0, different: 0 },
     ]);
   });
 });

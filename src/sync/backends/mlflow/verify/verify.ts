@@ -194,10 +194,12 @@ async function settle(
   for (const { check } of all) check.toSettle++;
   if (error !== undefined || options.signal.aborted) return;
   for (const tasks of grouped(all, itemsHeld)) {
-    const wanted = new Set(tasks.map(({ check }) => names.get(check.id)));
+    const ids = new Set(tasks.map(({ check }) => check.id));
+    // Copies in several logdirs are one run there.
+    const wanted = new Set(runs.flatMap(({ remoteId = "", name }) => (ids.has(remoteId) ? [name] : [])));
     const items = new ItemsOfRuns(tasks);
     const { onStart: _, ...quiet } = options;
-    const { result } = await pass({ ...quiet, wantsRun: (name) => wanted.has(name) }, items);
+    const { result } = await pass({ ...quiet, wantsGroup: (name) => wanted.has(name) }, items);
     for (const task of tasks) {
       if (options.signal.aborted) return;
       const { check, what, name } = task;
