@@ -263,13 +263,19 @@ function entryOf(fsPath: FsPath, name: string, stats: BigIntStats): EventFileEnt
   return { path: fsPath, name, size: Number(stats.size), mtime: stats.mtimeNs, inode: stats.ino };
 }
 
-/** Python and Rust order names by code point, which is the order of their UTF-8 bytes; JavaScript's `<` is not. */
+/**
+ * Python and Rust order names by code point, which is the order of their UTF-8 bytes; JavaScript's `<` is not, but only
+ * where there are surrogates.
+ */
 function compareBytes(a: string, b: string): number {
-  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+  if (SURROGATE.test(a) || SURROGATE.test(b)) return Buffer.compare(Buffer.from(a), Buffer.from(b));
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
+const SURROGATE = /[\ud800-\udfff]/;
+
 function join(directory: FsPath, name: Buffer): FsPath {
-  if (typeof directory === "string" && isUtf8(name)) return path.join(directory, name.toString());
+  if (typeof directory === "string" && isUtf8(name)) return `${directory === "/" ? "" : directory}/${name.toString()}`;
   return Buffer.concat([Buffer.from(directory as string), Buffer.from("/"), name]);
 }
 

@@ -214,11 +214,12 @@ export class Checkpoints {
         .iterate(this.#destination);
       for (const row of fileRows) push(files, Number(row["run"]), fileOf(row));
       const runs = new Map<string, StoredRun[]>();
+      const parse = lastParsed<string>();
       const runRows = this.#database
         .prepare("SELECT * FROM run WHERE destination = ? ORDER BY id")
         .iterate(this.#destination);
       for (const row of runRows) {
-        const run = runOf(row, files.get(Number(row["id"])) ?? []);
+        const run = runOf(row, files.get(Number(row["id"])) ?? [], parse);
         push(runs, run.name, run);
       }
       return runs;
@@ -512,7 +513,11 @@ function guard<T>(what: string, work: () => T): T {
   }
 }
 
-function runOf(row: SqlRow, files: readonly StoredFile[]): StoredRun {
+function runOf(
+  row: SqlRow,
+  files: readonly StoredFile[],
+  choicesOf: (column: unknown) => ReadonlyMap<string, string>,
+): StoredRun {
   return {
     id: Number(row["id"]),
     name: String(row["name"]),
@@ -528,7 +533,7 @@ function runOf(row: SqlRow, files: readonly StoredFile[]): StoredRun {
     projectorFiles: mapOf(row["projector_files"]),
     attached: mapOf(row["attached"]),
     choice: row["choice"] === null ? undefined : String(row["choice"]),
-    choices: mapOf(row["choices"]),
+    choices: choicesOf(row["choices"]),
     files,
   };
 }
@@ -572,6 +577,15 @@ function jsonOf(map: ReadonlyMap<string, unknown>): string {
 
 function mapOf<V>(column: unknown): ReadonlyMap<string, V> {
   return column === NONE ? NO_ENTRIES : new Map(JSON.parse(String(column)) as [string, V][]);
+}
+
+/** The same for what mostly is as in the row before. */
+function lastParsed<V>(): (column: unknown) => ReadonlyMap<string, V> {
+  let [last, map]: [unknown, ReadonlyMap<string, V>] = [NONE, NO_ENTRIES];
+  return (column) => {
+    if (column !== last) [last, map] = [column, mapOf(column)];
+    return map;
+  };
 }
 
 /** Most of ten thousand runs have none of these, and need no map of their own for it. */

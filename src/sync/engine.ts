@@ -13,7 +13,7 @@ import type { Progress } from "./progress.ts";
 import { groupAsBefore, regroupedMessage } from "./regrouping.ts";
 import type { RunResult } from "./run-result.ts";
 import type { RunSyncContext } from "./run-session.ts";
-import { syncRun } from "./run-sync.ts";
+import { syncRun, unchangedAtAGlance } from "./run-sync.ts";
 import { confirm, settle, survey } from "./survey.ts";
 
 export interface SyncOptions
@@ -101,33 +101,43 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
   const results = new Map<RunGroup, RunResult>();
   let failure: unknown;
   const queue = new PQueue({ concurrency: options.concurrency });
-  const one = async (run: RunGroup, candidates: StoredRun[]) => {
-    if (error !== undefined || signal.aborted) return;
-    const context = {
-      ...options,
-      progress,
-      isLive: options.leavesRunning ?? false,
-      patienceMs: 0,
-      parentId: (parent: RunGroup) => parents.idOf(parent),
-      onOpen: (group: RunGroup, id: string) => parents.opened(group, id),
-    };
-    const synced = await syncRun(run, candidates, context);
+  const context: RunSyncContext = {
+    ...options,
+    progress,
+    isLive: options.leavesRunning ?? false,
+    patienceMs: 0,
+    parentId: (parent) => parents.idOf(parent),
+    onOpen: (group, id) => parents.opened(group, id),
+  };
+  const take = (run: RunGroup, synced: RunResult) => {
     const moved = regrouped.filter(({ to }) => to === run.name);
     const notes = moved.map((each) => ({ code: "regrouped" as const, message: regroupedMessage(each) }));
-    const result = { ...synced, notes: [...synced.notes, ...notes] };
+    const result = notes.length === 0 ? synced : { ...synced, notes: [...synced.notes, ...notes] };
     if (!results.has(run)) progress.runs++;
     results.set(run, result);
     if (result.error?.endsAll) error = result.error;
     options.onRun?.(result);
+    parents.ended(run, result.outcome === "empty");
+  };
+  const one = async (run: RunGroup, candidates: StoredRun[]) => {
+    if (error === undefined && !signal.aborted) take(run, await syncRun(run, candidates, context));
   };
   // Runs of one name may be copies of each other; the second has to see what became of the first.
   for (const [name, sameName] of groupByName(runs)) {
     const candidates = stored.get(name) ?? [];
     stored.set(name, candidates);
+    const left = [...sameName];
+    // Most of a large tree is not new, and need not wait in a queue for somebody to say so.
+    for (let run = left[0]; run !== undefined && error === undefined && !signal.aborted; run = left[0]) {
+      const unchanged = unchangedAtAGlance(run, candidates, context);
+      if (unchanged === undefined) break;
+      take(run, unchanged);
+      left.shift();
+    }
+    if (left.length === 0) continue;
     void queue
       .add(async () => {
-        for (const run of sameName)
-          await one(run, candidates).finally(() => parents.ended(run, results.get(run)?.outcome === "empty"));
+        for (const run of left) await one(run, candidates).finally(() => parents.ended(run, false));
       })
       .catch((cause: unknown) => {
         failure ??= cause;
@@ -188,11 +198,13 @@ function wantedGroups(groups: readonly RunGroup[], wants: (name: string) => bool
 
 function newBytes(runs: readonly RunGroup[], stored: ReadonlyMap<string, readonly StoredRun[]>): number {
   let bytes = 0;
-  for (const run of runs) {
-    const files = stored.get(run.name)?.flatMap((candidate) => candidate.files) ?? [];
-    for (const entry of run.files) {
-      const known = files.find((file) => file.name === entry.name);
-      bytes += Math.max(0, entry.size - (known?.offset ?? 0));
+  for (const [name, sameName] of groupByName(runs)) {
+    const offsets = new Map<string, number>();
+    for (const { files } of stored.get(name) ?? []) {
+      for (const file of files) if (!offsets.has(file.name)) offsets.set(file.name, file.offset);
+    }
+    for (const { files } of sameName) {
+      for (const entry of files) bytes += Math.max(0, entry.size - (offsets.get(entry.name) ?? 0));
     }
   }
   return bytes;

@@ -16,7 +16,10 @@ export function withoutLinksInside(runs: readonly DiscoveredRun[]): DiscoveredRu
 }
 
 /** The runs without those whose directory is that of another: of two links to it, the first by name counts. */
-export function withoutSameDirectories(runs: readonly DiscoveredRun[]): DiscoveredRun[] {
+export function withoutSameDirectories(runs: readonly DiscoveredRun[]): readonly DiscoveredRun[] {
+  // Within one logdir only links lead to a directory twice.
+  const logdir = runs[0]?.logdir;
+  if (runs.every((run) => run.realPath === undefined && run.logdir === logdir)) return runs;
   const roots = new Map<string, string>();
   const first = new Map<string, DiscoveredRun>();
   for (const run of runs) {

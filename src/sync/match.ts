@@ -57,17 +57,15 @@ export function isUnchanged(
   choice: string,
   barrenOf: BarrenOf = NONE_BARREN,
 ): boolean {
+  if (!stored.done || (stored.choice !== undefined && stored.choice !== choice)) return false;
   const files = run.files.filter((entry) => barrenOf(entry) === undefined);
   // Where what was sent has given way to files that hold nothing, it is to be said.
   if (files.length === 0 && run.files.length > 0 && stored.files.length > 0) return false;
   const sent = new Set(stored.files.map(({ name, stamp }) => `${stamp} ${name}`));
   return (
-    stored.done &&
-    (stored.choice === undefined || stored.choice === choice) &&
     run.members.every(({ path, run: { hparamsFile } }) => {
       return stored.hparamsFiles.get(path) === (hparamsFile && stampOf(hparamsFile));
-    }) &&
-    files.every((entry) => sent.has(`${stampOf(entry)} ${entry.name}`))
+    }) && files.every((entry) => sent.has(`${stampOf(entry)} ${entry.name}`))
   );
 }
 

@@ -56,34 +56,35 @@ async function findRegrouped(
   mode: GroupMode,
   stored: ReadonlyMap<string, readonly StoredRun[]>,
 ): Promise<Regrouped[]> {
+  const moved = groups.flatMap(({ name, files, isDirectory }) => {
+    const own = new Set(sentRuns(stored.get(name)).flatMap((run) => run.files.map((mark) => mark.name)));
+    return isDirectory ? [] : files.filter((file) => !own.has(file.name)).map((file) => ({ to: name, file }));
+  });
+  const found = new Map<string, Regrouped>();
+  if (moved.length === 0) return [];
   const sent = new Map<string, { readonly from: string; readonly mark: StoredRun["files"][number] }[]>();
   for (const [from, runs] of stored) {
-    for (const run of runs) {
-      // One that is there only to hold others has files to be told by, and none of their values.
-      if (run.lastWallTime === -Infinity) continue;
-      for (const mark of run.files) {
-        const place = path.posix.join(from, mark.name);
-        const known = sent.get(place) ?? [];
-        known.push({ from, mark });
-        sent.set(place, known);
-      }
+    for (const mark of sentRuns(runs).flatMap(({ files }) => files)) {
+      const place = path.posix.join(from, mark.name);
+      const known = sent.get(place) ?? [];
+      known.push({ from, mark });
+      sent.set(place, known);
     }
   }
-  const found = new Map<string, Regrouped>();
-  for (const group of groups) {
-    if (group.isDirectory) continue;
-    for (const file of group.files) {
-      const holders = sent.get(path.posix.join(group.name, file.name)) ?? [];
-      if (holders.some(({ from }) => from === group.name)) continue;
-      for (const { from, mark } of holders) {
-        // A directory that came to lie in a run of --group parent made that a run of its own, in the same grouping.
-        if (mode === "parent" && pathBelow(group.name, from) !== undefined) continue;
-        const key = `${from}\0${group.name}`;
-        if (!found.has(key) && (await isSame(file, mark))) found.set(key, { from, to: group.name });
-      }
+  for (const { to, file } of moved) {
+    for (const { from, mark } of sent.get(path.posix.join(to, file.name)) ?? []) {
+      // A directory that came to lie in a run of --group parent made that a run of its own, in the same grouping.
+      if (mode === "parent" && pathBelow(to, from) !== undefined) continue;
+      const key = `${from}\0${to}`;
+      if (!found.has(key) && (await isSame(file, mark))) found.set(key, { from, to });
     }
   }
   return [...found.values()];
+}
+
+/** Without those that are there only to hold others: they have files to be told by, and none of their values. */
+function sentRuns(runs: readonly StoredRun[] = []): readonly StoredRun[] {
+  return runs.filter(({ lastWallTime }) => lastWallTime !== -Infinity);
 }
 
 /** Whether the file begins as the one that was sent: another logdir may have one of that name. */

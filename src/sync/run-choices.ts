@@ -20,10 +20,16 @@ export function chosenBy({ backend, restarts, transform, limits = {} }: ChoiceCo
   return { restarts, transform, limits, maxFileBytes: backend.maxFileBytes ?? Infinity };
 }
 
-/** Its id. */
+/** Its id. It is asked for each of thousands of runs, and a context does not change. */
 export function chosenId(context: ChoiceContext): string {
-  return choiceId(choiceText(chosenBy(context)));
+  const known = CHOSEN.get(context);
+  if (known !== undefined) return known;
+  const id = choiceId(choiceText(chosenBy(context)));
+  CHOSEN.set(context, id);
+  return id;
 }
+
+const CHOSEN = new WeakMap<ChoiceContext, string>();
 
 export class RunChoices {
   readonly now: Choice;

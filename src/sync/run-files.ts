@@ -24,6 +24,11 @@ export async function hasAllFiles(group: RunGroup, stored: StoredRun, attachesSo
   return true;
 }
 
+/** Whether `hasAllFiles` has anything to look at. */
+export function mayHaveFiles(group: RunGroup, attachesSource: boolean): boolean {
+  return attachesSource || group.members.some(({ run }) => run.projectorFile !== undefined);
+}
+
 export class RunFiles {
   /** These two are the stored run's from here on. */
   readonly #attached: Map<string, string>;

@@ -5,7 +5,7 @@ import { choiceText } from "./choice.ts";
 import type { RunGroup } from "./groups.ts";
 import { barrenIn, isUnchanged, matchRun } from "./match.ts";
 import { type ChoiceContext, chosenBy, chosenId } from "./run-choices.ts";
-import { hasAllFiles } from "./run-files.ts";
+import { hasAllFiles, mayHaveFiles } from "./run-files.ts";
 import { type RunResult, unchangedResult } from "./run-result.ts";
 import { newRun, RunSession, type RunSyncContext } from "./run-session.ts";
 import { SourceFile } from "./source-file.ts";
@@ -17,18 +17,40 @@ import { SourceFile } from "./source-file.ts";
  * @returns how it ended; what the destination refused is in `error`, what the file system refused in `problems`
  */
 export async function syncRun(group: RunGroup, candidates: StoredRun[], context: RunSyncContext): Promise<RunResult> {
-  const choice = chosenId(context);
-  const barrenOf = barrenIn(context.checkpoints);
-  const unchanged = candidates.find((stored) => isUnchanged(group, stored, choice, barrenOf));
-  if (unchanged !== undefined && (await hasAllFiles(group, unchanged, context.attachSource))) {
-    if (unchanged.remoteId !== undefined) context.onOpen(group, unchanged.remoteId);
-    rememberChoice(unchanged, context);
-    return unchangedResult(group, unchanged, barrenOf);
-  }
+  const unchanged = findUnchanged(group, candidates, context);
+  if (unchanged !== undefined && (await hasAllFiles(group, unchanged, context.attachSource)))
+    return leaveUnchanged(group, unchanged, context);
   const result = await syncOnce(group, candidates, context);
   // One that was deleted as a duplicate while it was written to: all of it goes on in the other.
   const wasOpen = result.error?.code === "deleted" && result.remoteId !== undefined;
   return wasOpen ? syncOnce(group, candidates, context) : result;
+}
+
+/** What `syncRun` returns of a run that has not changed, if that can be told at once. */
+export function unchangedAtAGlance(
+  group: RunGroup,
+  candidates: readonly StoredRun[],
+  context: RunSyncContext,
+): RunResult | undefined {
+  if (mayHaveFiles(group, context.attachSource)) return undefined;
+  const unchanged = findUnchanged(group, candidates, context);
+  return unchanged && leaveUnchanged(group, unchanged, context);
+}
+
+function findUnchanged(
+  group: RunGroup,
+  candidates: readonly StoredRun[],
+  context: RunSyncContext,
+): StoredRun | undefined {
+  const choice = chosenId(context);
+  const barrenOf = barrenIn(context.checkpoints);
+  return candidates.find((stored) => isUnchanged(group, stored, choice, barrenOf));
+}
+
+function leaveUnchanged(group: RunGroup, stored: StoredRun, context: RunSyncContext): RunResult {
+  if (stored.remoteId !== undefined) context.onOpen(group, stored.remoteId);
+  rememberChoice(stored, context);
+  return unchangedResult(group, stored, barrenIn(context.checkpoints));
 }
 
 async function syncOnce(group: RunGroup, candidates: StoredRun[], context: RunSyncContext): Promise<RunResult> {
@@ -43,14 +65,11 @@ async function syncOnce(group: RunGroup, candidates: StoredRun[], context: RunSy
 }
 
 /** A run that a version without choices has sent counts as sent under the first that is asked for. */
-export function rememberChoice(
-  stored: StoredRun,
-  { checkpoints, ...context }: Pick<RunSyncContext, "checkpoints"> & ChoiceContext,
-): void {
+export function rememberChoice(stored: StoredRun, context: Pick<RunSyncContext, "checkpoints"> & ChoiceContext): void {
   if (stored.choice !== undefined) return;
   stored.choice = chosenId(context);
   stored.choices = new Map([[stored.choice, choiceText(chosenBy(context))]]);
-  checkpoints.save(stored, { metadata: [], claims: [] });
+  context.checkpoints.save(stored, { metadata: [], claims: [] });
 }
 
 /**

@@ -23,7 +23,7 @@ import type { Progress } from "./progress.ts";
 import { groupAsBefore, regroupedMessage } from "./regrouping.ts";
 import { RepeatedSurvey } from "./repeated-survey.ts";
 import { chosenId } from "./run-choices.ts";
-import { hasAllFiles } from "./run-files.ts";
+import { hasAllFiles, mayHaveFiles } from "./run-files.ts";
 import { type RunSyncContext, SourceChanged } from "./run-session.ts";
 import { openSession, rememberChoice } from "./run-sync.ts";
 import { formatWatchNote, type WatchNote } from "./watch-notes.ts";
@@ -259,7 +259,7 @@ class Watch implements WatchStatus {
   /** Whether all of it was sent, told at once and without opening a file: so it is of most of a large tree at a start. */
   #isSent(live: LiveRun): boolean {
     const { group } = live;
-    if (this.#options.attachSource || group.members.some(({ run }) => run.projectorFile !== undefined)) return false;
+    if (mayHaveFiles(group, this.#options.attachSource)) return false;
     return this.#settle(live, this.#unchanged(group));
   }
 

@@ -171,13 +171,14 @@ export class SqliteStore implements MlflowStore, RunLists {
     });
   }
 
-  /** Of runs with thousands of tags, as one of each. */
+  /** Of runs with thousands of tags, as one of each. MLflow's own tags, most of them, are left out. */
   #runTags(where: string, ...values: (string | number)[]): Promise<RunTags[]> {
     return this.#whenFree(() => {
       const rows = this.#database
         .prepare(
           `SELECT runs.run_uuid, runs.lifecycle_stage, tags.key, tags.value FROM runs JOIN tags USING (run_uuid)
-           WHERE runs.run_uuid IN (SELECT run_uuid FROM runs WHERE ${where}) ORDER BY runs.run_uuid`,
+           WHERE runs.run_uuid IN (SELECT run_uuid FROM runs WHERE ${where}) AND tags.key GLOB 'tracelet.*'
+           ORDER BY runs.run_uuid`,
         )
         .all(...values);
       const runs = new Map<string, { id: string; active: boolean; tags: Map<string, string> }>();

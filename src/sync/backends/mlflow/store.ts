@@ -31,7 +31,7 @@ export interface RunRecord {
   readonly metricKeys: ReadonlySet<string>;
 }
 
-/** What tells how far a run is. */
+/** What tells how far a run is: of its tags, those that tracelet gives at least. */
 export type RunTags = Pick<RunRecord, "id" | "active" | "tags">;
 
 export type RunStatus = "RUNNING" | "FINISHED" | "FAILED";
