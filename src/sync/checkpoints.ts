@@ -16,7 +16,7 @@ import { BARREN_SCHEMA, type BarrenFile, BarrenFiles, type Finding } from "./bar
 import { ageOf } from "./file-age.ts";
 import type { FileMark } from "./fingerprint.ts";
 import type { Fold } from "./folds.ts";
-import { type Database, openDatabase, type SqlRow } from "./sqlite.ts";
+import { type Database, openDatabase, type SqlRow, type SqlValue } from "./sqlite.ts";
 
 /** What version 2 was made with; what came later is in `MIGRATIONS`, so that a new state and an old one become the same. */
 const SCHEMA = `
@@ -152,6 +152,8 @@ export class Checkpoints {
   readonly #barren: BarrenFiles;
   /** What has become of an earlier state that cannot be used; undefined if nothing has. */
   readonly loss: string | undefined;
+  /** What this process has last saved of the runs' files, by their keys. */
+  readonly #saved = new WeakMap<StoredRun, ReadonlyMap<string, readonly SqlValue[]>>();
   /** When the log was last forced to the disk, ms of `performance.now()`. */
   #forcedAt: number = -Infinity;
 
@@ -321,10 +323,10 @@ export class Checkpoints {
     if (this.#readOnly) return;
     run.id = guard("the state", () => {
       const isForced = durably || performance.now() - this.#forcedAt > FORCE_MS;
-      if (!isForced) return this.#database.transaction(() => this.#save(run, learnt));
+      if (!isForced) return this.#saveWhole(run, learnt);
       this.#database.exec("PRAGMA synchronous = FULL");
       try {
-        return this.#database.transaction(() => this.#save(run, learnt));
+        return this.#saveWhole(run, learnt);
       } finally {
         this.#database.exec("PRAGMA synchronous = NORMAL");
         this.#forcedAt = performance.now();
@@ -334,6 +336,15 @@ export class Checkpoints {
 
   close(): void {
     this.#database.close();
+  }
+
+  #saveWhole(run: StoredRun, learnt: Learnt): number {
+    try {
+      return this.#database.transaction(() => this.#save(run, learnt));
+    } catch (error) {
+      this.#saved.delete(run);
+      throw error;
+    }
   }
 
   #save(run: StoredRun, learnt: Learnt): number {
@@ -372,25 +383,7 @@ export class Checkpoints {
         )
         .run(...columns, id);
     }
-    const keys = run.files.map((file) => file.key);
-    database
-      .prepare("DELETE FROM file WHERE run = ? AND key NOT IN (SELECT value FROM json_each(?))")
-      .run(id, JSON.stringify(keys));
-    const upsert = database.prepare(`
-      INSERT INTO file (run, key, name, head, offset, "from", tail, stamp, restart_step, losses, counts, base, choice,
-        until)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-      ON CONFLICT (run, key) DO UPDATE SET name = excluded.name, head = excluded.head, offset = excluded.offset,
-        "from" = excluded."from", tail = excluded.tail, stamp = excluded.stamp, restart_step = excluded.restart_step,
-        losses = excluded.losses, counts = excluded.counts, base = excluded.base, choice = excluded.choice,
-        until = excluded.until`);
-    for (const file of run.files) {
-      const { key, name, head, offset, from, tail, stamp } = file;
-      const restartStep = file.restartStep === undefined ? null : String(file.restartStep);
-      const { losses, counts, base, choice, until } = file;
-      const progress = [key, name, head, offset, from, tail, stamp, restartStep, JSON.stringify(losses), counts];
-      upsert.run(id, ...progress, base ?? null, choice ?? null, until === undefined ? null : JSON.stringify(until));
-    }
+    this.#saveFiles(id, run);
     const insertTag = database.prepare("INSERT OR IGNORE INTO tag VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
     for (const [member, tag, metadata] of learnt.metadata) {
       const { plugin, displayName, description, dataClass, content } = metadata;
@@ -399,6 +392,29 @@ export class Checkpoints {
     const insertClaim = database.prepare("INSERT OR IGNORE INTO claim VALUES (?, ?, ?)");
     for (const [name, owner] of learnt.claims) insertClaim.run(id, name, owner);
     return id;
+  }
+
+  /** A run may have thousands of files, of which a batch moves a few. */
+  #saveFiles(id: number, run: StoredRun): void {
+    const rows = new Map(run.files.map((file) => [file.key, rowOf(file)]));
+    const before = this.#saved.get(run);
+    if (before === undefined || [...before.keys()].some((key) => !rows.has(key)))
+      this.#database
+        .prepare("DELETE FROM file WHERE run = ? AND key NOT IN (SELECT value FROM json_each(?))")
+        .run(id, JSON.stringify([...rows.keys()]));
+    const upsert = this.#database.prepare(`
+      INSERT INTO file (run, key, name, head, offset, "from", tail, stamp, restart_step, losses, counts, base, choice,
+        until)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      ON CONFLICT (run, key) DO UPDATE SET name = excluded.name, head = excluded.head, offset = excluded.offset,
+        "from" = excluded."from", tail = excluded.tail, stamp = excluded.stamp, restart_step = excluded.restart_step,
+        losses = excluded.losses, counts = excluded.counts, base = excluded.base, choice = excluded.choice,
+        until = excluded.until`);
+    for (const [key, row] of rows) {
+      const known = before?.get(key);
+      if (known === undefined || row.some((value, column) => value !== known[column])) upsert.run(id, key, ...row);
+    }
+    this.#saved.set(run, rows);
   }
 }
 
@@ -536,6 +552,14 @@ function runOf(
     choices: choicesOf(row["choices"]),
     files,
   };
+}
+
+/** What is stored of a file beside its key. */
+function rowOf({ name, head, offset, from, tail, stamp, restartStep, ...rest }: StoredFile): SqlValue[] {
+  const { losses, counts, base, choice, until } = rest;
+  const progress = [name, head, offset, from, tail, stamp, restartStep === undefined ? null : String(restartStep)];
+  const texts = [losses.length === 0 ? NONE : JSON.stringify(losses), counts];
+  return [...progress, ...texts, base ?? null, choice ?? null, until === undefined ? null : JSON.stringify(until)];
 }
 
 function fileOf(row: SqlRow): StoredFile {

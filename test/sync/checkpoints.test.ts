@@ -77,6 +77,25 @@ const learnt = (entries: readonly (readonly [string, string, TagMetadata])[]): L
 const onlyRun = (directory: string) =>
   reopened(directory, (checkpoints) => [...checkpoints.runs().values()].flat()[0] as StoredRun);
 
+/** @returns tells how many rows of files were put or removed since it was last asked */
+function countRowsWritten(directory: string): () => number {
+  const file = path.join(directory, "state.db");
+  const database = openDatabase(file, { busyTimeout: 0 });
+  database.exec("CREATE TABLE written (key TEXT)");
+  for (const [kind, row] of [
+    ["INSERT", "new"],
+    ["UPDATE", "new"],
+    ["DELETE", "old"],
+  ])
+    database.exec(`CREATE TRIGGER on_${kind} AFTER ${kind} ON file BEGIN INSERT INTO written VALUES (${row}.key); END`);
+  onTestFinished(() => database.close());
+  return () => {
+    const count = Number(database.prepare("SELECT count(*) AS n FROM written").get()?.["n"]);
+    database.exec("DELETE FROM written");
+    return count;
+  };
+}
+
 describe("what is saved", () => {
   test("is there in the next process, to the last digit", () => {
     const directory = stateDirectory();
@@ -116,6 +135,39 @@ describe("what is saved", () => {
     run.files = [];
     reopened(directory, (checkpoints) => checkpoints.save(run, NOTHING));
     expect(onlyRun(directory).files).toEqual([]);
+  });
+
+  test("of a run with many files only those are written that have changed", () => {
+    const directory = stateDirectory();
+    const files = Array.from({ length: 1000 }, (_, i): StoredFile => ({ ...FILE, key: `${i}`, offset: i, losses: [] }));
+    const run = newRun({ files });
+    reopened(directory, (checkpoints) => {
+      checkpoints.save(run, NOTHING);
+      const written = countRowsWritten(directory);
+      checkpoints.save(run, NOTHING);
+      expect(written()).toBe(0);
+      const changed = { ...FILE, key: "7", offset: 8 };
+      const holed: StoredFile = { ...FILE, key: "8", offset: 8 };
+      run.files = [...files.slice(0, 7), changed, holed, ...files.slice(9, -1), { ...FILE, key: "new" }];
+      checkpoints.save(run, NOTHING);
+      // Three are put, one is removed.
+      expect(written()).toBe(4);
+    });
+    const byKey = (all: readonly StoredFile[]) => new Map(all.map((file) => [file.key, file]));
+    expect(byKey(onlyRun(directory).files)).toEqual(byKey(run.files));
+  });
+
+  test("is written again where the last time failed", () => {
+    const directory = stateDirectory();
+    const run = newRun({ files: [] });
+    reopened(directory, (checkpoints) => {
+      checkpoints.save(run, NOTHING);
+      run.files = [FILE];
+      const broken = learnt([["", "loss", { ...metadata("scalars"), plugin: {} as unknown as string }]]);
+      expect(() => checkpoints.save(run, broken)).toThrow(expect.objectContaining({ code: "state" }));
+      checkpoints.save(run, NOTHING);
+    });
+    expect(onlyRun(directory).files).toEqual([FILE]);
   });
 
   test("is told apart by destination; several runs may have one name", () => {
