@@ -48,8 +48,8 @@ export class FaultProxy {
   readonly requests: ProxiedRequest[] = [];
   /** How often each fault was injected, by name: `reset-after`, `answer 503` … */
   readonly fired: Map<string, number> = new Map();
-  /** Sees each request before anything is done to it. */
-  onRequest: (method: string, path: string, body: Buffer) => void = () => {};
+  /** Sees each request before anything is done to it, which waits for it. */
+  onRequest: (method: string, path: string, body: Buffer) => void | Promise<void> = () => {};
   /** Requests that the server itself did not answer, since it was not there or died. */
   unanswered = 0;
   #rules: { readonly rule: FaultRule; matched: number; fired: number }[] = [];
@@ -135,7 +135,7 @@ export class FaultProxy {
     const body = Buffer.concat(chunks);
     const { method = "", url = "" } = incoming;
     const [path = ""] = url.split("?");
-    this.onRequest(method, path, body);
+    await this.onRequest(method, path, body);
     const fault = this.#choose(`${method} ${path}`, incoming.headers.authorization ?? "", body);
     const name = fault && nameOf(fault);
     if (name !== undefined) this.#count(name);
