@@ -38,6 +38,7 @@ export function printVerified({ result, elapsedMs }: VerifyReport, output: Outpu
   list("Could not be compared", "red", failed);
   list("Could not be read", "red", [...result.problems, ...runs.flatMap((run) => run.problems)].map(problemLine));
   list("Damage in the source, passed over", "yellow", runs.flatMap((run) => run.losses).map(lossLine));
+  list("Sent under an earlier choice, and no difference", "dim", runs.flatMap(earlierLine));
   const obstacles = runs.flatMap(({ obstacle }) => (obstacle === undefined ? [] : [obstacle.message]));
   list("Files were not compared", "yellow", [...new Set(obstacles)]);
   output.write(`${headline(result)} (${duration(elapsedMs)})\n`);
@@ -78,12 +79,14 @@ function outcomeOf({ runs }: VerifyResult): "different" | "failed" {
   return runs.some(({ outcome }) => outcome === "different" || outcome === "missing") ? "different" : "failed";
 }
 
+const STATES = ["compared", "missing", "extra", "different", "earlier"] as const;
+
 function totals(runs: readonly VerifiedRun[]): VerifiedRun["findings"]["counts"] {
-  const none = () => ({ compared: 0, missing: 0, extra: 0, different: 0 });
+  const none = () => ({ compared: 0, missing: 0, extra: 0, different: 0, earlier: 0 });
   const total = { runs: none(), points: none(), params: none(), tags: none(), files: none(), lines: none() };
   for (const { findings } of runs) {
     for (const [what, counts] of Object.entries(findings.counts) as [What, ReturnType<typeof none>][]) {
-      for (const state of ["compared", "missing", "extra", "different"] as const) total[what][state] += counts[state];
+      for (const state of STATES) total[what][state] += counts[state];
     }
   }
   return total;
@@ -113,6 +116,14 @@ function differenceLines({ name: run, findings, outcome }: VerifiedRun): string[
   return findings.differences.flatMap((difference) =>
     describe(difference).map((line, i) => (i === 0 ? `${run}: ${line}` : `  ${line}`)),
   );
+}
+
+/** What is there of a run that the choice in force would not send. */
+function earlierLine({ name, findings }: VerifiedRun): string[] {
+  const parts = Object.entries(findings.counts).flatMap(([what, { earlier }]) =>
+    earlier > 0 ? [plural(earlier, what.replace(/s$/, ""))] : [],
+  );
+  return parts.length === 0 ? [] : [`${name}: ${parts.join(", ")}`];
 }
 
 /** The first line names what it is, further ones its points. */

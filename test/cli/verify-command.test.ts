@@ -65,6 +65,18 @@ describe("verify", () => {
     });
   });
 
+  test("what an earlier choice has sent is a note, not a difference", async () => {
+    const machine = machineWithRun();
+    await machine.sync();
+    await machine.sync("--exclude-tags", "loss");
+    const end = await machine.run("verify", "runs", "--exclude-tags", "loss");
+    expect(end.code).toBe(0);
+    expect(end.stderr).toContain("Sent under an earlier choice, and no difference\n  train: 10 points\n");
+    expect(end.stderr).toContain("1 run: 1 equal");
+    const { stdout } = await machine.run("verify", "runs", "--exclude-tags", "loss", "--json", "-q");
+    expect(JSON.parse(stdout)).toMatchObject({ outcome: "equal", counts: { points: { extra: 0, earlier: 10 } } });
+  });
+
   test("changes neither database nor state, whoever has made them", async () => {
     const machine = machineWithRun();
     await machine.sync();

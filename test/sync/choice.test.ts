@@ -10,7 +10,7 @@ import { TraceletError } from "../../src/errors.ts";
 import type { Kind } from "../../src/reader/datum.ts";
 import { MlflowBackend } from "../../src/sync/backends/mlflow/backend.ts";
 import { SqliteStore } from "../../src/sync/backends/mlflow/sqlite-store.ts";
-import { verify } from "../../src/sync/backends/mlflow/verify/verify.ts";
+import { type VerifiedRun, verify } from "../../src/sync/backends/mlflow/verify/verify.ts";
 import { Checkpoints } from "../../src/sync/checkpoints.ts";
 import { choiceOf, choiceText, isHarmless } from "../../src/sync/choice.ts";
 import { type SyncOptions, type SyncResult, sync } from "../../src/sync/engine.ts";
@@ -187,12 +187,17 @@ class Place {
 
   /** What the last choice misses. */
   async missing(asked: Asked): Promise<number> {
+    const { counts } = (await this.verify(asked)).findings;
+    return [counts.points, counts.lines].reduce((sum, { missing, different }) => sum + missing + different, 0);
+  }
+
+  async verify(asked: Asked): Promise<VerifiedRun> {
     const store = SqliteStore.open(this.file, { readOnly: true });
     try {
       const all = { store, experiment: "mnist", version: "1.2.3", maxArtifactBytes: asked.maxFileBytes };
       const { runs } = await verify({ ...this.#source(), ...optionsOf(asked), ...all });
-      const counts = runs.flatMap(({ findings }) => [findings.counts.points, findings.counts.lines]);
-      return counts.reduce((sum, { missing, different }) => sum + missing + different, 0);
+      expect(runs).toHaveLength(1);
+      return runs[0] as VerifiedRun;
     } finally {
       await store.close();
     }
@@ -211,6 +216,19 @@ class Place {
       concurrency: 1,
       signal: new AbortController().signal,
     };
+  }
+
+  change(sql: string): void {
+    const database = openDatabase(this.file, { busyTimeout: 1000 });
+    database.exec(sql);
+    database.close();
+  }
+
+  count(sql: string): number {
+    const database = openDatabase(this.file, { busyTimeout: 1000 });
+    const n = Number(database.prepare(sql).get()?.["n"]);
+    database.close();
+    return n;
   }
 
   /** The files that hold a line a histogram, by name. */
@@ -342,6 +360,16 @@ describe.each(NARROW)("%s", (name, narrow) => {
     const codes = result.runs.flatMap(({ notes }) => notes.map(({ code }) => code));
     const isNarrower = letIn(narrow, first).length < letIn(wide, first).length;
     if (!name.includes("size")) expect(codes).toEqual(isNarrower ? ["narrowed"] : []);
+    // Which is no difference, and told apart from what nobody has sent.
+    const { findings, outcome } = await place.verify(narrow);
+    expect([outcome, findings.differences]).toEqual(["equal", []]);
+    const earlier = Object.values(findings.counts).reduce((sum, counts) => sum + counts.earlier, 0);
+    if (!isNarrower) expect(earlier).toBe(0);
+    else if (!name.includes("image")) expect(earlier).toBeGreaterThan(0);
+    place.change("INSERT INTO metrics SELECT key, 99, timestamp, run_uuid, step, is_nan FROM metrics WHERE step = 0");
+    const extras = place.count("SELECT count(*) AS n FROM metrics WHERE value = 99");
+    expect((await place.verify(narrow)).findings.counts.points).toMatchObject({ extra: extras, missing: 0 });
+    place.change("DELETE FROM metrics WHERE value = 99");
     place.hold(all);
     await place.sync(narrow);
     expectThere(place, letIn(narrow, all), [...letIn(wide, first), ...letIn(narrow, all)]);

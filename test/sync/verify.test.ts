@@ -3,6 +3,7 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statS
 import path from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { TraceletError } from "../../src/errors.ts";
+import type { Kind } from "../../src/reader/datum.ts";
 import { LocalStore } from "../../src/sync/backends/mlflow/artifact-stores/local.ts";
 import { MlflowBackend } from "../../src/sync/backends/mlflow/backend.ts";
 import { SqliteStore } from "../../src/sync/backends/mlflow/sqlite-store.ts";
@@ -18,6 +19,7 @@ import {
 import { Checkpoints } from "../../src/sync/checkpoints.ts";
 import { type SyncOptions, sync } from "../../src/sync/engine.ts";
 import { type Database, openDatabase, type SqlValue } from "../../src/sync/sqlite.ts";
+import type { TransformOptions } from "../../src/sync/transform.ts";
 import { event, eventFile, imageEvent, scalarEvent, sessionStart, textEvent } from "../support/event-writer.ts";
 import { Logdir, temporaryDirectory } from "../support/logdirs.ts";
 import { curve, fileOf, interleaved, records, version } from "./world.ts";
@@ -234,6 +236,42 @@ describe("after a sync", () => {
     other.logdir.write("train", place.logdir.read("train"));
     await other.sync(options);
     expect(only(await other.verify(options))).toMatchObject({ outcome: "equal" });
+  });
+
+  test("what an earlier choice sent is told apart from what nobody did: params, files, and in several steps", async () => {
+    const place = await placeWithRun();
+    const all = place.chosen().transform;
+    const choices = [
+      { ...all, excludeTags: ["lo*"] },
+      { ...all, excludeTags: ["no*"], excludeKinds: new Set<Kind>(["histograms"]) },
+      { ...all, excludeKinds: new Set<Kind>(["hparams", "images", "text"]), excludeTags: ["acc*"] },
+    ];
+    for (const transform of choices) await place.sync({ transform });
+    const transform = choices[2] as TransformOptions;
+    const run = only(await place.verify({ transform }));
+    expect([run.outcome, run.findings.differences]).toEqual(["equal", []]);
+    const { points, params, files, lines } = run.findings.counts;
+    // Images with their thumbnails, texts and the page of these.
+    expect([points, params, files, lines].map(({ earlier }) => earlier)).toEqual([10, 2, 10, 0]);
+    expect(run.findings.counts.points).toMatchObject({ compared: 10 });
+    place.change("UPDATE params SET value = 'other' WHERE key = 'name'");
+    place.change("UPDATE metrics SET value = 7 WHERE key LIKE 'acc%' AND step = 3");
+    writeFileSync(path.join(place.artifacts(), "text/notes/1.md"), "another");
+    writeFileSync(path.join(place.artifacts(), "text/notes/7.md"), "step 7");
+    const named = only(await place.verify({ transform })).findings;
+    expect(named.differences.map(({ what, name }) => `${what} ${name}`).sort()).toEqual([
+      "files text/notes/1.md",
+      "files text/notes/7.md",
+      "params name",
+      "points acc_",
+    ]);
+    expect([named.counts.points, named.counts.params, named.counts.files]).toMatchObject([
+      { extra: 1, earlier: 9 },
+      { extra: 1, earlier: 1 },
+      { extra: 2, earlier: 9 },
+    ]);
+    // Under another choice than that of the last sync, what is there beside it is extra.
+    expect(only(await place.verify({ transform: choices[0] as TransformOptions })).outcome).toBe("different");
   });
 
   test("event files given one by one: points of one of them are not all", async () => {

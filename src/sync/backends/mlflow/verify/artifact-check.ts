@@ -52,6 +52,17 @@ export class ArtifactCheck implements ArtifactStore {
     this.#onLine = onLine;
   }
 
+  /** Under which names a file may be there. */
+  static namesOf(path: string): readonly string[] {
+    return [path, ...(THUMBNAIL.test(path) ? [path.replace(THUMBNAIL, "$1.webp")] : [])];
+  }
+
+  /** Whether a file that is there was put, and is the same. */
+  async agrees(path: string): Promise<boolean> {
+    if (path === INDEX && this.#index.size > 0) await this.#compareIndex();
+    return (await this.#stored()).get(path)?.expected === true && !this.#bad.has(path);
+  }
+
   async put({ path, bytes, derived }: Artifact): Promise<void> {
     if (path === INDEX) {
       for (const [entry, text] of entriesOf(bytes)) this.#index.set(entry, text);
@@ -132,7 +143,7 @@ export class ArtifactCheck implements ArtifactStore {
   /** Note that the source has this file. @returns what is there of it; nothing if it is missing */
   async #expect(path: string): Promise<{ there: ArtifactStore; size: number } | undefined> {
     const stored = await this.#stored();
-    const entry = stored.get(path) ?? stored.get(path.replace(THUMBNAIL, "$1.webp"));
+    const entry = ArtifactCheck.namesOf(path).flatMap((name) => stored.get(name) ?? [])[0];
     const before = this.#bad.has(path) || entry?.expected === true;
     if (!before) this.#findings.compared("files", 1);
     this.#bad.delete(path);

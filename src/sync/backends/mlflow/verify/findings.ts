@@ -1,5 +1,5 @@
 /** What verify finds of one run: how much was compared, and what is not the same. */
-import { type ItemSet, type Point, pointOf, type Unmatched, unmatched } from "./items.ts";
+import { type ItemSet, type Point, pointOf, type Unmatched, unmatched, without } from "./items.ts";
 
 /** What is compared. `lines`: of histograms and curves, whose files hold a line a value. */
 export type What = "runs" | "points" | "params" | "tags" | "files" | "lines";
@@ -13,6 +13,8 @@ export interface Counts {
   extra: number;
   /** Both have it, and not the same. */
   different: number;
+  /** The destination has it as an earlier choice of the run let it in, and the source under this one does not: no difference. */
+  earlier: number;
 }
 
 /** A point that is not on both sides; where both sides have one at its step, both. */
@@ -60,8 +62,26 @@ export class Findings {
   };
   readonly differences: Difference[] = [];
 
+  /** Differences of which it is to be found out whether an earlier choice has caused them: see `holdBack`. */
+  readonly pending: OneDifference[] = [];
+  #holdsBack = false;
+
   get equal(): boolean {
     return Object.values(this.counts).every(({ missing, extra, different }) => missing + extra + different === 0);
+  }
+
+  /** From here on, params and files that are extra or different are pending. */
+  holdBack(): void {
+    this.#holdsBack = true;
+  }
+
+  /** Count what is pending. @param isEarlier whether it was sent so under an earlier choice */
+  settle(isEarlier: (difference: OneDifference) => boolean): void {
+    this.#holdsBack = false;
+    for (const difference of this.pending.splice(0)) {
+      if (isEarlier(difference)) this.counts[difference.what].earlier++;
+      else this.add(difference);
+    }
   }
 
   compared(what: What, count: number): void {
@@ -69,6 +89,11 @@ export class Findings {
   }
 
   add(difference: OneDifference): void {
+    const { what, state } = difference;
+    if (this.#holdsBack && (what === "params" || what === "files") && state !== "missing") {
+      this.pending.push(difference);
+      return;
+    }
     this.counts[difference.what][difference.state]++;
     if (this.differences.length < MAX_NAMED) this.differences.push(difference);
   }
@@ -79,10 +104,21 @@ export class Findings {
     this.counts[what][state] += count;
   }
 
-  /** Compare what is held of both sides of a series, or of a part of it. */
-  addSets(what: "points" | "lines", name: string, source: ItemSet, there: ItemSet): void {
+  /**
+   * Compare what is held of both sides of a series, or of a part of it.
+   *
+   * @param earlier what earlier choices let in beside the source
+   */
+  addSets(what: "points" | "lines", name: string, source: ItemSet, there: ItemSet, earlier?: ItemSet): void {
     let series: SeriesDifference | undefined;
-    for (const pair of unmatched(source, there, what === "points")) {
+    const once = what === "points";
+    let [expected, found] = [source, there];
+    if (earlier !== undefined) {
+      const rest = without(there, source, once);
+      [expected, found] = [without(source, there, once), without(rest, earlier, once)];
+      this.counts[what].earlier += rest.length - found.length;
+    }
+    for (const pair of unmatched(expected, found, once)) {
       series ??= this.#series(what, name);
       const state = pair.source === undefined ? "extra" : pair.there === undefined ? "missing" : "different";
       series[state]++;
@@ -101,7 +137,7 @@ export class Findings {
 }
 
 function none(): Counts {
-  return { compared: 0, missing: 0, extra: 0, different: 0 };
+  return { compared: 0, missing: 0, extra: 0, different: 0, earlier: 0 };
 }
 
 function pointsOf({ source, there }: Unmatched): PointDifference {

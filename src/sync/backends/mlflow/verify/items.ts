@@ -128,6 +128,10 @@ export class ItemSet {
     this.#words.set(words, at);
   }
 
+  get length(): number {
+    return this.#length;
+  }
+
   at(index: number): Int32Array {
     return this.#words.subarray(index * WORDS, (index + 1) * WORDS);
   }
@@ -191,6 +195,14 @@ export function* unmatched(source: ItemSet, there: ItemSet, once = true): Genera
       j++;
     }
   }
+}
+
+/** What a set has and another has not. @param once as for `unmatched` */
+export function without(set: ItemSet, other: ItemSet, once: boolean): ItemSet {
+  const [rest] = differing(set, other, once);
+  const items = new ItemSet(rest.length);
+  for (const index of rest) items.add(set.at(index));
+  return items;
 }
 
 /** The indices of what only the one has, and of what only the other has. */

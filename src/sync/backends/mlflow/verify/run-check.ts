@@ -1,6 +1,7 @@
 /** One run while its source is read: what is expected of the destination, and then what is there. */
 import type PQueue from "p-queue";
 import { TraceletError } from "../../../../errors.ts";
+import type { Choice } from "../../../choice.ts";
 import type { ArtifactStore } from "../artifacts.ts";
 import { isChoiceTag } from "../choices.ts";
 import { isMarkTag } from "../marks.ts";
@@ -8,6 +9,7 @@ import { isNameRecorded } from "../names.ts";
 import { isSameParam } from "../run.ts";
 import type { LogBatch, MlflowStore, RunStatus } from "../store.ts";
 import { ArtifactCheck } from "./artifact-check.ts";
+import { earlierChoices } from "./earlier-choices.ts";
 import { Findings } from "./findings.ts";
 import { pointAt, Sum } from "./items.ts";
 
@@ -25,6 +27,8 @@ export class RunCheck {
   readonly id: string;
   readonly isThere: boolean;
   readonly findings: Findings = new Findings();
+  /** The choices that it was sent under before, by id. */
+  earlier: ReadonlyMap<string, Choice> = new Map();
   /** Why files could not be compared. */
   obstacle: TraceletError | undefined;
   /** How the source says that the run ended; undefined before it was read to its end. */
@@ -40,9 +44,12 @@ export class RunCheck {
   readonly #params = new Map<string, string>();
   readonly #tags = new Map<string, string>();
   #artifacts: Promise<ArtifactCheck> | undefined;
+  readonly #choice: string;
 
-  constructor(id: string, isThere: boolean) {
+  /** @param choice id of the one that is verified */
+  constructor(id: string, isThere: boolean, choice: string) {
     this.id = id;
+    this.#choice = choice;
     this.isThere = isThere;
   }
 
@@ -92,6 +99,8 @@ export class RunCheck {
   async #compareRecord(store: MlflowStore, readings: PQueue, signal: AbortSignal): Promise<void> {
     const record = await store.run(this.id);
     if (record === undefined) throw new TraceletError("deleted", `run ${this.id} is not in this MLflow any more`);
+    this.earlier = earlierChoices(record.tags, this.#choice);
+    if (this.earlier.size > 0) this.findings.holdBack();
     const { findings, status = "FINISHED" } = this;
     if (record.status !== status) {
       findings.add({ what: "runs", name: "status", state: "different", source: status, there: record.status });
@@ -136,7 +145,7 @@ export class RunCheck {
   /** Where one side has nothing, there is nothing to look at. */
   #settle(what: "points" | "lines", name: string, source: number, there: number): void {
     if (there === 0) this.findings.addWhole(what, name, "missing", source);
-    else if (source === 0) this.findings.addWhole(what, name, "extra", there);
+    else if (source === 0 && this.earlier.size === 0) this.findings.addWhole(what, name, "extra", there);
     else this.unsettled.push({ what, name, source, there });
   }
 
