@@ -23,6 +23,8 @@ export interface RunDescription {
   readonly marks: readonly FileMark[];
   /** The destination's name of a run that was here before this one: its files held other data. */
   readonly replaces: string | undefined;
+  /** Whether a run of the destination, with the source that it says to be of, is that of another run of the logdirs. */
+  isOthers(run: { readonly id: string; readonly source: string }): boolean;
   /** Whether files that a destination remembers are files of this run: they begin alike, and go on alike as far as both go. */
   owns(marks: readonly FileMark[]): Promise<boolean>;
   /** Whether files that a destination remembers begin as files of this run do, and go on in another way. */
@@ -51,6 +53,8 @@ export interface RunHandle {
   readonly choice?: string | undefined;
   /** True if `open` made it. */
   readonly created: boolean;
+  /** If its source was called otherwise when it was last opened: what it was called here, and what it is called now. */
+  readonly renamed?: { readonly before: string; readonly now: string } | undefined;
 }
 
 /** Where the values of an event file begin in a batch; they end where the next part begins. */
@@ -118,7 +122,8 @@ export interface Note {
     | "oversize"
     | "narrowed"
     | "quarantined"
-    | "regrouped";
+    | "regrouped"
+    | "moved";
   readonly message: string;
 }
 
@@ -214,7 +219,8 @@ export interface Backend {
    */
   confirm(memory: string | undefined): Promise<string | undefined>;
   /**
-   * Find the run, or create it. Idempotent, also over a lost reply and from another machine.
+   * Find the run, or create it. Idempotent, also over a lost reply and from another machine. One whose source was called
+   * otherwise before is found by its files, and is called as it is now.
    *
    * @param knownId what an earlier `open` returned for the run
    */

@@ -83,6 +83,8 @@ const MIGRATIONS: readonly string[] = [
    ALTER TABLE file ADD COLUMN choice TEXT;
    ALTER TABLE file ADD COLUMN until TEXT;`,
   BARREN_SCHEMA,
+  // Nor where it lies.
+  "ALTER TABLE run ADD COLUMN directory BLOB",
 ];
 
 const VERSION = 2 + MIGRATIONS.length;
@@ -106,7 +108,9 @@ export interface StoredFile extends FileMark {
 export interface StoredRun {
   /** This state's own number of it; undefined while it has not been saved. */
   id: number | undefined;
-  readonly name: string;
+  name: string;
+  /** Where its directory really lies; undefined where that is not known. The bytes of the path. */
+  directory: Uint8Array | undefined;
   /** The destination's name of it; undefined before it was opened there. */
   remoteId: string | undefined;
   /** False while something is left to be done. */
@@ -267,6 +271,17 @@ export class Checkpoints {
     );
   }
 
+  /** Remember runs under the names that they have now, and that there is something to be done about them. @throws TraceletError `state` */
+  rename(runs: readonly StoredRun[]): void {
+    if (this.#readOnly || runs.length === 0) return;
+    guard("the state", () =>
+      this.#database.transaction(() => {
+        const update = this.#database.prepare("UPDATE run SET name = ?, directory = NULL, done = 0 WHERE id = ?");
+        for (const { name, id } of runs) if (id !== undefined) update.run(name, id);
+      }),
+    );
+  }
+
   /** Forget runs as if they had never been sent. @throws TraceletError `state` */
   forget(runs: readonly StoredRun[]): void {
     guard("the state", () =>
@@ -364,21 +379,23 @@ export class Checkpoints {
       jsonOf(run.attached),
       run.choice ?? null,
       jsonOf(run.choices),
+      run.directory ?? null,
     ];
     let id = run.id;
     if (id === undefined) {
       id = database
         .prepare(
           `INSERT INTO run (destination, name, remote_id, done, pages_due, status, first_wall_time, last_wall_time,
-             hparams_files, folds, projector_files, attached, choice, choices)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+             hparams_files, folds, projector_files, attached, choice, choices, directory)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
         )
         .run(this.#destination, run.name, ...columns).lastInsertRowid;
     } else {
       database
         .prepare(
           `UPDATE run SET confirmed = 0, remote_id = ?, done = ?, pages_due = ?, status = ?, first_wall_time = ?, last_wall_time = ?,
-             hparams_files = ?, folds = ?, projector_files = ?, attached = ?, choice = ?, choices = ?
+             hparams_files = ?, folds = ?, projector_files = ?, attached = ?, choice = ?, choices = ?,
+             directory = ?
            WHERE id = ?`,
         )
         .run(...columns, id);
@@ -537,6 +554,7 @@ function runOf(
   return {
     id: Number(row["id"]),
     name: String(row["name"]),
+    directory: row["directory"] === null ? undefined : (row["directory"] as Uint8Array),
     remoteId: row["remote_id"] === null ? undefined : String(row["remote_id"]),
     done: row["done"] === 1,
     isConfirmed: row["confirmed"] === 1,

@@ -8,6 +8,8 @@ import type { GroupMode, RunGroup } from "./groups.ts";
 import { untilOver } from "./interruption.ts";
 import { withoutLinksInside } from "./linked-runs.ts";
 import { discoverAll } from "./logdirs.ts";
+import { followMoved } from "./moved-runs.ts";
+import { OtherRuns } from "./other-runs.ts";
 import { Parents } from "./parents.ts";
 import type { Progress } from "./progress.ts";
 import { groupAsBefore, regroupedMessage } from "./regrouping.ts";
@@ -17,7 +19,7 @@ import { syncRun, unchangedAtAGlance } from "./run-sync.ts";
 import { confirm, settle, survey } from "./survey.ts";
 
 export interface SyncOptions
-  extends Omit<RunSyncContext, "progress" | "parentId" | "onOpen" | "isLive" | "patienceMs"> {
+  extends Omit<RunSyncContext, "progress" | "parentId" | "onOpen" | "isLive" | "patienceMs" | "others"> {
   readonly logdirs: readonly string[];
   /** Which runs, by their name. */
   readonly wantsRun: (name: string) => boolean;
@@ -84,11 +86,13 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
     });
     await untilOver(asked, options.over);
   }
+  await untilOver(followMoved({ wanted, all, stored, checkpoints }), options.over);
   const grouped = await untilOver(groupAsBefore(wanted, options, stored), options.over);
   const { groups, regrouped } = grouped ?? { groups: [], regrouped: [] };
   const runs = options.wantsGroup === undefined ? groups : wantedGroups(groups, options.wantsGroup);
   // One that was there only to hold others knows the files as they are.
   checkpoints.reopen(regrouped.flatMap(({ to }) => stored.get(to) ?? []));
+  const others = new OtherRuns(() => [...all, ...runs].map(({ name }) => name), stored);
   const parents = new Parents();
   const progress: Progress = {
     runs: 0,
@@ -104,6 +108,7 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
   const context: RunSyncContext = {
     ...options,
     progress,
+    others,
     isLive: options.leavesRunning ?? false,
     patienceMs: 0,
     parentId: (parent) => parents.idOf(parent),

@@ -167,14 +167,14 @@ async function pairFiles(entries: readonly GroupFile[], stored: StoredRun): Prom
   return pairs;
 }
 
-async function isSame(entry: EventFileEntry, file: StoredFile): Promise<boolean> {
+export async function isSame(entry: EventFileEntry, file: StoredFile): Promise<boolean> {
   if (entry.name === file.name && stampOf(entry) === file.stamp) return true;
   const hash = await FileSource.use(entry.path, (source) => hashHead(source, file.head)).catch(() => undefined);
   return hash === headHash(file.key);
 }
 
 /** Whether a file that begins as it did is still the one that was read, as far as its length lets one tell. */
-async function changeOf(entry: EventFileEntry, stored: StoredFile): Promise<"cut" | "other" | undefined> {
+export async function changeOf(entry: EventFileEntry, stored: StoredFile): Promise<"cut" | "other" | undefined> {
   if (stampOf(entry) === stored.stamp) return undefined;
   if (entry.size < stored.offset) return "cut";
   // What cannot be read at the moment is not another file for that.

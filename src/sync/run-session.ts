@@ -1,4 +1,5 @@
 /** One run: read → transform → batch → write → checkpoint, until its files are read to the end. */
+import { realpathSync } from "node:fs";
 import type { TraceletError } from "../errors.ts";
 import type { Datum, Kind } from "../reader/datum.ts";
 import { displayPath } from "../reader/discover.ts";
@@ -18,6 +19,7 @@ import { type FileProblem, matchRun, problemOf, stampOf } from "./match.ts";
 import { findObsoleteOf, ScanFailed } from "./member-restarts.ts";
 import { MemberTags } from "./member-tags.ts";
 import { originOf } from "./origin.ts";
+import type { OtherRuns } from "./other-runs.ts";
 import { isLine } from "./past-choices.ts";
 import type { Progress } from "./progress.ts";
 import { narrowed, RunChoices } from "./run-choices.ts";
@@ -60,6 +62,7 @@ export interface RunSyncContext {
   readonly trace?: (line: string) => void;
   /** The destination's name of the run that a group is nested in, if it has one. @throws TraceletError if it failed */
   readonly parentId: (parent: RunGroup) => Promise<string | undefined>;
+  readonly others: OtherRuns;
   /** Told the destination's name of a group's run as soon as it is known. */
   readonly onOpen: (group: RunGroup, remoteId: string) => void;
   /** Told whenever the destination has done something. */
@@ -130,6 +133,11 @@ export class RunSession {
       return lines.map((line) => this.#tags?.rename(line, file.member) ?? line);
     });
     stored.folds = new Map(group.members.flatMap(({ path, fold }) => (fold === undefined ? [] : [[path, fold]])));
+  }
+
+  /** Whether it is what is remembered of this run that it goes on with. */
+  isOf(stored: StoredRun): boolean {
+    return this.#stored === stored;
   }
 
   /** The destination's name of the run, once it is open. */
@@ -340,7 +348,9 @@ export class RunSession {
       const message = `${this.#group.name} is no longer at its destination as ${remoteId}; ${became} ${handle.id}`;
       this.notes.push({ code: "recreated", message });
     }
+    if (handle.renamed !== undefined) this.notes.push(movedNote(this.#group.name, handle.renamed));
     if (handle.created) await this.#runFiles.startOver();
+    this.#stored.directory = placeOf(this.#group);
     this.#stored.remoteId = handle.id;
     onOpen(this.#group, handle.id);
     if (this.#context.isLive && !handle.created) await backend.resume(handle);
@@ -368,6 +378,7 @@ export class RunSession {
       parentId,
       marks: this.#marks().map(atStart),
       replaces: this.#context.replaces,
+      isOthers: (run) => this.#context.others.own(name, run),
       owns: async (marks) => (await matchRun(this.#group, [remembered(marks)])).stored !== undefined,
       contradicts: async (marks) => (await matchRun(this.#group, [remembered(marks)])).isOther,
       holds: async (marks) => {
@@ -772,6 +783,23 @@ export class SourceChanged extends Error {
   override readonly name = "SourceChanged";
 }
 
+/** Where the run really lies; undefined if that cannot be told, since it is there no longer. */
+function placeOf({ directory }: RunGroup): Uint8Array | undefined {
+  try {
+    return realpathSync(directory, "buffer");
+  } catch {
+    return undefined;
+  }
+}
+
+function movedNote(name: string, { before, now }: NonNullable<RunHandle["renamed"]>): Note {
+  const called = now === before ? `keeps its name there, ${now}` : `is called ${now} there instead of ${before}`;
+  return {
+    code: "moved",
+    message: `${name} was sent before, from another directory or under another root; its run ${called}`,
+  };
+}
+
 /** What of a mark changes. */
 function told({ offset, choice, tail }: FileMark): string {
   return `${offset} ${choice} ${tail}`;
@@ -791,6 +819,7 @@ export function newRun(name: string): StoredRun {
   return {
     id: undefined,
     name,
+    directory: undefined,
     remoteId: undefined,
     done: false,
     isConfirmed: false,

@@ -19,6 +19,8 @@ import { withoutLinksInside } from "./linked-runs.ts";
 import { LiveRun } from "./live-run.ts";
 import { discoverAll } from "./logdirs.ts";
 import { barrenIn, hasGrown, isUnchanged } from "./match.ts";
+import { followMoved, withoutGone } from "./moved-runs.ts";
+import { OtherRuns } from "./other-runs.ts";
 import type { Progress } from "./progress.ts";
 import { groupAsBefore, regroupedMessage } from "./regrouping.ts";
 import { RepeatedSurvey } from "./repeated-survey.ts";
@@ -95,6 +97,9 @@ class Watch implements WatchStatus {
   readonly #gate: Gate;
   readonly #survey: RepeatedSurvey | undefined;
   readonly #progress: Progress = { runs: 0, totalRuns: 0, bytes: 0, totalBytes: 0, values: 0 };
+  readonly #others: OtherRuns;
+  /** Names of all runs of the logdirs, those that are left out by name included, by logdir and name. */
+  readonly #names = new Map<string, string>();
   /** TensorBoard's runs, by logdir and name. */
   readonly #found = new Map<string, DiscoveredRun>();
   /** The destination's, by logdir and name. */
@@ -112,6 +117,8 @@ class Watch implements WatchStatus {
   constructor(options: WatchOptions) {
     this.#options = options;
     this.#stored = options.checkpoints.runs();
+    const names = () => [...this.#names.values(), ...Array.from(this.#live.values(), ({ group }) => group.name)];
+    this.#others = new OtherRuns(names, this.#stored);
     this.#queue = new PQueue({ concurrency: options.concurrency });
     this.#gate = new Gate((event) => this.#say(event), options.signal);
     const { backend, checkpoints, rescanMs: intervalMs, signal, trustsState = false } = options;
@@ -135,7 +142,7 @@ class Watch implements WatchStatus {
     try {
       // Before that nothing counts as sent.
       await untilOver(this.#survey?.first() ?? Promise.resolve(), this.#options.over);
-      await this.#requireGrouping();
+      await this.#recognize();
       for await (const changes of watchRuns({ logdirs, events, pollMs, rescanMs, signal: stop.signal, onNote })) {
         await this.#take(changes);
         if (this.#failure !== undefined) break;
@@ -151,12 +158,15 @@ class Watch implements WatchStatus {
     if (this.#failure !== undefined) throw this.#failure.error;
   }
 
-  /** @throws TraceletError `usage` if runs were sent in another grouping */
-  async #requireGrouping(): Promise<void> {
-    if (this.#stored.size === 0) return;
+  /** Tell which of the runs were sent before. @throws TraceletError `usage` if they were sent in another grouping */
+  async #recognize(): Promise<void> {
     const { runs } = discoverAll(this.#options.logdirs.filter((logdir) => existsSync(logdir)));
-    const own = this.#options.group === "none" ? runs : withoutLinksInside(runs);
-    const { regrouped } = await groupAsBefore(wantedRuns(own, this.#options), this.#options, this.#stored);
+    const all = this.#options.group === "none" ? runs : withoutLinksInside(runs);
+    for (const run of all) this.#names.set(keyOf(run), run.name);
+    if (this.#stored.size === 0) return;
+    const wanted = wantedRuns(all, this.#options);
+    await followMoved({ wanted, all, stored: this.#stored, checkpoints: this.#options.checkpoints });
+    const { regrouped } = await groupAsBefore(wanted, this.#options, this.#stored);
     this.#options.checkpoints.reopen(regrouped.flatMap(({ to }) => this.#stored.get(to) ?? []));
     for (const each of regrouped)
       this.#say({ level: "info", run: each.to, message: regroupedMessage(each), hint: undefined });
@@ -211,6 +221,8 @@ class Watch implements WatchStatus {
       // Of a run that holds nothing yet it is not decided what it is a part of.
       return live !== undefined && (live.session !== undefined || this.#storedOf(live.group) !== undefined);
     };
+    for (const run of own) this.#names.set(keyOf(run), run.name);
+    for (const run of gone) this.#names.delete(keyOf(run));
     const grows = gone.length === 0 && wanted.every(isKnown);
     for (const run of gone) this.#found.delete(keyOf(run));
     for (const run of wanted) this.#found.set(keyOf(run), run);
@@ -227,6 +239,8 @@ class Watch implements WatchStatus {
   }
 
   async #regroup(changed: ReadonlySet<string>): Promise<void> {
+    if (this.#isComplete) await this.#followMoved();
+    this.#others.changed();
     const groups = await groupRuns([...this.#found.values()], this.#options.group, this.#stored);
     const before = new Map(this.#live);
     this.#live.clear();
@@ -244,6 +258,27 @@ class Watch implements WatchStatus {
       before.delete(key);
     }
     for (const live of before.values()) this.#leave(live);
+  }
+
+  /** A run whose directory was renamed goes on under its new name, once what is under way under the old one has ended. */
+  async #followMoved(): Promise<void> {
+    const all = withoutGone([...this.#found.values()]);
+    this.#found.clear();
+    for (const run of all) this.#found.set(keyOf(run), run);
+    const { checkpoints } = this.#options;
+    for (const { from, run } of await followMoved({ wanted: all, all, stored: this.#stored, checkpoints })) {
+      const before = this.#all(({ session, unfinished }) => (session ?? unfinished)?.isOf(run) ?? false);
+      for (const live of before) {
+        live.isGone = true;
+        clearTimeout(live.timer);
+        this.#live.delete(keyOf(live.group));
+        const over = Promise.all([this.#sameName.get(from), this.#sameName.get(run.name)]).then(() =>
+          this.#close(live),
+        );
+        this.#sameName.set(from, over);
+        this.#sameName.set(run.name, over);
+      }
+    }
   }
 
   /** There is something to be looked at. */
@@ -516,7 +551,9 @@ class Watch implements WatchStatus {
       this.#say({ level: isLoss ? "error" : "info", run: group.name, message, hint: undefined });
     }
     for (const { path, code } of problems) {
-      if (live.saidProblems.has(`${path} ${code}`)) continue;
+      // Of a directory that was renamed while it was read.
+      const isGone = live.isGone && code === "ENOENT";
+      if (isGone || live.saidProblems.has(`${path} ${code}`)) continue;
       live.saidProblems.add(`${path} ${code}`);
       this.#say({ level: "error", run: group.name, message: `${path} could not be read: ${code}`, hint: undefined });
     }
@@ -566,6 +603,7 @@ class Watch implements WatchStatus {
     return {
       ...this.#options,
       isLive: true,
+      others: this.#others,
       progress: this.#progress,
       parentId: async (parent) => this.#parentId(parent),
       onOpen: (group, id) => this.#opened(group, id),

@@ -41,8 +41,8 @@ export interface Fault {
 
 export interface MemoryRun {
   readonly id: string;
-  readonly name: string;
-  readonly source: string;
+  name: string;
+  source: string;
   readonly startTime: number;
   readonly origin: Origin | undefined;
   parentId: string | undefined;
@@ -90,7 +90,7 @@ export class MemoryBackend implements Backend {
       const isOther = known !== undefined && (await run.contradicts([...known.marks.values()]));
       const found = isOther ? undefined : (known ?? (await this.#find(run)));
       if (found !== undefined) found.parentId ??= run.parentId;
-      if (found !== undefined) return this.#handleOf(found);
+      if (found !== undefined) return this.#handleOf(found, run);
       const made: MemoryRun = {
         id: `id-${++this.#ids}`,
         name: run.name,
@@ -133,9 +133,11 @@ export class MemoryBackend implements Backend {
     return new Set();
   }
 
-  #handleOf(run: MemoryRun): RunHandle {
-    const { id, choice, choices } = run;
-    return { id, marks: this.#marksOf(run), created: false, ...(this.keepsMarks && { choice, choices }) };
+  #handleOf(run: MemoryRun, { name, source }: RunDescription): RunHandle {
+    const { id, choice, choices, name: before } = run;
+    const renamed = source === run.source ? undefined : { before, now: name };
+    if (renamed !== undefined) Object.assign(run, { name, source });
+    return { id, marks: this.#marksOf(run), created: false, renamed, ...(this.keepsMarks && { choice, choices }) };
   }
 
   async write(handle: RunHandle, batch: Batch): Promise<Receipt> {
@@ -230,6 +232,11 @@ export class MemoryBackend implements Backend {
   async #find(run: RunDescription): Promise<MemoryRun | undefined> {
     for (const candidate of this.runs) {
       if (candidate.source === run.source && (await run.owns([...candidate.marks.values()]))) return candidate;
+    }
+    for (const candidate of this.runs) {
+      const marks = [...candidate.marks.values()];
+      const isAlike = marks.some(({ key, name }) => run.marks.some((mark) => mark.key === key && mark.name === name));
+      if (isAlike && !run.isOthers(candidate) && (await run.holds(marks))) return candidate;
     }
     return undefined;
   }

@@ -32,6 +32,7 @@ function newRun(changes: Partial<StoredRun> = {}): StoredRun {
   return {
     id: undefined,
     name: "train/日本 \\xff",
+    directory: Buffer.from("/runs/\xff", "latin1"),
     remoteId: "remote",
     done: true,
     isConfirmed: false,

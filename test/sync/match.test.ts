@@ -33,6 +33,7 @@ async function storedOf(run: RunGroup, changes: Partial<StoredRun> = {}, offset 
     firstWallTime: 1,
     lastWallTime: 1,
     hparamsFiles: new Map(hparamsFile === undefined ? [] : [["", stampOf(hparamsFile)]]),
+    directory: undefined,
     folds: new Map(),
     projectorFiles: new Map(),
     attached: new Map(),

@@ -17,7 +17,7 @@ import { DryRunStore } from "../../src/sync/backends/mlflow/dry-run-store.ts";
 import { isValidKey } from "../../src/sync/backends/mlflow/names.ts";
 import { SqliteStore } from "../../src/sync/backends/mlflow/sqlite-store.ts";
 import { type MlflowStore, ReplyLost, type RunRecord } from "../../src/sync/backends/mlflow/store.ts";
-import type { FileMark } from "../../src/sync/fingerprint.ts";
+import { type FileMark, hashText } from "../../src/sync/fingerprint.ts";
 import { isLine } from "../../src/sync/past-choices.ts";
 import { type Database, openDatabase } from "../../src/sync/sqlite.ts";
 import { ScriptedSource } from "../support/event-writer.ts";
@@ -102,6 +102,7 @@ function description(changes: Partial<RunDescription> = {}): RunDescription {
     owns: async (marks) => marks.some(({ key }) => key === MARK.key),
     holds: async (marks) => marks.some(({ key }) => key === MARK.key),
     contradicts: async () => false,
+    isOthers: () => false,
     replaces: undefined,
     ...changes,
   };
@@ -225,8 +226,73 @@ describe("a run", () => {
     const backend = mlflow.backend();
     expect(await backend.open(description(), undefined)).toMatchObject({ id, created: false });
     expect(await backend.open(description(), "f".repeat(32))).toMatchObject({ id, created: false });
-    expect((await backend.open(description({ source: "d".repeat(32) }), undefined)).id).not.toBe(id);
+    const copy = description({ source: "d".repeat(32), isOthers: () => true });
+    expect((await backend.open(copy, undefined)).id).not.toBe(id);
     expect((await backend.open(description({ owns: async () => false }), undefined)).id).not.toBe(id);
+  });
+
+  describe("whose source was renamed", () => {
+    const before = description({ name: "exp/a", source: hashText("exp/a") });
+    const after = description({ name: "exp/b", source: hashText("exp/b") });
+
+    test.each(["its id", "its files"])("is the same, known by %s, and is called as it is now", async (by) => {
+      const mlflow = Mlflow.create();
+      const made = await mlflow.backend().open(before, undefined);
+      await mlflow.backend().finish(made, "finished", 5);
+      const backend = mlflow.backend();
+      const renamed = await backend.open(after, by === "its id" ? made.id : undefined);
+      expect(renamed).toMatchObject({ id: made.id, created: false, renamed: { before: "exp/a", now: "exp/b" } });
+      const { tags, status } = await record(mlflow, made.id);
+      expect(tags.get("mlflow.runName")).toBe("exp/b");
+      expect(tags.get("tracelet.run")).toBe(after.source);
+      expect(tags.get("mlflow.note.content")).toMatch(/^TensorBoard run `exp\/b`/);
+      expect(mlflow.look((database) => database.prepare("SELECT name FROM runs").all())).toEqual([{ name: "exp/b" }]);
+      // It is ended by whoever has opened it.
+      expect(status).toBe("RUNNING");
+      expect((await mlflow.backend().open(after, undefined)).renamed).toBeUndefined();
+    });
+
+    test("keeps the name that a user has given it", async () => {
+      const mlflow = Mlflow.create();
+      const { id } = await mlflow.backend().open(before, undefined);
+      mlflow.look((database) =>
+        database.exec(
+          "UPDATE runs SET name = 'best'; UPDATE tags SET value = 'best' WHERE key IN ('mlflow.runName', 'mlflow.note.content')",
+        ),
+      );
+      const renamed = await mlflow.backend().open(after, undefined);
+      expect(renamed).toMatchObject({ id, renamed: { before: "best", now: "best" } });
+      const { tags } = await record(mlflow, id);
+      expect([tags.get("mlflow.runName"), tags.get("mlflow.note.content")]).toEqual(["best", "best"]);
+    });
+
+    test("in a database that does not store every character of its name", async () => {
+      const mlflow = Mlflow.create();
+      const { id } = await mlflow.backend().open(before, undefined);
+      const backend = mlflow.backend((real) => ({
+        async renameRun(runId, name) {
+          if (/[^ -~]/.test(name)) throw new ReplyLost("500");
+          return real.renameRun(runId, name);
+        },
+      }));
+      const renamed = await backend.open(description({ name: "exp/🙂", source: hashText("exp/🙂") }), id);
+      expect(renamed.renamed?.now).toMatch(/^exp\/[ -~]+$/);
+      expect(mlflow.look((database) => database.prepare("SELECT name FROM runs").get())).toEqual({
+        name: renamed.renamed?.now,
+      });
+    });
+
+    test("is known by its files to one of two that might be it", async () => {
+      const mlflow = Mlflow.create();
+      const { id } = await mlflow.backend().open(before, undefined);
+      const backend = mlflow.backend();
+      const both = await Promise.all([
+        backend.open(after, undefined),
+        backend.open(description({ name: "c", source: hashText("c") }), undefined),
+      ]);
+      expect(new Set(both.map((each) => each.id)).size).toBe(2);
+      expect(both.map((each) => each.id)).toContain(id);
+    });
   });
 
   test("is not looked for in an experiment that held none", async () => {
@@ -241,7 +307,9 @@ describe("a run", () => {
     const { id } = await backend.open(description(), undefined);
     // As after a first batch that was lost.
     expect(await backend.open(description(), undefined)).toMatchObject({ id, created: false });
-    expect(await backend.open(description({ owns: async () => false }), undefined)).toMatchObject({ created: true });
+    expect(
+      await backend.open(description({ owns: async () => false, holds: async () => false }), undefined),
+    ).toMatchObject({ created: true });
   });
 
   test("created, with the reply lost, is adopted; not created, is created", async () => {
@@ -287,7 +355,7 @@ describe("a run", () => {
       expect(error).toBeInstanceOf(TraceletError);
       expect(error).toMatchObject({ code: "deleted", hint: expect.stringContaining(`--run-id ${id}`) });
     }
-    const elsewhere = description({ source: "d".repeat(32) });
+    const elsewhere = description({ source: "d".repeat(32), isOthers: () => true });
     const other = await mlflow.backend().open(elsewhere, undefined);
     mlflow.look((database) =>
       database.prepare("UPDATE tags SET value = ? WHERE value = ?").run(description().source, elsewhere.source),

@@ -168,6 +168,29 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
         expect(await store.runsByTag(experimentId, "find.me", "nothing")).toEqual([]);
       });
 
+      test("found by a tag's key alone", async () => {
+        const key = `tracelet.file.${"e".repeat(32)}`;
+        const ids = [await newRun(new Map([[key, "1"]])), await newRun(new Map([[key, "2"]]))];
+        await newRun(new Map([[key.replace(/e$/, "f"), "1"]]));
+        await under.deleteRun(ids[0] as string);
+        const found = await store.runsByTag(experimentId, key);
+        expect(found.map(({ id }) => id).sort()).toEqual([...ids].sort());
+      });
+
+      test("called otherwise, are found under the new name's tag and run", async () => {
+        const id = await newRun(new Map([["tracelet.run", "before"]]));
+        await store.updateRun(id, "FINISHED", START + 5);
+        await store.renameRun(id, "exp/日本 2");
+        await store.logBatch(id, batchOf([], NONE, new Map([["tracelet.run", "after"]])));
+        const renamed = await store.run(id);
+        expect(renamed?.tags.get("mlflow.runName")).toBe("exp/日本 2");
+        expect(renamed?.status).toBe("RUNNING");
+        expect((await under.run(id)).name).toBe("exp/日本 2");
+        expect(await store.runsByTag(experimentId, "tracelet.run", "before")).toEqual([]);
+        await under.deleteRun(id);
+        await expect(store.renameRun(id, "no")).rejects.toMatchObject({ name: "TraceletError", code: "deleted" });
+      });
+
       test("of an experiment, any with a tag of a key", async () => {
         const fresh = await store.createExperiment(`fresh ${randomUUID()}`, NONE);
         expect(await store.hasRunsWithTag(fresh, "tracelet.run")).toBe(false);

@@ -167,15 +167,10 @@ export class World {
     return this.#restart(directory);
   }
 
-  /** What lies in both is another run from either. */
+  /** What lies in both is the same run from either. */
   #changeRoot(): string {
-    const root = this.#pick(ROOTS);
-    if (root !== this.#root)
-      for (const directory of this.#directories.filter(({ name }) => name.startsWith("exp/"))) {
-        this.#leavesGhost(directory);
-      }
-    this.#root = root;
-    return root;
+    this.#root = this.#pick(ROOTS);
+    return this.#root;
   }
 
   #append(directory: Directory): string {
@@ -205,9 +200,6 @@ export class World {
     const before = directory.name;
     const name = `${this.#random() < 0.5 ? "exp/" : ""}run${this.#names++}`;
     renameSync(this.#pathOf(directory), path.join(this.#logdir, name));
-    // Under another name it is another run.
-    this.#leavesGhost(directory);
-    directory.wasSynced = false;
     directory.name = name;
     return `${before} to ${name}`;
   }

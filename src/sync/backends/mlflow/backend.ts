@@ -19,10 +19,11 @@ import { type Content, NOTHING_REFUSED, type Refused, storeAround } from "./bise
 import { choicesOfTags, tagsOfChoice } from "./choices.ts";
 import { experimentName, findExperiment, foldsNames } from "./experiment.ts";
 import { marksOfTags, tagOfMark } from "./marks.ts";
-import { PARENT_TAG, RUN_TAG } from "./new-run.ts";
+import { PARENT_TAG, RUN_TAG, SOURCE_TAG } from "./new-run.ts";
 import { NO_METRICS, NOTHING, type Part, partsOf } from "./parts.ts";
 import { refusedData, refusedParams, refusedScalars, tallyOf } from "./receipt.ts";
 import { recordNames } from "./record-names.ts";
+import { followName } from "./renaming.ts";
 import { MlflowRun } from "./run.ts";
 import { RunArtifacts } from "./run-artifacts.ts";
 import { RunFinder, type RunFinderOptions } from "./run-finder.ts";
@@ -121,7 +122,8 @@ export class MlflowBackend implements Backend {
   async #openIn(finder: RunFinder, run: RunDescription, knownId: string | undefined): Promise<RunHandle> {
     const found = await finder.findOrCreate(run, knownId);
     if (found.run !== undefined) {
-      const adopted = this.#adopt(found.run, run);
+      const renamed = await followName(this.#store, found.run, run, this.#options.version);
+      const adopted = this.#adopt(found.run, run, renamed);
       if (run.parentId !== undefined && found.run.tags.get(PARENT_TAG) !== run.parentId) {
         const tags = new Map([[PARENT_TAG, run.parentId]]);
         await this.#store.logBatch(found.run.id, { metrics: NO_METRICS, params: new Map(), tags });
@@ -143,7 +145,7 @@ export class MlflowBackend implements Backend {
 
   #artifactsOf(run: Pick<RunRecord, "id"> & Partial<RunRecord>, { source }: RunDescription): RunArtifacts {
     return new RunArtifacts({
-      source,
+      source: run.tags?.get(SOURCE_TAG) ?? run.tags?.get(RUN_TAG) ?? source,
       open: () => this.#store.artifacts(run),
       timestamp: milliseconds,
       maxBytes: this.maxFileBytes,
@@ -291,12 +293,13 @@ export class MlflowBackend implements Backend {
     return this.#folds;
   }
 
-  #adopt(found: RunRecord, run: RunDescription): RunHandle {
+  #adopt(found: RunRecord, run: RunDescription, renamed: RunHandle["renamed"]): RunHandle {
     return new MlflowRun({
       id: found.id,
       description: run,
       created: false,
-      status: found.status,
+      renamed,
+      status: renamed === undefined ? found.status : "RUNNING",
       marks: this.#keepsMarks ? marksOfTags(found.tags) : undefined,
       ...(this.#keepsMarks && choicesOfTags(found.tags)),
       artifacts: this.#artifactsOf(found, run),

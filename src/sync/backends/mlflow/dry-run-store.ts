@@ -44,6 +44,8 @@ export class DryRunStore implements MlflowStore {
     return `dry-run-${++this.#runs}`;
   }
 
+  async renameRun(): Promise<void> {}
+
   async setAside(): Promise<void> {}
 
   async artifacts(): Promise<ArtifactStore> {

@@ -19,7 +19,12 @@ const MAX_MARKS = 100_000;
 
 export function tagOfMark(mark: FileMark): [key: string, value: string] {
   const { key, name, head, offset, from, tail, base, choice, until } = mark;
-  return [PREFIX + key, asciiJson({ v: 1, name, head, offset, from, tail, base, choice, until })];
+  return [markTag(key), asciiJson({ v: 1, name, head, offset, from, tail, base, choice, until })];
+}
+
+/** The run tag that a file's mark is kept in. @param key of the mark */
+export function markTag(key: string): string {
+  return PREFIX + key;
 }
 
 /** JSON that every database stores, whatever its character set: a mark that is refused would hold up all values. */

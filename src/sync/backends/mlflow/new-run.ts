@@ -1,7 +1,7 @@
 /** A run as it is created: its name, its note, and the tags by which it is found again. */
 import { randomUUID } from "node:crypto";
 import os from "node:os";
-import type { Origin, RunDescription } from "../../backend.ts";
+import type { RunDescription } from "../../backend.ts";
 import { tagOfMark } from "./marks.ts";
 import { asciiName, codeSpan, fitted, fittedEnd, isAscii, storableName } from "./storable-text.ts";
 import type { NewRun } from "./store.ts";
@@ -9,6 +9,8 @@ import { milliseconds } from "./wall-time.ts";
 
 export const PARENT_TAG = "mlflow.parentRunId";
 export const RUN_TAG = "tracelet.run";
+/** The first `RUN_TAG` of a run that was renamed: its images are known by it for ever. */
+export const SOURCE_TAG = "tracelet.source";
 /** When it was made, in ms by its maker's clock, and something that no other has: who comes first counts. */
 export const CREATED_TAG = "tracelet.created";
 /** On a run whose files hold other data now: the run that these became. */
@@ -16,7 +18,7 @@ export const REPLACED_TAG = "tracelet.replaced_by";
 /** On a run that was deleted because there was another one of its source: which one. */
 export const DUPLICATE_TAG = "tracelet.duplicate_of";
 
-const NOTE_TAG = "mlflow.note.content";
+export const NOTE_TAG = "mlflow.note.content";
 /** The longest tag that every MLflow stores whole. */
 const MAX_NOTE = 5000;
 // Source: mlflow/store/tracking/dbmodels/models.py. SQLite stores more, PostgreSQL refuses it.
@@ -31,17 +33,16 @@ const MAX_MARKS = 50;
 /** @param version of tracelet */
 export function newRun(run: RunDescription, experimentId: string, version: string): NewRun {
   const user = fitted(storableName(userName()), MAX_USER);
-  const name = storableName(run.name);
   return {
     experimentId,
-    name: fitted(name, MAX_NAME),
+    name: runName(run),
     startTime: milliseconds(run.startTime),
     user,
     tags: new Map([
       ["mlflow.user", user],
       ["mlflow.source.name", "tracelet"],
       ["mlflow.source.type", "LOCAL"],
-      [NOTE_TAG, noteOf(name, run.origin, version)],
+      [NOTE_TAG, noteOf(run, version)],
       [RUN_TAG, run.source],
       [CREATED_TAG, `${String(Date.now()).padStart(15, "0")} ${randomUUID()}`],
       ...(run.parentId === undefined ? [] : [[PARENT_TAG, run.parentId] as const]),
@@ -50,13 +51,18 @@ export function newRun(run: RunDescription, experimentId: string, version: strin
   };
 }
 
-/** What its page tells of it. @param name without control characters */
-function noteOf(name: string, origin: Origin | undefined, version: string): string {
-  const run = `TensorBoard run ${codeSpan(fitted(name, MAX_SHOWN))}`;
+/** What its page tells of it. @param version of tracelet */
+export function noteOf({ name, origin }: RunDescription, version: string): string {
+  const run = `TensorBoard run ${codeSpan(fitted(storableName(name), MAX_SHOWN))}`;
   if (origin === undefined) return `${run}, synced by tracelet ${version}.`;
   const path = codeSpan(fittedEnd(storableName(origin.path), MAX_SHOWN));
   const host = codeSpan(fitted(storableName(origin.host), MAX_HOST));
   return `${run} from ${path} on ${host}, synced by tracelet ${version}.`;
+}
+
+/** What MLflow calls the run. */
+export function runName({ name }: RunDescription): string {
+  return fitted(storableName(name), MAX_NAME);
 }
 
 /** What is said on a run that is set aside for another one of the same source. @param tags that it has */

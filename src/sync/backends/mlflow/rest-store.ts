@@ -133,10 +133,11 @@ export class RestStore implements MlflowStore, RunLists {
     );
   }
 
-  async runsByTag(experimentId: string, key: string, value: string): Promise<RunRecord[]> {
+  async runsByTag(experimentId: string, key: string, value?: string): Promise<RunRecord[]> {
     const runs: RunRecord[] = [];
+    const filter = `${tagName(key)} ${value === undefined ? "LIKE '%'" : `= ${literal(value)}`}`;
     for (let token = "", pages = 0; ; pages++) {
-      const page = await this.#search(experimentId, `${tagName(key)} = ${literal(value)}`, RUNS_PER_PAGE, token);
+      const page = await this.#search(experimentId, filter, RUNS_PER_PAGE, token);
       runs.push(...list(page["runs"]).map(runRecord));
       const next = nextToken(page, token);
       if (next === "") return runs;
@@ -211,6 +212,14 @@ export class RestStore implements MlflowStore, RunLists {
     } catch (error) {
       throw asContentRefused(asDeletedExperiment(error, run.experimentId));
     }
+  }
+
+  async renameRun(runId: string, name: string): Promise<void> {
+    // What MLflow 2.0 is not told it takes for unset.
+    const body = { run_id: runId, run_name: name, status: "RUNNING", end_time: 0 };
+    await this.#post("runs/update", body, false).catch((error: unknown) => {
+      throw asContentRefused(asDeletedRun(error, runId));
+    });
   }
 
   async setAside({ id, tags }: RunRecord, duplicateOf: string): Promise<void> {

@@ -7,7 +7,7 @@
  */
 import { TraceletError } from "../../../errors.ts";
 import type { RunDescription } from "../../backend.ts";
-import { marksOfTags } from "./marks.ts";
+import { marksOfTags, markTag } from "./marks.ts";
 import { CREATED_TAG, DUPLICATE_TAG, inAscii, isInAscii, newRun, REPLACED_TAG, RUN_TAG } from "./new-run.ts";
 import { NOTHING } from "./parts.ts";
 import { ContentRefused, type MlflowStore, ReplyLost, type RunRecord, RunTaken } from "./store.ts";
@@ -50,6 +50,8 @@ export class RunFinder {
   #count: Promise<number> | undefined;
   /** How many it has made since. */
   #createdSince = 0;
+  /** Sources of the runs that were found by their files, by id. */
+  readonly #moved = new Map<string, string>();
 
   constructor(options: RunFinderOptions) {
     this.#options = options;
@@ -72,11 +74,13 @@ export class RunFinder {
     for (;;) {
       const counted = this.#count;
       await counted;
-      const { found, seen } = await this.#find(run, knownId);
-      // One that was renamed is known by its id alone.
+      const { found, seen, isEmpty } = await this.#find(run, knownId);
+      // One whose source was renamed is known by its id alone.
       const known = found ?? (knownId === undefined || seen.has(knownId) ? undefined : await store.run(knownId));
       const isOurs = found !== undefined || !(await this.#contradicts(run, known));
       if (known !== undefined && isOurs && this.#counts(known)) return { run: this.#active(known) };
+      const moved = isEmpty ? undefined : await this.#findMoved(run);
+      if (moved !== undefined) return { run: this.#active(moved) };
       if (await this.#hasToLookAgain(counted)) continue;
       const made = await this.#create(run, seen);
       if (made === undefined) continue;
@@ -115,28 +119,56 @@ export class RunFinder {
   async #find(
     run: RunDescription,
     knownId?: string,
-  ): Promise<{ found: RunRecord | undefined; seen: ReadonlySet<string> }> {
+  ): Promise<{ found: RunRecord | undefined; seen: ReadonlySet<string>; isEmpty: boolean }> {
     const { store, experimentId } = this.#options;
-    if (await this.#isEmpty(run.source)) return { found: undefined, seen: new Set() };
+    if (await this.#isEmpty(run.source)) return { found: undefined, seen: new Set(), isEmpty: true };
     const candidates = await store.runsByTag(experimentId, RUN_TAG, run.source);
     const seen = new Set(candidates.map(({ id }) => id));
     const own: RunRecord[] = [];
     for (const candidate of candidates.filter((each) => this.#counts(each)))
-      if (
+      if (candidate.id !== knownId && run.isOthers({ id: candidate.id, source: run.source })) continue;
+      else if (
         candidate.id === knownId
           ? !(await this.#contradicts(run, candidate))
           : await run.owns(marksOfTags(candidate.tags))
       )
         own.push(candidate);
     const active = own.filter((each) => each.active).sort(byCreation);
-    if (active.length < 2) return { found: active[0] ?? own[0], seen };
+    if (active.length < 2) return { found: active[0] ?? own[0], seen, isEmpty: false };
 
     // Runs of copies that went on in different ways are none of each other's duplicates.
     const same: RunRecord[] = [];
     for (const each of active) if (await run.holds(marksOfTags(each.tags))) same.push(each);
     const [first, ...others] = same.sort((a, b) => Number(isSetAside(a)) - Number(isSetAside(b)) || byCreation(a, b));
     if (first !== undefined) for (const other of others) await store.setAside(other, first.id);
-    return { found: first ?? active.find(({ id }) => id === knownId) ?? active[0], seen };
+    return { found: first ?? active.find(({ id }) => id === knownId) ?? active[0], seen, isEmpty: false };
+  }
+
+  /**
+   * The run that the source had under another name, told by its files. Where a run of that name is still there, this one is
+   * a copy.
+   */
+  async #findMoved(run: RunDescription): Promise<RunRecord | undefined> {
+    const { store, experimentId } = this.#options;
+    const [mark] = run.marks;
+    if (mark === undefined) return undefined;
+    const own: { readonly found: RunRecord; readonly rank: string }[] = [];
+    for (const found of await store.runsByTag(experimentId, markTag(mark.key))) {
+      const source = found.tags.get(RUN_TAG);
+      if (source === undefined || !this.#counts(found) || run.isOthers({ id: found.id, source })) continue;
+      const marks = marksOfTags(found.tags);
+      // Where runs are nested, the directory above knows the file by a longer name.
+      const isAlike = marks.some(({ key, name }) => key === mark.key && name === mark.name);
+      // A shorter file may be a copy from before it was read to there, and go on in another way.
+      if (!isAlike || !(await run.holds(marks))) continue;
+      const bytes = marks.reduce((sum, { offset }) => sum + offset, 0);
+      const isNamed = `/${found.tags.get("mlflow.runName")}`.endsWith(`/${run.name}`);
+      own.push({ found, rank: `${Number(found.active)} ${String(bytes).padStart(17, "0")} ${Number(isNamed)}` });
+    }
+    own.sort((a, b) => (a.rank < b.rank ? 1 : -1));
+    const moved = own.find(({ found }) => (this.#moved.get(found.id) ?? run.source) === run.source)?.found;
+    if (moved !== undefined) this.#moved.set(moved.id, run.source);
+    return moved;
   }
 
   /** Whether a run is one that another machine went on with from files that are not these. */

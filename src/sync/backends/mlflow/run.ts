@@ -29,6 +29,7 @@ export class MlflowRun implements RunHandle {
   readonly id: string;
   readonly description: RunDescription;
   readonly created: boolean;
+  readonly renamed: RunHandle["renamed"];
   /** As it was when the run was opened. */
   readonly status: RunStatus;
   readonly marks: RunHandle["marks"];
@@ -51,6 +52,7 @@ export class MlflowRun implements RunHandle {
     readonly id: string;
     readonly description: RunDescription;
     readonly created: boolean;
+    readonly renamed?: RunHandle["renamed"];
     readonly status: RunStatus;
     readonly marks: RunHandle["marks"];
     readonly choice?: RunHandle["choice"];
@@ -63,6 +65,7 @@ export class MlflowRun implements RunHandle {
     this.id = run.id;
     this.description = run.description;
     this.created = run.created;
+    this.renamed = run.renamed;
     this.status = run.status;
     this.marks = run.marks;
     this.choice = run.choice;

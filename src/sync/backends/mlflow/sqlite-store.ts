@@ -137,8 +137,14 @@ export class SqliteStore implements MlflowStore, RunLists {
     });
   }
 
-  async runsByTag(experimentId: string, key: string, value: string): Promise<RunRecord[]> {
-    return this.#whenFree(() => this.#runsWith(experimentId, key, value).map((row) => this.#record(row)));
+  async runsByTag(experimentId: string, key: string, value?: string): Promise<RunRecord[]> {
+    return this.#whenFree(() => {
+      if (value !== undefined) return this.#runsWith(experimentId, key, value).map((row) => this.#record(row));
+      const sql =
+        "SELECT runs.* FROM tags JOIN runs USING (run_uuid) WHERE tags.key = ? AND experiment_id = ? ORDER BY start_time DESC";
+      const rows = this.#database.prepare(sql).all(key, Number(experimentId));
+      return rows.map((row) => this.#record(row));
+    });
   }
 
   async hasRunsWithTag(experimentId: string, key: string): Promise<boolean> {
@@ -218,6 +224,15 @@ export class SqliteStore implements MlflowStore, RunLists {
       this.#putTag(id, "mlflow.runName", name);
       for (const [key, value] of tags) this.#putTag(id, key, value);
       return id;
+    });
+  }
+
+  async renameRun(runId: string, name: string): Promise<void> {
+    return this.#commits.run(() => {
+      this.#requireActive(runId);
+      const sql = "UPDATE runs SET name = ?, status = 'RUNNING', end_time = NULL WHERE run_uuid = ?";
+      this.#database.prepare(sql).run(name, runId);
+      this.#putTag(runId, "mlflow.runName", name);
     });
   }
 

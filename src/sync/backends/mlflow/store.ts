@@ -103,8 +103,12 @@ export interface MlflowStore {
   /** Create it, or return the one that another process created first. */
   createExperiment(name: string, tags: ReadonlyMap<string, string>): Promise<string>;
   setExperimentTag(experimentId: string, key: string, value: string): Promise<void>;
-  /** Runs of the experiment, deleted ones too, that carry the tag with exactly this value, newest first. */
-  runsByTag(experimentId: string, key: string, value: string): Promise<RunRecord[]>;
+  /**
+   * Runs of the experiment, deleted ones too, that carry the tag, newest first.
+   *
+   * @param value exactly this one; left out: any
+   */
+  runsByTag(experimentId: string, key: string, value?: string): Promise<RunRecord[]>;
   /** Whether the experiment holds any run, deleted ones too, with a tag of this key. */
   hasRunsWithTag(experimentId: string, key: string): Promise<boolean>;
   /** What a survey asks; undefined where nothing was left that could have changed. */
@@ -120,6 +124,12 @@ export interface MlflowStore {
    * @throws ContentRefused if another name or other tags may be taken; RunTaken for `unless`
    */
   createRun(run: NewRun, unless?: TakenBy): Promise<string>;
+  /**
+   * Call a run otherwise; it is shown as running until it is ended anew.
+   *
+   * @throws TraceletError with code `deleted` if it was deleted; ContentRefused and ReplyLost if another name may be taken
+   */
+  renameRun(runId: string, name: string): Promise<void>;
   /** Delete a run, as a user would, because another one is of the same source; its note and a tag say so. */
   setAside(run: RunRecord, duplicateOf: string): Promise<void>;
   /**

@@ -43,7 +43,7 @@ export class VerifyStore implements MlflowStore {
 
   async setExperimentTag(): Promise<void> {}
 
-  async runsByTag(experimentId: string, key: string, value: string): Promise<RunRecord[]> {
+  async runsByTag(experimentId: string, key: string, value?: string): Promise<RunRecord[]> {
     return (await this.#there.runsByTag(experimentId, key, value)).map(withoutParams);
   }
 
@@ -62,6 +62,8 @@ export class VerifyStore implements MlflowStore {
     this.#missing.add(id);
     return id;
   }
+
+  async renameRun(): Promise<void> {}
 
   async setAside(run: RunRecord, duplicateOf: string): Promise<void> {
     this.#expectations.duplicate(duplicateOf, run.id);
