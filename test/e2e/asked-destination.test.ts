@@ -2,13 +2,13 @@
  * What people do to an MLflow behind tracelet's back is found out, and made up for, by the next sync and by a watch that
  * runs: nothing that local state says is believed.
  */
-import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { eventFile, scalarEvent, versionEvent } from "../support/event-writer.ts";
 import { Observer } from "./model/observer.ts";
 import { FaultProxy } from "./support/fault-proxy.ts";
+import { GrowingRuns } from "./support/growing-runs.ts";
 import { MlflowServer } from "./support/mlflow-server.ts";
 import { collectGarbage } from "./support/python.ts";
 import { PATIENCE } from "./support/scene.ts";
@@ -20,7 +20,6 @@ const RUNS = ["one", "two", "deep/three"];
 let folder: string;
 let server: MlflowServer;
 let observer: Observer;
-let worlds = 0;
 
 beforeAll(async () => {
   folder = mkdtempSync(path.join(os.tmpdir(), "tracelet-asked-"));
@@ -34,57 +33,24 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** Three runs of ten points, and where they are sent. */
-class World {
-  readonly root: string = path.join(folder, `world-${++worlds}`);
-  readonly experiment: string = `asked ${worlds}`;
-  readonly database: string;
+/** Three runs, and where they are sent. */
+class World extends GrowingRuns {
   uri: string;
-  #written = 0;
 
   constructor(kind: "database" | "server") {
-    mkdirSync(this.root);
-    this.database = kind === "server" ? path.join(folder, "server", "mlflow.db") : path.join(this.root, "mlflow.db");
+    super(folder, RUNS, observer, kind === "server" ? path.join(folder, "server", "mlflow.db") : undefined);
     this.uri = kind === "server" ? server.uri : `sqlite:///${this.database}`;
-    for (const run of RUNS) {
-      mkdirSync(path.dirname(this.#file(run)), { recursive: true });
-      writeFileSync(this.#file(run), eventFile(versionEvent()));
-    }
-    this.grow();
-  }
-
-  #file(run: string): string {
-    return path.join(this.root, "runs", run, "events.out.tfevents.1.host.1.0");
-  }
-
-  /** Ten more points in each run. */
-  grow(): void {
-    const events = (run: string) =>
-      Array.from({ length: 10 }, (_, i) => scalarEvent(`loss/${run}`, this.#written + i, i, this.#written + i));
-    for (const run of RUNS) appendFileSync(this.#file(run), eventFile(...events(run)));
-    this.#written += 10;
-  }
-
-  get args(): string[] {
-    const to = ["--tracking-uri", this.uri, "--experiment", this.experiment];
-    return [path.join(this.root, "runs"), ...to, "--state-dir", path.join(this.root, "state")];
   }
 
   async sync(...more: string[]): Promise<SyncJson & { readonly code: number | null; readonly stderr: string }> {
-    const { code, stdout, stderr } = await tracelet(["sync", "--json", ...this.args, ...more]);
+    const { code, stdout, stderr } = await tracelet(["sync", "--json", ...this.args(this.uri), ...more]);
     return { ...(JSON.parse(stdout) as SyncJson), code, stderr };
   }
 
-  /** Active runs of this world, by name, with how many points each has. */
+  /** Active runs, by name, with how many points each has. */
   async active(): Promise<{ [name: string]: number }> {
-    const stored = await observer.stored(this.database, folder);
-    const ids = new Set(await this.ids());
-    const own = stored.filter(({ id, active }) => active && ids.has(id));
-    return Object.fromEntries(own.map(({ name, metrics }) => [name, metrics[`loss/${name}`]?.length ?? 0]));
-  }
-
-  async ids(): Promise<string[]> {
-    return observer.inExperiment(this.database, this.experiment);
+    const active = (await this.stored()).filter((run) => run.active);
+    return Object.fromEntries(active.map(({ name, metrics }) => [name, metrics[this.tag(name)]?.length ?? 0]));
   }
 
   all(points: number): object {
@@ -98,7 +64,7 @@ describe.each(["database", "server"] as const)("a %s", (kind) => {
   test("that was restored from a backup gets what it lacks", async () => {
     const world = new World(kind);
     expect((await world.sync()).code).toBe(0);
-    const backup = path.join(world.root, "backup.db");
+    const backup = path.join(world.folder, "backup.db");
     await observer.copyDatabase(world.database, backup);
     world.grow();
     expect((await world.sync()).code).toBe(0);
@@ -114,7 +80,7 @@ describe.each(["database", "server"] as const)("a %s", (kind) => {
   test("that was restored from a backup made under a narrower choice gets what that left out", async () => {
     const world = new World(kind);
     expect((await world.sync("--exclude-tags", "loss/two")).code).toBe(0);
-    const backup = path.join(world.root, "backup.db");
+    const backup = path.join(world.folder, "backup.db");
     await observer.copyDatabase(world.database, backup);
     expect((await world.sync()).code).toBe(0);
     expect(await world.active()).toEqual(world.all(10));
@@ -128,7 +94,7 @@ describe.each(["database", "server"] as const)("a %s", (kind) => {
     const world = new World(kind);
     const before = kind === "server" ? world : new World("database");
     if (kind === "database") await before.sync();
-    const empty = path.join(world.root, "empty.db");
+    const empty = path.join(world.folder, "empty.db");
     await observer.copyDatabase(before.database, empty);
     expect((await world.sync()).code).toBe(0);
     await observer.copyDatabase(empty, world.database);
@@ -201,12 +167,12 @@ describe.each(["database", "server"] as const)("a %s", (kind) => {
   test("is asked by a watch at its start and with each rescan", async ({ onTestFinished }) => {
     const world = new World(kind);
     await world.sync();
-    const backup = path.join(world.root, "backup.db");
+    const backup = path.join(world.folder, "backup.db");
     await observer.copyDatabase(world.database, backup);
     world.grow();
     await world.sync();
     await observer.copyDatabase(backup, world.database);
-    const watching = new Watch([...world.args, "--rescan", "1s"]);
+    const watching = new Watch([...world.args(world.uri), "--rescan", "1s"]);
     onTestFinished(async () => {
       if (watching.isRunning) await watching.kill();
     });
@@ -231,7 +197,7 @@ test("a database that was removed is made anew, by a sync and under a watch", as
   remove();
   expect((await world.sync()).code).toBe(0);
   expect(await world.active()).toEqual(world.all(10));
-  const watching = new Watch([...world.args, "--rescan", "1s"]);
+  const watching = new Watch([...world.args(world.uri), "--rescan", "1s"]);
   onTestFinished(async () => {
     if (watching.isRunning) await watching.kill();
   });
@@ -273,8 +239,8 @@ test("a server that is as it was left is asked a dozen questions at most", async
 test("what is forgotten is found again at the destination", async () => {
   const world = new World("server");
   const first = await world.sync();
-  const logdir = path.join(world.root, "runs");
-  const state = ["--state-dir", path.join(world.root, "state")];
+  const logdir = world.logdir;
+  const state = ["--state-dir", path.join(world.folder, "state")];
   const forgotten = await tracelet(["forget", logdir, "--json", ...state]);
   expect(forgotten.code).toBe(0);
   const { forgotten: names } = JSON.parse(forgotten.stdout) as { forgotten: { run: string }[] };

@@ -5,10 +5,11 @@ import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { FaultProxy } from "./support/fault-proxy.ts";
+import { killOften } from "./support/kill-often.ts";
 import { MlflowServer } from "./support/mlflow-server.ts";
 import { byTag, distinct, readMlflow, readTensorBoard } from "./support/python.ts";
 import { Resent } from "./support/resent.ts";
-import { sync, tracelet } from "./support/tracelet.ts";
+import { sync } from "./support/tracelet.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "../..");
 const KILLS = 50;
@@ -24,29 +25,6 @@ beforeAll(() => {
 });
 
 afterAll(() => rmSync(workspace, { recursive: true, force: true }));
-
-/**
- * Start and kill, again and again, until it ends by itself: at any moment of its start, or about when it has got on by one
- * or two steps, however long that takes on a busy machine.
- *
- * @param progress a number that grows with each step
- */
-async function killOften(args: readonly string[], progress: () => number): Promise<number> {
-  for (let killed = 0; killed < KILLS; killed++) {
-    const kill = new AbortController();
-    const before = progress();
-    const steps = killed % 3;
-    const look = setInterval(() => {
-      if (progress() < before + steps) return;
-      clearInterval(look);
-      setTimeout(() => kill.abort(), Math.random() * (steps === 0 ? 500 : 50));
-    }, 2);
-    const { signal } = await tracelet(["sync", logdir, ...args], { kill: kill.signal });
-    clearInterval(look);
-    if (signal !== "SIGKILL") return killed;
-  }
-  return KILLS;
-}
 
 async function expectEqual(uri: string, experiment: string): Promise<number> {
   const expected = await readTensorBoard(logdir);
@@ -82,7 +60,7 @@ test("against a server", async () => {
       "--state-dir",
       path.join(workspace, "state"),
     ];
-    const killed = await killOften(args, () => batches);
+    const killed = await killOften([logdir, ...args], KILLS, () => batches);
     const last = await sync([logdir, ...args]);
     expect(last.code).toBe(0);
     expect(await expectEqual(server.uri, "kills")).toBe(POINTS);
@@ -108,7 +86,7 @@ test("into a database", async () => {
     sizes = now;
     return changes;
   };
-  const killed = await killOften(args, progress);
+  const killed = await killOften([logdir, ...args], KILLS, progress);
   const last = await sync([logdir, ...args]);
   expect(last.code).toBe(0);
   expect(await expectEqual(uri, "kills")).toBe(POINTS);

@@ -146,9 +146,7 @@ export async function tamper(
 
 /** `mlflow gc` of a run that was deleted. @param uri of the database @param server by which the run's files are reached */
 export async function collectGarbage(uri: string, runId: string, server: string): Promise<void> {
-  const mlflow = path.join(path.dirname(NEW_PYTHON), "mlflow");
-  const env = { ...process.env, MLFLOW_TRACKING_URI: server, MLFLOW_DISABLE_TELEMETRY: "true" };
-  await run(mlflow, ["gc", "--backend-store-uri", uri, "--run-ids", runId], { env });
+  await script(NEW_PYTHON, "collect_garbage.py", [uri, runId], { MLFLOW_TRACKING_URI: server });
 }
 
 /** What MLflow should hold of a run: each distinct point once, since MLflow stores none twice. */
