@@ -84,7 +84,7 @@ const MIGRATIONS: readonly string[] = [
    ALTER TABLE file ADD COLUMN until TEXT;`,
   BARREN_SCHEMA,
   // Nor where it lies.
-  "ALTER TABLE run ADD COLUMN directory BLOB",
+  "ALTER TABLE run ADD COLUMN directory BLOB; ALTER TABLE file ADD COLUMN waypoints TEXT",
 ];
 
 const VERSION = 2 + MIGRATIONS.length;
@@ -421,12 +421,12 @@ export class Checkpoints {
         .run(id, JSON.stringify([...rows.keys()]));
     const upsert = this.#database.prepare(`
       INSERT INTO file (run, key, name, head, offset, "from", tail, stamp, restart_step, losses, counts, base, choice,
-        until)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        until, waypoints)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT (run, key) DO UPDATE SET name = excluded.name, head = excluded.head, offset = excluded.offset,
         "from" = excluded."from", tail = excluded.tail, stamp = excluded.stamp, restart_step = excluded.restart_step,
         losses = excluded.losses, counts = excluded.counts, base = excluded.base, choice = excluded.choice,
-        until = excluded.until`);
+        until = excluded.until, waypoints = excluded.waypoints`);
     for (const [key, row] of rows) {
       const known = before?.get(key);
       if (known === undefined || row.some((value, column) => value !== known[column])) upsert.run(id, key, ...row);
@@ -574,10 +574,11 @@ function runOf(
 
 /** What is stored of a file beside its key. */
 function rowOf({ name, head, offset, from, tail, stamp, restartStep, ...rest }: StoredFile): SqlValue[] {
-  const { losses, counts, base, choice, until } = rest;
+  const { losses, counts, base, choice, until, waypoints } = rest;
   const progress = [name, head, offset, from, tail, stamp, restartStep === undefined ? null : String(restartStep)];
   const texts = [losses.length === 0 ? NONE : JSON.stringify(losses), counts];
-  return [...progress, ...texts, base ?? null, choice ?? null, until === undefined ? null : JSON.stringify(until)];
+  const choices = [base ?? null, choice ?? null, until === undefined ? null : JSON.stringify(until)];
+  return [...progress, ...texts, ...choices, waypoints?.join(" ") ?? null];
 }
 
 function fileOf(row: SqlRow): StoredFile {
@@ -594,6 +595,7 @@ function fileOf(row: SqlRow): StoredFile {
     counts: String(row["counts"]),
     ...(row["base"] !== null && { base: Number(row["base"]) }),
     ...(row["choice"] !== null && { choice: String(row["choice"]) }),
+    ...(row["waypoints"] !== null && { waypoints: String(row["waypoints"]).split(" ") }),
     ...(row["until"] !== null && { until: JSON.parse(String(row["until"])) as Record<string, number> }),
   };
 }

@@ -23,6 +23,8 @@ export interface FileMark {
   readonly from: number;
   /** Hash of the bytes just before `offset`. */
   readonly tail: string;
+  /** Hashes of the bytes before certain places, which tell the file where it is shorter than `offset`; see `waypointsTo`. */
+  readonly waypoints?: readonly string[] | undefined;
   /** Where the file's segments begin; undefined: at `offset`, since what is before it was sent by a version without any. */
   readonly base?: number | undefined;
   /** Id of the choice that all before `offset` has been sent under; undefined where `base` is: not known. */
@@ -36,7 +38,7 @@ export const NO_TAIL: string = hashText("");
 
 /** The same file, with nothing of it passed on. */
 export function atStart(mark: FileMark): FileMark {
-  return { ...mark, offset: 0, from: 0, tail: NO_TAIL, base: 0, until: undefined };
+  return { ...mark, offset: 0, from: 0, tail: NO_TAIL, waypoints: undefined, base: 0, until: undefined };
 }
 
 /** How many bytes of a file name it, once it has been read up to `offset`. */
@@ -62,6 +64,56 @@ export function isHeadLength(length: unknown): length is number {
 export function hashTail(source: ByteSource, offset: number): Promise<string | undefined> {
   return hashRange(source, Math.max(0, offset - TAIL_BYTES), offset);
 }
+
+/**
+ * Hashes at the places of 128, 256, 512, … bytes, as far as `offset`: of each the bytes just before it. A file that was cut
+ * has those up to its end, of which the last lies in its second half.
+ *
+ * @param known those that are known already @throws the source's error
+ */
+export async function waypointsTo(
+  source: ByteSource,
+  offset: number,
+  known: readonly string[],
+): Promise<readonly string[]> {
+  if (placeOfWaypoint(known.length) > offset) return known;
+  const waypoints = [...known];
+  for (let at = placeOfWaypoint(waypoints.length); at <= offset; at *= 2) {
+    const hash = await hashWaypoint(source, at);
+    if (hash === undefined) break;
+    waypoints.push(hash);
+  }
+  return waypoints;
+}
+
+/** The waypoints that lie before a place. */
+export function waypointsBefore(waypoints: readonly string[], offset: number): readonly string[] {
+  return waypoints.filter((_, i) => placeOfWaypoint(i) <= offset);
+}
+
+/** The last waypoint before a place. */
+export function lastWaypoint(
+  waypoints: readonly string[],
+  offset: number,
+): { readonly at: number; readonly hash: string } | undefined {
+  const before = waypointsBefore(waypoints, offset);
+  const hash = before.at(-1);
+  return hash === undefined ? undefined : { at: placeOfWaypoint(before.length - 1), hash };
+}
+
+/** What a waypoint holds; undefined if the source does not reach there. @throws the source's error */
+export async function hashWaypoint(source: ByteSource, at: number): Promise<string | undefined> {
+  return (await hashTail(source, at))?.slice(0, WAYPOINT_LENGTH);
+}
+
+/** Bytes. */
+function placeOfWaypoint(i: number): number {
+  return FIRST_WAYPOINT * 2 ** i;
+}
+
+const FIRST_WAYPOINT = 128;
+/** They are for telling two files apart, not for finding one among all. */
+const WAYPOINT_LENGTH = 8;
 
 /** The part of a mark's key that is the hash of its file's head. */
 export function headHash(key: string): string {

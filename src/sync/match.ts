@@ -5,7 +5,7 @@ import { displayPath, type EventFileEntry } from "../reader/discover.ts";
 import type { Note } from "./backend.ts";
 import type { BarrenOf } from "./barren-files.ts";
 import type { Checkpoints, StoredFile, StoredRun } from "./checkpoints.ts";
-import { hashHead, hashTail, headHash, TAIL_BYTES } from "./fingerprint.ts";
+import { hashHead, hashTail, hashWaypoint, headHash, lastWaypoint, TAIL_BYTES } from "./fingerprint.ts";
 import type { GroupFile, RunGroup } from "./groups.ts";
 
 /** A file of a run and what is known of it. */
@@ -176,7 +176,7 @@ export async function isSame(entry: EventFileEntry, file: StoredFile): Promise<b
 /** Whether a file that begins as it did is still the one that was read, as far as its length lets one tell. */
 export async function changeOf(entry: EventFileEntry, stored: StoredFile): Promise<"cut" | "other" | undefined> {
   if (stampOf(entry) === stored.stamp) return undefined;
-  if (entry.size < stored.offset) return "cut";
+  if (entry.size < stored.offset) return (await isCut(entry, stored)) ? "cut" : "other";
   // What cannot be read at the moment is not another file for that.
   const tail = await FileSource.use(entry.path, (source) => hashTail(source, stored.offset)).catch(() => stored.tail);
   if (tail === stored.tail) return undefined;
@@ -184,6 +184,16 @@ export async function changeOf(entry: EventFileEntry, stored: StoredFile): Promi
   if (stored.losses.some(({ end }) => end > stored.offset - TAIL_BYTES)) return "cut";
   // A copy under way may have its length before its content.
   return tail === (await hashTail(ZEROS, stored.offset)) ? "cut" : "other";
+}
+
+/** Whether a file that is shorter than what was read of it may be the beginning of that. */
+async function isCut(entry: EventFileEntry, stored: StoredFile): Promise<boolean> {
+  const last = lastWaypoint(stored.waypoints ?? [], entry.size);
+  // Damage that was passed over may have been filled since.
+  if (last === undefined || stored.losses.length > 0) return true;
+  const hash = await FileSource.use(entry.path, (source) => hashWaypoint(source, last.at)).catch(() => undefined);
+  // What is being copied may have its length before its content.
+  return hash === undefined || hash === last.hash || hash === (await hashWaypoint(ZEROS, last.at));
 }
 
 const ZEROS: ByteSource = {

@@ -12,7 +12,7 @@ import type { BarrenFile } from "./barren-files.ts";
 import type { StoredFile } from "./checkpoints.ts";
 import { MAX_CHOICES } from "./choice.ts";
 import { ageOf } from "./file-age.ts";
-import { type FileMark, hashHead, hashTail, headLength, NO_TAIL } from "./fingerprint.ts";
+import { type FileMark, hashHead, hashTail, headLength, NO_TAIL, waypointsTo } from "./fingerprint.ts";
 import type { Member } from "./groups.ts";
 import type { MarkIndex } from "./mark-index.ts";
 import { type MatchedFile, stampOf } from "./match.ts";
@@ -50,6 +50,7 @@ export class SourceFile {
   #offset: number;
   #from: number;
   #tailHash: string;
+  #waypoints: readonly string[];
   /** What it looked like when it was last read to its end. */
   #readStamp: string | undefined;
   /** The same when nothing was left to be done about it. */
@@ -80,6 +81,7 @@ export class SourceFile {
     this.#offset = this.start;
     this.#from = stored?.from ?? 0;
     this.#tailHash = stored?.tail ?? NO_TAIL;
+    this.#waypoints = stored?.waypoints ?? [];
     if (barren === undefined) return;
     this.tail = { state: barren.state, start: 0, end: entry.size };
     this.#settledStamp = barren.stamp;
@@ -159,6 +161,7 @@ export class SourceFile {
       this.#offset = this.start;
       this.#from = holds ? Math.min(mark.from, this.start) : 0;
       this.#tailHash = (await hashTail(source, this.start)) ?? "";
+      this.#waypoints = (holds && mark.waypoints) || [];
     });
   }
 
@@ -197,6 +200,7 @@ export class SourceFile {
     this.#from = Math.min(this.#offset, position);
     this.#offset = position;
     this.#tailHash = (await hashTail(source, position)) ?? "";
+    this.#waypoints = await waypointsTo(source, position, this.#waypoints);
     this.#countsThere = JSON.stringify(this.counts);
     this.learn(reader);
   }
@@ -327,6 +331,7 @@ export class SourceFile {
       offset: this.#offset,
       from: this.#from,
       tail: this.#tailHash,
+      ...(this.#waypoints.length > 0 && { waypoints: this.#waypoints }),
       base: this.base,
       choice: this.choice,
       ...(Object.keys(this.until).length > 0 && { until: this.until }),

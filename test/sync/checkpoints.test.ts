@@ -22,6 +22,7 @@ const FILE: StoredFile = {
   offset: 2 ** 40 + 1,
   from: 2 ** 40,
   tail: "b".repeat(32),
+  waypoints: ["01234567", "89abcdef"],
   stamp: "1:2:3",
   restartStep: -(2n ** 63n),
   losses: [{ start: 10, end: 20, reason: "payload-crc" }],

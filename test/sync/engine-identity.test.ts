@@ -150,6 +150,47 @@ describe("a file that is not what it was", () => {
     expect([again.outcome, again.notes]).toEqual(["unchanged", []]);
   });
 
+  test.each(["there", "lost"])(
+    "replaced by a shorter one with the same beginning, the state %s: another run",
+    async (state) => {
+      const world = World.create();
+      const before = [...curve("loss", 0, 5), ...curve("a", 0, 100)];
+      world.logdir.write("train", fileOf(before));
+      await world.sync();
+      if (state === "lost") world.loseState();
+      const other = [...curve("loss", 0, 5), ...curve("b", 0, 50)];
+      world.logdir.replace("train", fileOf(other));
+      await world.sync();
+      const [first, second] = world.backend.runs;
+      expectPoints(first as MemoryRun, before);
+      expectPoints(second as MemoryRun, other);
+      expect(world.backend.runs).toHaveLength(2);
+      expect(only(await world.sync())).toMatchObject({ outcome: "unchanged", notes: [] });
+    },
+  );
+
+  test.each(["there", "lost"])("that is being copied over itself, the state %s: the same run", async (state) => {
+    const world = World.create();
+    const bytes = fileOf(curve("loss", 0, 200));
+    world.logdir.write("train", bytes);
+    await world.sync();
+    for (const length of [0, 10, 130, 1000, 1500, bytes.length >> 1, bytes.length - 1]) {
+      if (state === "lost") world.loseState();
+      world.logdir.replace("train", bytes.subarray(0, length));
+      await world.sync();
+      // As rsync --preallocate and some network file systems leave it for a moment.
+      world.logdir.replace(
+        "train",
+        Buffer.concat([bytes.subarray(0, length), Buffer.alloc((bytes.length - length) >> 1)]),
+      );
+      await world.sync();
+    }
+    world.logdir.replace("train", Buffer.concat([bytes, records(curve("loss", 200, 210))]));
+    await world.sync();
+    expectPoints(world.backend.run("train"), curve("loss", 0, 210));
+    expect(world.backend.runs).toHaveLength(1);
+  });
+
   test("that another machine went on with in another way: each its own run", async () => {
     const world = World.create();
     world.logdir.write("train", fileOf(curve("loss", 0, 5)));

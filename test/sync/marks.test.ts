@@ -14,12 +14,19 @@ const mark: fc.Arbitrary<FileMark> = fc
     offset: fc.maxSafeNat(),
     from: fc.maxSafeNat(),
     tail: fc.oneof(hash, fc.constant("")),
+    waypoints: fc.array(id, { minLength: 1, maxLength: 46 }),
     base: fc.option(fc.maxSafeNat(), { nil: undefined }),
     choice: id,
     until: fc.dictionary(id, fc.maxSafeNat(), { minKeys: 1, maxKeys: 64 }),
   })
-  .map(({ base, choice, until, ...given }) => {
-    const mark = { ...given, from: Math.min(given.from, given.offset) };
+  .map(({ base, choice, until, waypoints, ...given }) => {
+    // At 128 bytes, 256, 512 and so on.
+    const before = waypoints.filter((_, i) => 128 * 2 ** i <= given.offset);
+    const mark = {
+      ...given,
+      from: Math.min(given.from, given.offset),
+      ...(before.length > 0 && { waypoints: before }),
+    };
     // Versions before 0.2 told none of these.
     return base === undefined ? mark : { ...mark, base: Math.min(base, given.offset), choice, until: { ...until } };
   });
@@ -45,6 +52,18 @@ test("of a mark that tells of choices what tracelet would not have written is pa
   for (const base of [-1, 3, 0.5, "0", null]) expect(read({ base, choice: "01234567" })).toEqual([{ key, ...plain }]);
   for (const more of [{ choice: "x" }, { until: [1] }, { until: null }, { until: { __proto__: 1, "01234567": -1 } }])
     expect(read({ base: 1, ...more })).toEqual([{ key, ...plain, base: 1 }]);
+});
+
+test("waypoints that are none are passed over", () => {
+  const key = "0123456789abcdef".repeat(2);
+  const good = { v: 1, name: "f", head: 1, offset: 200, from: 0, tail: key };
+  const read = (waypoints: unknown) =>
+    marksOfTags(new Map([[`tracelet.file.${key}`, JSON.stringify({ ...good, waypoints })]])).map(
+      (each) => each.waypoints,
+    );
+  for (const wrong of ["", "x", "0123456", "01234567 ", ["01234567"], 1, null, "01234567 ".repeat(49).trim()])
+    expect(read(wrong)).toEqual([undefined]);
+  expect(read("01234567 89abcdef")).toEqual([["01234567"]]);
 });
 
 test("what is no mark, or one of a later tracelet, is passed over", () => {

@@ -3,13 +3,15 @@
  * before its tags, so that a mark may lag behind the metrics but never lead.
  */
 import { isChoiceId, MAX_CHOICES } from "../../choice.ts";
-import { type FileMark, isHeadLength } from "../../fingerprint.ts";
+import { type FileMark, isHeadLength, waypointsBefore } from "../../fingerprint.ts";
 
 const PREFIX = "tracelet.file.";
 /** A hash, and the number of a file among those that begin alike. */
 const KEY = /^[0-9a-f]{32}(\.\d{1,7})?$/;
 /** Empty where the file ended before its offset. */
 const TAIL = /^([0-9a-f]{32})?$/;
+/** So many as a file has that no disk holds. */
+const WAYPOINTS = /^[0-9a-f]{8}( [0-9a-f]{8}){0,47}$/;
 /** The longest tag that MLflow stores. Characters. */
 const MAX_VALUE = 8000;
 /** A file's name has 255 bytes at most; each that is not UTF-8 is written as four characters. */
@@ -18,8 +20,9 @@ const MAX_NAME = 4 * 255;
 const MAX_MARKS = 100_000;
 
 export function tagOfMark(mark: FileMark): [key: string, value: string] {
-  const { key, name, head, offset, from, tail, base, choice, until } = mark;
-  return [markTag(key), asciiJson({ v: 1, name, head, offset, from, tail, base, choice, until })];
+  const { key, name, head, offset, from, tail, waypoints, base, choice, until } = mark;
+  const at = waypoints?.join(" ");
+  return [markTag(key), asciiJson({ v: 1, name, head, offset, from, tail, waypoints: at, base, choice, until })];
 }
 
 /** The run tag that a file's mark is kept in. @param key of the mark */
@@ -61,11 +64,20 @@ export function marksOfTags(tags: ReadonlyMap<string, string>): FileMark[] {
 function parse(value: string): Omit<FileMark, "key"> | undefined {
   if (value.length > MAX_VALUE) return undefined;
   try {
-    const { v, name, head, offset, from, tail, base, choice, until } = JSON.parse(value) as Record<string, unknown>;
+    const { v, name, head, offset, from, tail, ...rest } = JSON.parse(value) as Record<string, unknown>;
+    const { waypoints, base, choice, until } = rest;
     if (v !== 1 || typeof name !== "string" || name.length > MAX_NAME) return undefined;
     if (typeof tail !== "string" || !TAIL.test(tail)) return undefined;
     if (!isHeadLength(head) || !isOffset(offset) || !isOffset(from) || from > offset) return undefined;
-    const known = { name, head, offset, from, tail };
+    const places = typeof waypoints === "string" && WAYPOINTS.test(waypoints) ? waypoints.split(" ") : [];
+    const known = {
+      name,
+      head,
+      offset,
+      from,
+      tail,
+      ...(places.length > 0 && { waypoints: waypointsBefore(places, offset) }),
+    };
     // Versions before 0.2 write none of these.
     if (!isOffset(base) || base > offset) return known;
     return { ...known, base, ...choicesOf(choice, until) };
