@@ -5,7 +5,8 @@
 import { createHash } from "node:crypto";
 import type { ByteSource } from "../reader/byte-source.ts";
 
-const HEAD_BYTES = 1024;
+/** So many bytes name a file, at most. */
+export const HEAD_BYTES = 1024;
 /** How many bytes before a place tell that it still is the same. */
 export const TAIL_BYTES = 1024;
 

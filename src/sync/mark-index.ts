@@ -1,28 +1,20 @@
 /** A destination's marks of one run, so that each file finds its own without looking at all of them. */
 import type { ByteSource } from "../reader/byte-source.ts";
 import { type FileMark, hashHead, headHash } from "./fingerprint.ts";
-
-interface Placed {
-  readonly mark: FileMark;
-  readonly at: number;
-}
+import { HeadIndex } from "./head-index.ts";
 
 export class MarkIndex {
   readonly #byKey = new Map<string, FileMark>();
   readonly #byName = new Map<string, FileMark[]>();
-  /** By how many bytes name the file, and by their hash: the first of the marks. Most runs have one or two lengths. */
-  readonly #byHead = new Map<number, Map<string, Placed>>();
+  readonly #byHead: HeadIndex<FileMark>;
 
   constructor(marks: readonly FileMark[]) {
-    for (const [at, mark] of marks.entries()) {
+    this.#byHead = new HeadIndex(marks);
+    for (const mark of marks) {
       if (!this.#byKey.has(mark.key)) this.#byKey.set(mark.key, mark);
       const sameName = this.#byName.get(mark.name);
       if (sameName === undefined) this.#byName.set(mark.name, [mark]);
       else sameName.push(mark);
-      const heads = this.#byHead.get(mark.head) ?? new Map<string, Placed>();
-      this.#byHead.set(mark.head, heads);
-      const hash = headHash(mark.key);
-      if (!heads.has(hash)) heads.set(hash, { mark, at });
     }
   }
 
@@ -36,12 +28,6 @@ export class MarkIndex {
     for (const mark of this.#byName.get(name) ?? []) {
       if ((await hashHead(source, mark.head)) === headHash(mark.key)) return mark;
     }
-    let first: Placed | undefined;
-    for (const [length, heads] of this.#byHead) {
-      const hash = await hashHead(source, length);
-      const found = hash === undefined ? undefined : heads.get(hash);
-      if (found !== undefined && (first === undefined || found.at < first.at)) first = found;
-    }
-    return first?.mark;
+    return this.#byHead.first((length) => hashHead(source, length));
   }
 }

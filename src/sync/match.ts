@@ -5,8 +5,9 @@ import { displayPath, type EventFileEntry } from "../reader/discover.ts";
 import type { Note } from "./backend.ts";
 import type { BarrenOf } from "./barren-files.ts";
 import type { Checkpoints, StoredFile, StoredRun } from "./checkpoints.ts";
-import { hashHead, hashTail, hashWaypoint, headHash, lastWaypoint, TAIL_BYTES } from "./fingerprint.ts";
+import { hashTail, hashWaypoint, headHash, lastWaypoint, TAIL_BYTES } from "./fingerprint.ts";
 import type { GroupFile, RunGroup } from "./groups.ts";
+import { FileHeads, HeadIndex } from "./head-index.ts";
 
 /** A file of a run and what is known of it. */
 export interface MatchedFile {
@@ -105,8 +106,9 @@ export async function matchRun(
   const withContent = readable.filter((entry) => barrenOf(entry) === undefined);
   let best: Candidate | undefined;
   const ruledOut: StoredRun[] = [];
+  const heads = new FileHeads();
   for (const stored of candidates) {
-    const candidate = await compare(withContent, stored);
+    const candidate = await compare(withContent, stored, heads);
     if (candidate.isOther) ruledOut.push(stored);
     else if (candidate.files.size > (best?.files.size ?? 0)) best = candidate;
   }
@@ -134,8 +136,8 @@ interface Candidate {
   readonly isOther: boolean;
 }
 
-async function compare(entries: readonly GroupFile[], stored: StoredRun): Promise<Candidate> {
-  const files = await pairFiles(entries, stored);
+async function compare(entries: readonly GroupFile[], stored: StoredRun, heads: FileHeads): Promise<Candidate> {
+  const files = await pairFiles(entries, stored, heads);
   const cut = new Map<GroupFile, Note>();
   for (const [entry, file] of files) {
     const change = await changeOf(entry, file);
@@ -151,26 +153,36 @@ export function problemOf(entry: EventFileEntry, error: unknown): FileProblem {
   return { path: displayPath(entry.path), code: (error as NodeJS.ErrnoException).code ?? String(error) };
 }
 
-async function pairFiles(entries: readonly GroupFile[], stored: StoredRun): Promise<Map<GroupFile, StoredFile>> {
+async function pairFiles(
+  entries: readonly GroupFile[],
+  stored: StoredRun,
+  heads: FileHeads,
+): Promise<Map<GroupFile, StoredFile>> {
   const pairs = new Map<GroupFile, StoredFile>();
   const byName = new Map(entries.map((entry) => [entry.name, entry]));
+  const others: StoredFile[] = [];
   for (const file of stored.files) {
     // The same name first: most files keep it, and of two with the same beginning it tells which is which.
-    const sameName = byName.get(file.name);
-    const others = entries.filter((entry) => entry !== sameName);
-    for (const entry of sameName === undefined ? others : [sameName, ...others]) {
-      if (pairs.has(entry) || !(await isSame(entry, file))) continue;
-      pairs.set(entry, file);
-      break;
-    }
+    const entry = byName.get(file.name);
+    if (entry !== undefined && !pairs.has(entry) && (await isSame(entry, file, heads))) pairs.set(entry, file);
+    else others.push(file);
+  }
+  if (others.length === 0) return pairs;
+  const index = new HeadIndex(others);
+  for (const entry of entries) {
+    const file = pairs.has(entry) ? undefined : await index.take((length) => heads.hash(entry, length));
+    if (file !== undefined) pairs.set(entry, file);
   }
   return pairs;
 }
 
-export async function isSame(entry: EventFileEntry, file: StoredFile): Promise<boolean> {
+export async function isSame(
+  entry: EventFileEntry,
+  file: StoredFile,
+  heads: FileHeads = new FileHeads(),
+): Promise<boolean> {
   if (entry.name === file.name && stampOf(entry) === file.stamp) return true;
-  const hash = await FileSource.use(entry.path, (source) => hashHead(source, file.head)).catch(() => undefined);
-  return hash === headHash(file.key);
+  return (await heads.hash(entry, file.head)) === headHash(file.key);
 }
 
 /** Whether a file that begins as it did is still the one that was read, as far as its length lets one tell. */
@@ -204,5 +216,6 @@ const ZEROS: ByteSource = {
 };
 
 function namesOverlap(entries: readonly EventFileEntry[], stored: StoredRun): boolean {
-  return entries.some((entry) => stored.files.some((file) => file.name === entry.name));
+  const names = new Set(entries.map(({ name }) => name));
+  return stored.files.some(({ name }) => names.has(name));
 }

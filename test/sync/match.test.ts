@@ -1,7 +1,7 @@
 /** Whose files these are, by what is in them. */
 import { mkdirSync, rmSync } from "node:fs";
 import path from "node:path";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { FileSource } from "../../src/reader/byte-source.ts";
 import { type DiscoveredRun, discover, type EventFileEntry } from "../../src/reader/discover.ts";
 import type { StoredFile, StoredRun } from "../../src/sync/checkpoints.ts";
@@ -137,6 +137,36 @@ describe("a run is found again", () => {
       expect((await matchRun(runAt(logdir), candidates)).stored).toBe(whole);
     }
     expect((await matchRun(runAt(logdir), [other, part])).stored).toBe(part);
+  });
+
+  test("by thousands of files that were renamed, each opened as often as one would be", async () => {
+    const logdir = newLogdir();
+    const files = 1000;
+    for (let i = 0; i < files; i++) logdir.write(`tfevents.${i}`, fileOf(curve("a", 0, 3), i));
+    const stored = await storedOf(runAt(logdir));
+    // The first becomes the last, so that none is where it is looked for first.
+    for (let i = 0; i < files; i++) logdir.rename(`tfevents.${i}`, `renamed.tfevents.${10 * files - i}`);
+    const open = vi.spyOn(FileSource, "open");
+    onTestFinished(() => open.mockRestore());
+    const match = await matchRun(runAt(logdir), [stored]);
+    const found = new Map(names(match) as [string, string][]);
+    for (let i = 0; i < files; i++) expect(found.get(`renamed.tfevents.${10 * files - i}`)).toBe(`tfevents.${i}`);
+    // To see whether it can be read, for its beginning, and for the place reached.
+    expect(open.mock.calls.length).toBeLessThanOrEqual(3 * files);
+  });
+
+  test("among many runs of one name without its files being read for each of them", async () => {
+    const logdir = newLogdir();
+    const stored: StoredRun[] = [];
+    for (let i = 0; i < 100; i++) {
+      logdir.write("tfevents.1", fileOf(curve("a", 0, 3), i));
+      stored.push(await storedOf(runAt(logdir), { id: i }));
+    }
+    logdir.write("tfevents.1", fileOf(curve("a", 0, 4), 99));
+    const open = vi.spyOn(FileSource, "open");
+    onTestFinished(() => open.mockRestore());
+    expect((await matchRun(runAt(logdir), stored)).stored?.id).toBe(99);
+    expect(open.mock.calls.length).toBeLessThanOrEqual(3);
   });
 
   test("with two files that begin alike, each by its name", async () => {
