@@ -197,7 +197,7 @@ describe.concurrent("time", () => {
     const begun = eventFile(event({ wallTime: 1, fileVersion: "brain.Event:2" }));
     mkdirSync(path.dirname(late));
     writeFileSync(late, Buffer.concat([begun, before, Buffer.alloc(hole.length), behind]));
-    await until(async () => expect(await scene.statuses()).toHaveLength(3));
+    await until(() => expect(scene.statuses()).toHaveLength(3));
     for (const [index, jump] of [72 * HOUR_MS, -5 * HOUR_MS].entries()) {
       await proxy.disconnect();
       await until(() => expect(times(watching, /trying again/)).toBe(index + 1));
@@ -211,7 +211,7 @@ describe.concurrent("time", () => {
       expect(watching.said).toMatch(new RegExp(`${day}T\\S+ sending goes on`));
       // Longer than it takes to look for runs that are over.
       await sleep(1500);
-      expect(await scene.statuses()).toEqual(["RUNNING", "RUNNING", "RUNNING"]);
+      expect(scene.statuses()).toEqual(["RUNNING", "RUNNING", "RUNNING"]);
     }
     expect(watching.said).not.toContain("damage");
     const file = openSync(late, "r+");
@@ -384,16 +384,16 @@ test.concurrent("a run leaves the logdir while the server is away: it has ended 
   const first = scene.write();
   await scene.goesOn();
   await first.stop();
-  await until(async () => expect(await scene.arrived()).toBeGreaterThanOrEqual(first.flushedPoints));
+  await until(() => expect(scene.arrived()).toBeGreaterThanOrEqual(first.flushedPoints));
   await proxy.disconnect();
   const [here, aside] = [path.join(scene.logdir, "run-001"), path.join(scene.folder, "run-001")];
   renameSync(here, aside);
   await until(() => expect(watching.said).toContain("trying again"));
   await proxy.reconnect();
-  await until(async () => expect((await scene.statuses()).sort()).toEqual(["FINISHED", "RUNNING", "RUNNING"]));
+  await until(() => expect(scene.statuses().sort()).toEqual(["FINISHED", "RUNNING", "RUNNING"]));
   renameSync(aside, here);
   const second = scene.write();
   await scene.goesOn();
-  await until(async () => expect(await scene.statuses()).toEqual(["RUNNING", "RUNNING", "RUNNING"]));
+  await until(() => expect(scene.statuses()).toEqual(["RUNNING", "RUNNING", "RUNNING"]));
   await scene.expectCalm(second, watching);
 });

@@ -16,12 +16,15 @@ const IN_ONE_PROCESS = path.resolve(import.meta.dirname, "../python/mlflow_serve
 
 export class MlflowServer {
   readonly port: number;
+  /** Its SQLite file, unless it was told of another store. */
+  readonly database: string;
   readonly #process: RunningScript;
   #isRunning = true;
 
-  private constructor(process: RunningScript, port: number) {
+  private constructor(process: RunningScript, port: number, database: string) {
     this.#process = process;
     this.port = port;
+    this.database = database;
     const ended = () => {
       this.#isRunning = false;
     };
@@ -70,7 +73,7 @@ export class MlflowServer {
       forks === undefined
         ? spawnGroup(path.join(bin, "mlflow"), args, { env, cwd })
         : await startIn(forks, IN_ONE_PROCESS, args.slice(1), { env, cwd });
-    const server = new MlflowServer(running, port);
+    const server = new MlflowServer(running, port, database);
     for (const end = Date.now() + START_TIMEOUT; Date.now() < end; await sleep(50)) {
       if (!server.#isRunning) break;
       const healthy = await fetch(`${server.uri}/health`).then(

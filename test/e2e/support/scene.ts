@@ -3,10 +3,11 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { expect, vi } from "vitest";
+import { openDatabase, type SqlRow } from "../../../src/sync/sqlite.ts";
 import { FaultProxy } from "./fault-proxy.ts";
 import { LiveWriter, type LiveWriterOptions } from "./live-writer.ts";
 import type { MlflowServer } from "./mlflow-server.ts";
-import { difference, readMlflow } from "./python.ts";
+import { difference } from "./python.ts";
 import { Resent } from "./resent.ts";
 import { Watch, type WatchSettings } from "./watch.ts";
 
@@ -90,10 +91,9 @@ export class Scene {
     return made;
   }
 
-  /** How many points have arrived. */
-  async arrived(uri: string = this.server.uri): Promise<number> {
-    const { runs } = await readMlflow(uri, this.experiment);
-    return runs.flatMap(({ metrics }) => Object.values(metrics)).reduce((sum, points) => sum + points.length, 0);
+  /** How many points have arrived, by now: to be waited for, so it must not keep the server busy. */
+  arrived(database: string = this.server.database): number {
+    return Number(this.#query("SELECT count(*) AS points FROM metrics", database)[0]?.["points"]);
   }
 
   /** Until so many more points have been sent for the first time, or a few; whether they have arrived the end tells. */
@@ -103,9 +103,20 @@ export class Scene {
   }
 
   /** How the runs are shown. */
-  async statuses(): Promise<string[]> {
-    const { runs } = await readMlflow(this.server.uri, this.experiment);
-    return runs.map(({ status }) => status);
+  statuses(): string[] {
+    return this.#query("SELECT status FROM runs", this.server.database).map(({ status }) => String(status));
+  }
+
+  /** @param select of the experiment's active runs alone, or of what they hold */
+  #query(select: string, database: string): SqlRow[] {
+    const connection = openDatabase(database, { busyTimeout: 30_000, mustExist: true });
+    try {
+      const own = `run_uuid IN (SELECT run_uuid FROM runs JOIN experiments USING (experiment_id)
+        WHERE experiments.name = ? AND runs.lifecycle_stage = 'active')`;
+      return connection.prepare(`${select} WHERE ${own}`).all(this.experiment);
+    } finally {
+      connection.close();
+    }
   }
 
   /** No more faults: fresh points arrive, all that was written is there once, and nothing else. */
@@ -115,7 +126,7 @@ export class Scene {
     await vi.waitFor(() => expect(writer.flushedPoints).toBeGreaterThan(before), PATIENCE);
     await writer.stop();
     // The ledger counts what was promised; what is in the files is known at the end.
-    await vi.waitFor(async () => expect(await this.arrived()).toBeGreaterThanOrEqual(before), PATIENCE);
+    await vi.waitFor(() => expect(this.arrived()).toBeGreaterThanOrEqual(before), PATIENCE);
     expect(await watching.stop()).toBe(143);
     expect(await difference(this.logdir, this.server.uri, this.experiment)).toEqual(EQUAL);
   }
