@@ -5,6 +5,7 @@ import type { Note } from "../sync/backend.ts";
 import type { Left, SyncResult } from "../sync/engine.ts";
 import type { RunResult } from "../sync/run-result.ts";
 import { Tally } from "../sync/tally.ts";
+import { WITHOUT_CONTENT } from "../sync/transform.ts";
 import { bytes, count, duration, type Output, oneLine, paint, plural, table } from "./terminal.ts";
 
 export interface SyncReport {
@@ -25,8 +26,14 @@ export function exitCode({ runs, problems, error }: SyncResult): number {
     problems.length > 0 ||
     runs.some((run) => run.outcome === "failed" || run.problems.length > 0 || run.notes.some(isLoss));
   if (failed) return 1;
-  const damaged = runs.some((run) => run.losses.length > 0 || run.tally.kinds.has("unreadable"));
+  const damaged = runs.some((run) => run.losses.length > 0 || hasUnreadable(run));
   return damaged ? 3 : 0;
+}
+
+/** Whether there are values that nobody can decode; there is nothing to decode in one that is empty. */
+function hasUnreadable({ tally }: RunResult): boolean {
+  const unreadable = tally.kinds.get("unreadable");
+  return unreadable !== undefined && unreadable.read > (unreadable.leftOut.get(WITHOUT_CONTENT) ?? 0);
 }
 
 /** Values are missing at the destination, and are not sent again. */

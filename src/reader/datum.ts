@@ -217,6 +217,8 @@ export interface TensorDatum extends DatumBase {
 export interface UnreadableDatum extends DatumBase {
   readonly kind: "unreadable";
   readonly reason: string;
+  /** Whether it is so since there is nothing in it: torch's `add_video` writes one where moviepy is not installed. */
+  readonly isEmpty: boolean;
 }
 
 /** Everything but scalars travels one by one. */

@@ -7,6 +7,7 @@ import { readProjectorFile } from "./plugins/projector.ts";
 import { RecordBatch } from "./record-batch.ts";
 import { addData, ScalarTotals, type SeriesSummary } from "./series.ts";
 import { TagTable } from "./tag-table.ts";
+import { isVanishedTemporary } from "./temporary-name.ts";
 import { type Loss, RecordReader, type Tail } from "./tfrecord.ts";
 
 export interface FileSummary {
@@ -78,6 +79,7 @@ export async function inspectRun(
         await source.close();
       }
     } catch (error) {
+      if (isVanishedTemporary(entry.name, error)) continue;
       problem = (error as NodeJS.ErrnoException).code ?? String(error);
     }
     files.push({

@@ -200,10 +200,17 @@ function bodyOf(tag: string, value: Value, metadata: TagMetadata, room: Room): B
     throw new UnreadableError("the value has a tag and nothing else; possible are a value or a plugin's content");
   } catch (error) {
     if (error instanceof UnreadableError || error instanceof TensorError) {
-      return { kind: "unreadable", reason: error.message };
+      return { kind: "unreadable", reason: error.message, isEmpty: isEmpty(value) };
     }
     throw error;
   }
+}
+
+/** Whether a value holds nothing but its tag, and perhaps a word on what it was to be. */
+function isEmpty(value: Value): boolean {
+  const { simpleValue, tensor, obsoleteOldStyleHistogram, metadata } = value;
+  const isOld = pluginOfOldForm(value) !== undefined || (obsoleteOldStyleHistogram?.length ?? 0) > 0;
+  return !isOld && (simpleValue ?? undefined) === undefined && !tensor && !metadata?.pluginData?.content?.length;
 }
 
 /** The value as a tensor of no particular meaning; undefined if it holds nothing. @throws TensorError */

@@ -111,8 +111,10 @@ export interface Note {
   readonly code:
     | "renamed"
     | "param-conflict"
+    | "params-apart"
     | "unreadable-hparams"
     | "not-an-event-file"
+    | "without-content"
     | "cut"
     | "wall-time"
     | "replaced"

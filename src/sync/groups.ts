@@ -22,6 +22,8 @@ export interface Member {
   readonly fold: Fold | undefined;
   /** What its tags' names begin with in the group; empty, or ending in `/`. */
   readonly prefix: string;
+  /** The run that it holds hyperparameters of, where that has several such sessions: none of them can be a part of it. */
+  readonly sessionOf: string | undefined;
 }
 
 /** An event file of a group. Its name is relative to the group's directory. */
@@ -48,6 +50,8 @@ export interface RunGroup {
   readonly isParent: boolean;
   /** A directory without event files of its own, which is there to hold other groups. */
   readonly isDirectory: boolean;
+  /** As TensorBoard has it, whatever is in it; else what is only about other runs makes none. */
+  readonly isAlone: boolean;
 }
 
 /**
@@ -77,14 +81,14 @@ export async function groupRuns(
 
 /** A run by itself. */
 export function groupAlone(run: DiscoveredRun): RunGroup {
-  return groupOf([member(run, "")]);
+  return { ...groupOf([member(run, "")]), isAlone: true };
 }
 
 /** The same group with one of its members as it is now. */
 export function withRun(group: RunGroup, run: DiscoveredRun): RunGroup {
   const members = group.members.map((each) => (each.run.name === run.name ? { ...each, run } : each));
-  const { parent, isParent, title } = group;
-  return { ...groupOf(members, group), parent, isParent, title };
+  const { parent, isParent, isAlone, title } = group;
+  return { ...groupOf(members, group), parent, isParent, isAlone, title };
 }
 
 /** The name of a run's directory relative to that of the run `above` it; undefined if it does not lie in there. */
@@ -93,8 +97,8 @@ export function pathBelow(name: string, above: string): string | undefined {
   return name.startsWith(`${above}/`) ? name.slice(above.length + 1) : undefined;
 }
 
-function member(run: DiscoveredRun, below: string, fold?: Fold): Member {
-  return { path: below, run, fold, prefix: "" };
+function member(run: DiscoveredRun, below: string, fold?: Fold, sessionOf?: string): Member {
+  return { path: below, run, fold, prefix: "", sessionOf };
 }
 
 /** Each run that is one, with what is folded into it behind it. */
@@ -110,7 +114,8 @@ async function fold(
     const isSession = found?.part.fold?.by === "add_hparams";
     // Those that were sent as runs count, too: the others may have been about to be sent when it ended.
     if (isSession) sessionsOf.set(writerAbove(found), (sessionsOf.get(writerAbove(found)) ?? 0) + 1);
-    if (found === undefined || found.wasWhole) whole.set(run.name, [member(run, "")]);
+    if (found === undefined || found.wasWhole)
+      whole.set(run.name, [member(run, "", undefined, isSession ? found.above : undefined)]);
     else if (isSession) sessions.push(found);
     else whole.get(found.above)?.push(found.part);
   }
@@ -118,7 +123,7 @@ async function fold(
     const { above, part, known } = session;
     // Several sessions of one writer are trials, each with its own hyperparameters: no one run can hold them.
     if (known || sessionsOf.get(writerAbove(session)) === 1) whole.get(above)?.push(part);
-    else whole.set(part.run.name, [member(part.run, "")]);
+    else whole.set(part.run.name, [member(part.run, "", undefined, above)]);
   }
   return [...whole.values()];
 }
@@ -234,6 +239,7 @@ function directoryOf(name: string, groups: readonly RunGroup[]): RunGroup {
     parent: undefined,
     isParent: true,
     isDirectory: true,
+    isAlone: false,
   };
 }
 
@@ -257,5 +263,6 @@ function groupOf(members: readonly Member[], place?: Pick<RunGroup, "name" | "di
     parent: undefined,
     isParent: false,
     isDirectory: false,
+    isAlone: false,
   };
 }

@@ -2,6 +2,7 @@
 import { stat } from "node:fs/promises";
 import { type ByteSource, FileSource } from "../reader/byte-source.ts";
 import { displayPath, type EventFileEntry } from "../reader/discover.ts";
+import { isVanishedTemporary } from "../reader/temporary-name.ts";
 import type { Note } from "./backend.ts";
 import type { BarrenOf } from "./barren-files.ts";
 import type { Checkpoints, StoredFile, StoredRun } from "./checkpoints.ts";
@@ -100,7 +101,7 @@ export async function matchRun(
     try {
       await FileSource.use(entry.path, async () => readable.push(entry));
     } catch (error) {
-      problems.push(problemOf(entry, error));
+      problems.push(...problemsOf(entry, error));
     }
   }
   const withContent = readable.filter((entry) => barrenOf(entry) === undefined);
@@ -149,8 +150,10 @@ async function compare(entries: readonly GroupFile[], stored: StoredRun, heads: 
   return { stored, files, cut, isOther: false };
 }
 
-export function problemOf(entry: EventFileEntry, error: unknown): FileProblem {
-  return { path: displayPath(entry.path), code: (error as NodeJS.ErrnoException).code ?? String(error) };
+/** That a file cannot be read; none where that is as it should be. */
+export function problemsOf(entry: EventFileEntry, error: unknown): FileProblem[] {
+  if (isVanishedTemporary(entry.name, error)) return [];
+  return [{ path: displayPath(entry.path), code: (error as NodeJS.ErrnoException).code ?? String(error) }];
 }
 
 async function pairFiles(

@@ -3,7 +3,7 @@ import { displayPath, isEventFileName } from "../reader/discover.ts";
 import type { StoredRun } from "./checkpoints.ts";
 import { type Projector, readProjector } from "./embeddings.ts";
 import type { RunGroup } from "./groups.ts";
-import { type FileProblem, problemOf, stampOf } from "./match.ts";
+import { type FileProblem, problemsOf, stampOf } from "./match.ts";
 import type { RunResult } from "./run-result.ts";
 import {
   type Attaching,
@@ -104,7 +104,7 @@ export class RunFiles {
           continue;
         }
       } catch (error) {
-        problems.push(problemOf(entry, error));
+        problems.push(...problemsOf(entry, error));
         tally.read("source_files", 1);
         tally.failed("source_files", 1);
         continue;

@@ -15,7 +15,7 @@ import type { GroupFile, Member, RunGroup } from "./groups.ts";
 import { requireGoingOn, whileGoingOn } from "./interruption.ts";
 import { type LimitOptions, Limits } from "./limits.ts";
 import { MarkIndex } from "./mark-index.ts";
-import { type FileProblem, matchRun, problemOf, stampOf } from "./match.ts";
+import { type FileProblem, matchRun, problemsOf, stampOf } from "./match.ts";
 import { findObsoleteOf, ScanFailed } from "./member-restarts.ts";
 import { MemberTags } from "./member-tags.ts";
 import { originOf } from "./origin.ts";
@@ -26,6 +26,7 @@ import { narrowed, RunChoices } from "./run-choices.ts";
 import { RunFiles } from "./run-files.ts";
 import { RunHparams } from "./run-hparams.ts";
 import { RunMemory } from "./run-memory.ts";
+import { apartNotes, emptyNote } from "./run-notes.ts";
 import type { ReadAgain } from "./run-pages.ts";
 import { partsOf, type RunResult, withPath } from "./run-result.ts";
 import { Segments } from "./segments.ts";
@@ -104,6 +105,12 @@ export class RunSession {
   readonly #segments: Segments;
   /** Whether its own hyperparameter session, not one of a part that was folded into it, has said that it is over. */
   #hasEnded = false;
+  /** Whether there was any scalar in what it has read. */
+  #hasScalars = false;
+  /** How many records of its files describe not a run, but the experiment that runs are in. */
+  #experiments = 0;
+  /** Whether it was said that there are values without content. */
+  #hasToldEmpty = false;
   /** Since when some of its files are missing from it, ms of `performance.now()`. */
   #lacksSince: number | undefined;
   readonly #hparams: RunHparams;
@@ -236,6 +243,8 @@ export class RunSession {
     if (!anyValue && !anyFile && !this.#hparams.isDue) {
       if (remoteId === undefined && !this.#mustBeThere()) {
         this.#rememberBarren();
+        this.#tally.read("hparams", this.#experiments);
+        this.#tally.leftOut("hparams", "of an experiment, not of a run", this.#experiments);
         return "empty";
       }
       // Of a live file something may be waiting to become a record.
@@ -279,6 +288,7 @@ export class RunSession {
     await this.#fillHoles(handle);
     await this.#attachPages(handle);
     if (!(await this.#attachFiles(handle))) return "interrupted";
+    if (handle.created && !this.#hasScalars) this.notes.push(...apartNotes(this.#group));
     await this.#finish(handle);
     this.#save(true);
     return "sent";
@@ -308,6 +318,7 @@ export class RunSession {
   /** Read up to the first new value of each file: is there any, and by which bytes can the file be told? */
   async #lookAhead(): Promise<boolean> {
     let anyValue = false;
+    const countsAlone = this.#group.isAlone || this.#stored.remoteId !== undefined;
     await this.#eachFile(async (file) => {
       if (file.barren !== undefined || (anyValue && file.key !== undefined)) return;
       const batch = new RecordBatch(1, new TagTable());
@@ -321,7 +332,8 @@ export class RunSession {
         file.looked(records.tail, damage);
         await file.tellFormat(open.source, this.notes);
         await file.name(open.source, records.position, this.#files);
-        if (!batch.empty) anyValue = true;
+        this.#experiments += batch.data.filter(isExperiment).length;
+        if (batch.length > 0 || batch.data.some((datum) => countsAlone || !isExperiment(datum))) anyValue = true;
         // Nobody may come this way again: where no value is new, nothing is sent.
         else file.learn(open.reader);
       } finally {
@@ -515,6 +527,10 @@ export class RunSession {
         this.#isProblemOf(file, error);
       }
     }
+    if (transform.firstEmpty !== undefined && !this.#hasToldEmpty) {
+      this.#hasToldEmpty = true;
+      this.notes.push(emptyNote(transform.firstEmpty));
+    }
     // Also where nothing was new but bytes without values: a mark that lags behind looks like a destination that does.
     await this.#flush(handle, batch, true);
     return true;
@@ -617,6 +633,7 @@ export class RunSession {
     try {
       return await reader.read(batch);
     } finally {
+      this.#hasScalars ||= batch.length > origin.firstScalar;
       transform.apply(batch, origin, this.#tally);
       this.#tags?.apply(batch, origin, from.member);
       if (from.member.fold === undefined) this.#hasEnded ||= batch.data.slice(origin.firstDatum).some(isSessionEnd);
@@ -774,7 +791,7 @@ export class RunSession {
     if (!(error instanceof Error) || !("syscall" in error || (error as NodeJS.ErrnoException).code === "EINVAL"))
       throw error;
     file.failed();
-    this.problems.push(problemOf(file.entry, error));
+    this.problems.push(...problemsOf(file.entry, error));
   }
 }
 
@@ -803,6 +820,11 @@ function movedNote(name: string, { before, now }: NonNullable<RunHandle["renamed
 /** What of a mark changes. */
 function told({ offset, choice, tail }: FileMark): string {
   return `${offset} ${choice} ${tail}`;
+}
+
+/** Whether it is about the runs beside or below; by itself it makes no run. */
+function isExperiment(datum: Datum): boolean {
+  return datum.kind === "hparams" && datum.record.type === "experiment";
 }
 
 function isSessionEnd(datum: Datum): boolean {

@@ -34,6 +34,9 @@ const MEDIA: ReadonlySet<Kind> = new Set<Kind>([
   "tensors",
 ]);
 
+/** Why a value is left out that a writer has written without anything in it: no damage, and nothing is lost. */
+export const WITHOUT_CONTENT = "without content";
+
 /** Where a batch's newest values came from. */
 export interface Origin {
   /** Index of the file in its run. */
@@ -53,6 +56,8 @@ export class Transform {
   readonly #trace: ((line: string) => void) | undefined;
   /** Whether each tag is wanted, by its number. */
   readonly #wantedIds: boolean[] = [];
+  /** The first value that was left out for holding nothing. */
+  firstEmpty: Datum | undefined;
 
   /** @param trace told what is left out */
   constructor(options: TransformOptions, obsolete: Obsolete, trace?: (line: string) => void) {
@@ -80,6 +85,7 @@ export class Transform {
       this.#filterScalars(batch, firstScalar, (i) => !has(i), "obsolete", tally);
       this.#filterData(batch, firstDatum, (datum) => (isObsolete(datum) ? "obsolete" : undefined), tally);
     }
+    this.#filterData(batch, firstDatum, (datum) => this.#emptiness(datum), tally);
     const { includeTags, excludeTags, excludeKinds, nan, every, maxSteps } = this.#options;
     if (excludeKinds !== undefined && excludeKinds.size > 0) {
       if (excludeKinds.has("scalars")) this.#filterScalars(batch, firstScalar, () => false, "excluded", tally);
@@ -98,6 +104,12 @@ export class Transform {
     if (every !== undefined || maxSteps !== undefined) {
       this.#filterData(batch, firstDatum, (datum) => this.#surplus(datum, counts), tally);
     }
+  }
+
+  #emptiness(datum: Datum): string | undefined {
+    if (datum.kind !== "unreadable" || !datum.isEmpty) return undefined;
+    this.firstEmpty ??= datum;
+    return WITHOUT_CONTENT;
   }
 
   /** It has to be known at once whether a value is kept: what comes behind it may not be written yet. */

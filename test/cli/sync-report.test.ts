@@ -75,6 +75,15 @@ describe("the exit code", () => {
     tally.read("unreadable", 1);
     expect(codeOf({ tally })).toBe(3);
   });
+
+  test("a value in which there is nothing to decode is none", () => {
+    const tally = new Tally();
+    tally.read("unreadable", 2);
+    tally.leftOut("unreadable", "without content", 2);
+    expect(codeOf({ tally })).toBe(0);
+    tally.read("unreadable", 1);
+    expect(codeOf({ tally })).toBe(3);
+  });
 });
 
 describe("the summary", () => {

@@ -184,6 +184,24 @@ describe("every writer's runs", () => {
   });
 });
 
+describe("Lightning's objects as hyperparameters", () => {
+  test.each(["lightning-logger-numpy", "lightning-logger-objects", "lightning-hparams-tensor"])(
+    "%s: as Python prints them",
+    async (name) => {
+      const truth = readFileSync(path.join(FIXTURES, name, "expected-params.json"), "utf8");
+      const expected = Object.entries(JSON.parse(truth) as Record<string, { params: object; unreadable: string[] }>);
+      expect(expected.length).toBeGreaterThan(0);
+      const result = await sync([path.join(FIXTURES, name, "runs"), ...options()]);
+      const runs = await runsOf();
+      for (const [run, { params, unreadable }] of expected) {
+        expect(runs.find((each) => each.name === run)?.params).toEqual(params);
+        const notes = result.runs.find((each) => each.name === run)?.notes ?? [];
+        expect(notes.map(({ code }) => code)).toEqual(unreadable.length > 0 ? ["unreadable-hparams"] : []);
+      }
+    },
+  );
+});
+
 describe("going on", () => {
   beforeEach(() => cpSync(path.join(FIXTURES, "example/runs"), logdir(), { recursive: true }));
 

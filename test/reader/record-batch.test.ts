@@ -32,6 +32,7 @@ function expected(i: number): ReturnType<typeof scalarsOf>[number] {
 
 const datum: Datum = {
   kind: "unreadable",
+  isEmpty: false,
   reason: "",
   tag: "",
   step: 0n,

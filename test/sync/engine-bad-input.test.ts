@@ -118,6 +118,23 @@ describe("files that cannot be read", () => {
     }
   });
 
+  test("a copy under way that has become the whole file since it was listed is no problem", async () => {
+    for (const temporary of [".tfevents.2.AbC123", "tfevents.2.partial"]) {
+      const world = threeFiles();
+      world.logdir.rename("train/tfevents.2", `train/${temporary}`);
+      const result = await world.sync(
+        spoiled(world, () => world.logdir.rename(`train/${temporary}`, "train/tfevents.2")),
+      );
+      expect(result.runs.flatMap(({ problems, notes, error }) => [problems, notes, error ?? []].flat())).toEqual([]);
+      expectPoints(world.backend.run("train"), [...curve("a", 0, 5), ...curve("c", 0, 5)]);
+      await world.sync();
+      expectPoints(
+        world.backend.run("train"),
+        ["a", "b", "c"].flatMap((tag) => curve(tag, 0, 5)),
+      );
+    }
+  });
+
   test.each([true, false])(
     "deleted while its run is being opened (marks: %s): the others are sent",
     async (keepsMarks) => {

@@ -2,8 +2,10 @@
 import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
+import { exitCode } from "../../src/cli/sync-report.ts";
 import type { Kind } from "../../src/reader/datum.ts";
 import type { Page } from "../../src/sync/backend.ts";
+import type { SyncResult } from "../../src/sync/engine.ts";
 import {
   event,
   eventFile,
@@ -171,6 +173,32 @@ describe("what is left out is counted", () => {
     world.logdir.write("train", Buffer.concat([fileOf(curve("loss", 0, 2)), record(bad)]));
     const { kinds } = only(await world.sync()).tally;
     expect(kinds.get("unreadable")).toMatchObject({ read: 1, sent: 0, leftOut: new Map([["cannot be decoded", 1]]) });
+  });
+
+  test("values that a writer has left empty are said once, for what they are", async () => {
+    const empty = (tag: string, step: number, metadata?: object) =>
+      record(event({ wallTime: WALL_TIME, step, summary: { value: [{ tag, ...(metadata && { metadata }) }] } }));
+    const world = World.create();
+    // As torch's add_video writes them without moviepy; and of plugins that would have a tensor.
+    const plugins = ["text", "images", "scalars", "mine"].map((pluginName) => ({ pluginData: { pluginName } }));
+    const more = plugins.map((metadata, n) => empty(`p${n}`, 1, metadata));
+    world.logdir.write("train", Buffer.concat([fileOf(curve("loss", 0, 2)), empty("video", 7), ...more]));
+    const first = only(await world.sync());
+    expect(first.tally.kinds.get("unreadable")).toMatchObject({ read: 5, leftOut: new Map([["without content", 5]]) });
+    expect(first.notes).toMatchObject([
+      { code: "without-content", message: expect.stringContaining('first "video" at step 7') },
+    ]);
+    expect([first.losses, first.problems]).toEqual([[], []]);
+    expect(only(await world.sync())).toMatchObject({ outcome: "unchanged", notes: [] });
+    expectPoints(world.backend.run("train"), curve("loss", 0, 2));
+  });
+
+  test("torch's add_video without moviepy is no damage", async () => {
+    const world = World.create();
+    const { runs } = await world.sync({ logdirs: [path.join(import.meta.dirname, "../../fixtures/torch/runs/media")] });
+    const noted = runs.flatMap(({ notes }) => notes.filter(({ code }) => code === "without-content"));
+    expect(noted).toMatchObject([{ message: expect.stringContaining('first "video/by torch" at step 1 ') }]);
+    expect(exitCode({ runs, problems: [], error: undefined } as unknown as SyncResult)).toBe(0);
   });
 
   test.each(["the state is there", "the state is lost"])("steps are counted on where %s", async (state) => {

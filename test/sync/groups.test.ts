@@ -1,7 +1,8 @@
 /** Which of TensorBoard's runs become one run of the destination, and what their tags are called there. */
-import { cpSync } from "node:fs";
+import { appendFileSync, cpSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { expect, test } from "vitest";
+import type { SyncResult } from "../../src/sync/engine.ts";
 import type { GroupMode } from "../../src/sync/groups.ts";
 import { eventFile, sessionStart } from "../support/event-writer.ts";
 import { pointText } from "../support/memory-backend.ts";
@@ -210,4 +211,47 @@ test("nested: what lies in a logdir that is a run itself lies below that run", a
   expect(Object.fromEntries(world.backend.run("trial-1").params)).toEqual({
     ...{ max_depth: 5, class_weight: "None", bootstrap: true },
   });
+});
+
+test("Optuna: the logdir, which holds nothing but the description of the study, is no run beside its trials", async () => {
+  const world = World.create();
+  const runs = path.join(FIXTURES, "optuna-callback/runs");
+  cpSync(runs, path.join(world.root, "runs"), { recursive: true });
+  const result = await world.sync();
+  expect(names(world)).toEqual(["trial-0", "trial-1", "trial-2"]);
+  const params = ["trial-0", "trial-1", "trial-2"].map((name) => Object.fromEntries(world.backend.run(name).params));
+  // What `expected.json` has of the sessions.
+  expect(params).toEqual([
+    { max_depth: 3, class_weight: "balanced", bootstrap: false },
+    { max_depth: 5, class_weight: "None", bootstrap: true },
+    { max_depth: -1, class_weight: "None", bootstrap: false },
+  ]);
+  expect(outcomes(result)).toMatchObject({ ".": "empty", "trial-0": "sent" });
+  const root = result.runs.find(({ name }) => name === ".")?.tally.kinds.get("hparams");
+  expect(root).toMatchObject({ read: 1, leftOut: new Map([["of an experiment, not of a run", 1]]) });
+  expect(outcomes(await world.sync())).toMatchObject({ ".": "empty", "trial-0": "unchanged" });
+  // Once it has values of its own it is one, and all of it is sent.
+  const [name] = readdirSync(runs).filter((each) => each.includes("tfevents"));
+  appendFileSync(path.join(world.root, "runs", name as string), records(curve("best", 0, 3)));
+  await world.sync();
+  expectPoints(world.backend.run("runs"), curve("best", 0, 3));
+  expect([...world.backend.run("runs").data.keys()]).toHaveLength(1);
+  const alone = World.create();
+  await alone.sync({ logdirs: [runs], group: "none" });
+  expect(names(alone)).toEqual(["runs", "trial-0", "trial-1", "trial-2"]);
+});
+
+test("transformers: hyperparameters of several trials in one directory are said to lie apart from the metrics, once", async () => {
+  const world = World.create();
+  const host = "Apr01_10-00-00_host";
+  const apart = (result: SyncResult) =>
+    result.runs.flatMap(({ name, notes }) => notes.flatMap(({ code }) => (code === "params-apart" ? [name] : [])));
+  const trials = ["1795746345.4572825", "1795746346.5603943"].map((name) => `${host}/${name}`);
+  expect(apart(await world.sync({ logdirs: fixture("hf-pruned-trials") }))).toEqual(trials);
+  expect(apart(await world.sync({ logdirs: fixture("hf-pruned-trials") }))).toEqual([]);
+  expect(names(world)).toEqual([host, ...trials]);
+  expect(trials.map((name) => world.backend.run(name).params.get("learning_rate"))).toEqual([0.001, 1e-5]);
+  // torch's own add_hparams writes the trial's metrics beside them.
+  expect(apart(await World.create().sync({ logdirs: fixture("torch") }))).toEqual([]);
+  expect(apart(await World.create().sync({ logdirs: fixture("hf-pruned-trials"), group: "nested" }))).toEqual([]);
 });

@@ -799,7 +799,7 @@ test("what MLflow gets, and what nobody can decode, is told by kind", async () =
       kind: "hparams",
       record: { type: "experiment", timeCreated: 0, description: "", user: "", hparams: [], metrics: [] },
     },
-    { ...BASE, kind: "unreadable", reason: "?" },
+    { ...BASE, kind: "unreadable", reason: "?", isEmpty: false },
     { ...BASE, kind: "tensors", tensor: null },
   ];
   const { tally } = await backend.write(handle, batch({ scalars: [["loss", 1, 1]], data }));

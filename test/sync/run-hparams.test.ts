@@ -62,21 +62,24 @@ test("what nobody can read is left out, with one note that names it", async () =
   expect((await world.sync()).runs).toMatchObject([{ outcome: "unchanged", notes: [] }]);
 });
 
-test.each(["lightning-logger-objects", "lightning-hparams-tensor"])("%s: as Python prints them", async (name) => {
-  const world = World.create();
-  cpSync(path.join(FIXTURES, name, "runs"), path.join(world.root, "runs"), { recursive: true });
-  const { runs } = await world.sync();
-  const expected = JSON.parse(readFileSync(path.join(FIXTURES, name, "expected-params.json"), "utf8")) as Record<
-    string,
-    { params: Record<string, string>; unreadable: string[] }
-  >;
-  for (const [run, { params, unreadable }] of Object.entries(expected)) {
-    const sent = Object.fromEntries(
-      Array.from(world.backend.run(run).params, ([key, value]) => [key, pythonText(value)]),
-    );
-    expect(sent).toEqual(params);
-    const notes = runs.find((each) => each.name === run)?.notes ?? [];
-    expect(notes.filter(({ code }) => code !== "unreadable-hparams")).toEqual([]);
-    expect(notes).toHaveLength(unreadable.length > 0 ? 1 : 0);
-  }
-});
+test.each(["lightning-logger-numpy", "lightning-logger-objects", "lightning-hparams-tensor"])(
+  "%s: as Python prints them",
+  async (name) => {
+    const world = World.create();
+    cpSync(path.join(FIXTURES, name, "runs"), path.join(world.root, "runs"), { recursive: true });
+    const { runs } = await world.sync();
+    const expected = JSON.parse(readFileSync(path.join(FIXTURES, name, "expected-params.json"), "utf8")) as Record<
+      string,
+      { params: Record<string, string>; unreadable: string[] }
+    >;
+    for (const [run, { params, unreadable }] of Object.entries(expected)) {
+      const sent = Object.fromEntries(
+        Array.from(world.backend.run(run).params, ([key, value]) => [key, pythonText(value)]),
+      );
+      expect(sent).toEqual(params);
+      const notes = runs.find((each) => each.name === run)?.notes ?? [];
+      expect(notes.filter(({ code }) => code !== "unreadable-hparams")).toEqual([]);
+      expect(notes).toHaveLength(unreadable.length > 0 ? 1 : 0);
+    }
+  },
+);

@@ -239,7 +239,7 @@ describe("steps of media", () => {
   test("are not counted where they are no series: graphs, hyperparameters, layouts, what cannot be decoded", () => {
     const data: Datum[] = [1, 2].flatMap((step): Datum[] => [
       datum("g", step, "graphs"),
-      { ...base("u", step), kind: "unreadable", reason: "?" },
+      { ...base("u", step), kind: "unreadable", reason: "?", isEmpty: false },
       { ...base("l", step), kind: "custom_scalars", categories: [] },
       { ...base("h", step), kind: "hparams", record: { type: "session_end", status: "success", endTime: 0 } },
     ]);
