@@ -5,7 +5,7 @@ import { MlflowBackend } from "../sync/backends/mlflow/backend.ts";
 import { DryRunStore } from "../sync/backends/mlflow/dry-run-store.ts";
 import type { MlflowStore } from "../sync/backends/mlflow/store.ts";
 import { resolveTrackingUri, type TrackingUri } from "../sync/backends/mlflow/tracking-uri.ts";
-import { QuarantineFiles } from "../sync/quarantine.ts";
+import { type Quarantine, QuarantineFiles } from "../sync/quarantine.ts";
 import { VERSION } from "../version.ts";
 
 export interface MlflowOptions {
@@ -26,6 +26,8 @@ export interface MlflowOptions {
 /** What a destination needs beside the engine. */
 export interface Destination {
   readonly backend: Backend;
+  /** Keeps what it refuses. */
+  readonly quarantine: Quarantine;
   /** Names it in the state, without credentials. */
   readonly key: string;
   /** How many runs it is best sent at the same time. */
@@ -64,8 +66,8 @@ export async function openMlflow(options: MlflowOptions, surroundings: Surroundi
       giveUpAfterMs,
       maxArtifactBytes: options.maxArtifactSize,
       resendsDeleted: options.resendDeleted,
-      quarantine: new QuarantineFiles(options.stateDir, key),
     }),
+    quarantine: new QuarantineFiles(options.stateDir, key),
     key,
     // A server is slower with more; in a database several small runs are one commit.
     concurrency: uri.scheme === "sqlite" ? 16 : 4,

@@ -84,6 +84,7 @@ async function syncAndReport(
     const result = await sync({
       logdirs,
       backend: destination.backend,
+      quarantine: destination.quarantine,
       checkpoints,
       ...chosen(options),
       trustsState: options.trustState,

@@ -85,6 +85,7 @@ export function watchEngine(command: WatchCommandOptions): WatchEngine {
         ...others,
         ...(trace === undefined ? {} : { trace }),
         backend: destination.backend,
+        quarantine: destination.quarantine,
         checkpoints,
       };
       const signal = AbortSignal.any([stop, finish]);

@@ -5,6 +5,7 @@ import type { PythonValue } from "../reader/python-text.ts";
 import type { FoundEmbedding } from "./embeddings.ts";
 import type { FileMark } from "./fingerprint.ts";
 import type { FileProblem } from "./match.ts";
+import type { RefusedValue } from "./quarantine.ts";
 import type { Tally } from "./tally.ts";
 
 /** A run of the source, as a destination has to know it. */
@@ -97,6 +98,14 @@ export interface Batch {
   /** Hyperparameters that only a file beside the event files has, by name. */
   readonly hparams: ReadonlyMap<string, PythonValue>;
 }
+
+/**
+ * Keeps values that a destination refuses for good. Resolves once they are durable.
+ *
+ * @returns the file that they are in
+ * @throws TraceletError `state`
+ */
+export type Refuse = (values: readonly RefusedValue[]) => Promise<string>;
 
 /** What a destination has to say of a batch. */
 export interface Receipt {
@@ -229,8 +238,11 @@ export interface Backend {
   open(run: RunDescription, knownId: string | undefined): Promise<RunHandle>;
   /**
    * Resolves once the batch is durable, its marks not before its values. Writing the same batch again changes nothing.
+   *
+   * @param refuse takes the values that the destination refuses for good, before the marks move past them; left out: a
+   *   refusal is an error of the run
    */
-  write(run: RunHandle, batch: Batch): Promise<Receipt>;
+  write(run: RunHandle, batch: Batch, refuse?: Refuse): Promise<Receipt>;
   /** Show a run that was finished as one that is running. */
   resume(run: RunHandle): Promise<void>;
   /**

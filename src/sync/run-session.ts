@@ -6,7 +6,7 @@ import { displayPath } from "../reader/discover.ts";
 import { RecordBatch } from "../reader/record-batch.ts";
 import { NOTHING_OBSOLETE, type Obsolete, type RestartPolicy } from "../reader/restarts.ts";
 import { TagTable } from "../reader/tag-table.ts";
-import type { Backend, Batch, BatchPart, Line, Note, RunDescription, RunHandle, Segment } from "./backend.ts";
+import type { Backend, Batch, BatchPart, Line, Note, Refuse, RunDescription, RunHandle, Segment } from "./backend.ts";
 import type { Finding } from "./barren-files.ts";
 import { catchUp, linesOf, type PastFiles } from "./catch-up.ts";
 import type { Checkpoints, StoredFile, StoredRun } from "./checkpoints.ts";
@@ -22,6 +22,7 @@ import { originOf } from "./origin.ts";
 import type { OtherRuns } from "./other-runs.ts";
 import { isLine } from "./past-choices.ts";
 import type { Progress } from "./progress.ts";
+import type { Quarantine } from "./quarantine.ts";
 import { narrowed, RunChoices } from "./run-choices.ts";
 import { RunFiles } from "./run-files.ts";
 import { RunHparams } from "./run-hparams.ts";
@@ -38,6 +39,8 @@ import { describeDatum, describeScalar, Transform, type TransformOptions } from 
 
 /** What a session needs from outside. */
 export interface RunSyncContext {
+  /** Keeps what the destination refuses; left out: a refusal is an error of the run. */
+  readonly quarantine?: Quarantine | undefined;
   readonly backend: Backend;
   readonly checkpoints: Checkpoints;
   readonly restarts: RestartPolicy;
@@ -703,7 +706,7 @@ export class RunSession {
       const marks = this.#newMarks();
       const parts = this.#parts;
       const choice = this.#choices.toTell(marks);
-      const receipt = await backend.write(handle, { scalars: batch, parts, marks, choice, ...rest });
+      const receipt = await backend.write(handle, { scalars: batch, parts, marks, choice, ...rest }, this.#refuse);
       this.#context.onReached?.();
       for (const mark of marks) this.#written.set(mark.key, told(mark));
       if (choice !== undefined) this.#choices.told();
@@ -721,6 +724,12 @@ export class RunSession {
     if (trace === undefined) return;
     for (let i = 0; i < batch.length; i++) trace(`${describeScalar(batch, i)}: written`);
     for (const datum of batch.data) trace(`${describeDatum(datum)}: written, where the destination takes its kind`);
+  }
+
+  /** Keeps what the destination refuses of the run. */
+  get #refuse(): Refuse | undefined {
+    const { quarantine } = this.#context;
+    return quarantine && ((values) => quarantine.add(titleOf(this.#group), this.#handle?.id ?? "", values));
   }
 
   #count(batch: RecordBatch, as: (kind: Kind, n: number) => void): void {

@@ -70,9 +70,8 @@ class Mlflow {
       version: "1",
       keepsMarks: true,
       giveUpAfterMs: 1000,
-      quarantine,
     });
-    const result = await this.world.sync({ backend });
+    const result = await this.world.sync({ backend, quarantine });
     await backend.close();
     return result;
   }

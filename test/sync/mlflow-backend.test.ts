@@ -228,7 +228,9 @@ describe("a run", () => {
     expect(await backend.open(description(), "f".repeat(32))).toMatchObject({ id, created: false });
     const copy = description({ source: "d".repeat(32), isOthers: () => true });
     expect((await backend.open(copy, undefined)).id).not.toBe(id);
-    expect((await backend.open(description({ owns: async () => false }), undefined)).id).not.toBe(id);
+    expect(
+      (await backend.open(description({ owns: async () => false, holds: async () => false }), undefined)).id,
+    ).not.toBe(id);
   });
 
   describe("whose source was renamed", () => {

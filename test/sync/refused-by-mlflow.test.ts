@@ -58,10 +58,11 @@ class Refusing {
       version: "1",
       keepsMarks: true,
       giveUpAfterMs: 1000,
-      quarantine: options.quarantine === false ? undefined : new QuarantineFiles(this.world.stateDir, "mlflow db e"),
     });
+    const quarantine =
+      options.quarantine === false ? undefined : new QuarantineFiles(this.world.stateDir, "mlflow db e");
     try {
-      return await this.world.sync({ backend });
+      return await this.world.sync({ backend, quarantine });
     } finally {
       await backend.close();
     }

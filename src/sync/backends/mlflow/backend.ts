@@ -9,12 +9,13 @@ import type {
   Note,
   Page,
   Receipt,
+  Refuse,
   RunDescription,
   RunHandle,
   SourceArtifact,
   Survey,
 } from "../../backend.ts";
-import type { Quarantine, RefusedValue } from "../../quarantine.ts";
+import type { RefusedValue } from "../../quarantine.ts";
 import { type Content, NOTHING_REFUSED, type Refused, storeAround } from "./bisect.ts";
 import { choicesOfTags, tagsOfChoice } from "./choices.ts";
 import { experimentName, findExperiment, foldsNames } from "./experiment.ts";
@@ -47,8 +48,6 @@ export interface MlflowBackendOptions {
   readonly maxArtifactBytes?: number | undefined;
   /** Whether runs that were deleted are sent as new ones. */
   readonly resendsDeleted?: boolean | undefined;
-  /** Takes the values that MLflow refuses, so that the others go on; left out: a refusal is an error of the run. */
-  readonly quarantine?: Quarantine | undefined;
 }
 
 export class MlflowBackend implements Backend {
@@ -59,20 +58,18 @@ export class MlflowBackend implements Backend {
   /** What it takes to find runs. */
   readonly #options: Omit<RunFinderOptions, "experimentId" | "isNew">;
   readonly #keepsMarks: boolean;
-  readonly #quarantine: Quarantine | undefined;
   /** The experiment's runs, once it is open. */
   #finder: Promise<RunFinder> | undefined;
   #location: string | undefined;
   #folds: Promise<boolean> | undefined;
 
   constructor(options: MlflowBackendOptions) {
-    const { store, experiment, version, keepsMarks, giveUpAfterMs, maxArtifactBytes, quarantine } = options;
+    const { store, experiment, version, keepsMarks, giveUpAfterMs, maxArtifactBytes } = options;
     this.#store = store;
     this.#experimentName = experiment;
     this.#options = { store, version, giveUpAfterMs, resendsDeleted: options.resendsDeleted ?? false };
     this.#keepsMarks = keepsMarks;
     this.maxFileBytes = maxArtifactBytes ?? Infinity;
-    this.#quarantine = quarantine;
     this.batchSize = store.batchSize * store.batchesAtOnce;
   }
 
@@ -152,7 +149,7 @@ export class MlflowBackend implements Backend {
     });
   }
 
-  async write(handle: RunHandle, batch: Batch): Promise<Receipt> {
+  async write(handle: RunHandle, batch: Batch, refuse?: Refuse): Promise<Receipt> {
     const run = handle as MlflowRun;
     const notes = run.takeNotes();
     const names = new Map<string, string>();
@@ -164,7 +161,13 @@ export class MlflowBackend implements Backend {
     await recordNames(this.#store, run.id, names);
     // Files before marks: what a mark says to be there is there, or in the quarantine.
     const written = await run.write(batch, notes);
-    await this.#setAside(run, refusedData(batch, written.refused), written.refused.values(), notes);
+    const setAside = async (values: readonly RefusedValue[], errors: Iterable<ContentRefused>) => {
+      const [first] = values;
+      if (first === undefined) return;
+      if (refuse === undefined) throw [...errors][0] as ContentRefused;
+      run.noteRefused(first, await refuse(values), notes);
+    };
+    await setAside(refusedData(batch, written.refused), written.refused.values());
     const { obstacle } = run.artifacts;
     // A choice before the marks that name it.
     const tags = new Map([...tagsOfChoice(batch.choice), ...batch.marks.map(tagOfMark)]);
@@ -173,10 +176,11 @@ export class MlflowBackend implements Backend {
     );
     if (obstacle === undefined && hasImages) tags.set(...SHOWS_IMAGES);
     const texts = new Map(Array.from(params, ([key, { text }]) => [key, text]));
-    const refused = await this.#log(run, { metrics, params: texts }, tags, async ({ metrics, params: keys }) => {
+    const setAsideOf = ({ metrics, params: keys }: Refused) => {
       const values = [...refusedScalars(batch, metrics), ...refusedParams(batch, params, keys)];
-      await this.#setAside(run, values, [...metrics.values(), ...keys.values()], notes);
-    });
+      return setAside(values, [...metrics.values(), ...keys.values()]);
+    };
+    const refused = await this.#log(run, { metrics, params: texts }, tags, refuse && setAsideOf);
     for (const key of refused.params.keys()) texts.delete(key);
     run.wrote(texts);
     return { tally: tallyOf(batch, { obstacle, written, refused, params }), notes };
@@ -185,29 +189,31 @@ export class MlflowBackend implements Backend {
   /**
    * Store what MLflow takes of a batch, and then its tags.
    *
-   * @param setAside called before the tags are stored, if it does not take all
+   * @param setAside called before the tags are stored, if it does not take all; left out: a refusal is thrown
    */
   async #log(
     run: MlflowRun,
     content: Content,
     tags: ReadonlyMap<string, string>,
-    setAside: (refused: Refused) => Promise<void>,
+    setAside: ((refused: Refused) => Promise<void>) | undefined,
   ): Promise<Refused> {
     const { batchSize } = this.#store;
     // Requests that are the first to hold a key would all make its row of latest values, which one of them can.
     const parts = partsOf(content, batchSize, run.hasStored ? 0 : batchSize);
     const last = parts.pop() as Part;
     const first = run.hasStored ? [] : parts.splice(0, 1);
-    const refusedFirst = await Promise.all(first.map((part) => this.#logPart(run, part)));
-    const before = await Promise.allSettled(parts.map((part) => this.#logPart(run, part)));
+    const log = (part: Part) => this.#logPart(run, part, setAside !== undefined);
+    const refusedFirst = await Promise.all(first.map(log));
+    const before = await Promise.allSettled(parts.map(log));
     run.hasStored ||= content.metrics.length > 0;
     const refused = merged([...refusedFirst, ...before.map(valueOrThrow)]);
     // The tags say that all before is there, so what carries them goes when that is so.
-    if (isAny(refused)) await setAside(refused);
+    if (isAny(refused)) await setAside?.(refused);
     try {
       await this.#store.logBatch(run.id, { ...last.content, tags });
       return refused;
     } catch (error) {
+      if (setAside === undefined) throw error;
       const ofLast = await this.#refusedOf(run, last, error);
       if (isAny(ofLast)) await setAside(ofLast);
       await this.#store.logBatch(run.id, { ...NOTHING, tags });
@@ -215,36 +221,23 @@ export class MlflowBackend implements Backend {
     }
   }
 
-  /** Store what MLflow takes of a part. */
-  async #logPart(run: MlflowRun, part: Part): Promise<Refused> {
+  /** Store what MLflow takes of a part. @param goesAround whether what it refuses is left out; else that is thrown */
+  async #logPart(run: MlflowRun, part: Part, goesAround: boolean): Promise<Refused> {
     try {
       await this.#store.logBatch(run.id, { ...part.content, tags: new Map() });
       return NOTHING_REFUSED;
     } catch (error) {
+      if (!goesAround) throw error;
       return this.#refusedOf(run, part, error);
     }
   }
 
   /** Store what MLflow takes of a part that it has refused as a whole. @param error how; what is no refusal is thrown */
   async #refusedOf(run: MlflowRun, { content, points }: Part, error: unknown): Promise<Refused> {
-    if (!(error instanceof ContentRefused) || this.#quarantine === undefined) throw error;
+    if (!(error instanceof ContentRefused)) throw error;
     const known = new Map([[RUN_TAG, run.description.source]]);
     const { metrics, params } = await storeAround(this.#store, run.id, content, known, error);
     return { metrics: new Map(Array.from(metrics, ([i, refusal]) => [points?.[i] ?? i, refusal])), params };
-  }
-
-  /** Keep values that were refused. @param errors how; without a place to keep them, the first is thrown */
-  async #setAside(
-    run: MlflowRun,
-    values: readonly RefusedValue[],
-    errors: Iterable<ContentRefused>,
-    notes: Note[],
-  ): Promise<void> {
-    const [first] = values;
-    if (first === undefined) return;
-    if (this.#quarantine === undefined) throw [...errors][0] as ContentRefused;
-    const file = await this.#quarantine.add(run.description.name, run.id, values);
-    run.noteRefused(first, file, notes);
   }
 
   async attach(handle: RunHandle, pages: AsyncIterable<Page>): Promise<readonly Note[]> {
