@@ -1,7 +1,8 @@
 /** `tracelet status`: how far each run is at each destination, as far as this machine remembers. */
 import type { DiscoveredRun } from "../reader/discover.ts";
-import { Checkpoints, type StoredRun } from "../sync/checkpoints.ts";
+import { Checkpoints } from "../sync/checkpoints.ts";
 import { discoverAll } from "../sync/logdirs.ts";
+import type { StoredRun } from "../sync/stored-run.ts";
 import { findRemembered } from "./remembered.ts";
 import { bytes, oneLine, outputTo, paint, plural, printable, table } from "./terminal.ts";
 

@@ -3,7 +3,6 @@ import PQueue from "p-queue";
 import { TraceletError } from "../errors.ts";
 import type { Kind } from "../reader/datum.ts";
 import type { DiscoveredRun, DiscoveryProblem } from "../reader/discover.ts";
-import type { StoredRun } from "./checkpoints.ts";
 import type { GroupMode, RunGroup } from "./groups.ts";
 import { untilOver } from "./interruption.ts";
 import { withoutLinksInside } from "./linked-runs.ts";
@@ -16,6 +15,7 @@ import { groupAsBefore, regroupedMessage } from "./regrouping.ts";
 import type { RunResult } from "./run-result.ts";
 import type { RunSyncContext } from "./run-session.ts";
 import { syncRun, unchangedAtAGlance } from "./run-sync.ts";
+import type { StoredRun } from "./stored-run.ts";
 import { confirm, settle, survey } from "./survey.ts";
 
 export interface SyncOptions

@@ -1,9 +1,9 @@
 /** TensorBoard's runs → the runs that people mean, each of which becomes one run of the destination. */
 import path from "node:path";
 import type { DiscoveredRun, EventFileEntry, FsPath } from "../reader/discover.ts";
-import type { StoredRun } from "./checkpoints.ts";
 import { type Fold, foldOf, writerOf } from "./folds.ts";
 import { withoutSameDirectories } from "./linked-runs.ts";
+import type { StoredRun } from "./stored-run.ts";
 import { withTitles } from "./titles.ts";
 
 /**

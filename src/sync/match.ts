@@ -5,10 +5,11 @@ import { displayPath, type EventFileEntry } from "../reader/discover.ts";
 import { isVanishedTemporary } from "../reader/temporary-name.ts";
 import type { Note } from "./backend.ts";
 import type { BarrenOf } from "./barren-files.ts";
-import type { Checkpoints, StoredFile, StoredRun } from "./checkpoints.ts";
+import type { Checkpoints } from "./checkpoints.ts";
 import { hashTail, hashWaypoint, headHash, lastWaypoint, TAIL_BYTES } from "./fingerprint.ts";
 import type { GroupFile, RunGroup } from "./groups.ts";
 import { FileHeads, HeadIndex } from "./head-index.ts";
+import type { StoredFile, StoredRun } from "./stored-run.ts";
 
 /** A file of a run and what is known of it. */
 export interface MatchedFile {

@@ -6,9 +6,10 @@ import { existsSync, realpathSync } from "node:fs";
 import path from "node:path";
 import { type ByteSource, FileSource } from "../reader/byte-source.ts";
 import type { DiscoveredRun, EventFileEntry, FsPath } from "../reader/discover.ts";
-import type { Checkpoints, StoredFile, StoredRun } from "./checkpoints.ts";
+import type { Checkpoints } from "./checkpoints.ts";
 import { hashHead, headHash } from "./fingerprint.ts";
 import { changeOf, isSame } from "./match.ts";
+import type { StoredFile, StoredRun } from "./stored-run.ts";
 
 export interface MovedFrom {
   /** The runs as the user has chosen them. */

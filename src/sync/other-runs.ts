@@ -1,6 +1,7 @@
 /** The other runs of the logdirs: what is theirs at a destination is no other's, though files may be alike. */
-import type { StoredRun } from "./checkpoints.ts";
+
 import { hashText } from "./fingerprint.ts";
+import type { StoredRun } from "./stored-run.ts";
 
 export class OtherRuns {
   readonly #names: () => Iterable<string>;

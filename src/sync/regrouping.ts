@@ -3,9 +3,9 @@ import path from "node:path";
 import { TraceletError } from "../errors.ts";
 import { FileSource } from "../reader/byte-source.ts";
 import type { DiscoveredRun } from "../reader/discover.ts";
-import type { StoredRun } from "./checkpoints.ts";
 import { hashHead, headHash } from "./fingerprint.ts";
 import { type GroupFile, type GroupMode, groupRuns, pathBelow, type RunGroup } from "./groups.ts";
+import type { StoredRun } from "./stored-run.ts";
 
 /** A file that was sent to one run and would now be sent to another. */
 export interface Regrouped {

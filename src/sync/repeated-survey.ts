@@ -1,7 +1,7 @@
 /** A watch's looks at its destination: the first before anything counts as sent, then one every so often. */
 import { TraceletError } from "../errors.ts";
-import type { StoredRun } from "./checkpoints.ts";
 import type { Gate } from "./gate.ts";
+import type { StoredRun } from "./stored-run.ts";
 import { confirm, type Surveying, survey } from "./survey.ts";
 
 export interface RepeatedSurveyOptions extends Surveying {

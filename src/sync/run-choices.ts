@@ -1,10 +1,10 @@
 /** The choice in force for a run, and those that its files were sent under before. */
 import type { Backend, Note, RunHandle } from "./backend.ts";
-import type { StoredRun } from "./checkpoints.ts";
 import { type Choice, choiceId, choiceOf, choiceText, DEFAULT_CHOICE, isHarmless } from "./choice.ts";
 import type { FileMark } from "./fingerprint.ts";
 import type { LimitOptions } from "./limits.ts";
 import type { SourceFile } from "./source-file.ts";
+import type { StoredRun } from "./stored-run.ts";
 import type { TransformOptions } from "./transform.ts";
 
 /** Where the parts of a choice come from. */

@@ -1,6 +1,5 @@
 /** Of the files of one run that are sent as they are, those that are due. */
 import { displayPath, isEventFileName } from "../reader/discover.ts";
-import type { StoredRun } from "./checkpoints.ts";
 import { type Projector, readProjector } from "./embeddings.ts";
 import type { RunGroup } from "./groups.ts";
 import { type FileProblem, problemsOf, stampOf } from "./match.ts";
@@ -14,6 +13,7 @@ import {
   sourceFilesOf,
 } from "./source-artifacts.ts";
 import { holdsRecord } from "./source-file-check.ts";
+import type { StoredRun } from "./stored-run.ts";
 
 /** Whether the destination has the embeddings, and the source's own files where they are wanted, as they are now. */
 export async function hasAllFiles(group: RunGroup, stored: StoredRun, attachesSource: boolean): Promise<boolean> {

@@ -1,7 +1,8 @@
 /** What this machine remembers of a run while it is being synced, and saves of it. */
 import type { Datum, Kind, TagMetadata } from "../reader/datum.ts";
-import type { Checkpoints, StoredRun } from "./checkpoints.ts";
+import type { Checkpoints } from "./checkpoints.ts";
 import type { SourceFile } from "./source-file.ts";
+import type { StoredRun } from "./stored-run.ts";
 
 /** Kinds that are drawn on pages. */
 const PAGE_KINDS: ReadonlySet<Kind> = new Set<Kind>(["histograms", "text", "pr_curves", "graphs", "custom_scalars"]);

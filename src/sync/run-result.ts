@@ -4,9 +4,9 @@ import { displayPath } from "../reader/discover.ts";
 import type { Loss, Tail } from "../reader/tfrecord.ts";
 import type { Note } from "./backend.ts";
 import { type BarrenOf, lossesIn } from "./barren-files.ts";
-import type { StoredRun } from "./checkpoints.ts";
 import type { RunGroup } from "./groups.ts";
 import { type FileProblem, stampOf } from "./match.ts";
+import type { StoredRun } from "./stored-run.ts";
 import { Tally } from "./tally.ts";
 
 /** What became of one run. */

@@ -1,6 +1,5 @@
 /** One run, brought up to what its files hold now, once. */
 import { TraceletError } from "../errors.ts";
-import type { StoredRun } from "./checkpoints.ts";
 import { choiceText } from "./choice.ts";
 import type { RunGroup } from "./groups.ts";
 import { barrenIn, isUnchanged, matchRun } from "./match.ts";
@@ -9,6 +8,7 @@ import { hasAllFiles, mayHaveFiles } from "./run-files.ts";
 import { type RunResult, unchangedResult } from "./run-result.ts";
 import { newRun, RunSession, type RunSyncContext } from "./run-session.ts";
 import { SourceFile } from "./source-file.ts";
+import type { StoredRun } from "./stored-run.ts";
 
 /**
  * Bring the destination up to what the run's files hold now.

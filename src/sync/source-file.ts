@@ -9,7 +9,6 @@ import { TagTable } from "../reader/tag-table.ts";
 import { type Loss, RecordReader, type Tail } from "../reader/tfrecord.ts";
 import type { Note } from "./backend.ts";
 import type { BarrenFile } from "./barren-files.ts";
-import type { StoredFile } from "./checkpoints.ts";
 import { MAX_CHOICES } from "./choice.ts";
 import { ageOf } from "./file-age.ts";
 import { type FileMark, hashHead, hashTail, headLength, NO_TAIL, waypointsTo } from "./fingerprint.ts";
@@ -17,6 +16,7 @@ import type { Member } from "./groups.ts";
 import type { MarkIndex } from "./mark-index.ts";
 import { type MatchedFile, stampOf } from "./match.ts";
 import { SeriesCounts } from "./series-counts.ts";
+import type { StoredFile } from "./stored-run.ts";
 
 /** How long a file that cannot be read is left alone, ms. */
 export const RETRY_MS = 10_000;

@@ -4,7 +4,8 @@
  */
 import { TraceletError } from "../errors.ts";
 import type { Backend } from "./backend.ts";
-import type { Checkpoints, StoredRun } from "./checkpoints.ts";
+import type { Checkpoints } from "./checkpoints.ts";
+import type { StoredRun } from "./stored-run.ts";
 
 export interface Surveying {
   readonly backend: Backend;

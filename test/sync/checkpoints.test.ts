@@ -5,8 +5,9 @@ import path from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { TagMetadata } from "../../src/reader/datum.ts";
-import { Checkpoints, type Learnt, type StoredFile, type StoredRun } from "../../src/sync/checkpoints.ts";
+import { Checkpoints, type Learnt } from "../../src/sync/checkpoints.ts";
 import { openDatabase } from "../../src/sync/sqlite.ts";
+import type { StoredFile, StoredRun } from "../../src/sync/stored-run.ts";
 import { temporaryDirectory } from "../support/logdirs.ts";
 
 function stateDirectory(): string {

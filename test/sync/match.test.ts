@@ -4,10 +4,10 @@ import path from "node:path";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { FileSource } from "../../src/reader/byte-source.ts";
 import { type DiscoveredRun, discover, type EventFileEntry } from "../../src/reader/discover.ts";
-import type { StoredFile, StoredRun } from "../../src/sync/checkpoints.ts";
 import { hashHead, hashTail } from "../../src/sync/fingerprint.ts";
 import { groupAlone, type RunGroup } from "../../src/sync/groups.ts";
 import { isUnchanged, type Match, matchRun, stampOf } from "../../src/sync/match.ts";
+import type { StoredFile, StoredRun } from "../../src/sync/stored-run.ts";
 import { Logdir, temporaryDirectory } from "../support/logdirs.ts";
 import { curve, fileOf, records, version } from "./world.ts";
 
