@@ -101,9 +101,7 @@ async function findSessionStarts(files: readonly RestartScan[]): Promise<Obsolet
       floor.add(base + file.start, file.restartStep);
       some = true;
     }
-    const { reader, close } = await file.open();
-    try {
-      const { records } = reader;
+    await scan(file, async ({ records }) => {
       do {
         while (records.next()) {
           const step = sessionStart(records);
@@ -112,9 +110,7 @@ async function findSessionStarts(files: readonly RestartScan[]): Promise<Obsolet
           some = true;
         }
       } while (await records.load());
-    } finally {
-      await close();
-    }
+    });
     base += file.size;
   }
   if (!some) return NOTHING_OBSOLETE;
@@ -151,8 +147,7 @@ async function findSteppingBack(files: readonly RestartScan[]): Promise<Obsolete
   };
   const batch = new RecordBatch(4096, new TagTable());
   for (const file of files) {
-    const { reader, close } = await file.open();
-    try {
+    await scan(file, async (reader) => {
       for (let more = true; more; ) {
         more = await reader.read(batch);
         for (let i = 0; i < batch.length; i++)
@@ -160,9 +155,7 @@ async function findSteppingBack(files: readonly RestartScan[]): Promise<Obsolete
         for (const datum of batch.data) see(seriesOf(datum), datum.step);
         batch.clear();
       }
-    } finally {
-      await close();
-    }
+    });
   }
   if (!some) return NOTHING_OBSOLETE;
   const asked = new Map<string, number>();
@@ -175,6 +168,17 @@ async function findSteppingBack(files: readonly RestartScan[]): Promise<Obsolete
       return least !== undefined && step >= least;
     },
   };
+}
+
+/** Read a file, unless there is nothing of it to be read: of thousands, one grows. */
+async function scan(file: RestartScan, read: (reader: EventFileReader) => Promise<void>): Promise<void> {
+  if (file.start >= file.size) return;
+  const { reader, close } = await file.open();
+  try {
+    await read(reader);
+  } finally {
+    await close();
+  }
 }
 
 interface Series {

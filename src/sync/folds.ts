@@ -26,7 +26,7 @@ const LOOKED_AT = 1 << 20;
  * @returns undefined if it is not, or if nothing tells yet
  */
 export async function foldOf(run: DiscoveredRun, above: DiscoveredRun, below: string): Promise<Fold | undefined> {
-  const file = run.files.find(({ name }) => above.files.some((other) => writerOf(other.name) === writerOf(name)));
+  const file = run.files.find(({ name }) => writersOf(above).has(writerOf(name)));
   if (file === undefined) return undefined;
   let batch: RecordBatch;
   try {
@@ -53,6 +53,17 @@ export function writerOf(name: string): string {
   const parts = /tfevents\.\d+\.(?:(.+)\.\d+(\D.*)?|.+)$/s.exec(name);
   return parts?.[1] === undefined ? name.replace(/.*tfevents\.\d+\./s, "") : `${parts[1]} ${parts[2] ?? ""}`;
 }
+
+/** Whose files a run holds; those below it are held against it one by one. */
+function writersOf({ files }: DiscoveredRun): ReadonlySet<string> {
+  const known = WRITERS.get(files);
+  if (known !== undefined) return known;
+  const writers = new Set(files.map(({ name }) => writerOf(name)));
+  WRITERS.set(files, writers);
+  return writers;
+}
+
+const WRITERS = new WeakMap<DiscoveredRun["files"], ReadonlySet<string>>();
 
 async function firstValues(source: FileSource, size: number): Promise<RecordBatch> {
   const records = new RecordReader(source, { end: Math.min(size, LOOKED_AT), maxRecordBytes: LOOKED_AT });

@@ -147,7 +147,7 @@ async function findAbove(
   stored: ReadonlyMap<string, readonly StoredRun[]>,
 ): Promise<Above | undefined> {
   const wasWhole =
-    stored.get(run.name)?.some(({ files }) => run.files.some((file) => holds(files, file.name))) ?? false;
+    stored.get(run.name)?.some(({ files }) => run.files.some((file) => namesOf(files).has(file.name))) ?? false;
   for (let name = run.name; name !== "."; ) {
     name = path.posix.dirname(name);
     const above = whole.get(name)?.[0]?.run;
@@ -155,7 +155,7 @@ async function findAbove(
     if (above === undefined || below === undefined) continue;
     const known = stored
       .get(name)
-      ?.find(({ files }) => run.files.some((file) => holds(files, `${below}/${file.name}`)))
+      ?.find(({ files }) => run.files.some((file) => namesOf(files).has(`${below}/${file.name}`)))
       ?.folds.get(below);
     const fold = known ?? (await foldOf(run, above, below));
     if (fold !== undefined)
@@ -164,9 +164,16 @@ async function findAbove(
   return undefined;
 }
 
-function holds(files: readonly { readonly name: string }[], name: string): boolean {
-  return files.some((file) => file.name === name);
+/** Of the files of a run; many may be folded into it, each of which asks for its own. */
+function namesOf(files: StoredRun["files"]): ReadonlySet<string> {
+  const known = NAMES.get(files);
+  if (known !== undefined) return known;
+  const names = new Set(files.map(({ name }) => name));
+  NAMES.set(files, names);
+  return names;
 }
+
+const NAMES = new WeakMap<StoredRun["files"], ReadonlySet<string>>();
 
 /** The runs of each directory as one group. A run that others lie in is the group of those itself. */
 function joinByParent(runs: readonly Member[][], logdir: string): RunGroup[] {
@@ -185,7 +192,9 @@ function joinByParent(runs: readonly Member[][], logdir: string): RunGroup[] {
             path: each.path === "" ? below : `${below}/${each.path}`,
             prefix: `${below}/`,
           }));
-    joined.set(group, [...(joined.get(group) ?? []), ...moved]);
+    const known = joined.get(group);
+    if (known === undefined) joined.set(group, [...moved]);
+    else known.push(...moved);
   }
   return Array.from(joined, ([name, members]) => {
     const directory = name === "." ? logdir : path.join(logdir, name);

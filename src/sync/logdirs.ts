@@ -24,7 +24,7 @@ export function sourcesOf(given: readonly string[]): LogdirSource[] {
     return { path: absolute, isFile, place: realPathIfAny(place) };
   });
   const directories = new Set(all.filter(({ isFile }) => !isFile).map(({ place }) => place));
-  const sources = new Map<string, { path: string; files: string[] }>();
+  const sources = new Map<string, { path: string; files: Set<string> }>();
   for (const { path: absolute, isFile, place } of all) {
     const lies = isFile ? [place, ...directoriesAbove(place)] : directoriesAbove(place);
     // A file of another name is one that its directory is read without.
@@ -32,11 +32,11 @@ export function sourcesOf(given: readonly string[]): LogdirSource[] {
     if (isFound && lies.some((above) => directories.has(above))) continue;
     const key = `${isFile}:${place}`;
     const known = sources.get(key);
-    if (known === undefined) sources.set(key, { path: absolute, files: isFile ? [absolute] : [] });
-    else if (isFile && !known.files.includes(absolute)) known.files.push(absolute);
+    if (known === undefined) sources.set(key, { path: absolute, files: new Set(isFile ? [absolute] : []) });
+    else if (isFile) known.files.add(absolute);
   }
   return Array.from(sources.values(), ({ path: first, files }) =>
-    files.length > 1 ? { path: path.dirname(first), files } : { path: first, files: [] },
+    files.size > 1 ? { path: path.dirname(first), files: [...files] } : { path: first, files: [] },
   );
 }
 

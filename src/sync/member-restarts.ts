@@ -28,9 +28,15 @@ export async function findObsoleteOf(
   startOf: (file: SourceFile) => number,
   metadataOf: (member: Member) => ReadonlyMap<string, TagMetadata>,
 ): Promise<Obsolete> {
-  const byMember = new Map<Member, { readonly obsolete: Obsolete; readonly files: readonly SourceFile[] }>();
-  for (const member of new Set(files.map((file) => file.member))) {
-    const own = files.filter((file) => file.member === member);
+  const byMember = new Map<Member, SourceFile[]>();
+  // Of each file, its number among those of its member.
+  const numbers = files.map((file) => {
+    const own = byMember.get(file.member) ?? [];
+    byMember.set(file.member, own);
+    return own.push(file) - 1;
+  });
+  const found = new Map<Member, Obsolete>();
+  for (const [member, own] of byMember) {
     let current = own[0] as SourceFile;
     const scans = own.map((file) => ({
       start: startOf(file),
@@ -42,18 +48,15 @@ export async function findObsoleteOf(
       },
     }));
     try {
-      byMember.set(member, { obsolete: await findObsolete(scans, policy), files: own });
+      found.set(member, await findObsolete(scans, policy));
     } catch (cause) {
       throw new ScanFailed(current, cause);
     }
   }
-  if (![...byMember.values()].some(({ obsolete }) => obsolete.some)) return NOTHING_OBSOLETE;
+  if (![...found.values()].some(({ some }) => some)) return NOTHING_OBSOLETE;
+  const obsoleteIn = files.map(({ member }) => found.get(member) as Obsolete);
   return {
     some: true,
-    has(index, ...value) {
-      const file = files[index] as SourceFile;
-      const of = byMember.get(file.member);
-      return of?.obsolete.has(of.files.indexOf(file), ...value) ?? false;
-    },
+    has: (index, ...value) => (obsoleteIn[index] as Obsolete).has(numbers[index] as number, ...value),
   };
 }

@@ -323,6 +323,7 @@ export class RunSession {
   async #lookAhead(): Promise<boolean> {
     let anyValue = false;
     const countsAlone = this.#group.isAlone || this.#stored.remoteId !== undefined;
+    const keys = this.#keys();
     await this.#eachFile(async (file) => {
       if (file.barren !== undefined || (anyValue && file.key !== undefined)) return;
       const batch = new RecordBatch(1, new TagTable());
@@ -335,7 +336,7 @@ export class RunSession {
         this.#stored.firstWallTime ??= firstWallTime;
         file.looked(records.tail, damage);
         await file.tellFormat(open.source, this.notes);
-        await file.name(open.source, records.position, this.#files);
+        await file.name(open.source, records.position, keys);
         this.#experiments += batch.data.filter(isExperiment).length;
         if (batch.length > 0 || batch.data.some((datum) => countsAlone || !isExperiment(datum))) anyValue = true;
         // Nobody may come this way again: where no value is new, nothing is sent.
@@ -345,6 +346,11 @@ export class RunSession {
       }
     });
     return anyValue;
+  }
+
+  /** Those that the run's files have. */
+  #keys(): Set<string> {
+    return new Set(this.#files.flatMap(({ key }) => key ?? []));
   }
 
   /** Whether it is needed at the destination though it has no values: others are nested in it. */
@@ -503,6 +509,7 @@ export class RunSession {
     const trace = this.#trace();
     const transform = new Transform(this.#context.transform, obsolete, trace);
     const batch = this.#newBatch();
+    const keys = this.#keys();
     for (const [index, file] of this.#files.entries()) {
       if (file.isRead) continue;
       try {
@@ -513,7 +520,7 @@ export class RunSession {
           for (let more = true; more; ) {
             more = await this.#read(open, index, batch, transform);
             if (batch.full || (more && batch.empty)) {
-              await file.moveTo(open, this.#files);
+              await file.moveTo(open, keys);
               await this.#flush(handle, batch);
             }
             if (signal.aborted) {
@@ -521,7 +528,7 @@ export class RunSession {
               return false;
             }
           }
-          await file.moveTo(open, this.#files);
+          await file.moveTo(open, keys);
           file.ended(open.reader.records.tail, damage);
           await file.tellFormat(open.source, this.notes);
         } finally {

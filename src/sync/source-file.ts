@@ -130,14 +130,15 @@ export class SourceFile {
     }
   }
 
-  /** Give the file its key from what stands before `offset`, unlike those of the run's other files. */
-  async name(source: FileSource, offset: number, others: readonly SourceFile[]): Promise<void> {
+  /** Give the file its key from what stands before `offset`. @param taken the keys of the run's other files; gets its own */
+  async name(source: FileSource, offset: number, taken: Set<string>): Promise<void> {
     if (this.#head !== undefined || offset === 0) return;
     const length = headLength(offset);
     const hash = await hashHead(source, length);
     if (hash === undefined) return;
     let key = hash;
-    for (let n = 2; others.some((other) => other !== this && other.key === key); n++) key = `${hash}.${n}`;
+    for (let n = 2; taken.has(key); n++) key = `${hash}.${n}`;
+    taken.add(key);
     this.#head = { length, key };
   }
 
@@ -192,11 +193,11 @@ export class SourceFile {
     this.#countsThere = JSON.stringify(counts);
   }
 
-  /** Note that all the reader has read is passed on. @param others the run's files */
-  async moveTo({ reader, source }: OpenFile, others: readonly SourceFile[]): Promise<void> {
+  /** Note that all the reader has read is passed on. @param taken as for `name` */
+  async moveTo({ reader, source }: OpenFile, taken: Set<string>): Promise<void> {
     const { position } = reader.records;
     if (position === this.#offset) return;
-    await this.name(source, position, others);
+    await this.name(source, position, taken);
     this.#from = Math.min(this.#offset, position);
     this.#offset = position;
     this.#tailHash = (await hashTail(source, position)) ?? "";

@@ -15,11 +15,15 @@ export function titleOf({ title, name, directory }: Pick<RunGroup, "title" | "na
 export function withTitles(groups: readonly RunGroup[]): RunGroup[] {
   const titles = new Map<RunGroup, string>();
   const byTitle = new Map<string, RunGroup[]>();
-  for (const group of groups) byTitle.set(titleOf(group), [...(byTitle.get(titleOf(group)) ?? []), group]);
+  for (const group of groups) {
+    const alike = byTitle.get(titleOf(group));
+    if (alike === undefined) byTitle.set(titleOf(group), [group]);
+    else alike.push(group);
+  }
   for (const alike of byTitle.values()) {
     if (alike.length === 1) continue;
     const paths = alike.map(({ directory }) => displayPath(directory).split(path.sep));
-    const longest = Math.max(...paths.map(({ length }) => length));
+    const longest = paths.reduce((most, { length }) => Math.max(most, length), 0);
     const shown = (parts: number) => paths.map((each) => each.slice(-parts).join("/"));
     let parts = titleOf(alike[0] as RunGroup).split("/").length + 1;
     while (parts < longest && new Set(shown(parts)).size < alike.length) parts++;

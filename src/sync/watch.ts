@@ -583,9 +583,8 @@ class Watch implements WatchStatus {
   }
 
   #storedOf({ name, files }: RunGroup): StoredRun | undefined {
-    return this.#stored
-      .get(name)
-      ?.find((stored) => stored.files.some((file) => files.some((each) => each.name === file.name)));
+    const names = new Set(files.map((file) => file.name));
+    return this.#stored.get(name)?.find((stored) => stored.files.some((file) => names.has(file.name)));
   }
 
   #opened(group: RunGroup, id: string): void {

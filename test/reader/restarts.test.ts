@@ -250,6 +250,21 @@ describe("any: a later value makes obsolete those of its tag at its step and abo
   });
 });
 
+test.each<RestartPolicy>(["explicit", "any"])(
+  "a file of which all has been read is not opened (%s)",
+  async (policy) => {
+    let opened = 0;
+    const file = scanOf(scalars("loss", 1, 2, 3));
+    const open = () => {
+      opened++;
+      return file.open();
+    };
+    const read = Array.from({ length: 1000 }, () => ({ ...file, start: file.size, open }));
+    await findObsolete([...read, { ...file, open }], policy);
+    expect(opened).toBe(1);
+  },
+);
+
 test("keep: everything, and no file is opened", async () => {
   const file = { start: 0, size: 0, restartStep: 0n, open: () => Promise.reject(new Error("opened")) };
   expect(await findObsolete([file], "keep")).toBe(NOTHING_OBSOLETE);
@@ -265,7 +280,7 @@ test("a file is closed again, also when it cannot be read", async () => {
       const reader = new EventFileReader(new RecordReader(source, { end: source.size }), new Map());
       const close = async () => void closed++;
       const found = findObsolete(
-        [{ start: 0, size: 0, restartStep: undefined, open: async () => ({ reader, close }) }],
+        [{ start: 0, size: source.size, restartStep: undefined, open: async () => ({ reader, close }) }],
         policy,
       );
       if (fails) await expect(found).rejects.toThrow("EIO");
