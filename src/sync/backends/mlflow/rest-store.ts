@@ -1,5 +1,4 @@
 /** MLflow behind its REST API, version 2.0: the one that all its releases speak for tracking. */
-import { TraceletError } from "../../../errors.ts";
 import { openArtifactStore } from "./artifact-stores/open.ts";
 import type { ArtifactStore } from "./artifacts.ts";
 import type { Credentials } from "./credentials.ts";
@@ -11,6 +10,27 @@ import { type LogBatchPart, logBatchBody } from "./log-batch-body.ts";
 import { duplicateTags } from "./new-run.ts";
 import { NO_METRICS } from "./parts.ts";
 import { withoutRepeatedNans } from "./repeated-nans.ts";
+import {
+  keyValues,
+  list,
+  nextToken,
+  object,
+  parseExact,
+  pointColumns,
+  runRecord,
+  text,
+  unexpected,
+} from "./rest-answers.ts";
+import {
+  asDeletedExperiment,
+  asDeletedRun,
+  deletedExperiment,
+  ignoreDeleted,
+  notFoundAsUndefined,
+  saysRepeated,
+  saysTooMuch,
+} from "./rest-refusals.ts";
+import { entries, json, literal, milliseconds, tagName, tokenAt } from "./rest-requests.ts";
 import { isAscii } from "./storable-text.ts";
 import {
   ContentRefused,
@@ -63,8 +83,6 @@ const TAGGED_PER_PAGE = 100;
 const MAX_PAGES_OF_RUNS = 400;
 /** The same of all runs of an experiment. */
 const MAX_PAGES_OF_ALL = 100_000;
-/** It becomes a part of an address. Characters. */
-const MAX_TOKEN = 4096;
 /** Points in a request that every MLflow knows again. */
 const MAX_REPEATED = 100;
 
@@ -388,28 +406,11 @@ export class RestStore implements MlflowStore, RunLists {
 
 const API = "/api/2.0/mlflow/";
 
-/** The token of the page that begins with the run of this index. Source: `SearchUtils` in mlflow/utils/search_utils.py. */
-function tokenAt(offset: number): string {
-  return Buffer.from(JSON.stringify({ offset })).toString("base64");
-}
-
 type KeyValue = readonly [key: string, value: string];
 
 interface Part extends LogBatchPart {
   readonly params: readonly KeyValue[];
   readonly tags: readonly KeyValue[];
-}
-
-/**
- * Whether some of the points are there already and MLflow cannot cope with it. Older ones, up to 3.9 at least, compare
- * points that are sent again with what they have by a hundred, and then try to store all that are not among that hundred.
- *
- * Source: `_log_metrics` of mlflow/store/tracking/sqlalchemy_store.py.
- */
-function saysRepeated(refusal: Refusal): boolean {
-  return (
-    refusal.status === 400 && refusal.says(/IntegrityError|UniqueViolation|UNIQUE constraint|duplicate (key|entry)/i)
-  );
 }
 
 /** A write to the run that every database takes: what can be read may stand on a disk that is full. */
@@ -439,204 +440,3 @@ const ANY_EXPERIMENT: Pick<HttpRequest, "counterpart"> = {
     }),
   },
 };
-
-/** Too large for a proxy, or too many for a server with other limits than MLflow's (Azure ML: 200 or 250). */
-function saysTooMuch(refusal: Refusal): boolean {
-  if (refusal.status === 413) return true;
-  return refusal.status === 400 && refusal.says(TOO_MUCH) && !refusal.says(/characters|length/i);
-}
-
-const TOO_MUCH = new RegExp(
-  [
-    "at most \\d+ (metrics|params|tags|bytes)",
-    "metric.*(exceed|too many|more than)",
-    "(exceed|over the size limit|more than|maximum|too many).*metric",
-  ].join("|"),
-  "i",
-);
-
-function notFoundAsUndefined(error: unknown): undefined {
-  if (error instanceof Refusal && error.is("RESOURCE_DOES_NOT_EXIST")) return undefined;
-  throw error;
-}
-
-/** Somebody else was faster. */
-function ignoreDeleted(error: unknown): void {
-  if (!(error instanceof TraceletError && error.code === "deleted")) throw error;
-}
-
-// The status of a write to something deleted is 400 INVALID_PARAMETER_VALUE, so only the text tells.
-const NOT_ACTIVE = /must be in the 'active' state/;
-
-/** `error`, or what it means for a run that was written to. */
-function asDeletedRun(error: unknown, runId: string): unknown {
-  if (!(error instanceof Refusal)) return error;
-  if (error.says(NOT_ACTIVE)) {
-    return new TraceletError("deleted", `run ${runId} was deleted in MLflow`, {
-      hint: `bring it back with \`mlflow runs restore --run-id ${runId}\``,
-      cause: error,
-    });
-  }
-  if (!error.is("RESOURCE_DOES_NOT_EXIST")) return error;
-  return new TraceletError("deleted", `run ${runId} is not in this MLflow any more`, {
-    hint: "it was removed for good, or the server has another database than before",
-    cause: error,
-  });
-}
-
-/** `error`, or what it means for an experiment that was written to. */
-function asDeletedExperiment(error: unknown, experimentId: string): unknown {
-  if (!(error instanceof Refusal)) return error;
-  if (error.says(NOT_ACTIVE)) return deletedExperiment(experimentId, error);
-  if (!error.is("RESOURCE_DOES_NOT_EXIST")) return error;
-  return new TraceletError("deleted", `experiment ${experimentId} is not in this MLflow any more`, {
-    hint: "it was removed for good, or the server has another database than before",
-    cause: error,
-  });
-}
-
-function deletedExperiment(experimentId: string, cause: Refusal): TraceletError {
-  return new TraceletError("deleted", `experiment ${experimentId} was deleted in MLflow`, {
-    hint: `bring it back with \`mlflow experiments restore --experiment-id ${experimentId}\`, or choose another name`,
-    cause,
-  });
-}
-
-/** A tag's name in a search filter. */
-function tagName(key: string): string {
-  if (key.includes("`")) throw new Error(`no search can name the tag ${JSON.stringify(key)}`);
-  return `tags.\`${key}\``;
-}
-
-/** A text in a search filter, which knows two quotes and no escape. */
-function literal(value: string): string {
-  if (!value.includes("'")) return `'${value}'`;
-  if (!value.includes('"')) return `"${value}"`;
-  throw new Error("no search can find a value with both kinds of quotes");
-}
-
-/**
- * The JSON text of a request's body. MLflow drops a text that is no UTF-8, and every field behind it, and answers 200:
- * a run would be made without the tags by which it is found again.
- */
-function json(body: JsonObject): string {
-  return JSON.stringify(body, (name, value: unknown) => {
-    if (typeof value !== "string" || !/\p{Surrogate}/u.test(value)) return value;
-    throw new Error(`${name} holds half a surrogate pair`);
-  });
-}
-
-function entries(map: ReadonlyMap<string, string>): { key: string; value: string }[] {
-  return Array.from(map, ([key, value]) => ({ key, value }));
-}
-
-function milliseconds(time: number): number {
-  if (Number.isSafeInteger(time) && time >= 0) return time;
-  throw new Error(`time ${time} is no whole number of milliseconds since 1970`);
-}
-
-function runRecord(value: unknown): RunRecord {
-  const run = object(value);
-  const info = object(run["info"]);
-  const data = run["data"] === undefined ? {} : object(run["data"]);
-  return {
-    id: idOfRun(text(info, "run_id")),
-    experimentId: experimentId(text(info, "experiment_id")),
-    artifactUri: typeof info["artifact_uri"] === "string" ? info["artifact_uri"] : undefined,
-    active: info["lifecycle_stage"] !== "deleted",
-    status: STATUSES[String(info["status"])] ?? "RUNNING",
-    tags: keyValues(data["tags"]),
-    params: keyValues(data["params"]),
-    metricKeys: new Set(list(data["metrics"]).map((metric) => text(object(metric), "key"))),
-  };
-}
-
-/** JSON whose whole numbers beyond 2^53 come as text; undefined if it is no JSON object. */
-function parseExact(bytes: Buffer): JsonObject | undefined {
-  if (bytes.length > MAX_TEXT_BYTES) {
-    throw new TraceletError("rejected", "the server gives all points of a metric at once, more than fit into a text", {
-      hint: "update MLflow: newer versions give them page by page",
-    });
-  }
-  // No key of a metric holds a quote, so that these are no part of a text.
-  const text = bytes.toString().replace(/("(?:step|timestamp)"\s*:\s*)(-?\d{16,})/g, '$1"$2"');
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null ? (value as JsonObject) : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** What one string can hold in each Node. */
-const MAX_TEXT_BYTES = 2 ** 29 - 1024;
-
-/** Points as MLflow gives them out. protobuf's JSON may leave out what is 0, and has words for what is not finite. */
-function pointColumns(key: string, metrics: readonly unknown[]): MetricColumns {
-  const { length } = metrics;
-  const step = new BigInt64Array(length);
-  const timestamp = new Float64Array(length);
-  const value = new Float64Array(length);
-  for (const [i, metric] of metrics.entries()) {
-    const point = object(metric);
-    step[i] = integer(point["step"]);
-    timestamp[i] = number(point["timestamp"]);
-    value[i] = point["value"] === "NaN" ? Number.NaN : number(point["value"]);
-  }
-  return { keys: [key], key: new Int32Array(length), step, timestamp, value, length };
-}
-
-function integer(given: unknown): bigint {
-  const value = given ?? 0;
-  if (typeof value === "number" ? Number.isInteger(value) : typeof value === "string" && /^-?\d+$/.test(value)) {
-    return BigInt(value as number | string);
-  }
-  throw unexpected();
-}
-
-function number(given: unknown): number {
-  const value = typeof given === "string" && given !== "" ? Number(given) : (given ?? 0);
-  if (typeof value === "number" && !Number.isNaN(value)) return value;
-  throw unexpected();
-}
-
-/** MLflow's other two, SCHEDULED and KILLED, come from other clients. */
-const STATUSES: Readonly<Record<string, RunStatus>> = { FINISHED: "FINISHED", FAILED: "FAILED", KILLED: "FAILED" };
-
-function keyValues(value: unknown): ReadonlyMap<string, string> {
-  // protobuf's JSON leaves out what is empty: no list, or no value.
-  return new Map(
-    list(value)
-      .map(object)
-      .map((entry) => [text(entry, "key"), typeof entry["value"] === "string" ? entry["value"] : ""]),
-  );
-}
-
-function list(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
-}
-
-function object(value: unknown): JsonObject {
-  if (typeof value === "object" && value !== null) return value as JsonObject;
-  throw unexpected();
-}
-
-function text(from: JsonObject, name: string): string {
-  const value = from[name];
-  if (typeof value === "string" && value !== "") return value;
-  throw unexpected();
-}
-
-/** Where the page behind that of `token` begins; `""` if there is none. @throws TraceletError `rejected` if it is no token */
-function nextToken(page: JsonObject, token: string): string {
-  const next = page["next_page_token"];
-  if (typeof next !== "string" || next === "") return "";
-  if (next === token || next.length > MAX_TOKEN) throw unexpected();
-  return next;
-}
-
-function unexpected(): TraceletError {
-  return new TraceletError("rejected", "the server answers in JSON, but not as MLflow does", {
-    hint: "check the address: this may be another service",
-  });
-}
