@@ -1,6 +1,6 @@
 // What `npm start` and `npm test` need on a machine that has Node, npm and Python only. Each step is done once, and
 // again when what it depends on has changed.
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
@@ -20,10 +20,29 @@ export function run(program, args, options = {}) {
 
 /** The packages of package-lock.json. */
 export function installPackages() {
-  once("node_modules", hashOf(["package-lock.json"], process.versions.modules), () => {
+  unpackPackages();
+  buildSqliteDriver();
+}
+
+/** The same without `better-sqlite3`'s binary, which few can do without. */
+export function unpackPackages() {
+  once("node_modules", hashOf(["package-lock.json"]), () => {
     console.error("Installing packages …");
     // Not `npm ci`: it refuses a lock file that does not list the binaries of every platform there is.
-    run("npm", ["install", "--no-save", "--no-audit", "--no-fund", "--loglevel=error"]);
+    run("npm", ["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
+  });
+}
+
+/** The only package that has to be built, where there is no binary of it for this Node. Newer ones bring a driver. */
+export function buildSqliteDriver() {
+  const binary = "node_modules/better-sqlite3/build/Release/better_sqlite3.node";
+  once(binary, hashOf(["package-lock.json"], process.versions.modules), () => {
+    console.error("Building better-sqlite3 …");
+    const { status } = spawnSync("npm", ["rebuild", "better-sqlite3", "--loglevel=error"], {
+      cwd: root,
+      stdio: "inherit",
+    });
+    if (status !== 0) console.error("better-sqlite3 could not be built; on Node 20 nothing works without it");
   });
 }
 

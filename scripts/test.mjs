@@ -1,42 +1,53 @@
 // `npm test`: installs what the tests need, then checks and tests everything. With arguments: only the tests they name.
+// With `--quick`: the checks, and the unit tests on this Node alone.
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import path from "node:path";
-import { environments } from "./environments.mjs";
-import { browser, build, installPackages, mariaDb, otherNode, postgreSql, root, run } from "./setup.mjs";
+import { made } from "./beside.mjs";
+import { browser, build, mariaDb, otherNode, postgreSql, root, run, unpackPackages } from "./setup.mjs";
 
 const NODE_24 = "24.21.0";
-const only = process.argv.slice(2);
-
-const pythons = once(
-  spawn(process.execPath, [path.join(root, "scripts/environments.mjs")], { cwd: root, stdio: "inherit" }),
-  "exit",
-);
-installPackages();
-build();
-if (only.length === 0) run("npm", ["run", "--silent", "check"]);
-browser();
-postgreSql();
-mariaDb();
-const [status] = await pythons;
-if (status !== 0) process.exit(1);
-const env = { ...process.env, ...environments() };
+const UNIT = ["--project", "unit"];
+const args = process.argv.slice(2);
+const isQuick = args.includes("--quick");
+const only = args.filter((arg) => arg !== "--quick");
 
 const counts = { passed: 0, failed: 0, skipped: 0 };
 const failures = [];
-test("node 20", process.execPath, only);
-if (only.length === 0) {
+const python = beside("python");
+unpackPackages();
+const sqliteDriver = beside("sqliteDriver");
+build();
+if (only.length === 0) run("npm", ["run", "--silent", "check"]);
+await python;
+if (isQuick) {
+  await sqliteDriver;
+  test("node 20", process.execPath, [...UNIT, ...only]);
+} else {
+  const oldPython = beside("oldPython");
   // The other SQLite driver, and the Node that most people have by now.
-  test("node 24", otherNode(NODE_24), ["--project", "unit"]);
+  if (only.length === 0) test("node 24", otherNode(NODE_24), UNIT);
+  browser();
+  postgreSql();
+  mariaDb();
+  await Promise.all([sqliteDriver, oldPython]);
+  test("node 20", process.execPath, only, { TRACELET_TEST_PYTHON_OLD: made("oldPython") });
 }
 // Once more, and last: of a long log often only its end is kept.
 if (failures.length > 0) console.log(`\nFailed:\n${failures.map((failure) => `\n${failure}`).join("\n")}`);
 console.log(`\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
 process.exit(counts.failed > 0 ? 1 : 0);
 
-function test(name, node, args) {
-  const report = path.join(root, ".setup", `${name.replace(" ", "-")}.json`);
+/** Make something in a process of its own. @returns resolves when it is there */
+async function beside(what) {
+  const args = [path.join(root, "scripts/beside.mjs"), what];
+  const [status] = await once(spawn(process.execPath, args, { cwd: root, stdio: "inherit" }), "exit");
+  if (status !== 0) process.exit(1);
+}
+
+function test(name, node, args, env = {}) {
+  const report = path.join(root, ".setup", `${name.replaceAll(" ", "-")}.json`);
   mkdirSync(path.dirname(report), { recursive: true });
   rmSync(report, { force: true });
   const vitest = [path.join(root, "node_modules/vitest/vitest.mjs"), "run", "--reporter=default"];
@@ -44,7 +55,7 @@ function test(name, node, args) {
   console.log(`\n${name}`);
   const { status, signal } = spawnSync(node, [...vitest, ...args], {
     cwd: root,
-    env: { ...env, TRACELET_TEST_REPORT: report },
+    env: { ...process.env, TRACELET_TEST_PYTHON: made("python"), ...env, TRACELET_TEST_REPORT: report },
     stdio: "inherit",
   });
   const result = existsSync(report)
