@@ -1,7 +1,7 @@
 // Real MLflow servers as their users start them, and what they hold.
 import path from "node:path";
 import { pathToFileURL } from "node:url";
-import { postgreSql } from "../scripts/setup.mjs";
+import { debianPackages } from "../scripts/setup.mjs";
 import { load, root } from "./typescript.mjs";
 
 /** What `mlflow server` has unless it is told otherwise. */
@@ -19,7 +19,7 @@ export async function serverOnSqlite(context) {
 }
 
 export async function serverOnPostgreSql(context) {
-  postgreSql();
+  debianPackages({ postgresql: "/usr/lib/postgresql" });
   const [{ PostgreSql }] = await load("test/e2e/support/postgresql.ts");
   const cluster = await PostgreSql.start({ durable: true });
   try {

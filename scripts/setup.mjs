@@ -83,28 +83,13 @@ export function otherNode(version) {
   return path.join(root, folder, "node_modules/node/bin/node");
 }
 
-/** The browser that the pages are tested in: Debian's, installed where that can be done without asking. */
-export function browser() {
-  debianPackage("chromium", "/usr/bin/chromium");
-}
-
-export function postgreSql() {
-  debianPackage("postgresql", "/usr/lib/postgresql");
-}
-
-/** MariaDB's programs without the service, which would be started at once. */
-export function mariaDb() {
-  debianPackage("mariadb-server-core", "/usr/sbin/mariadbd");
-  // What creates the tables asks a program of the client's.
-  debianPackage("mariadb-client-core", "/usr/bin/my_print_defaults");
-}
-
-/** A package of Debian's, installed where that can be done without asking. @param file that it brings */
-export function debianPackage(name, file) {
-  if (existsSync(file) || process.getuid?.() !== 0 || !existsSync("/usr/bin/apt-get")) return;
-  console.error(`Installing ${name} …`);
+/** Debian's packages, installed where that can be done without asking. @param wanted name → a file that it brings */
+export function debianPackages(wanted) {
+  const missing = Object.keys(wanted).filter((name) => !existsSync(wanted[name]));
+  if (missing.length === 0 || process.getuid?.() !== 0 || !existsSync("/usr/bin/apt-get")) return;
+  console.error(`Installing ${missing.join(", ")} …`);
   run("apt-get", ["update", "-qq"]);
-  run("apt-get", ["install", "-y", "-qq", "--no-install-recommends", name], {
+  run("apt-get", ["install", "-y", "-qq", "--no-install-recommends", ...missing], {
     env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
     stdio: ["ignore", "ignore", "inherit"],
   });

@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import path from "node:path";
 import { made } from "./beside.mjs";
-import { browser, build, mariaDb, otherNode, postgreSql, root, run, unpackPackages } from "./setup.mjs";
+import { build, otherNode, root, run, unpackPackages } from "./setup.mjs";
 
 const NODE_24 = "24.21.0";
 const UNIT = ["--project", "unit"];
@@ -25,13 +25,10 @@ if (isQuick) {
   await sqliteDriver;
   test("node 20", process.execPath, [...UNIT, ...only]);
 } else {
-  const oldPython = beside("oldPython");
+  const forServers = Promise.all([beside("oldPython"), beside("debian")]);
   // The other SQLite driver, and the Node that most people have by now.
   if (only.length === 0) test("node 24", otherNode(NODE_24), UNIT);
-  browser();
-  postgreSql();
-  mariaDb();
-  await Promise.all([sqliteDriver, oldPython]);
+  await Promise.all([sqliteDriver, forServers]);
   test("node 20", process.execPath, only, { TRACELET_TEST_PYTHON_OLD: made("oldPython") });
 }
 // Once more, and last: of a long log often only its end is kept.

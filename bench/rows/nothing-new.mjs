@@ -1,11 +1,11 @@
 import path from "node:path";
-import { debianPackage } from "../../scripts/setup.mjs";
+import { debianPackages } from "../../scripts/setup.mjs";
 import { CountingMlflow } from "../counting-mlflow.mjs";
 import { bound, line } from "../lines.mjs";
 import { alternate, measured, sync } from "../measure.mjs";
 
 export async function run(context) {
-  debianPackage("rsync", "/usr/bin/rsync");
+  debianPackages({ rsync: "/usr/bin/rsync" });
   const logdir = context.shape("tiny");
   const stateDir = path.join(context.folder, "state");
   const copy = path.join(context.folder, "copy/");
