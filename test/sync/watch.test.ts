@@ -70,7 +70,7 @@ describe("following", () => {
     expect(sentAgain(world.backend.run("a"))).toBe(0);
   });
 
-  test("a file that is cut, and one that another takes the place of", async () => {
+  test("a file that is cut, one that goes on otherwise, and one that another takes the place of", async () => {
     const world = World.create();
     world.logdir.write("a", fileOf(curve("loss", 0, 10)));
     world.logdir.write("b", fileOf(curve("loss", 0, 10), 1));
@@ -78,8 +78,13 @@ describe("following", () => {
     await arrives(watching, world, "a", curve("loss", 0, 10));
     await arrives(watching, world, "b", curve("loss", 0, 10));
     world.logdir.truncate("a", fileOf(curve("loss", 0, 4)).length);
-    world.logdir.append("a", records(curve("loss", 20, 23)));
-    await arrives(watching, world, "a", [...curve("loss", 0, 10), ...curve("loss", 20, 23)]);
+    await watching.until(() => expect(watching.messages("info")).toEqual([expect.stringContaining("is shorter")]));
+    world.logdir.append("a", records(curve("loss", 4, 13)));
+    await arrives(watching, world, "a", curve("loss", 0, 13));
+    const other = [...curve("loss", 0, 2), ...curve("loss", 20, 25)];
+    world.logdir.replace("a", fileOf(other));
+    await watching.until(() => expect(world.backend.runs.filter(({ name }) => name === "a")).toHaveLength(2));
+    await watching.until(() => expectPoints(world.backend.runs.at(-1) as never, other));
     world.logdir.replace("b", fileOf(curve("other", 0, 30), 5));
     await watching.until(() => expect(world.backend.runs.filter(({ name }) => name === "b")).toHaveLength(2));
     await watching.until(() => expectPoints(world.backend.runs.at(-1) as never, curve("other", 0, 30)));
