@@ -61,6 +61,8 @@ export class EventFileReader {
 
   #decode(batch: RecordBatch, sink: ValueSink): void {
     const { records } = this;
+    const bytes = records.payloadEnd - records.payloadStart;
+    if (bytes > batch.tellsLarger) batch.large.set(records.recordOffset, bytes);
     const scalar = this.#scalar;
     if (scalar.decode(records.view, records.payloadStart, records.payloadEnd)) {
       const tag = this.#tagOfScalar(batch);

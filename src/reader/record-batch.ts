@@ -28,11 +28,16 @@ export class RecordBatch implements ScalarColumns {
   value: Float64Array;
   offset: Float64Array;
   length = 0;
+  /** Records of more bytes than this are told in `large`. */
+  readonly tellsLarger: number;
+  /** Sizes of such records that values of it came in, in bytes, by their offsets. */
+  readonly large: Map<number, number> = new Map();
   readonly data: Datum[] = [];
   #dataBytes = 0;
 
-  constructor(capacity: number, tagTable: TagTable) {
+  constructor(capacity: number, tagTable: TagTable, tellsLarger: number = Infinity) {
     this.capacity = capacity;
+    this.tellsLarger = tellsLarger;
     this.tagTable = tagTable;
     const room = Math.min(capacity, FIRST_ROOM);
     this.tag = new Int32Array(room);
@@ -108,6 +113,7 @@ export class RecordBatch implements ScalarColumns {
   clear(): void {
     this.length = 0;
     this.data.length = 0;
+    this.large.clear();
     this.#dataBytes = 0;
   }
 

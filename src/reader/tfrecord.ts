@@ -14,6 +14,8 @@ import { maskedCrc, RunningCrc } from "./masked-crc.ts";
 
 const HEADER = 12;
 const FOOTER = 4;
+/** What a record takes beside its payload, bytes. */
+export const FRAME: number = HEADER + FOOTER;
 const CHUNK = 1 << 19;
 const FIRST_WINDOW = 1 << 12;
 /**

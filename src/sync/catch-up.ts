@@ -51,7 +51,7 @@ export async function catchUp(past: PastFiles, target: CatchUpTarget): Promise<n
     };
     try {
       // One that lacks nothing is read, too: what restarts make obsolete is told by the run's values one after the other.
-      await file.readAgain(
+      const { records } = await file.readAgain(
         new Map(past.metadata(file.member)),
         { start: 0, end: file.start },
         async (read) => {
@@ -65,11 +65,13 @@ export async function catchUp(past: PastFiles, target: CatchUpTarget): Promise<n
           if (batch.full || batch.data.length > 0 || rewritten.segments.length > 0) await send(rewritten);
         },
         batch.tagTable,
+        sieve.sizes,
       );
       await send(rewriting.end());
       if (!isBehind) continue;
       // What was counted under another choice says nothing of this one.
       file.recounted(sieve.counts);
+      file.passedOver(records.losses);
       file.caughtUp(choices.id);
     } catch (error) {
       target.failed(file, error);
@@ -94,9 +96,11 @@ export async function linesOf(past: PastFiles, file: SourceFile, start: number, 
   });
   sieve.begin(past.files().indexOf(file), file.member.path, choices.until(file));
   const lines: Line[] = [];
-  await file.readAgain(new Map(past.metadata(file.member)), { start: first, end }, (read) => {
+  const take = (read: RecordBatch) => {
     for (const line of sieve.sift(read).lines) if (line.offset >= start) lines.push(line);
-  });
+  };
+  const metadata = new Map(past.metadata(file.member));
+  await file.readAgain(metadata, { start: first, end }, take, undefined, sieve.sizes);
   return lines;
 }
 

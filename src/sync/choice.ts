@@ -4,6 +4,7 @@
  */
 import type { Kind } from "../reader/datum.ts";
 import { RESTART_POLICIES, type RestartPolicy } from "../reader/restarts.ts";
+import { DEFAULT_MAX_RECORD_BYTES } from "../reader/tfrecord.ts";
 import { hashText } from "./fingerprint.ts";
 import type { LimitOptions } from "./limits.ts";
 import type { TransformOptions } from "./transform.ts";
@@ -14,6 +15,8 @@ export interface Choice {
   readonly limits: LimitOptions;
   /** The largest file that is stored, bytes. */
   readonly maxFileBytes: number;
+  /** The largest record that is read, bytes. */
+  readonly maxRecordBytes: number;
 }
 
 /** Of so many earlier choices it is remembered how far a file was sent under them. */
@@ -27,7 +30,7 @@ const MAX_GLOBS = 200;
 const CHEAP_GLOB = /^(?:[^*()\\+@!|]*\*){0,4}[^*()\\+@!|]*$/;
 
 /** The choice as JSON, the same for the same choice: only what is not the default is in it. */
-export function choiceText({ restarts, transform, limits, maxFileBytes }: Choice): string {
+export function choiceText({ restarts, transform, limits, maxFileBytes, maxRecordBytes }: Choice): string {
   const { excludeKinds, includeTags, excludeTags, nan, every, maxSteps, derive } = transform;
   const { maxImageBytes, maxAudioBytes, oversize } = limits;
   return JSON.stringify({
@@ -44,6 +47,7 @@ export function choiceText({ restarts, transform, limits, maxFileBytes }: Choice
     maxAudioBytes,
     oversize: maxImageBytes !== undefined && oversize === "downscale" ? oversize : undefined,
     maxFileBytes: Number.isFinite(maxFileBytes) ? maxFileBytes : undefined,
+    maxRecordBytes: maxRecordBytes === DEFAULT_MAX_RECORD_BYTES ? undefined : maxRecordBytes,
   } satisfies Record<keyof Fields, unknown>);
 }
 
@@ -79,6 +83,7 @@ export function choiceOf(text: string): Choice | undefined {
   }
   const { excludeKinds = [], includeTags = [], excludeTags = [], nan = "keep", every, maxSteps } = fields;
   const { histogramMetrics = false, prMetrics = false, restarts = "explicit", maxFileBytes = Infinity } = fields;
+  const { maxRecordBytes = DEFAULT_MAX_RECORD_BYTES } = fields;
   const { maxImageBytes, maxAudioBytes, oversize } = fields;
   return {
     restarts,
@@ -93,6 +98,7 @@ export function choiceOf(text: string): Choice | undefined {
     },
     limits: { maxImageBytes, maxAudioBytes, oversize },
     maxFileBytes,
+    maxRecordBytes,
   };
 }
 
@@ -110,6 +116,7 @@ interface Fields {
   readonly maxAudioBytes?: number;
   readonly oversize?: "downscale";
   readonly maxFileBytes?: number;
+  readonly maxRecordBytes?: number;
 }
 
 const isText = (value: unknown) => typeof value === "string";
@@ -131,6 +138,7 @@ const CHECKS: Readonly<Record<keyof Fields, (value: unknown) => boolean>> = {
   maxAudioBytes: isCount,
   oversize: (value) => value === "downscale",
   maxFileBytes: isCount,
+  maxRecordBytes: isCount,
 };
 
 /** A later version's choice may have fields that mean something else. */

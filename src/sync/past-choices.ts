@@ -5,6 +5,7 @@
 import type { Datum, Kind } from "../reader/datum.ts";
 import type { RecordBatch } from "../reader/record-batch.ts";
 import type { Obsolete } from "../reader/restarts.ts";
+import { DEFAULT_MAX_RECORD_BYTES } from "../reader/tfrecord.ts";
 import type { Line } from "./backend.ts";
 import type { Choice } from "./choice.ts";
 import { leftOf } from "./limits.ts";
@@ -20,6 +21,13 @@ export interface Sifted {
   readonly lines: readonly Line[];
   /** How many values only earlier choices let in. */
   readonly stale: number;
+}
+
+/** How large records may be, bytes. */
+export interface RecordSizes {
+  readonly maxRecordBytes: number;
+  /** From here on their sizes are told with what is in them. */
+  readonly tellsLarger: number;
 }
 
 /** Kinds whose files are named after tag and step, or after the tag alone, so that a later value takes its place. */
@@ -56,6 +64,14 @@ export class Sieve {
     this.#member = member;
     this.#until = until;
     for (const passing of [this.#now, ...this.#past.values()]) passing?.begin();
+  }
+
+  /** What has to be read, and told of, that each choice can be told what it lets in. */
+  get sizes(): RecordSizes {
+    const all = [this.#now, ...this.#past.values()].flatMap((passing) => passing?.choice.maxRecordBytes ?? []);
+    // What a destination says is no reason to hold more in memory than anybody would.
+    const most = Math.max(this.#now.choice.maxRecordBytes, DEFAULT_MAX_RECORD_BYTES);
+    return { maxRecordBytes: Math.min(most, Math.max(...all)), tellsLarger: Math.min(...all) };
   }
 
   /** How many steps the file's series have had so far, under the choice in force. */
@@ -141,6 +157,11 @@ class Passing {
 
   pass(batch: RecordBatch, file: number): RecordBatch {
     const copy = batch.copy();
+    if (batch.large.size > 0) {
+      const isRead = (offset: number) => (batch.large.get(offset) ?? 0) <= this.choice.maxRecordBytes;
+      copy.filterScalars(0, (i) => isRead(copy.offset[i] as number));
+      copy.data.splice(0, copy.data.length, ...copy.data.filter(({ offset }) => isRead(offset)));
+    }
     this.#transform.apply(copy, { file, firstScalar: 0, firstDatum: 0, counts: this.counts }, new Tally());
     return copy;
   }

@@ -13,11 +13,12 @@ export interface ChoiceContext {
   readonly restarts: Choice["restarts"];
   readonly transform: TransformOptions;
   readonly limits?: LimitOptions;
+  readonly maxRecordBytes: number;
 }
 
 /** The choice that a context stands for. */
-export function chosenBy({ backend, restarts, transform, limits = {} }: ChoiceContext): Choice {
-  return { restarts, transform, limits, maxFileBytes: backend.maxFileBytes ?? Infinity };
+export function chosenBy({ backend, restarts, transform, limits = {}, maxRecordBytes }: ChoiceContext): Choice {
+  return { restarts, transform, limits, maxFileBytes: backend.maxFileBytes ?? Infinity, maxRecordBytes };
 }
 
 /** Its id. It is asked for each of thousands of runs, and a context does not change. */

@@ -6,7 +6,7 @@ import { EventFileReader } from "../reader/event-file.ts";
 import { FORMAT_BYTES, formatOf } from "../reader/file-format.ts";
 import { RecordBatch } from "../reader/record-batch.ts";
 import { TagTable } from "../reader/tag-table.ts";
-import { type Loss, RecordReader, type Tail } from "../reader/tfrecord.ts";
+import { FRAME, type Loss, RecordReader, type Tail } from "../reader/tfrecord.ts";
 import type { Note } from "./backend.ts";
 import type { BarrenFile } from "./barren-files.ts";
 import { MAX_CHOICES } from "./choice.ts";
@@ -15,6 +15,7 @@ import { type FileMark, hashHead, hashTail, headLength, NO_TAIL, waypointsTo } f
 import type { Member } from "./groups.ts";
 import type { MarkIndex } from "./mark-index.ts";
 import { type MatchedFile, stampOf } from "./match.ts";
+import type { RecordSizes } from "./past-choices.ts";
 import { SeriesCounts } from "./series-counts.ts";
 import type { StoredFile } from "./stored-run.ts";
 
@@ -99,9 +100,10 @@ export class SourceFile {
     start: number = this.start,
     end: number = this.entry.size,
     damage: "pass" | "wait" = "pass",
+    maxRecordBytes: number = this.#maxRecordBytes,
   ): Promise<OpenFile> {
     const source = await FileSource.open(this.entry.path);
-    const records = new RecordReader(source, { start, end, maxRecordBytes: this.#maxRecordBytes, damage });
+    const records = new RecordReader(source, { start, end, maxRecordBytes, damage });
     return { reader: new EventFileReader(records, metadata), source, close: () => source.close() };
   }
 
@@ -116,10 +118,11 @@ export class SourceFile {
     { start, end }: { readonly start: number; readonly end: number },
     take: (batch: RecordBatch) => void | Promise<void>,
     tagTable: TagTable = new TagTable(),
+    sizes?: RecordSizes,
   ): Promise<EventFileReader> {
-    const { reader, close } = await this.open(metadata, start, end);
+    const { reader, close } = await this.open(metadata, start, end, "pass", sizes?.maxRecordBytes);
     try {
-      const batch = new RecordBatch(4096, tagTable);
+      const batch = new RecordBatch(4096, tagTable, sizes?.tellsLarger);
       for (let more = true; more; batch.clear()) {
         more = await reader.read(batch);
         await take(batch);
@@ -185,6 +188,14 @@ export class SourceFile {
     const latest = Object.entries(until).sort(([, a], [, b]) => b - a);
     this.until = Object.fromEntries(latest.slice(0, MAX_CHOICES));
     this.choice = choice;
+  }
+
+  /** Take over which records before the place where sending begins are passed over for their size now. */
+  passedOver(losses: readonly Loss[]): void {
+    const isLarge = ({ start, end, reason }: Loss) =>
+      reason === "too-large" && end - start - FRAME > this.#maxRecordBytes;
+    const still = new Set(losses.flatMap(({ start, reason }) => (reason === "too-large" ? [start] : [])));
+    this.#losses = this.#losses.filter((loss) => loss.reason !== "too-large" || isLarge(loss) || still.has(loss.start));
   }
 
   /** Take over counts made from its start to the place where sending begins. */

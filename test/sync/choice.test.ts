@@ -8,6 +8,7 @@ import fc from "fast-check";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { TraceletError } from "../../src/errors.ts";
 import type { Kind } from "../../src/reader/datum.ts";
+import { DEFAULT_MAX_RECORD_BYTES } from "../../src/reader/tfrecord.ts";
 import { MlflowBackend } from "../../src/sync/backends/mlflow/backend.ts";
 import { SqliteStore } from "../../src/sync/backends/mlflow/sqlite-store.ts";
 import { type VerifiedRun, verify } from "../../src/sync/backends/mlflow/verify/verify.ts";
@@ -49,6 +50,7 @@ interface Asked {
   readonly restarts?: "explicit" | "any" | "keep";
   readonly maxImageBytes?: number;
   readonly maxFileBytes?: number;
+  readonly maxRecordBytes?: number;
   readonly histogramMetrics?: boolean;
 }
 
@@ -111,12 +113,13 @@ function letIn(asked: Asked, written: readonly Written[]): Written[] {
       const { every = 1, maxSteps = Infinity } = asked;
       if (number % every !== 0 || number / every >= maxSteps) return false;
     }
+    if (value.bytes.length > (asked.maxRecordBytes ?? Infinity)) return false;
     const tooLarge = Math.min(asked.maxImageBytes ?? Infinity, asked.maxFileBytes ?? Infinity);
     return kind !== "images" || (value.size as number) <= tooLarge;
   });
 }
 
-function optionsOf(asked: Asked): Pick<SyncOptions, "transform" | "restarts" | "limits"> {
+function optionsOf(asked: Asked): Pick<SyncOptions, "transform" | "restarts" | "limits" | "maxRecordBytes"> {
   const { only, exclude, nan = "keep", every, maxSteps, restarts = "explicit", maxImageBytes } = asked;
   return {
     transform: {
@@ -130,6 +133,7 @@ function optionsOf(asked: Asked): Pick<SyncOptions, "transform" | "restarts" | "
     },
     restarts,
     limits: { maxImageBytes },
+    maxRecordBytes: asked.maxRecordBytes ?? 1 << 20,
   };
 }
 
@@ -203,15 +207,11 @@ class Place {
     }
   }
 
-  #source(): Pick<
-    SyncOptions,
-    "logdirs" | "group" | "attachSource" | "maxRecordBytes" | "wantsRun" | "concurrency" | "signal"
-  > {
+  #source(): Pick<SyncOptions, "logdirs" | "group" | "attachSource" | "wantsRun" | "concurrency" | "signal"> {
     return {
       logdirs: [this.logdir.root],
       group: "run",
       attachSource: false,
-      maxRecordBytes: 1 << 20,
       wantsRun: () => true,
       concurrency: 1,
       signal: new AbortController().signal,
@@ -324,6 +324,7 @@ const NARROW: readonly (readonly [string, Asked])[] = [
   ["--restarts any", { restarts: "any" }],
   ["--max-image-size", { maxImageBytes: 100 }],
   ["--max-artifact-size", { maxFileBytes: 15_000 }],
+  ["--max-record-size", { maxRecordBytes: 15_000 }],
 ];
 
 describe.each(NARROW)("%s", (name, narrow) => {
@@ -394,6 +395,42 @@ test.each([false, true])("--histogram-metrics later computes them of all histogr
   expect([sentOf(result, "scalars"), sentOf(result, "histograms")]).toEqual([7 * histograms, 0]);
   expect(await place.missing({ histogramMetrics: true })).toBe(0);
 });
+
+test.each([false, true])(
+  "records too large for --max-record-size are sent with a larger one; state lost: %s",
+  async (lost) => {
+    const many = Array.from({ length: 500 }, (_, i) => ({ tag: `many/loss`, simpleValue: i }));
+    const large = (step: number, n: number): Written => {
+      const limits = Array.from({ length: 2000 }, (_, i) => i);
+      const histo = { min: 0, max: 2000, num: 2000, sum: 1, sumSquares: 1, bucketLimit: limits, bucket: limits };
+      const value = [...many, { tag: "wide/weights", histo }];
+      const bytes = event({ wallTime: WALL_TIME + n, step, summary: { value } });
+      return { kind: "histograms", tag: "wide/weights", step, n, bytes };
+    };
+    const small = STORY.filter(({ kind, tag }) => kind === "histograms" && !tag.startsWith("debug"));
+    const [a, b, ...rest] = small as [Written, Written, ...Written[]];
+    const all = [a, large(3, 901), b, large(4, 902), ...rest];
+    const place = new Place();
+    place.hold(all);
+    const narrow = await place.sync({ maxRecordBytes: 10_000 });
+    expect(narrow.runs[0]?.losses.map(({ reason }) => reason)).toEqual(["too-large", "too-large"]);
+    expect([sentOf(narrow, "scalars"), sentOf(narrow, "histograms")]).toEqual([0, small.length]);
+    if (lost) place.loseState();
+    const wide = await place.sync({});
+    expect(wide.runs[0]?.losses).toEqual([]);
+    expect([sentOf(wide, "scalars"), sentOf(wide, "histograms")]).toEqual([1000, 2]);
+    expect(await place.missing({})).toBe(0);
+    // With less again, and more of the same segment: what is there stays.
+    if (lost) place.loseState();
+    place.hold([...all, ...STORY.slice(-8)]);
+    await place.sync({ maxRecordBytes: 10_000 });
+    const { outcome, findings } = await place.verify({ maxRecordBytes: 10_000 });
+    expect([outcome, findings.differences]).toEqual(["equal", []]);
+    expect(findings.counts.points.earlier).toBe(1000);
+    expect(findings.counts.lines.earlier).toBe(2);
+    expect((await place.sync({ maxRecordBytes: 10_000 })).runs[0]?.outcome).toBe("unchanged");
+  },
+);
 
 test("histograms are the same whatever batches they came in, and whoever sent them", async () => {
   const contents = async (steps: readonly number[], batchSize: number) => {
@@ -506,11 +543,18 @@ test("whatever is asked for in whatever order, the last choice is there, and not
 describe("a choice's text", () => {
   test("is the same for the same choice, and stands for it", () => {
     const asked = { transform: optionsOf({ exclude: "b/*", every: 2 }).transform, restarts: "keep" as const };
-    const text = choiceText({ ...asked, limits: {}, maxFileBytes: Infinity });
+    const text = choiceText({ ...asked, limits: {}, maxFileBytes: Infinity, maxRecordBytes: DEFAULT_MAX_RECORD_BYTES });
     const again = choiceOf(text);
     expect(again && choiceText(again)).toBe(text);
     expect(JSON.parse(text)).toEqual({ excludeTags: ["b/*"], every: 2, restarts: "keep" });
-    expect(choiceText({ ...asked, limits: { oversize: "downscale" }, maxFileBytes: Infinity })).toBe(text);
+    expect(
+      choiceText({
+        ...asked,
+        limits: { oversize: "downscale" },
+        maxFileBytes: Infinity,
+        maxRecordBytes: DEFAULT_MAX_RECORD_BYTES,
+      }),
+    ).toBe(text);
   });
 
   test("of somebody else is taken only if it costs nothing", () => {

@@ -44,9 +44,9 @@ export async function readSource(
 /** The same options with another choice. */
 export function withChoice(
   options: VerifyOptions,
-  { restarts, transform, limits, maxFileBytes }: Choice,
+  { restarts, transform, limits, maxFileBytes, maxRecordBytes }: Choice,
 ): VerifyOptions {
-  return { ...options, restarts, transform, limits, maxArtifactBytes: maxFileBytes };
+  return { ...options, restarts, transform, limits, maxArtifactBytes: maxFileBytes, maxRecordBytes };
 }
 
 /** Whether a run of the destination is one of these, by its name in a reading's result. */
