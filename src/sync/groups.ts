@@ -147,7 +147,7 @@ async function findAbove(
   stored: ReadonlyMap<string, readonly StoredRun[]>,
 ): Promise<Above | undefined> {
   const wasWhole =
-    stored.get(run.name)?.some(({ files }) => run.files.some((file) => namesOf(files).has(file.name))) ?? false;
+    stored.get(run.name)?.some(({ files }) => run.files.some((file) => holds(files, file.name))) ?? false;
   for (let name = run.name; name !== "."; ) {
     name = path.posix.dirname(name);
     const above = whole.get(name)?.[0]?.run;
@@ -155,7 +155,7 @@ async function findAbove(
     if (above === undefined || below === undefined) continue;
     const known = stored
       .get(name)
-      ?.find(({ files }) => run.files.some((file) => namesOf(files).has(`${below}/${file.name}`)))
+      ?.find(({ files }) => run.files.some((file) => holds(files, `${below}/${file.name}`)))
       ?.folds.get(below);
     const fold = known ?? (await foldOf(run, above, below));
     if (fold !== undefined)
@@ -164,15 +164,15 @@ async function findAbove(
   return undefined;
 }
 
-/** Of the files of a run; many may be folded into it, each of which asks for its own. */
-function namesOf(files: StoredRun["files"]): ReadonlySet<string> {
-  const known = NAMES.get(files);
-  if (known !== undefined) return known;
-  const names = new Set(files.map(({ name }) => name));
-  NAMES.set(files, names);
-  return names;
+/** Whether a file of that name is among those of a run. Many may be, each of which is asked for. */
+export function holds(files: StoredRun["files"], name: string): boolean {
+  if (files.length < FEW) return files.some((file) => file.name === name);
+  let names = NAMES.get(files);
+  if (names === undefined) NAMES.set(files, (names = new Set(files.map((file) => file.name))));
+  return names.has(name);
 }
 
+const FEW = 8;
 const NAMES = new WeakMap<StoredRun["files"], ReadonlySet<string>>();
 
 /** The runs of each directory as one group. A run that others lie in is the group of those itself. */

@@ -101,7 +101,7 @@ function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {
 
 /** Path of a file below the logdir. @param name of its run @param file its path within that */
 function placeOf(name: string, file: string): string {
-  return path.posix.join(name, file);
+  return name === "." ? file : `${name}/${file}`;
 }
 
 /** A file that begins as one of a run that has vanished. */

@@ -4,7 +4,7 @@ import { TraceletError } from "../errors.ts";
 import { FileSource } from "../reader/byte-source.ts";
 import type { DiscoveredRun } from "../reader/discover.ts";
 import { hashHead, headHash } from "./fingerprint.ts";
-import { type GroupFile, type GroupMode, groupRuns, pathBelow, type RunGroup } from "./groups.ts";
+import { type GroupFile, type GroupMode, groupRuns, holds, pathBelow, type RunGroup } from "./groups.ts";
 import type { StoredRun } from "./stored-run.ts";
 
 /** A file that was sent to one run and would now be sent to another. */
@@ -57,8 +57,9 @@ async function findRegrouped(
   stored: ReadonlyMap<string, readonly StoredRun[]>,
 ): Promise<Regrouped[]> {
   const moved = groups.flatMap(({ name, files, isDirectory }) => {
-    const own = new Set(sentRuns(stored.get(name)).flatMap((run) => run.files.map((mark) => mark.name)));
-    return isDirectory ? [] : files.filter((file) => !own.has(file.name)).map((file) => ({ to: name, file }));
+    const own = sentRuns(stored.get(name));
+    const isMoved = (file: GroupFile) => !own.some((run) => holds(run.files, file.name));
+    return isDirectory ? [] : files.filter(isMoved).map((file) => ({ to: name, file }));
   });
   const found = new Map<string, Regrouped>();
   if (moved.length === 0) return [];

@@ -6,8 +6,7 @@ import { barrenIn, isUnchanged, matchRun } from "./match.ts";
 import { type ChoiceContext, chosenBy, chosenId } from "./run-choices.ts";
 import { hasAllFiles, mayHaveFiles } from "./run-files.ts";
 import { type RunResult, unchangedResult } from "./run-result.ts";
-import { newRun, RunSession, type RunSyncContext } from "./run-session.ts";
-import { SourceFile } from "./source-file.ts";
+import type { RunSession, RunSyncContext } from "./run-session.ts";
 import type { StoredRun } from "./stored-run.ts";
 
 /**
@@ -82,6 +81,9 @@ export async function openSession(
   candidates: StoredRun[],
   context: RunSyncContext,
 ): Promise<RunSession> {
+  // Where nothing is new, none of this is needed.
+  const { newRun, RunSession } = await import("./run-session.ts");
+  const { SourceFile } = await import("./source-file.ts");
   const barrenOf = barrenIn(context.checkpoints);
   const match = await matchRun(group, candidates, barrenOf);
   const files = match.files.map((file) => new SourceFile(file, context.maxRecordBytes, barrenOf(file.entry)));
