@@ -4,9 +4,10 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { inspectRun, type RunSummary } from "../reader/inspect.ts";
 import type { SeriesSummary } from "../reader/series.ts";
 import { untilOver } from "../sync/interruption.ts";
+import { linkedRuns, ownRuns } from "../sync/linked-runs.ts";
 import { discoverAll } from "../sync/logdirs.ts";
 import { exitCodeOf, onSignals } from "./signals.ts";
-import { problemLine } from "./sync-report.ts";
+import { linkLines, problemLine } from "./sync-report.ts";
 import { bytes, count, type Output, oneLine, outputTo, paint, plural, printable, table } from "./terminal.ts";
 
 export interface InspectCommandOptions {
@@ -46,7 +47,9 @@ async function inspectAndPrint(
   signal: AbortSignal,
 ): Promise<number> {
   const output = outputTo(process.stdout);
-  const { runs, problems } = discoverAll(logdirs);
+  const { runs: found, problems } = discoverAll(logdirs);
+  const runs = ownRuns(found);
+  const links = linkedRuns(found, () => true);
   let [values, unread, damaged] = [0, problems.length > 0, false];
   let json = options.json ? '{"runs":[' : "";
   let read = 0;
@@ -66,8 +69,11 @@ async function inspectAndPrint(
     damaged ||= summary.files.some((file) => file.losses.length > 0 || file.tail?.state === "damaged");
   }
   if (options.json)
-    output.write(`${json}],"problems":${printable(JSON.stringify(problems))},"interrupted":${signal.aborted}}\n`);
+    output.write(
+      `${json}],"links":${printable(JSON.stringify(links))},"problems":${printable(JSON.stringify(problems))},"interrupted":${signal.aborted}}\n`,
+    );
   else {
+    for (const line of linkLines(links)) output.write(`${oneLine(line)}\n`);
     for (const problem of problems)
       output.write(`${paint(output, "red", "cannot be read")}: ${oneLine(problemLine(problem))}\n`);
     output.write(`${plural(read, "run")}, ${plural(values, "value")}\n`);

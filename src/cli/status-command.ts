@@ -1,6 +1,7 @@
 /** `tracelet status`: how far each run is at each destination, as far as this machine remembers. */
 import type { DiscoveredRun } from "../reader/discover.ts";
 import { Checkpoints } from "../sync/checkpoints.ts";
+import { ownRuns } from "../sync/linked-runs.ts";
 import { discoverAll } from "../sync/logdirs.ts";
 import type { StoredRun } from "../sync/stored-run.ts";
 import { findRemembered } from "./remembered.ts";
@@ -25,12 +26,15 @@ interface RunStatus {
 export async function runStatus(logdirs: readonly string[], options: StatusCommandOptions): Promise<number> {
   const output = outputTo(process.stdout);
   const { runs } = discoverAll(logdirs);
+  const own = new Set(ownRuns(runs));
   const statuses: RunStatus[] = [];
   for (const destination of Checkpoints.destinations(options.stateDir)) {
     const checkpoints = Checkpoints.open(options.stateDir, destination, { readOnly: true });
     const stored = checkpoints.runs();
     checkpoints.close();
-    const ofIt = runs.map((run) => statusOf(run, stored, destination));
+    // Another name of a run is one only where it was sent as such.
+    const shown = runs.filter((run) => own.has(run) || stored.has(run.name));
+    const ofIt = shown.map((run) => statusOf(run, stored, destination));
     if (ofIt.some(({ state }) => state !== "not sent")) statuses.push(...ofIt);
   }
   if (options.json) {
@@ -49,7 +53,7 @@ export async function runStatus(logdirs: readonly string[], options: StatusComma
     ]);
     output.write(`${table([["run", "state", "sent", "left", "id there"], ...rows])}\n`);
   }
-  if (statuses.length === 0) output.write(`${plural(runs.length, "run")}, none of them sent anywhere from here\n`);
+  if (statuses.length === 0) output.write(`${plural(own.size, "run")}, none of them sent anywhere from here\n`);
   return 0;
 }
 

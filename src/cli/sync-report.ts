@@ -74,11 +74,10 @@ export function printSummary(report: SyncReport, output: Output, verbose: boolea
     "dim",
     result.runs.flatMap((run) => run.waiting).map(tailLine),
   );
-  list(
-    "Notes",
-    "dim",
-    notes.filter(({ note }) => !isLoss(note)).map(({ line }) => line),
-  );
+  list("Notes", "dim", [
+    ...linkLines(result.links),
+    ...notes.filter(({ note }) => !isLoss(note)).map(({ line }) => line),
+  ]);
   if (result.left !== undefined) output.write(`${leftText(result.left)}\n`);
   output.write(`${headline(report)}\n`);
   const where = report.location ?? report.howToLook;
@@ -95,6 +94,7 @@ export function toJson(report: SyncReport): object {
     elapsedMs: Math.round(report.elapsedMs),
     retries: report.retries,
     excludedRuns: result.excludedRuns,
+    links: result.links,
     left: result.left ?? null,
     error: errorJson(result.error),
     kinds: tallyJson(totalOf(result.runs)),
@@ -112,6 +112,22 @@ export function toJson(report: SyncReport): object {
       notes: run.notes,
     })),
   };
+}
+
+/** How many links one line names. */
+const NAMED_LINKS = 3;
+
+/** Links that make no run: one line for those whose runs are there, one for each whose run was not asked for. */
+export function linkLines(links: SyncResult["links"]): string[] {
+  const wanted = links.filter(({ isWanted }) => isWanted);
+  const named = wanted.slice(0, NAMED_LINKS).map(({ name, run }) => `${name} is ${run}`);
+  const more = wanted.length > NAMED_LINKS ? ` and ${count(wanted.length - NAMED_LINKS)} more` : "";
+  const once = wanted.length === 0 ? [] : [`reached by links, too, and taken once: ${named.join(", ")}${more}`];
+  const others = links.filter(({ isWanted }) => !isWanted);
+  return [
+    ...once,
+    ...others.map(({ name, run }) => `${name} is a link to ${run}, which is not asked for: name that one`),
+  ];
 }
 
 /** What an interruption has left to be sent. */

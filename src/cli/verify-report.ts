@@ -2,7 +2,7 @@
 import type { Difference, PointDifference, What } from "../sync/backends/mlflow/verify/findings.ts";
 import type { Point } from "../sync/backends/mlflow/verify/items.ts";
 import type { VerifiedRun, VerifyResult } from "../sync/backends/mlflow/verify/verify.ts";
-import { errorJson, errorText, lossLine, problemLine } from "./sync-report.ts";
+import { errorJson, errorText, linkLines, lossLine, problemLine } from "./sync-report.ts";
 import { count, duration, type Output, oneLine, paint, plural, table } from "./terminal.ts";
 
 export interface VerifyReport {
@@ -38,6 +38,7 @@ export function printVerified({ result, elapsedMs }: VerifyReport, output: Outpu
   list("Could not be compared", "red", failed);
   list("Could not be read", "red", [...result.problems, ...runs.flatMap((run) => run.problems)].map(problemLine));
   list("Damage in the source, passed over", "yellow", runs.flatMap((run) => run.losses).map(lossLine));
+  list("Notes", "dim", linkLines(result.links));
   list("Sent under an earlier choice, and no difference", "dim", runs.flatMap(earlierLine));
   const obstacles = runs.flatMap(({ obstacle }) => (obstacle === undefined ? [] : [obstacle.message]));
   list("Files were not compared", "yellow", [...new Set(obstacles)]);

@@ -5,7 +5,7 @@ import type { Kind } from "../reader/datum.ts";
 import type { DiscoveredRun, DiscoveryProblem } from "../reader/discover.ts";
 import type { GroupMode, RunGroup } from "./groups.ts";
 import { untilOver } from "./interruption.ts";
-import { withoutLinksInside } from "./linked-runs.ts";
+import { type LinkedRun, linkedRuns, withoutLinksInside } from "./linked-runs.ts";
 import { discoverAll } from "./logdirs.ts";
 import { followMoved } from "./moved-runs.ts";
 import { OtherRuns } from "./other-runs.ts";
@@ -48,6 +48,8 @@ export interface SyncResult {
   readonly runs: readonly RunResult[];
   /** Runs that were left out by name. */
   readonly excludedRuns: number;
+  /** Links that make no run, since what they lead to is one already. */
+  readonly links: readonly LinkedRun[];
   readonly problems: readonly DiscoveryProblem[];
   /** Why it ended before all runs were looked at. */
   readonly error: TraceletError | undefined;
@@ -74,6 +76,7 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
   const { runs: found, problems } = discoverAll(options.logdirs);
   const all = options.group === "none" ? found : withoutLinksInside(found);
   const wanted = wantedRuns(all, options);
+  const links = options.group === "none" ? [] : linkedRuns(found, options.wantsRun);
   const stored = checkpoints.runs();
   const surveying = { backend: options.backend, checkpoints, stored };
   const asks = options.trustsState !== true;
@@ -166,6 +169,7 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
   return {
     runs: runs.flatMap((run) => results.get(run) ?? []),
     excludedRuns: all.length - wanted.length,
+    links,
     problems,
     error,
     interrupted: signal.aborted,

@@ -32,6 +32,38 @@ export function withoutSameDirectories(runs: readonly DiscoveredRun[]): readonly
   return runs.filter((run) => first.get(placeOf(run, roots)) === run || isOwn(run));
 }
 
+/** A run that only a link leads to, and that has a name of its own besides. */
+export interface LinkedRun {
+  /** What the link makes of it. */
+  readonly name: string;
+  readonly run: string;
+  /** Whether it is among the runs that are wanted, under its own name. */
+  readonly isWanted: boolean;
+}
+
+/** Runs as `--group none` does not have them: each directory once. */
+export function ownRuns(runs: readonly DiscoveredRun[]): readonly DiscoveredRun[] {
+  return withoutSameDirectories(withoutLinksInside(runs));
+}
+
+/**
+ * The links that are asked for and not followed, since the runs that they lead to are there by other names.
+ *
+ * @param found all runs
+ * @param wantsRun which were asked for
+ */
+export function linkedRuns(found: readonly DiscoveredRun[], wantsRun: (name: string) => boolean): LinkedRun[] {
+  const links = found.filter(({ realPath, name }) => realPath !== undefined && wantsRun(name));
+  if (links.length === 0) return [];
+  const own = new Set(ownRuns(found.filter(({ name }) => wantsRun(name))));
+  const roots = new Map<string, string>();
+  const byPlace = new Map(ownRuns(found).map((run) => [placeOf(run, roots), run]));
+  return links.flatMap((link) => {
+    const run = own.has(link) ? undefined : byPlace.get(placeOf(link, roots));
+    return run === undefined ? [] : [{ name: link.name, run: run.name, isWanted: wantsRun(run.name) }];
+  });
+}
+
 /** Where the run's directory really lies, one character a byte. */
 function placeOf({ realPath, directory, logdir }: DiscoveredRun, roots: Map<string, string>): string {
   if (realPath !== undefined) return bytesOf(realPath);

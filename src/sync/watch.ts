@@ -7,7 +7,7 @@
 import { existsSync } from "node:fs";
 import PQueue from "p-queue";
 import { TraceletError } from "../errors.ts";
-import type { DiscoveredRun } from "../reader/discover.ts";
+import { type DiscoveredRun, displayPath } from "../reader/discover.ts";
 import { AwakeClock } from "./awake-clock.ts";
 import { type SyncOptions, wantedRuns } from "./engine.ts";
 import { ageOf } from "./file-age.ts";
@@ -108,6 +108,7 @@ class Watch implements WatchStatus {
   readonly #groupOf = new Map<string, LiveRun>();
   /** Runs of one name may be copies of each other: one after the other. */
   readonly #sameName = new Map<string, Promise<void>>();
+  readonly #saidLinks = new Set<string>();
   /** How many runs had a session at the last tick. */
   #openRuns = 0;
   #isComplete = false;
@@ -214,6 +215,7 @@ class Watch implements WatchStatus {
 
   async #take({ changed, gone, complete }: RunChanges): Promise<void> {
     const own = this.#options.group === "none" ? changed : withoutLinksInside(changed);
+    this.#sayLinks(changed, new Set(own));
     const wanted = wantedRuns(own, this.#options);
     if (this.#isComplete && wanted.length > 0) this.#grewAt = this.#clock.now();
     const isKnown = (run: DiscoveredRun) => {
@@ -230,6 +232,18 @@ class Watch implements WatchStatus {
     else await this.#regroup(new Set(wanted.map(keyOf)));
     // What was there at the beginning has not grown just now.
     if (complete) this.#isComplete = true;
+  }
+
+  /** Links that make no run are said once for each run that they lead to. */
+  #sayLinks(changed: readonly DiscoveredRun[], own: ReadonlySet<DiscoveredRun>): void {
+    for (const run of changed) {
+      const { name, realPath } = run;
+      if (own.has(run) || realPath === undefined || !this.#options.wantsRun(name)) continue;
+      const message = `a link to ${displayPath(realPath)}, which is followed under its own name if that is wanted, too`;
+      if (this.#saidLinks.has(`${name} ${message}`)) continue;
+      this.#saidLinks.add(`${name} ${message}`);
+      this.#say({ level: "info", run: name, message, hint: undefined });
+    }
   }
 
   #grew(run: DiscoveredRun): void {

@@ -1,6 +1,7 @@
 /** `tracelet inspect` and `tracelet status` as processes. */
 import { once } from "node:events";
-import { readdirSync } from "node:fs";
+import { readdirSync, symlinkSync } from "node:fs";
+import path from "node:path";
 import { describe, expect, test } from "vitest";
 import { eventFile, scalarEvent, textEvent } from "../support/event-writer.ts";
 import { EVENT_FILE } from "../support/logdirs.ts";
@@ -78,4 +79,30 @@ describe("status", () => {
     expect(text).toContain(`mlflow sqlite:${machine.database} Default\n`);
     expect(text).toMatch(/^train +partly +/m);
   });
+});
+
+test("a link to a run is no run of its own, and is named", async () => {
+  const machine = machineWithRun();
+  symlinkSync("train", path.join(machine.logdir.root, "latest"));
+  const inspected = await machine.run("inspect", "runs");
+  expect(inspected.stdout).toContain("reached by links, too, and taken once: latest is train\n1 run, ");
+  const { runs, links } = JSON.parse((await machine.run("inspect", "runs", "--json")).stdout) as {
+    runs: { name: string }[];
+    links: object[];
+  };
+  expect([runs.map(({ name }) => name), links]).toEqual([
+    ["train"],
+    [{ name: "latest", run: "train", isWanted: true }],
+  ]);
+  const synced = await machine.sync();
+  expect(synced.stderr).toContain("reached by links, too, and taken once: latest is train");
+  expect((await machine.run("status", "runs")).stdout).not.toContain("latest");
+  const asked = await machine.run("sync", "runs", "--include-runs", "latest");
+  expect(asked.code).toBe(0);
+  expect(asked.stderr).toContain("latest is a link to train, which is not asked for: name that one");
+  expect((await machine.run("verify", "runs", "--include-runs", "latest")).stderr).toContain("name that one");
+  expect((await machine.run("forget", "runs")).stdout).toMatch(/^train at .*\n1 run: forgotten\n$/);
+  // TensorBoard's view is what --group none has.
+  await machine.sync("--group", "none");
+  expect((await machine.run("status", "runs")).stdout).toMatch(/^latest +done /m);
 });

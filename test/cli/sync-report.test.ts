@@ -24,6 +24,7 @@ function report(result: Partial<SyncResult> = {}, changes: Partial<SyncReport> =
   const whole = {
     runs: [run()],
     excludedRuns: 0,
+    links: [],
     problems: [],
     error: undefined,
     interrupted: false,
@@ -214,6 +215,7 @@ test("the object for machines holds all of it", () => {
     elapsedMs: 1234,
     retries: 0,
     excludedRuns: 0,
+    links: [],
     error: null,
     kinds: expect.objectContaining({
       scalars: { read: 1500, sent: 1200, derived: 0, failed: 100, leftOut: { obsolete: 150, nan: 50 } },

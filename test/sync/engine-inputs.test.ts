@@ -112,6 +112,24 @@ describe("a directory that is reached twice", () => {
     expect(names(plain)).toEqual(["latest", "run_7"]);
   });
 
+  test("a link is told with the run that it leads to, and whether that one is asked for", async () => {
+    const world = World.create();
+    const { root } = world.logdir;
+    for (const n of [7, 8]) world.logdir.write(`run_${n}/tfevents.1`, fileOf(curve("loss", 0, n), n));
+    symlinkSync("run_8", path.join(root, "latest"));
+    const asked = async (wantsRun: (name: string) => boolean) => (await world.sync({ wantsRun })).links;
+    expect(await asked(() => true)).toEqual([{ name: "latest", run: "run_8", isWanted: true }]);
+    expect(await asked((name) => name === "latest")).toEqual([{ name: "latest", run: "run_8", isWanted: false }]);
+    expect(await asked((name) => name === "run_7")).toEqual([]);
+    expect((await world.sync({ group: "none" })).links).toEqual([]);
+    // Two links from elsewhere: the one that is asked for is the run.
+    const far = world.otherLogdir("far");
+    far.write("tfevents.1", fileOf(curve("loss", 0, 3), 9));
+    for (const name of ["x", "y"]) symlinkSync(far.root, path.join(root, name));
+    expect(await asked((name) => name === "y")).toEqual([]);
+    expect(await asked((name) => name === "x" || name === "y")).toEqual([{ name: "y", run: "x", isWanted: true }]);
+  });
+
   test("links from elsewhere to one directory are one run", async () => {
     const world = World.create();
     const far = world.otherLogdir("far");
