@@ -10,7 +10,8 @@ class LongFirst extends BaseSequencer {
   static readonly long: readonly string[] = [
     ...["model", "verify", "mlflow-page", "kill", "sync-to-server", "pages", "media", "watch", "watch-endures"],
     ...["asked-destination", "artifact-stores", "one-run", "databases", "refused", "rest-store"],
-    ...["secrets", "fuzz", "watch-training", "engine-model", "watcher-model"],
+    ...["choice", "artifact-paths", "secrets", "watch-training", "engine-model", "verify-command", "watcher", "fuzz"],
+    ...["watcher-model"],
   ];
 
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
