@@ -239,17 +239,21 @@ describe("the end of a run", () => {
     expectPoints(world.backend.run("a"), curve("loss", 0, 5));
   });
 
+  /** Long enough for a busy machine to do what comes in between. */
+  const IDLE_MS = 8000;
+  const STOPPED_MS = IDLE_MS + 1500;
+
   test("not while this process was stopped with a batch under way", async () => {
     const world = World.create();
     world.logdir.write("a", fileOf(curve("loss", 0, 2)));
-    const watching = new Watching(world, { idleTimeoutMs: 3000 });
+    const watching = new Watching(world, { idleTimeoutMs: IDLE_MS });
     // It is old.
     await watching.until(() => expect(world.backend.run("a").status).toBe("finished"));
     let stopped = false;
     world.backend.fault = ({ method }) => {
       if (method !== "write" || stopped) return undefined;
       stopped = true;
-      stop(4500);
+      stop(STOPPED_MS);
       return undefined;
     };
     world.backend.calls.length = 0;
@@ -283,13 +287,13 @@ describe("the end of a run", () => {
   test("not while this process was stopped: nobody has looked whether it grew", async () => {
     const world = World.create();
     world.logdir.write("a", fileOf(curve("loss", 0, 2)));
-    const watching = new Watching(world, { idleTimeoutMs: 3000 });
+    const watching = new Watching(world, { idleTimeoutMs: IDLE_MS });
     await arrives(watching, world, "a", curve("loss", 0, 2));
     world.logdir.append("a", records(curve("loss", 2, 3)));
     await arrives(watching, world, "a", curve("loss", 0, 3));
     await watching.caughtUp();
     world.backend.calls.length = 0;
-    stop(4500);
+    stop(STOPPED_MS);
     world.logdir.append("a", records(curve("loss", 3, 5)));
     await arrives(watching, world, "a", curve("loss", 0, 5));
     expect(world.backend.calls.map(({ method }) => method)).not.toContain("finish");
