@@ -45,7 +45,7 @@ async function start(context, database, store) {
 }
 
 export async function pointsInSqlite(file, experiment) {
-  const { openDatabase } = await import(pathToFileURL(path.join(root, "dist/sync/sqlite.js")).href);
+  const { openDatabase } = await import(pathToFileURL(path.join(root, "dist/sqlite.js")).href);
   const database = openDatabase(file, { busyTimeout: 60_000, readOnly: true });
   try {
     return database.prepare(points(experiment)).get().n;

@@ -2,7 +2,7 @@
 //   node bench/raw-inserts.mjs DATABASE POINTS TAGS
 // The points of bench/shapes.mjs' `scalars`, in the order in which they stand in the file.
 import { randomUUID } from "node:crypto";
-import { openDatabase } from "../dist/sync/sqlite.js";
+import { openDatabase } from "../dist/sqlite.js";
 
 const PER_TRANSACTION = 50_000;
 const [file, ...numbers] = process.argv.slice(2);

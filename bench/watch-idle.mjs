@@ -18,7 +18,7 @@ else await measure();
 /** In a process of its own, so that its memory and CPU are those of watching alone. */
 async function watchAndReport() {
   const [root, mode] = process.argv.slice(5);
-  const { watchRuns } = await import("../dist/sync/watcher.js");
+  const { watchRuns } = await import("../dist/sync/tree/watcher.js");
   const end = new AbortController();
   let busy = process.cpuUsage();
   // It wakes the process so often that its cost would be most of what is measured, so it has a time of its own.

@@ -1,4 +1,7 @@
 /** The public library: read event files, and sync them to a destination. */
+
+export { MlflowBackend, type MlflowBackendOptions } from "./backends/mlflow/backend.ts";
+export type { MlflowStore } from "./backends/mlflow/store.ts";
 export { type ErrorCode, TraceletError } from "./errors.ts";
 export { type ByteSource, FileSource } from "./reader/byte-source.ts";
 export type * from "./reader/datum.ts";
@@ -28,11 +31,10 @@ export {
   type Tail,
 } from "./reader/tfrecord.ts";
 export type * from "./sync/backend.ts";
-export { MlflowBackend, type MlflowBackendOptions } from "./sync/backends/mlflow/backend.ts";
-export type { MlflowStore } from "./sync/backends/mlflow/store.ts";
-export { Checkpoints } from "./sync/checkpoints.ts";
-export { type SyncOptions, type SyncResult, sync } from "./sync/engine.ts";
-export { type Quarantine, QuarantineFiles, type RefusedValue } from "./sync/quarantine.ts";
-export type { RunResult } from "./sync/run-result.ts";
-export { type WatchOptions, watch } from "./sync/watch.ts";
-export type { WatchEvent, WatchStatus } from "./sync/watch-status.ts";
+export type { Quarantine, RefusedValue } from "./sync/backend.ts";
+export { type SyncOptions, type SyncResult, sync } from "./sync/engine/engine.ts";
+export { type WatchOptions, watch } from "./sync/engine/watch.ts";
+export type { WatchEvent, WatchStatus } from "./sync/engine/watch-status.ts";
+export type { RunResult } from "./sync/run/run-result.ts";
+export { Checkpoints } from "./sync/state/checkpoints.ts";
+export { QuarantineFiles } from "./sync/state/quarantine.ts";

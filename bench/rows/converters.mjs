@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync } from "node:fs";
 import path from "node:path";
-import { openDatabase } from "../../dist/sync/sqlite.js";
+import { openDatabase } from "../../dist/sqlite.js";
 import { line, times } from "../lines.mjs";
 import { alternate, measured, sync } from "../measure.mjs";
 import { pointsInSqlite } from "../mlflow-servers.mjs";

@@ -1,8 +1,8 @@
 /** What the command line says of the source: which of its runs and values count, and how. */
 import type { RestartPolicy } from "../reader/restarts.ts";
-import type { SyncOptions } from "../sync/engine.ts";
-import type { GroupMode } from "../sync/groups.ts";
-import { globFilter } from "../sync/transform.ts";
+import type { SyncOptions } from "../sync/engine/engine.ts";
+import type { GroupMode } from "../sync/source/groups.ts";
+import { globFilter } from "../sync/transform/transform.ts";
 import { excludedKinds, type KindOptions } from "./kinds.ts";
 
 export interface ChoiceOptions extends KindOptions {

@@ -1,6 +1,6 @@
 /** When a watch ends by itself: with a process, or when nothing has been written for long enough. */
 import { TraceletError } from "../errors.ts";
-import type { WatchStatus } from "../sync/watch-status.ts";
+import type { WatchStatus } from "../sync/engine/watch-status.ts";
 import { processStat } from "./process-stat.ts";
 
 const LOOK_MS = 1000;

@@ -1,9 +1,9 @@
 /** `tracelet forget`: what this machine remembers of runs is removed, so that the next sync asks the destination. */
 import { existsSync } from "node:fs";
-import { Checkpoints } from "../sync/checkpoints.ts";
-import { type Lock, lockSource } from "../sync/lock.ts";
-import { discoverAll, sourcesOf } from "../sync/logdirs.ts";
-import type { StoredRun } from "../sync/stored-run.ts";
+import { discoverAll, sourcesOf } from "../sync/source/logdirs.ts";
+import { Checkpoints } from "../sync/state/checkpoints.ts";
+import { type Lock, lockSource } from "../sync/state/lock.ts";
+import type { StoredRun } from "../sync/state/stored-run.ts";
 import { findRemembered } from "./remembered.ts";
 import { oneLine, outputTo, plural, printable } from "./terminal.ts";
 

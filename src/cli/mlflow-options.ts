@@ -1,11 +1,12 @@
 /** What the command line and the environment say of MLflow → a destination. */
 import os from "node:os";
+import { MlflowBackend } from "../backends/mlflow/backend.ts";
+import { DryRunStore } from "../backends/mlflow/dry-run-store.ts";
+import type { MlflowStore } from "../backends/mlflow/store.ts";
+import { resolveTrackingUri, type TrackingUri } from "../backends/mlflow/tracking-uri.ts";
 import type { Backend } from "../sync/backend.ts";
-import { MlflowBackend } from "../sync/backends/mlflow/backend.ts";
-import { DryRunStore } from "../sync/backends/mlflow/dry-run-store.ts";
-import type { MlflowStore } from "../sync/backends/mlflow/store.ts";
-import { resolveTrackingUri, type TrackingUri } from "../sync/backends/mlflow/tracking-uri.ts";
-import { type Quarantine, QuarantineFiles } from "../sync/quarantine.ts";
+import { type Quarantine } from "../sync/backend.ts";
+import { QuarantineFiles } from "../sync/state/quarantine.ts";
 import { VERSION } from "../version.ts";
 
 export interface MlflowOptions {
@@ -126,11 +127,11 @@ interface StoreOptions extends Surroundings {
 async function openStore(uri: TrackingUri, options: StoreOptions): Promise<MlflowStore> {
   const { signal, live, say, giveUpAfterMs, stopGraceMs, onRetry, readOnly = false } = options;
   if (uri.scheme === "sqlite") {
-    const { SqliteStore } = await import("../sync/backends/mlflow/sqlite-store.ts");
+    const { SqliteStore } = await import("../backends/mlflow/sqlite-store.ts");
     return SqliteStore.openWhenFree(uri.path, { readOnly, signal, stopGraceMs });
   }
-  const { RestStore } = await import("../sync/backends/mlflow/rest-store.ts");
-  const { readCredentials } = await import("../sync/backends/mlflow/credentials.ts");
+  const { RestStore } = await import("../backends/mlflow/rest-store.ts");
+  const { readCredentials } = await import("../backends/mlflow/credentials.ts");
   const credentials = readCredentials(uri.login, process.env, os.homedir());
   for (const warning of credentials.warnings) say(warning);
   return new RestStore({ uri, credentials, giveUpAfterMs, stopGraceMs, live, onRetry, signal });

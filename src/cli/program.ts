@@ -1,12 +1,11 @@
 /** The command line: what can be given, what it means by default. The commands themselves are loaded when they run. */
 import { Command, type Option } from "commander";
 import type { RestartPolicy } from "../reader/restarts.ts";
-import type { GroupMode } from "../sync/groups.ts";
+import type { GroupMode } from "../sync/source/groups.ts";
 import { VERSION } from "../version.ts";
 import { KINDS, kindNames, parseKinds } from "./kinds.ts";
 import { collect, option, parseBytes, parseCount, parseDuration, parsePort, stateDirOption } from "./options.ts";
-import type { WatchCommandOptions } from "./watch-command.ts";
-import type { WatchEngine } from "./watch-engine.ts";
+import type { WatchCommandOptions, WatchEngine } from "./watch-engine.ts";
 
 // Said again here, since the modules that have them bring the whole reader: half of what `--version` would take.
 const GROUP_MODES: readonly GroupMode[] = ["run", "parent", "nested", "none"];

@@ -1,6 +1,6 @@
 /** How far a sync is, while it runs: a live line on a terminal, a plain line now and then elsewhere. */
 import type { Ora } from "ora";
-import type { Progress } from "../sync/progress.ts";
+import type { Progress } from "../sync/report/progress.ts";
 import { bytes, count, duration, type Output } from "./terminal.ts";
 
 export interface ProgressView {

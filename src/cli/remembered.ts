@@ -1,7 +1,7 @@
 /** Which of the runs that are remembered a run of TensorBoard's is, told by names alone. */
 import type { DiscoveredRun } from "../reader/discover.ts";
-import { directoriesAbove, pathBelow } from "../sync/groups.ts";
-import type { StoredRun } from "../sync/stored-run.ts";
+import { directoriesAbove, pathBelow } from "../sync/source/groups.ts";
+import type { StoredRun } from "../sync/state/stored-run.ts";
 
 export interface Remembered {
   readonly of: StoredRun;

@@ -1,9 +1,9 @@
 /** `tracelet status`: how far each run is at each destination, as far as this machine remembers. */
 import type { DiscoveredRun } from "../reader/discover.ts";
-import { Checkpoints } from "../sync/checkpoints.ts";
-import { ownRuns } from "../sync/linked-runs.ts";
-import { discoverAll } from "../sync/logdirs.ts";
-import type { StoredRun } from "../sync/stored-run.ts";
+import { ownRuns } from "../sync/source/linked-runs.ts";
+import { discoverAll } from "../sync/source/logdirs.ts";
+import { Checkpoints } from "../sync/state/checkpoints.ts";
+import type { StoredRun } from "../sync/state/stored-run.ts";
 import { findRemembered } from "./remembered.ts";
 import { bytes, oneLine, outputTo, paint, plural, printable, table } from "./terminal.ts";
 

@@ -1,9 +1,9 @@
 /** `tracelet sync`: options → backend, engine, report. */
 import { TraceletError } from "../errors.ts";
-import { Checkpoints } from "../sync/checkpoints.ts";
-import { sync } from "../sync/engine.ts";
-import { type Lock, lockSource } from "../sync/lock.ts";
-import { requireLogdir, sourcesOf } from "../sync/logdirs.ts";
+import { sync } from "../sync/engine/engine.ts";
+import { requireLogdir, sourcesOf } from "../sync/source/logdirs.ts";
+import { Checkpoints } from "../sync/state/checkpoints.ts";
+import { type Lock, lockSource } from "../sync/state/lock.ts";
 import { type ChoiceOptions, chosen } from "./choice.ts";
 import { type MlflowOptions, openMlflow } from "./mlflow-options.ts";
 import { type ProgressView, showProgress } from "./progress-view.ts";

@@ -1,11 +1,11 @@
 /** What a sync did: the summary for people, the object for machines, and the exit code. */
 import type { TraceletError } from "../errors.ts";
 import { LEADS_OUT, LEADS_OUT_TEXT } from "../reader/file-links.ts";
-import type { Note } from "../sync/backend.ts";
-import type { Left, SyncResult } from "../sync/engine.ts";
-import type { RunResult } from "../sync/run-result.ts";
-import { Tally } from "../sync/tally.ts";
-import { WITHOUT_CONTENT } from "../sync/transform.ts";
+import type { Left, SyncResult } from "../sync/engine/engine.ts";
+import type { Note } from "../sync/report/note.ts";
+import { Tally } from "../sync/report/tally.ts";
+import type { RunResult } from "../sync/run/run-result.ts";
+import { WITHOUT_CONTENT } from "../sync/transform/transform.ts";
 import { bytes, count, duration, type Output, oneLine, paint, plural, table } from "./terminal.ts";
 
 export interface SyncReport {

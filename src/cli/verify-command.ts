@@ -1,8 +1,8 @@
 /** `tracelet verify`: options → a look at source and destination, report. */
 import { TraceletError } from "../errors.ts";
-import { verify } from "../sync/backends/mlflow/verify/verify.ts";
-import { untilOver } from "../sync/interruption.ts";
-import { requireLogdir } from "../sync/logdirs.ts";
+import { untilOver } from "../sync/run/interruption.ts";
+import { requireLogdir } from "../sync/source/logdirs.ts";
+import { verify } from "../verify/mlflow/verify.ts";
 import { VERSION } from "../version.ts";
 import { type ChoiceOptions, chosen } from "./choice.ts";
 import { type MlflowOptions, openMlflowToRead } from "./mlflow-options.ts";

@@ -1,7 +1,7 @@
 /** What a verification found: the summary for people, the object for machines, and the exit code. */
-import type { Difference, PointDifference, What } from "../sync/backends/mlflow/verify/findings.ts";
-import type { Point } from "../sync/backends/mlflow/verify/items.ts";
-import type { VerifiedRun, VerifyResult } from "../sync/backends/mlflow/verify/verify.ts";
+import type { Difference, PointDifference, What } from "../verify/mlflow/findings.ts";
+import type { Point } from "../verify/mlflow/items.ts";
+import type { VerifiedRun, VerifyResult } from "../verify/mlflow/verify.ts";
 import { errorJson, errorText, linkLines, lossLine, problemLine } from "./sync-report.ts";
 import { count, duration, type Output, oneLine, paint, plural, table } from "./terminal.ts";
 

@@ -1,36 +1,15 @@
 /** `tracelet watch`: options, signals, a training → the engine; how it is doing → view and metrics. */
+
 import { TraceletError } from "../errors.ts";
-import type { WatchStatus } from "../sync/watch-status.ts";
-import { type ChoiceOptions, chosen } from "./choice.ts";
+import type { WatchStatus } from "../sync/engine/watch-status.ts";
+import { chosen } from "./choice.ts";
 import { type EndConditions, endCondition, followProcess } from "./end-condition.ts";
-import type { MlflowOptions } from "./mlflow-options.ts";
 import { exitCodeOf, onSignals, withoutEchoes } from "./signals.ts";
 import { canRedraw, duration, oneLine, outputTo } from "./terminal.ts";
 import { FORWARDED, startTraining, type Training } from "./training.ts";
-import type { FinishReason, WatchEngine, WatchEngineOptions } from "./watch-engine.ts";
+import type { FinishReason, WatchCommandOptions, WatchEngine, WatchEngineOptions } from "./watch-engine.ts";
 import type { WatchMetrics } from "./watch-metrics.ts";
 import { showWatch, type WatchEnd, type WatchMode, type WatchView } from "./watch-view.ts";
-
-export interface WatchCommandOptions extends Omit<MlflowOptions, "dryRun">, ChoiceOptions {
-  readonly backend: "mlflow";
-  readonly stateDir: string;
-  readonly concurrency: number;
-  /** These are ms. */
-  readonly flushInterval: number;
-  readonly poll?: number;
-  readonly rescan: number;
-  readonly idleTimeout: number;
-  readonly patience: number;
-  readonly trustState: boolean;
-  readonly regroup: boolean;
-  readonly sourcePath: boolean;
-  readonly untilIdle?: number;
-  readonly pid?: number;
-  readonly metricsPort?: number;
-  readonly json: boolean;
-  readonly quiet: boolean;
-  readonly logLevel: "info" | "debug";
-}
 
 /** What share of the time that ending may take is for sending; the rest is for what is under way then. */
 const SENDING_SHARE = 0.5;

@@ -1,20 +1,43 @@
 /** What `tracelet watch` needs of whatever follows the logdirs. */
+
 import { existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Checkpoints } from "../sync/checkpoints.ts";
-import { type SyncOptions, type SyncResult, sync } from "../sync/engine.ts";
-import { type Lock, lockSource } from "../sync/lock.ts";
-import { sourcesOf } from "../sync/logdirs.ts";
-import { watch } from "../sync/watch.ts";
-import type { WatchEvent, WatchStatus } from "../sync/watch-status.ts";
-import type { chosen } from "./choice.ts";
+import { type SyncOptions, type SyncResult, sync } from "../sync/engine/engine.ts";
+import { watch } from "../sync/engine/watch.ts";
+import type { WatchEvent, WatchStatus } from "../sync/engine/watch-status.ts";
+import { sourcesOf } from "../sync/source/logdirs.ts";
+import { Checkpoints } from "../sync/state/checkpoints.ts";
+import { type Lock, lockSource } from "../sync/state/lock.ts";
+import type { ChoiceOptions, chosen } from "./choice.ts";
+import type { MlflowOptions } from "./mlflow-options.ts";
 import { openMlflow } from "./mlflow-options.ts";
 import { exitCode, isLoss } from "./sync-report.ts";
 import { bytes, plural } from "./terminal.ts";
-import type { WatchCommandOptions } from "./watch-command.ts";
 
 /** How often live runs are looked at where the file system tells nothing, ms. */
 const POLL_MS = 1000;
+
+/** What the command line says. */
+export interface WatchCommandOptions extends Omit<MlflowOptions, "dryRun">, ChoiceOptions {
+  readonly backend: "mlflow";
+  readonly stateDir: string;
+  readonly concurrency: number;
+  /** These are ms. */
+  readonly flushInterval: number;
+  readonly poll?: number;
+  readonly rescan: number;
+  readonly idleTimeout: number;
+  readonly patience: number;
+  readonly trustState: boolean;
+  readonly regroup: boolean;
+  readonly sourcePath: boolean;
+  readonly untilIdle?: number;
+  readonly pid?: number;
+  readonly metricsPort?: number;
+  readonly json: boolean;
+  readonly quiet: boolean;
+  readonly logLevel: "info" | "debug";
+}
 
 export interface WatchEngineOptions extends ReturnType<typeof chosen> {
   /** They may not be there yet, where a training is going to make them. */

@@ -4,7 +4,7 @@ import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
 import { TraceletError } from "../errors.ts";
-import type { WatchStatus } from "../sync/watch-status.ts";
+import type { WatchStatus } from "../sync/engine/watch-status.ts";
 
 export interface WatchMetrics {
   /** Of the metrics. */

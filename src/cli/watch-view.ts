@@ -1,6 +1,6 @@
 /** How a watch is doing, while it runs: for people on a terminal, for logs, or for programs. */
 import type { TraceletError } from "../errors.ts";
-import type { WatchEvent, WatchStatus } from "../sync/watch-status.ts";
+import type { WatchEvent, WatchStatus } from "../sync/engine/watch-status.ts";
 import { errorJson } from "./sync-report.ts";
 import { bytes, count, duration, type Output, oneLine, paint, plural, printable } from "./terminal.ts";
 

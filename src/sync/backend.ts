@@ -1,12 +1,14 @@
 /** The way out: what every destination has to keep. */
+
 import type { Datum, HistogramDatum, Kind, PrCurveDatum, ScalarColumns } from "../reader/datum.ts";
 import type { FsPath } from "../reader/discover.ts";
 import type { PythonValue } from "../reader/python-text.ts";
-import type { FoundEmbedding } from "./embeddings.ts";
-import type { FileMark } from "./fingerprint.ts";
-import type { FileProblem } from "./match.ts";
-import type { RefusedValue } from "./quarantine.ts";
-import type { Tally } from "./tally.ts";
+import type { FileProblem } from "./report/file-problem.ts";
+import type { Note } from "./report/note.ts";
+import type { Tally } from "./report/tally.ts";
+import type { FoundEmbedding } from "./source/embeddings.ts";
+import type { FileMark } from "./source/fingerprint.ts";
+import type { Origin } from "./source/origin.ts";
 
 /** A run of the source, as a destination has to know it. */
 export interface RunDescription {
@@ -32,14 +34,6 @@ export interface RunDescription {
   contradicts(marks: readonly FileMark[]): Promise<boolean>;
   /** Whether all that a destination remembers to have of files is in this run's. */
   holds(marks: readonly FileMark[]): Promise<boolean>;
-}
-
-/** Where a run's files lie. Both may hold any character. */
-export interface Origin {
-  /** This machine's name. */
-  readonly host: string;
-  /** Of the run's directory: absolute, without links. */
-  readonly path: string;
 }
 
 /** A run of the destination. */
@@ -115,27 +109,35 @@ export interface Receipt {
   readonly notes: readonly Note[];
 }
 
-/** Something that was done otherwise than the source has it. Only `quarantined` is a loss. */
-export interface Note {
-  readonly code:
-    | "renamed"
-    | "param-conflict"
-    | "params-apart"
-    | "unreadable-hparams"
-    | "not-an-event-file"
-    | "without-content"
-    | "cut"
-    | "wall-time"
-    | "replaced"
-    | "truncated"
-    | "recreated"
-    | "artifacts"
-    | "oversize"
-    | "narrowed"
-    | "quarantined"
-    | "regrouped"
-    | "moved";
-  readonly message: string;
+/** A value that was refused. */
+export interface RefusedValue {
+  readonly kind: Kind;
+  readonly tag: string;
+  /** Undefined for a hyperparameter. */
+  readonly step: bigint | undefined;
+  /** Seconds since the Unix epoch, as written. Undefined for a hyperparameter of a file of its own. */
+  readonly wallTime: number | undefined;
+  /** A scalar, or a hyperparameter's text; undefined for what is too large to be repeated. */
+  readonly value: number | string | undefined;
+  /** The event file; undefined for a hyperparameter of a file of its own. */
+  readonly file: string | undefined;
+  /** Byte offset of its record in the event file. */
+  readonly offset: number | undefined;
+  /** What the destination said, without credentials. */
+  readonly reason: string;
+}
+
+/** Takes what a destination refuses. */
+export interface Quarantine {
+  /**
+   * Resolves once the values are kept durably.
+   *
+   * @param run TensorBoard's name of the run
+   * @param remoteId the destination's
+   * @returns the file that they are in
+   * @throws TraceletError `state`
+   */
+  add(run: string, remoteId: string, values: readonly RefusedValue[]): Promise<string>;
 }
 
 /** A self-contained HTML page that draws all values of one tag. */

@@ -1,7 +1,7 @@
 /** When a watch ends by itself, also where this process was stopped for a while. */
 import { expect, test } from "vitest";
 import { endCondition } from "../../src/cli/end-condition.ts";
-import type { WatchStatus } from "../../src/sync/watch-status.ts";
+import type { WatchStatus } from "../../src/sync/engine/watch-status.ts";
 
 test("it has not been idle while this process was stopped", async () => {
   const status = { isCaughtUp: true, quietSince: performance.now() };

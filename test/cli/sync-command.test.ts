@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
-import { lockSource } from "../../src/sync/lock.ts";
+import { lockSource } from "../../src/sync/state/lock.ts";
 import { eventFile, scalarEvent, textEvent } from "../support/event-writer.ts";
 import { EVENT_FILE } from "../support/logdirs.ts";
 import { curve, fileOf, records } from "../sync/world.ts";

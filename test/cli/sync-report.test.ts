@@ -2,9 +2,9 @@
 import { describe, expect, test } from "vitest";
 import { exitCode, printSummary, runLine, type SyncReport, toJson } from "../../src/cli/sync-report.ts";
 import { TraceletError } from "../../src/errors.ts";
-import type { SyncResult } from "../../src/sync/engine.ts";
-import type { RunResult } from "../../src/sync/run-result.ts";
-import { Tally } from "../../src/sync/tally.ts";
+import type { SyncResult } from "../../src/sync/engine/engine.ts";
+import { Tally } from "../../src/sync/report/tally.ts";
+import type { RunResult } from "../../src/sync/run/run-result.ts";
 import { UNSAFE } from "./tracelet.ts";
 
 function run(changes: Partial<RunResult> = {}): RunResult {

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { mkdirSync, rmSync } from "node:fs";
 import path from "node:path";
 import { expect, onTestFinished } from "vitest";
-import { type Database, openDatabase } from "../../src/sync/sqlite.ts";
+import { type Database, openDatabase } from "../../src/sqlite.ts";
 import { Logdir, temporaryDirectory } from "../support/logdirs.ts";
 import { curve, fileOf } from "../sync/world.ts";
 

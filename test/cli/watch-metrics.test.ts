@@ -4,7 +4,7 @@ import http from "node:http";
 import net from "node:net";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { serveMetrics, type WatchMetrics } from "../../src/cli/watch-metrics.ts";
-import type { WatchStatus } from "../../src/sync/watch-status.ts";
+import type { WatchStatus } from "../../src/sync/engine/watch-status.ts";
 import { ended } from "./tracelet.ts";
 import { Watch } from "./watch-script.ts";
 

@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { liveText, showWatch, statusText, type WatchMode } from "../../src/cli/watch-view.ts";
 import { TraceletError } from "../../src/errors.ts";
-import type { WatchEvent, WatchStatus } from "../../src/sync/watch-status.ts";
+import type { WatchEvent, WatchStatus } from "../../src/sync/engine/watch-status.ts";
 import { EVIL, ended, expectHarmless } from "./tracelet.ts";
 import { type Script, Watch } from "./watch-script.ts";
 

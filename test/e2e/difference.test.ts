@@ -4,7 +4,7 @@ import os from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { openDatabase, type SqlRow } from "../../src/sync/sqlite.ts";
+import { openDatabase, type SqlRow } from "../../src/sqlite.ts";
 import { LiveWriter } from "./support/live-writer.ts";
 import { difference } from "./support/python.ts";
 import { sync } from "./support/tracelet.ts";

@@ -7,7 +7,7 @@ import os from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { openDatabase } from "../../src/sync/sqlite.ts";
+import { openDatabase } from "../../src/sqlite.ts";
 import type { Fault } from "../support/faults.ts";
 import { seededRandom } from "../support/seeded-random.ts";
 import { Observer, type StoredRun } from "./model/observer.ts";

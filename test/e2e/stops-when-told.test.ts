@@ -9,7 +9,7 @@ import net from "node:net";
 import path from "node:path";
 import sharp from "sharp";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { openDatabase } from "../../src/sync/sqlite.ts";
+import { openDatabase } from "../../src/sqlite.ts";
 import { expectHarmless, Machine, ROOT } from "../cli/tracelet.ts";
 import { eventFile, imageEvent } from "../support/event-writer.ts";
 import { curve, fileOf, version } from "../sync/world.ts";

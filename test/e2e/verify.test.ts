@@ -13,7 +13,7 @@ import {
 import os from "node:os";
 import path from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { openDatabase, type SqlRow, type SqlValue } from "../../src/sync/sqlite.ts";
+import { openDatabase, type SqlRow, type SqlValue } from "../../src/sqlite.ts";
 import { eventFile, scalarEvent } from "../support/event-writer.ts";
 import { MlflowServer } from "./support/mlflow-server.ts";
 import { difference, OLD_PYTHON, tamper } from "./support/python.ts";

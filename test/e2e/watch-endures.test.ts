@@ -21,7 +21,7 @@ import os from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, type TestContext, test, vi } from "vitest";
-import { openDatabase } from "../../src/sync/sqlite.ts";
+import { openDatabase } from "../../src/sqlite.ts";
 import { event, eventFile, scalarEvent } from "../support/event-writer.ts";
 import type { Fault } from "../support/faults.ts";
 import { seededRandom } from "../support/seeded-random.ts";

@@ -45,7 +45,14 @@ beforeEach(() => {
 afterEach(() => rmSync(logdir, { recursive: true, force: true }));
 
 function watchWith(setting: string, value: number): unknown {
-  const node = [process.execPath, "--input-type=module", "-e", SCRIPT, logdir, path.join(ROOT, "dist/sync/watcher.js")];
+  const node = [
+    process.execPath,
+    "--input-type=module",
+    "-e",
+    SCRIPT,
+    logdir,
+    path.join(ROOT, "dist/sync/tree/watcher.js"),
+  ];
   const limited = `echo ${value} > ${LIMITS}/${setting} && exec "$@"`;
   const output = execFileSync("unshare", ["-Ur", "sh", "-c", limited, "sh", ...node], { encoding: "utf8" });
   return JSON.parse(output);

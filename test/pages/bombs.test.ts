@@ -1,7 +1,7 @@
 /** Values that are made to take long to be drawn. */
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { customScalarsPageData } from "../../src/pages/custom-scalars-page.ts";
-import { textPage } from "../../src/pages/text-page.ts";
+import { customScalarsPageData } from "../../src/encode/pages/custom-scalars-page.ts";
+import { textPage } from "../../src/encode/pages/text-page.ts";
 import { cpuTime } from "../support/cpu-time.ts";
 
 let took: () => number;

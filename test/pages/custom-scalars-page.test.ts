@@ -1,6 +1,6 @@
 /** Which series a chart of a custom scalars layout draws. */
 import { expect, test } from "vitest";
-import { customScalarsPageData, pointsOf } from "../../src/pages/custom-scalars-page.ts";
+import { customScalarsPageData, pointsOf } from "../../src/encode/pages/custom-scalars-page.ts";
 import { cpuTime } from "../support/cpu-time.ts";
 import { layout, scalars } from "./samples.ts";
 

@@ -1,7 +1,7 @@
 /** Graphs: what is read of a GraphDef, and what of it is drawn. */
 import protobuf from "protobufjs/minimal.js";
 import { describe, expect, test } from "vitest";
-import { type GraphNode, graphNodes, graphPage, graphPageData } from "../../src/pages/graph-page.ts";
+import { type GraphNode, graphNodes, graphPage, graphPageData } from "../../src/encode/pages/graph-page.ts";
 import { HOSTILE, network } from "./samples.ts";
 
 /** A GraphDef with more in it than anybody reads: versions, libraries, attributes with weights. */

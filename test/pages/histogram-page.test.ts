@@ -2,8 +2,8 @@
 import { execFileSync } from "node:child_process";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { drawable, PERCENTILES, percentiles, rangeOf, rebinned, total } from "../../src/pages/histogram-bins.ts";
-import { histogramPage, histogramPageData } from "../../src/pages/histogram-page.ts";
+import { drawable, PERCENTILES, percentiles, rangeOf, rebinned, total } from "../../src/encode/pages/histogram-bins.ts";
+import { histogramPage, histogramPageData } from "../../src/encode/pages/histogram-page.ts";
 import { NEW_PYTHON } from "../e2e/support/python.ts";
 import { bells, oddHistograms } from "./samples.ts";
 

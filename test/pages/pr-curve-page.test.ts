@@ -1,6 +1,6 @@
 /** The curves a precision-recall page draws. */
 import { expect, test } from "vitest";
-import { prCurvePage, prCurvePageData } from "../../src/pages/pr-curve-page.ts";
+import { prCurvePage, prCurvePageData } from "../../src/encode/pages/pr-curve-page.ts";
 import { curves } from "./samples.ts";
 
 test("thresholds nothing reaches are cut off at the end", () => {

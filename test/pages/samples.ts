@@ -1,10 +1,10 @@
 /** Made-up values for the pages: of the ordinary kind, and of the hostile. */
 
-import type { ScalarSeries } from "../../src/pages/custom-scalars-page.ts";
-import type { GraphNode } from "../../src/pages/graph-page.ts";
-import type { HistogramStep } from "../../src/pages/histogram-page.ts";
-import type { PrCurveStep } from "../../src/pages/pr-curve-page.ts";
-import type { TextStep } from "../../src/pages/text-page.ts";
+import type { ScalarSeries } from "../../src/encode/pages/custom-scalars-page.ts";
+import type { GraphNode } from "../../src/encode/pages/graph-page.ts";
+import type { HistogramStep } from "../../src/encode/pages/histogram-page.ts";
+import type { PrCurveStep } from "../../src/encode/pages/pr-curve-page.ts";
+import type { TextStep } from "../../src/encode/pages/text-page.ts";
 import type { CustomScalarsDatum } from "../../src/reader/datum.ts";
 
 const START = 1_700_000_000;

@@ -1,6 +1,6 @@
 /** Text: what Markdown becomes. */
 import { expect, test } from "vitest";
-import { textPage } from "../../src/pages/text-page.ts";
+import { textPage } from "../../src/encode/pages/text-page.ts";
 import { cpuTime } from "../support/cpu-time.ts";
 import { HOSTILE, texts } from "./samples.ts";
 

@@ -11,8 +11,6 @@ import type {
   FilesReceipt,
   FinalStatus,
   KnownRun,
-  Note,
-  Origin,
   Page,
   Receipt,
   RunChange,
@@ -21,8 +19,10 @@ import type {
   SourceArtifact,
   Survey,
 } from "../../src/sync/backend.ts";
-import type { FileMark } from "../../src/sync/fingerprint.ts";
-import { Tally } from "../../src/sync/tally.ts";
+import type { Note } from "../../src/sync/report/note.ts";
+import { Tally } from "../../src/sync/report/tally.ts";
+import type { FileMark } from "../../src/sync/source/fingerprint.ts";
+import type { Origin } from "../../src/sync/source/origin.ts";
 
 export interface Call {
   /** 1 for the first call since `calls` was last emptied. */

@@ -2,13 +2,13 @@
 import path from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import { expect, test } from "vitest";
+import { MlflowBackend } from "../../src/backends/mlflow/backend.ts";
+import { isMarkTag } from "../../src/backends/mlflow/marks.ts";
+import { SqliteStore } from "../../src/backends/mlflow/sqlite-store.ts";
+import { ContentRefused, type LogBatch, type MlflowStore } from "../../src/backends/mlflow/store.ts";
 import { TraceletError } from "../../src/errors.ts";
-import { MlflowBackend } from "../../src/sync/backends/mlflow/backend.ts";
-import { isMarkTag } from "../../src/sync/backends/mlflow/marks.ts";
-import { SqliteStore } from "../../src/sync/backends/mlflow/sqlite-store.ts";
-import { ContentRefused, type LogBatch, type MlflowStore } from "../../src/sync/backends/mlflow/store.ts";
-import { QuarantineFiles } from "../../src/sync/quarantine.ts";
-import { openDatabase } from "../../src/sync/sqlite.ts";
+import { openDatabase } from "../../src/sqlite.ts";
+import { QuarantineFiles } from "../../src/sync/state/quarantine.ts";
 import { seededRandom } from "../support/seeded-random.ts";
 import { curve, fileOf, interleaved, World } from "./world.ts";
 

@@ -1,13 +1,13 @@
 /** How what MLflow refuses is found in a batch. */
 import { describe, expect, test } from "vitest";
-import { storeAround } from "../../src/sync/backends/mlflow/bisect.ts";
-import { DryRunStore } from "../../src/sync/backends/mlflow/dry-run-store.ts";
+import { storeAround } from "../../src/backends/mlflow/bisect.ts";
+import { DryRunStore } from "../../src/backends/mlflow/dry-run-store.ts";
 import {
   ContentRefused,
   type LogBatch,
   type MetricColumns,
   type MlflowStore,
-} from "../../src/sync/backends/mlflow/store.ts";
+} from "../../src/backends/mlflow/store.ts";
 
 interface Point {
   readonly key: string;

@@ -5,9 +5,9 @@ import path from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { TagMetadata } from "../../src/reader/datum.ts";
-import { Checkpoints, type Learnt } from "../../src/sync/checkpoints.ts";
-import { openDatabase } from "../../src/sync/sqlite.ts";
-import type { StoredFile, StoredRun } from "../../src/sync/stored-run.ts";
+import { openDatabase } from "../../src/sqlite.ts";
+import { Checkpoints, type Learnt } from "../../src/sync/state/checkpoints.ts";
+import type { StoredFile, StoredRun } from "../../src/sync/state/stored-run.ts";
 import { temporaryDirectory } from "../support/logdirs.ts";
 
 function stateDirectory(): string {
@@ -376,8 +376,8 @@ describe("the state directory", () => {
 test("processes that begin at the same moment share the state", async () => {
   const directory = path.join(stateDirectory(), "new");
   const script = `
-    import { openDatabase } from ${JSON.stringify(path.resolve(import.meta.dirname, "../../dist/sync/sqlite.js"))};
-    import { Checkpoints } from ${JSON.stringify(path.resolve(import.meta.dirname, "../../dist/sync/checkpoints.js"))};
+    import { openDatabase } from ${JSON.stringify(path.resolve(import.meta.dirname, "../../dist/sqlite.js"))};
+    import { Checkpoints } from ${JSON.stringify(path.resolve(import.meta.dirname, "../../dist/sync/state/checkpoints.js"))};
     while (Date.now() < Number(process.argv[1]));
     const checkpoints = Checkpoints.open(process.argv[2], "here");
     for (let i = 0; i < 20; i++) {

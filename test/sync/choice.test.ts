@@ -6,16 +6,16 @@ import { readdirSync, readFileSync, rmSync } from "node:fs";
 import path from "node:path";
 import fc from "fast-check";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { MlflowBackend } from "../../src/backends/mlflow/backend.ts";
+import { SqliteStore } from "../../src/backends/mlflow/sqlite-store.ts";
 import { TraceletError } from "../../src/errors.ts";
 import type { Kind } from "../../src/reader/datum.ts";
 import { DEFAULT_MAX_RECORD_BYTES } from "../../src/reader/tfrecord.ts";
-import { MlflowBackend } from "../../src/sync/backends/mlflow/backend.ts";
-import { SqliteStore } from "../../src/sync/backends/mlflow/sqlite-store.ts";
-import { type VerifiedRun, verify } from "../../src/sync/backends/mlflow/verify/verify.ts";
-import { Checkpoints } from "../../src/sync/checkpoints.ts";
-import { choiceOf, choiceText, isHarmless } from "../../src/sync/choice.ts";
-import { type SyncOptions, type SyncResult, sync } from "../../src/sync/engine.ts";
-import { openDatabase } from "../../src/sync/sqlite.ts";
+import { openDatabase } from "../../src/sqlite.ts";
+import { type SyncOptions, type SyncResult, sync } from "../../src/sync/engine/engine.ts";
+import { Checkpoints } from "../../src/sync/state/checkpoints.ts";
+import { choiceOf, choiceText, isHarmless } from "../../src/sync/transform/choice.ts";
+import { type VerifiedRun, verify } from "../../src/verify/mlflow/verify.ts";
 import {
   event,
   eventFile,

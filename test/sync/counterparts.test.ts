@@ -1,11 +1,11 @@
 /** An HTTP 5xx that only what a request holds provokes is a refusal; one of a server that is away is none. */
 import { afterEach, describe, expect, test } from "vitest";
+import { readCredentials } from "../../src/backends/mlflow/credentials.ts";
+import { NO_METRICS } from "../../src/backends/mlflow/parts.ts";
+import { RestStore } from "../../src/backends/mlflow/rest-store.ts";
+import { ContentRefused } from "../../src/backends/mlflow/store.ts";
+import { resolveTrackingUri } from "../../src/backends/mlflow/tracking-uri.ts";
 import { TraceletError } from "../../src/errors.ts";
-import { readCredentials } from "../../src/sync/backends/mlflow/credentials.ts";
-import { NO_METRICS } from "../../src/sync/backends/mlflow/parts.ts";
-import { RestStore } from "../../src/sync/backends/mlflow/rest-store.ts";
-import { ContentRefused } from "../../src/sync/backends/mlflow/store.ts";
-import { resolveTrackingUri } from "../../src/sync/backends/mlflow/tracking-uri.ts";
 import { type Answer, FaultServer, html, json, type RecordedRequest, refusal } from "./fault-server.ts";
 
 const open: { close(): Promise<void> }[] = [];

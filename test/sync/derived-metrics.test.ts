@@ -4,10 +4,10 @@ import type { HistogramDatum, PrCurveDatum, TagMetadata } from "../../src/reader
 import { RecordBatch } from "../../src/reader/record-batch.ts";
 import { NOTHING_OBSOLETE } from "../../src/reader/restarts.ts";
 import { TagTable } from "../../src/reader/tag-table.ts";
-import { derive } from "../../src/sync/derived-metrics.ts";
-import { SeriesCounts } from "../../src/sync/series-counts.ts";
-import { Tally } from "../../src/sync/tally.ts";
-import { Transform } from "../../src/sync/transform.ts";
+import { Tally } from "../../src/sync/report/tally.ts";
+import { derive } from "../../src/sync/transform/derived-metrics.ts";
+import { SeriesCounts } from "../../src/sync/transform/series-counts.ts";
+import { Transform } from "../../src/sync/transform/transform.ts";
 import { event, eventFile, WALL_TIME } from "../support/event-writer.ts";
 import { pointText } from "../support/memory-backend.ts";
 import { fixtureData } from "./media/support.ts";

@@ -3,7 +3,7 @@ import { appendFileSync, mkdirSync, renameSync, rmSync, symlinkSync, truncateSyn
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { type DiscoveredRun, discover } from "../../src/reader/discover.ts";
-import { findEmbeddings, readProjector } from "../../src/sync/embeddings.ts";
+import { findEmbeddings, readProjector } from "../../src/sync/source/embeddings.ts";
 import { temporaryDirectory } from "../support/logdirs.ts";
 
 function world(): string {

@@ -2,7 +2,7 @@
 import { mkdirSync, rmSync, symlinkSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
-import { sourcesOf } from "../../src/sync/logdirs.ts";
+import { sourcesOf } from "../../src/sync/source/logdirs.ts";
 import { Watching } from "./watched.ts";
 import { curve, expectPoints, fileOf, outcomes, records, sentAgain, World } from "./world.ts";
 

@@ -3,7 +3,7 @@ import { cpSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { discover } from "../../src/reader/discover.ts";
-import { Checkpoints } from "../../src/sync/checkpoints.ts";
+import { Checkpoints } from "../../src/sync/state/checkpoints.ts";
 import { event, eventFile, record, textEvent, WALL_TIME } from "../support/event-writer.ts";
 import type { Call } from "../support/memory-backend.ts";
 import { pointText } from "../support/memory-backend.ts";

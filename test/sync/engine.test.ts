@@ -3,7 +3,7 @@ import path from "node:path";
 import { describe, expect, test } from "vitest";
 import { TraceletError } from "../../src/errors.ts";
 import { discover } from "../../src/reader/discover.ts";
-import { Checkpoints } from "../../src/sync/checkpoints.ts";
+import { Checkpoints } from "../../src/sync/state/checkpoints.ts";
 import { event, eventFile, imageEvent, record, textEvent, WALL_TIME } from "../support/event-writer.ts";
 import { EVENT_FILE } from "../support/logdirs.ts";
 import type { Call } from "../support/memory-backend.ts";

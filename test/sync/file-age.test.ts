@@ -1,6 +1,6 @@
 /** How old a file is while somebody sets the clock. */
 import { expect, onTestFinished, test, vi } from "vitest";
-import { ageOf } from "../../src/sync/file-age.ts";
+import { ageOf } from "../../src/reader/file-age.ts";
 
 const HOUR_MS = 3_600_000;
 const realNow = Date.now;

@@ -9,7 +9,7 @@ import {
   headHash,
   headLength,
   NO_TAIL,
-} from "../../src/sync/fingerprint.ts";
+} from "../../src/sync/source/fingerprint.ts";
 import { ScriptedSource } from "../support/event-writer.ts";
 
 const bytes = Buffer.from(Array.from({ length: 5000 }, (_, i) => (i * 7) % 251));

@@ -2,8 +2,8 @@
 import { setTimeout } from "node:timers/promises";
 import { expect } from "vitest";
 import { type DiscoveredRun, discover } from "../../src/reader/discover.ts";
-import { formatWatchNote, type WatchNote } from "../../src/sync/watch-notes.ts";
-import { type RunChanges, type WatchOptions, watchRuns } from "../../src/sync/watcher.ts";
+import { formatWatchNote, type WatchNote } from "../../src/sync/tree/watch-notes.ts";
+import { type RunChanges, type WatchOptions, watchRuns } from "../../src/sync/tree/watcher.ts";
 
 export class Followed {
   /** By logdir and name. */

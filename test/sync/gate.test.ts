@@ -1,7 +1,7 @@
 /** The gate before a destination that cannot be reached: how long it holds everybody back. */
 import { beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { TraceletError } from "../../src/errors.ts";
-import { Gate } from "../../src/sync/gate.ts";
+import { Gate } from "../../src/sync/engine/gate.ts";
 
 beforeEach(() => {
   vi.useFakeTimers();

@@ -1,7 +1,7 @@
 /** Work of several callers in one transaction: what each of them gets, whatever becomes of the others. */
 import { describe, expect, test } from "vitest";
+import { GroupCommit } from "../../src/backends/mlflow/group-commit.ts";
 import { TraceletError } from "../../src/errors.ts";
-import { GroupCommit } from "../../src/sync/backends/mlflow/group-commit.ts";
 
 /** A database that is a list: what is undone is not in it. */
 class World {

@@ -2,8 +2,8 @@
 import { appendFileSync, cpSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { expect, test } from "vitest";
-import type { SyncResult } from "../../src/sync/engine.ts";
-import type { GroupMode } from "../../src/sync/groups.ts";
+import type { SyncResult } from "../../src/sync/engine/engine.ts";
+import type { GroupMode } from "../../src/sync/source/groups.ts";
 import { eventFile, sessionStart } from "../support/event-writer.ts";
 import { pointText } from "../support/memory-backend.ts";
 import { curve, expectPoints, fileOf, outcomes, records, sentAgain, version, World } from "./world.ts";

@@ -1,10 +1,10 @@
 /** What somebody who may write to an experiment leaves there, met by those who sync to it. */
 import path from "node:path";
 import { expect, test } from "vitest";
-import { MlflowBackend } from "../../src/sync/backends/mlflow/backend.ts";
-import { SqliteStore } from "../../src/sync/backends/mlflow/sqlite-store.ts";
-import type { SyncResult } from "../../src/sync/engine.ts";
-import { type Database, openDatabase } from "../../src/sync/sqlite.ts";
+import { MlflowBackend } from "../../src/backends/mlflow/backend.ts";
+import { SqliteStore } from "../../src/backends/mlflow/sqlite-store.ts";
+import { type Database, openDatabase } from "../../src/sqlite.ts";
+import type { SyncResult } from "../../src/sync/engine/engine.ts";
 import { curve, fileOf, World } from "./world.ts";
 
 class Shared {

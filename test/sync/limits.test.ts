@@ -1,13 +1,13 @@
 /** Images and clips that are too large: what is left of them, read back by Pillow. */
 import sharp from "sharp";
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { encodeAudio } from "../../src/backends/mlflow/media/audio.ts";
+import { encodeImages } from "../../src/backends/mlflow/media/images.ts";
 import type { AudioDatum, Datum, ImagesDatum } from "../../src/reader/datum.ts";
 import { imageFormat } from "../../src/reader/plugins/images.ts";
-import type { Note } from "../../src/sync/backend.ts";
-import { encodeAudio } from "../../src/sync/backends/mlflow/media/audio.ts";
-import { encodeImages } from "../../src/sync/backends/mlflow/media/images.ts";
-import { type LimitOptions, Limits } from "../../src/sync/limits.ts";
-import { Tally } from "../../src/sync/tally.ts";
+import type { Note } from "../../src/sync/report/note.ts";
+import { Tally } from "../../src/sync/report/tally.ts";
+import { type LimitOptions, Limits } from "../../src/sync/transform/limits.ts";
 import { base, contextOf, fixtureData, hex, pathsOf } from "./media/support.ts";
 import { askPython } from "./python.ts";
 
@@ -227,7 +227,7 @@ describe("downscale", () => {
       vi.doMock("sharp", () => {
         throw new Error("not installed");
       });
-      const { Limits } = await import("../../src/sync/limits.ts");
+      const { Limits } = await import("../../src/sync/transform/limits.ts");
       const notes: Note[] = [];
       const batch: { data: Datum[] } = { data: [imagesOf("t", [png])] };
       await new Limits({ maxImageBytes: 10, oversize: "downscale" }).apply(batch, new Tally(), notes);

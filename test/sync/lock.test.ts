@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { lockSource } from "../../src/sync/lock.ts";
+import { lockSource } from "../../src/sync/state/lock.ts";
 import { temporaryDirectory } from "../support/logdirs.ts";
 
 function place(): { state: string; logdir: string } {
@@ -17,7 +17,7 @@ function place(): { state: string; logdir: string } {
 
 /** A process that holds the lock until it is ended. */
 async function holder({ state, logdir }: { state: string; logdir: string }): Promise<ChildProcess> {
-  const module = path.resolve(import.meta.dirname, "../../dist/sync/lock.js");
+  const module = path.resolve(import.meta.dirname, "../../dist/sync/state/lock.js");
   const script = `
     import { lockSource } from ${JSON.stringify(module)};
     const lock = lockSource(process.argv[1], "here", process.argv[2]);

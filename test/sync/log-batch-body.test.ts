@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { logBatchBody } from "../../src/sync/backends/mlflow/log-batch-body.ts";
-import type { MetricColumns } from "../../src/sync/backends/mlflow/store.ts";
+import { logBatchBody } from "../../src/backends/mlflow/log-batch-body.ts";
+import type { MetricColumns } from "../../src/backends/mlflow/store.ts";
 
 type Point = readonly [key: string, step: bigint, timestamp: number, value: number];
 

@@ -1,7 +1,7 @@
 /** When directories are looked at, with looks that take as long as a test wants. */
 import { setTimeout } from "node:timers/promises";
 import { afterEach, expect, test } from "vitest";
-import { type Attention, LookSchedule, type Scheduled, Turn } from "../../src/sync/look-schedule.ts";
+import { type Attention, LookSchedule, type Scheduled, Turn } from "../../src/sync/tree/look-schedule.ts";
 import { until } from "./followed.ts";
 
 class Directory implements Scheduled {

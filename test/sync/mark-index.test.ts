@@ -1,7 +1,7 @@
 /** Which of a run's marks is a file's: found by name and by content, at a cost that does not grow with the run. */
 import { expect, test } from "vitest";
-import { type FileMark, hashHead, NO_TAIL } from "../../src/sync/fingerprint.ts";
-import { MarkIndex } from "../../src/sync/mark-index.ts";
+import { type FileMark, hashHead, NO_TAIL } from "../../src/sync/source/fingerprint.ts";
+import { MarkIndex } from "../../src/sync/source/mark-index.ts";
 
 class CountedBytes {
   reads = 0;

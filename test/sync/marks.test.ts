@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { marksOfTags, tagOfMark } from "../../src/sync/backends/mlflow/marks.ts";
-import { isValidKey } from "../../src/sync/backends/mlflow/names.ts";
-import type { FileMark } from "../../src/sync/fingerprint.ts";
+import { marksOfTags, tagOfMark } from "../../src/backends/mlflow/marks.ts";
+import { isValidKey } from "../../src/backends/mlflow/names.ts";
+import type { FileMark } from "../../src/sync/source/fingerprint.ts";
 
 const hash = fc.string({ unit: fc.constantFrom(..."0123456789abcdef"), minLength: 32, maxLength: 32 });
 const id = fc.string({ unit: fc.constantFrom(..."0123456789abcdef"), minLength: 8, maxLength: 8 });

@@ -4,10 +4,12 @@ import path from "node:path";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { FileSource } from "../../src/reader/byte-source.ts";
 import { type DiscoveredRun, discover, type EventFileEntry } from "../../src/reader/discover.ts";
-import { hashHead, hashTail } from "../../src/sync/fingerprint.ts";
-import { groupAlone, type RunGroup } from "../../src/sync/groups.ts";
-import { isUnchanged, type Match, matchRun, stampOf } from "../../src/sync/match.ts";
-import type { StoredFile, StoredRun } from "../../src/sync/stored-run.ts";
+import { isUnchanged, type Match, matchRun } from "../../src/sync/run/match.ts";
+import { hashHead, hashTail } from "../../src/sync/source/fingerprint.ts";
+import { groupAlone } from "../../src/sync/source/groups.ts";
+import { type RunGroup } from "../../src/sync/source/run-group.ts";
+import { stampOf } from "../../src/sync/source/stamp.ts";
+import type { StoredFile, StoredRun } from "../../src/sync/state/stored-run.ts";
 import { Logdir, temporaryDirectory } from "../support/logdirs.ts";
 import { curve, fileOf, records, version } from "./world.ts";
 

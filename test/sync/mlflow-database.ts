@@ -1,5 +1,5 @@
 /** An MLflow's SQLite database, looked at and changed behind everybody's back. */
-import { openDatabase, type SqlRow } from "../../src/sync/sqlite.ts";
+import { openDatabase, type SqlRow } from "../../src/sqlite.ts";
 import type { StoredPoint, StoreUnderTest } from "./mlflow-store.contract.ts";
 
 /** What a test of a store needs beside it. */

@@ -3,12 +3,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inspect } from "node:util";
 import { afterEach, describe, expect, onTestFinished, test } from "vitest";
+import { readCredentials, Secret } from "../../src/backends/mlflow/credentials.ts";
+import { HttpClient, type RetryNotice } from "../../src/backends/mlflow/http.ts";
+import type { HttpRequest } from "../../src/backends/mlflow/http-request.ts";
+import { ReplyLost } from "../../src/backends/mlflow/store.ts";
+import { systemTiming } from "../../src/backends/mlflow/timing.ts";
 import { TraceletError } from "../../src/errors.ts";
-import { readCredentials, Secret } from "../../src/sync/backends/mlflow/credentials.ts";
-import { HttpClient, type RetryNotice } from "../../src/sync/backends/mlflow/http.ts";
-import type { HttpRequest } from "../../src/sync/backends/mlflow/http-request.ts";
-import { ReplyLost } from "../../src/sync/backends/mlflow/store.ts";
-import { systemTiming } from "../../src/sync/backends/mlflow/timing.ts";
 import { type Answer, type Fault, FaultServer, html, json, refusal } from "./fault-server.ts";
 
 const NOW = Date.UTC(2026, 10, 21, 12, 0, 0);

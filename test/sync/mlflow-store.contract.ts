@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { LogBatch, MlflowStore } from "../../src/sync/backends/mlflow/store.ts";
+import type { LogBatch, MlflowStore } from "../../src/backends/mlflow/store.ts";
 
 export interface StoredPoint {
   readonly step: bigint;

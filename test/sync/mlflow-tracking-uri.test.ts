@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inspect } from "node:util";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { type HttpTrackingUri, resolveTrackingUri } from "../../src/backends/mlflow/tracking-uri.ts";
 import { TraceletError } from "../../src/errors.ts";
-import { type HttpTrackingUri, resolveTrackingUri } from "../../src/sync/backends/mlflow/tracking-uri.ts";
 
 let cwd = "";
 beforeEach(() => {

@@ -1,12 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import {
-  asciiRecorded,
-  isValidKey,
-  KeyNames,
-  nameRecorded,
-  recordedName,
-} from "../../src/sync/backends/mlflow/names.ts";
+import { asciiRecorded, isValidKey, KeyNames, nameRecorded, recordedName } from "../../src/backends/mlflow/names.ts";
 import { askPython } from "./python.ts";
 
 /** Tags as people and their enemies write them. */

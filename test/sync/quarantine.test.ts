@@ -2,7 +2,8 @@
 import { appendFileSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { QuarantineFiles, type RefusedValue } from "../../src/sync/quarantine.ts";
+import { type RefusedValue } from "../../src/sync/backend.ts";
+import { QuarantineFiles } from "../../src/sync/state/quarantine.ts";
 import { temporaryDirectory } from "../support/logdirs.ts";
 
 function stateDir(): string {

@@ -1,6 +1,6 @@
 /** Another --group for what was sent before: refused before anything is sent, or done on purpose. */
 import { expect, test } from "vitest";
-import type { GroupMode } from "../../src/sync/groups.ts";
+import type { GroupMode } from "../../src/sync/source/groups.ts";
 import { Watching } from "./watched.ts";
 import { codes, curve, expectPoints, fileOf, outcomes, sentAgain, World } from "./world.ts";
 

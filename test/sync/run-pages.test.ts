@@ -4,7 +4,7 @@ import type { Datum, HistogramDatum, TextDatum } from "../../src/reader/datum.ts
 import { RecordBatch } from "../../src/reader/record-batch.ts";
 import { TagTable } from "../../src/reader/tag-table.ts";
 import type { Page } from "../../src/sync/backend.ts";
-import { makePages } from "../../src/sync/run-pages.ts";
+import { makePages } from "../../src/sync/run/run-pages.ts";
 import { base } from "./media/support.ts";
 
 async function pagesOf(data: Iterable<Datum>): Promise<Page[]> {

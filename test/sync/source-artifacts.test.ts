@@ -2,14 +2,15 @@
 import { appendFileSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { LocalStore } from "../../src/backends/mlflow/artifact-stores/local.ts";
+import type { ArtifactStore } from "../../src/backends/mlflow/artifacts.ts";
+import { RunArtifacts } from "../../src/backends/mlflow/run-artifacts.ts";
 import { TraceletError } from "../../src/errors.ts";
 import { type DiscoveredRun, discover } from "../../src/reader/discover.ts";
-import type { Note, RunHandle } from "../../src/sync/backend.ts";
-import { LocalStore } from "../../src/sync/backends/mlflow/artifact-stores/local.ts";
-import type { ArtifactStore } from "../../src/sync/backends/mlflow/artifacts.ts";
-import { RunArtifacts } from "../../src/sync/backends/mlflow/run-artifacts.ts";
-import { readProjector } from "../../src/sync/embeddings.ts";
-import type { FileProblem } from "../../src/sync/match.ts";
+import type { RunHandle } from "../../src/sync/backend.ts";
+import type { FileProblem } from "../../src/sync/report/file-problem.ts";
+import type { Note } from "../../src/sync/report/note.ts";
+import { Tally } from "../../src/sync/report/tally.ts";
 import {
   type Attaching,
   attachEmbeddings,
@@ -17,8 +18,8 @@ import {
   isSourceAttached,
   type SourceFileEntry,
   sourceFilesOf,
-} from "../../src/sync/source-artifacts.ts";
-import { Tally } from "../../src/sync/tally.ts";
+} from "../../src/sync/run/source-artifacts.ts";
+import { readProjector } from "../../src/sync/source/embeddings.ts";
 import { temporaryDirectory } from "../support/logdirs.ts";
 
 /** A logdir of one run, and a run's artifacts in a folder. */

@@ -2,9 +2,9 @@
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, describe, expect, onTestFinished, test } from "vitest";
-import { SqliteStore } from "../../src/sync/backends/mlflow/sqlite-store.ts";
-import type { MlflowStore } from "../../src/sync/backends/mlflow/store.ts";
-import { type Database, openDatabase } from "../../src/sync/sqlite.ts";
+import { SqliteStore } from "../../src/backends/mlflow/sqlite-store.ts";
+import type { MlflowStore } from "../../src/backends/mlflow/store.ts";
+import { type Database, openDatabase } from "../../src/sqlite.ts";
 import { temporaryDirectory } from "../support/logdirs.ts";
 import { eyesOn } from "./mlflow-database.ts";
 import { storeContract } from "./mlflow-store.contract.ts";

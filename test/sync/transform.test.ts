@@ -5,9 +5,9 @@ import type { Datum, Kind, TagMetadata } from "../../src/reader/datum.ts";
 import { RecordBatch } from "../../src/reader/record-batch.ts";
 import { NOTHING_OBSOLETE, type Obsolete } from "../../src/reader/restarts.ts";
 import { TagTable } from "../../src/reader/tag-table.ts";
-import { SeriesCounts } from "../../src/sync/series-counts.ts";
-import { Tally } from "../../src/sync/tally.ts";
-import { globFilter, Transform, type TransformOptions } from "../../src/sync/transform.ts";
+import { Tally } from "../../src/sync/report/tally.ts";
+import { SeriesCounts } from "../../src/sync/transform/series-counts.ts";
+import { globFilter, Transform, type TransformOptions } from "../../src/sync/transform/transform.ts";
 
 describe("globs", () => {
   const matches = (globs: readonly string[], names: readonly string[], crossSlash = true) =>

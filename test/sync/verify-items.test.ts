@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { MetricColumns } from "../../src/sync/backends/mlflow/store.ts";
+import type { MetricColumns } from "../../src/backends/mlflow/store.ts";
 import {
   eachLine,
   ItemSet,
@@ -12,7 +12,7 @@ import {
   pointOf,
   Sum,
   unmatched,
-} from "../../src/sync/backends/mlflow/verify/items.ts";
+} from "../../src/verify/mlflow/items.ts";
 
 const point = fc.record({
   step: fc.oneof(fc.bigInt({ min: -3n, max: 3n }), fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n })),

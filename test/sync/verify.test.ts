@@ -2,24 +2,19 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { LocalStore } from "../../src/backends/mlflow/artifact-stores/local.ts";
+import { MlflowBackend } from "../../src/backends/mlflow/backend.ts";
+import { SqliteStore } from "../../src/backends/mlflow/sqlite-store.ts";
+import type { MlflowStore } from "../../src/backends/mlflow/store.ts";
 import { TraceletError } from "../../src/errors.ts";
 import type { Kind } from "../../src/reader/datum.ts";
-import { LocalStore } from "../../src/sync/backends/mlflow/artifact-stores/local.ts";
-import { MlflowBackend } from "../../src/sync/backends/mlflow/backend.ts";
-import { SqliteStore } from "../../src/sync/backends/mlflow/sqlite-store.ts";
-import type { MlflowStore } from "../../src/sync/backends/mlflow/store.ts";
-import { ArtifactCheck } from "../../src/sync/backends/mlflow/verify/artifact-check.ts";
-import { type Difference, Findings } from "../../src/sync/backends/mlflow/verify/findings.ts";
-import {
-  type VerifiedRun,
-  type VerifyOptions,
-  type VerifyResult,
-  verify,
-} from "../../src/sync/backends/mlflow/verify/verify.ts";
-import { Checkpoints } from "../../src/sync/checkpoints.ts";
-import { type SyncOptions, sync } from "../../src/sync/engine.ts";
-import { type Database, openDatabase, type SqlValue } from "../../src/sync/sqlite.ts";
-import type { TransformOptions } from "../../src/sync/transform.ts";
+import { type Database, openDatabase, type SqlValue } from "../../src/sqlite.ts";
+import { type SyncOptions, sync } from "../../src/sync/engine/engine.ts";
+import { Checkpoints } from "../../src/sync/state/checkpoints.ts";
+import type { TransformOptions } from "../../src/sync/transform/transform.ts";
+import { ArtifactCheck } from "../../src/verify/mlflow/artifact-check.ts";
+import { type Difference, Findings } from "../../src/verify/mlflow/findings.ts";
+import { type VerifiedRun, type VerifyOptions, type VerifyResult, verify } from "../../src/verify/mlflow/verify.ts";
 import { event, eventFile, imageEvent, scalarEvent, sessionStart, textEvent } from "../support/event-writer.ts";
 import { Logdir, temporaryDirectory } from "../support/logdirs.ts";
 import { curve, fileOf, interleaved, records, version } from "./world.ts";

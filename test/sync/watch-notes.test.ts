@@ -2,8 +2,8 @@
 import { appendFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
-import { silentFileSystem } from "../../src/sync/file-systems.ts";
-import { formatWatchNote, type WatchNote, watchLimitNote } from "../../src/sync/watch-notes.ts";
+import { silentFileSystem } from "../../src/sync/tree/file-systems.ts";
+import { formatWatchNote, type WatchNote, watchLimitNote } from "../../src/sync/tree/watch-notes.ts";
 import { EVENT_FILE, temporaryDirectory } from "../support/logdirs.ts";
 import { Followed } from "./followed.ts";
 

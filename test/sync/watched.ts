@@ -1,8 +1,8 @@
 /** A world in which a watch is running. */
 import { expect, onTestFinished, vi } from "vitest";
-import { Checkpoints } from "../../src/sync/checkpoints.ts";
-import { type WatchOptions, watch } from "../../src/sync/watch.ts";
-import type { WatchEvent, WatchStatus } from "../../src/sync/watch-status.ts";
+import { type WatchOptions, watch } from "../../src/sync/engine/watch.ts";
+import type { WatchEvent, WatchStatus } from "../../src/sync/engine/watch-status.ts";
+import { Checkpoints } from "../../src/sync/state/checkpoints.ts";
 import type { World } from "./world.ts";
 
 /** Generous: a loaded machine may take its time, and what takes for ever fails all the same. */

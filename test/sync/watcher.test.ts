@@ -17,8 +17,8 @@ import {
 import path from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { formatWatchNote } from "../../src/sync/watch-notes.ts";
-import type { WatchOptions } from "../../src/sync/watcher.ts";
+import { formatWatchNote } from "../../src/sync/tree/watch-notes.ts";
+import type { WatchOptions } from "../../src/sync/tree/watcher.ts";
 import { EVENT_FILE, temporaryDirectory } from "../support/logdirs.ts";
 import { Followed, until } from "./followed.ts";
 

@@ -2,9 +2,9 @@
 import { mkdirSync, rmSync } from "node:fs";
 import path from "node:path";
 import { expect, onTestFinished } from "vitest";
-import { Checkpoints } from "../../src/sync/checkpoints.ts";
-import { type SyncOptions, type SyncResult, sync } from "../../src/sync/engine.ts";
-import type { RunResult } from "../../src/sync/run-result.ts";
+import { type SyncOptions, type SyncResult, sync } from "../../src/sync/engine/engine.ts";
+import type { RunResult } from "../../src/sync/run/run-result.ts";
+import { Checkpoints } from "../../src/sync/state/checkpoints.ts";
 import { event, eventFile, scalarEvent, WALL_TIME } from "../support/event-writer.ts";
 import { Logdir, temporaryDirectory } from "../support/logdirs.ts";
 import { MemoryBackend, type MemoryRun, pointText } from "../support/memory-backend.ts";

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { expect, vi } from "vitest";
-import { openDatabase, type SqlRow } from "../../../src/sync/sqlite.ts";
+import { openDatabase, type SqlRow } from "../../../src/sqlite.ts";
 import { FaultProxy } from "./fault-proxy.ts";
 import { LiveWriter, type LiveWriterOptions } from "./live-writer.ts";
 import type { MlflowServer } from "./mlflow-server.ts";

@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import path from "node:path";
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
-import { LocalStore } from "../../../src/sync/backends/mlflow/artifact-stores/local.ts";
+import { LocalStore } from "../../../src/backends/mlflow/artifact-stores/local.ts";
 import { temporaryDirectory } from "../../support/logdirs.ts";
 
 const folder = temporaryDirectory();

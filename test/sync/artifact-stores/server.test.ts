@@ -6,12 +6,12 @@ import type { AddressInfo } from "node:net";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, describe, expect, test } from "vitest";
+import { openArtifactStore } from "../../../src/backends/mlflow/artifact-stores/open.ts";
+import type { ArtifactStore } from "../../../src/backends/mlflow/artifacts.ts";
+import { readCredentials } from "../../../src/backends/mlflow/credentials.ts";
+import { HttpClient } from "../../../src/backends/mlflow/http.ts";
+import { systemTiming } from "../../../src/backends/mlflow/timing.ts";
 import { TraceletError } from "../../../src/errors.ts";
-import { openArtifactStore } from "../../../src/sync/backends/mlflow/artifact-stores/open.ts";
-import type { ArtifactStore } from "../../../src/sync/backends/mlflow/artifacts.ts";
-import { readCredentials } from "../../../src/sync/backends/mlflow/credentials.ts";
-import { HttpClient } from "../../../src/sync/backends/mlflow/http.ts";
-import { systemTiming } from "../../../src/sync/backends/mlflow/timing.ts";
 import { temporaryDirectory } from "../../support/logdirs.ts";
 import { type Answer, type Fault, FaultServer, type Handler, html, json, refusal } from "../fault-server.ts";
 

@@ -1,13 +1,13 @@
 /** Values that are made to take long, or to become far more than they are. A hang here is a failure: vitest's time limit. */
 import { expect, test } from "vitest";
+import { ArtifactPaths, type ArtifactRoot } from "../../../src/backends/mlflow/artifact-paths.ts";
+import { encodeHistograms } from "../../../src/backends/mlflow/media/histograms.ts";
+import { encodeMesh } from "../../../src/backends/mlflow/media/mesh.ts";
+import { encodeText } from "../../../src/backends/mlflow/media/text.ts";
+import { KeyNames } from "../../../src/backends/mlflow/names.ts";
+import { readableJson } from "../../../src/encode/json.ts";
+import { textFormat } from "../../../src/encode/pbtxt.ts";
 import type { HistogramDatum, MeshDatum, TextDatum } from "../../../src/reader/datum.ts";
-import { ArtifactPaths, type ArtifactRoot } from "../../../src/sync/backends/mlflow/artifact-paths.ts";
-import { encodeHistograms } from "../../../src/sync/backends/mlflow/media/histograms.ts";
-import { readableJson } from "../../../src/sync/backends/mlflow/media/json.ts";
-import { encodeMesh } from "../../../src/sync/backends/mlflow/media/mesh.ts";
-import { textFormat } from "../../../src/sync/backends/mlflow/media/pbtxt.ts";
-import { encodeText } from "../../../src/sync/backends/mlflow/media/text.ts";
-import { KeyNames } from "../../../src/sync/backends/mlflow/names.ts";
 import { base, contextOf, pathsOf } from "./support.ts";
 
 const RUNS = [" ", "\t", "\n", "\r", "\\", ".", "/", "-", "@", "@1-", "|", "\\|", " \n", "_", "\u00a0", "\u{1f600}"];

@@ -1,16 +1,16 @@
 /** Audio, text, numbers, meshes and layouts, read back by Python's readers. */
 import { describe, expect, test } from "vitest";
+import { encodeAudio } from "../../../src/backends/mlflow/media/audio.ts";
+import type { MediaContext } from "../../../src/backends/mlflow/media/context.ts";
+import { encodeCustomScalars } from "../../../src/backends/mlflow/media/custom-scalars.ts";
+import { encodeHistograms } from "../../../src/backends/mlflow/media/histograms.ts";
+import { encodeHparams } from "../../../src/backends/mlflow/media/hparams.ts";
+import { encodeMesh, meshesOf } from "../../../src/backends/mlflow/media/mesh.ts";
+import { encodePrCurves } from "../../../src/backends/mlflow/media/pr-curves.ts";
+import { encodeTensor } from "../../../src/backends/mlflow/media/tensors.ts";
+import { encodeText, markdownOf } from "../../../src/backends/mlflow/media/text.ts";
 import type { AudioDatum, HistogramDatum, MeshDatum, TensorDatum, TextDatum } from "../../../src/reader/datum.ts";
 import type { Tensor } from "../../../src/reader/tensor.ts";
-import { encodeAudio } from "../../../src/sync/backends/mlflow/media/audio.ts";
-import type { MediaContext } from "../../../src/sync/backends/mlflow/media/context.ts";
-import { encodeCustomScalars } from "../../../src/sync/backends/mlflow/media/custom-scalars.ts";
-import { encodeHistograms } from "../../../src/sync/backends/mlflow/media/histograms.ts";
-import { encodeHparams } from "../../../src/sync/backends/mlflow/media/hparams.ts";
-import { encodeMesh, meshesOf } from "../../../src/sync/backends/mlflow/media/mesh.ts";
-import { encodePrCurves } from "../../../src/sync/backends/mlflow/media/pr-curves.ts";
-import { encodeTensor } from "../../../src/sync/backends/mlflow/media/tensors.ts";
-import { encodeText, markdownOf } from "../../../src/sync/backends/mlflow/media/text.ts";
 import { askPython } from "../python.ts";
 import { base, contextOf, fixtureData, hex, METADATA, pathsOf, textOf } from "./support.ts";
 

@@ -1,8 +1,8 @@
 /** Where the projector's files go, and the configuration that the standalone projector reads. */
 import { expect, test } from "vitest";
+import { placeEmbeddings, projectorConfig } from "../../../src/backends/mlflow/media/embeddings.ts";
 import { parseProjectorConfig } from "../../../src/reader/plugins/projector.ts";
-import { placeEmbeddings, projectorConfig } from "../../../src/sync/backends/mlflow/media/embeddings.ts";
-import type { EmbeddingFile, EmbeddingRole, FoundEmbedding } from "../../../src/sync/embeddings.ts";
+import type { EmbeddingFile, EmbeddingRole, FoundEmbedding } from "../../../src/sync/source/embeddings.ts";
 import { contextOf } from "./support.ts";
 
 function found(text: string): FoundEmbedding[] {

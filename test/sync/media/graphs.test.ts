@@ -1,9 +1,9 @@
 /** Graphs: the bytes as they are, and a text that protobuf's own reader takes for the same message. */
 import { describe, expect, test } from "vitest";
+import { encodeGraphs } from "../../../src/backends/mlflow/media/graphs.ts";
+import { ENUMS, MESSAGES } from "../../../src/encode/graph-schema.ts";
+import { textFormat } from "../../../src/encode/pbtxt.ts";
 import type { GraphDatum } from "../../../src/reader/datum.ts";
-import { ENUMS, MESSAGES } from "../../../src/sync/backends/mlflow/media/graph-schema.ts";
-import { encodeGraphs } from "../../../src/sync/backends/mlflow/media/graphs.ts";
-import { textFormat } from "../../../src/sync/backends/mlflow/media/pbtxt.ts";
 import { askPython } from "../python.ts";
 import { base, contextOf, fixtureData, hex, pathsOf } from "./support.ts";
 

@@ -2,10 +2,10 @@
 
 import sharp from "sharp";
 import { describe, expect, test } from "vitest";
+import type { Artifact } from "../../../src/backends/mlflow/artifacts.ts";
+import { encodeImages } from "../../../src/backends/mlflow/media/images.ts";
 import type { ImageFormat, ImagesDatum } from "../../../src/reader/datum.ts";
 import { imageFormat } from "../../../src/reader/plugins/images.ts";
-import type { Artifact } from "../../../src/sync/backends/mlflow/artifacts.ts";
-import { encodeImages } from "../../../src/sync/backends/mlflow/media/images.ts";
 import { askPython } from "../python.ts";
 import { base, contextOf, fixtureData, hex, pathsOf } from "./support.ts";
 

@@ -1,10 +1,10 @@
 /** Contexts, data and fixtures for the encoders' tests. */
 import { existsSync } from "node:fs";
+import { ArtifactPaths } from "../../../src/backends/mlflow/artifact-paths.ts";
+import type { Artifact } from "../../../src/backends/mlflow/artifacts.ts";
+import type { MediaContext } from "../../../src/backends/mlflow/media/context.ts";
 import type { Datum, DatumBase, TagMetadata } from "../../../src/reader/datum.ts";
 import { discover } from "../../../src/reader/discover.ts";
-import { ArtifactPaths } from "../../../src/sync/backends/mlflow/artifact-paths.ts";
-import type { Artifact } from "../../../src/sync/backends/mlflow/artifacts.ts";
-import type { MediaContext } from "../../../src/sync/backends/mlflow/media/context.ts";
 import { readFiles } from "../../support/read-values.ts";
 
 // Set by `npm test`; a single file run by hand finds the same environment.

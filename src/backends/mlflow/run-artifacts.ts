@@ -1,0 +1,245 @@
+/** The files of one run: where they go, and what each is called. */
+
+import { readableJson } from "../../encode/json.ts";
+import { TraceletError } from "../../errors.ts";
+import type { Datum, Kind } from "../../reader/datum.ts";
+import type { FilesReceipt, Page, Segment, SourceArtifact } from "../../sync/backend.ts";
+import type { Note } from "../../sync/report/note.ts";
+import { Tally } from "../../sync/report/tally.ts";
+import { type ArtifactEntry, ArtifactPaths, type ArtifactRoot } from "./artifact-paths.ts";
+import type { Artifact, ArtifactStore } from "./artifacts.ts";
+import { attachFiles, countOf } from "./attached-files.ts";
+import type { Encoded } from "./media/encode.ts";
+import { ContentRefused } from "./store.ts";
+
+/** Files on their way at the same time. */
+const CONCURRENCY = 8;
+/** Bytes: a hundred thousand tags. A larger index is not ours: it is held in memory. */
+const MAX_INDEX = 64 * 1024 * 1024;
+/** Tells which tag each path stands for. */
+export const INDEX = "tracelet/index.json";
+
+/** Of kinds whose files are named after tag and step, or after the tag alone: what it means that one is written again. */
+const REPLACED: ReadonlyMap<Kind, string> = new Map<Kind, string>([
+  ...(["audio", "images", "mesh", "tensors", "text"] as const).map(
+    (kind) => [kind, "replaced by a later value of the same step"] as const,
+  ),
+  ...(["custom_scalars", "graphs"] as const).map(
+    (kind) => [kind, "replaced by a later value of the same tag"] as const,
+  ),
+]);
+/** How many of the paths written last are remembered. */
+const MAX_WRITTEN = 50_000;
+
+/** Where pages lie. */
+const FOLDERS: ReadonlyMap<Kind, ArtifactRoot> = new Map<Kind, ArtifactRoot>([
+  ["histograms", "histograms"],
+  ["pr_curves", "pr_curves"],
+  ["text", "text"],
+  ["graphs", "graph"],
+  ["custom_scalars", "custom_scalars"],
+]);
+
+export interface RunArtifactsOptions {
+  /** Says which run of which source this is, for ever: a part of its images' identity. */
+  readonly source: string;
+  /** Asked for when there is the first file. @throws TraceletError `unsupported` where tracelet cannot write to */
+  open(): Promise<ArtifactStore>;
+  /** Seconds since the Unix epoch → ms. */
+  timestamp(wallTime: number): number;
+  /** The largest file that is stored, bytes. */
+  readonly maxBytes: number;
+}
+
+/** What became of a batch's values, as far as they were not simply stored. */
+export interface Written {
+  /** Not stored because a file is too large. */
+  readonly tooLarge: ReadonlySet<Datum>;
+  /** Not stored because the store refuses their files, or one of them. */
+  readonly refused: ReadonlyMap<Datum, ContentRefused>;
+  /** Values, of this batch or an earlier one, whose files others of this batch have taken, as left out. */
+  readonly replaced: Tally;
+  /** Of those that are too large, one a tag. */
+  readonly notes: readonly Note[];
+}
+
+export class RunArtifacts {
+  readonly #options: RunArtifactsOptions;
+  readonly #paths = new ArtifactPaths();
+  #store: Promise<ArtifactStore> | undefined;
+  #obstacle: TraceletError | undefined;
+  /** Paths of values, the oldest first. */
+  readonly #written = new Set<string>();
+  /** How many paths the index tells. */
+  #indexed = 0;
+  /** Of which kinds and tags it was noted that a file is too large. */
+  readonly #noted = new Set<string>();
+
+  constructor(options: RunArtifactsOptions) {
+    this.#options = options;
+  }
+
+  /** Why files cannot be stored at all; undefined as long as they can. */
+  get obstacle(): TraceletError | undefined {
+    return this.#obstacle;
+  }
+
+  /**
+   * Store the files that show a batch's data. Stored again, they replace themselves. A value of whose files one is too
+   * large is left out with all of them.
+   *
+   * @throws TraceletError; ContentRefused if the store refuses whatever it is given
+   * @param segments those that the data's histograms and curves belong to
+   */
+  async write(data: readonly Datum[], segments: readonly Segment[]): Promise<Written> {
+    const tooLarge = new Set<Datum>();
+    const refused = new Map<Datum, ContentRefused>();
+    const replaced = new Tally();
+    const notes: Note[] = [];
+    const written = { tooLarge, refused, replaced, notes };
+    if (data.length === 0 && segments.length === 0) return written;
+    // Loaded for those runs only that have more than scalars.
+    const { encodeData, isEncoded } = await import("./media/encode.ts");
+    if (segments.length === 0 && !data.some(({ kind }) => isEncoded(kind))) return written;
+    const store = await this.#open();
+    if (store === undefined) return written;
+    const { source, timestamp } = this.#options;
+    const refusals = new Map<string, ContentRefused>();
+    let anyStored = false;
+    for await (const [kind, encoded] of encodeData(data, segments, { source, paths: this.#paths, timestamp })) {
+      const fitting = encoded.filter(({ data: [first], data, artifacts }) => {
+        const fits = artifacts.every((artifact) => this.#fits(artifact, `${first?.kind} ${first?.tag}`, notes));
+        if (!fits) for (const datum of data) tooLarge.add(datum);
+        return fits;
+      });
+      // Of two values of one tag and step the later one stays, whichever of two uploads would end first.
+      const all = fitting.flatMap((each) => each.artifacts);
+      const artifacts = [...new Map(all.map((artifact) => [artifact.path, artifact])).values()];
+      for (let at = 0; at < artifacts.length; at += CONCURRENCY) {
+        await Promise.all(
+          artifacts.slice(at, at + CONCURRENCY).map(async (artifact) => {
+            const error = await refusalOf(store.put(artifact));
+            if (error === undefined) anyStored = true;
+            else refusals.set(artifact.path, error);
+          }),
+        );
+      }
+      const stored = fitting.filter(({ data, artifacts }) => {
+        const error = artifacts.map(({ path }) => refusals.get(path)).find((refusal) => refusal !== undefined);
+        if (error !== undefined) for (const datum of data) refused.set(datum, error);
+        return error === undefined;
+      });
+      // Where a file was refused, the one before it is still there.
+      const reason = REPLACED.get(kind);
+      if (reason !== undefined) replaced.leftOut(kind, reason, this.#countReplaced(stored));
+    }
+    // A store that takes none of them and not even this is at fault itself.
+    await this.#writeIndex(store, refused.size > 0 && !anyStored);
+    return written;
+  }
+
+  /** Store pages beside the files of their tags. @returns which were not stored, and why */
+  async attach(pages: AsyncIterable<Page>): Promise<Note[]> {
+    const notes: Note[] = [];
+    const store = await this.#open();
+    if (store === undefined) return notes;
+    for await (const { kind, tag, html } of pages) {
+      const folder = FOLDERS.get(kind);
+      if (folder === undefined) continue;
+      const page = { path: this.#paths.file(folder, tag, "html"), bytes: Buffer.from(html) };
+      if (!this.#fits(page, `page of ${kind} ${tag}`, notes)) continue;
+      const error = await refusalOf(store.put(page));
+      if (error === undefined) continue;
+      notes.push({ code: "artifacts", message: `page of ${kind} ${tag} is left out: ${error.message}` });
+    }
+    await this.#writeIndex(store);
+    return notes;
+  }
+
+  /** @param what noted once, if it does not fit */
+  #fits({ path, bytes }: Artifact, what: string, notes: Note[]): boolean {
+    if (bytes.length <= this.#options.maxBytes) return true;
+    if (!this.#noted.has(what)) {
+      this.#noted.add(what);
+      const message = `${what}: ${path} is left out, its ${bytes.length} bytes are more than --max-artifact-size`;
+      notes.push({ code: "oversize", message });
+    }
+    return false;
+  }
+
+  /** Store files of the source as they are. */
+  async attachFiles(artifact: SourceArtifact): Promise<FilesReceipt> {
+    const store = await this.#open();
+    if (store === undefined) {
+      const tally = new Tally();
+      tally.leftOut(artifact.kind, "no place for files", countOf(artifact));
+      return { tally, notes: [], problems: [], complete: false };
+    }
+    const { tally, notes, problems, complete } = await attachFiles(artifact, store, this.#paths);
+    await this.#writeIndex(store);
+    return { tally, notes, problems, complete };
+  }
+
+  /** As far as the paths are remembered; another process' files are not known. */
+  #countReplaced(encoded: readonly Encoded[]): number {
+    const written = this.#written;
+    let count = 0;
+    for (const { data, artifacts } of encoded) {
+      if (artifacts.some(({ path }) => written.has(path))) count += data.length;
+      for (const { path } of artifacts) written.add(path);
+    }
+    for (const path of written) {
+      if (written.size <= MAX_WRITTEN) break;
+      written.delete(path);
+    }
+    return count;
+  }
+
+  /** Paths come from the tags alone, so what an earlier process wrote is completed, never contradicted. */
+  async #writeIndex(store: ArtifactStore, again = false): Promise<void> {
+    const entries = this.#paths.entries();
+    if (entries.length === this.#indexed && !again) return;
+    const before = await store.get(INDEX, MAX_INDEX);
+    const known = before === undefined ? [] : entriesOf(before);
+    const all = new Map([...known, ...entries].map((entry) => [entry.path, entry]));
+    await store.put({ path: INDEX, bytes: readableJson(Array.from(all.values(), (entry) => ({ ...entry }))) });
+    this.#indexed = entries.length;
+  }
+
+  async #open(): Promise<ArtifactStore | undefined> {
+    if (this.#obstacle !== undefined) return undefined;
+    try {
+      this.#store ??= this.#options.open();
+      return await this.#store;
+    } catch (error) {
+      if (!(error instanceof TraceletError && error.code === "unsupported")) throw error;
+      this.#obstacle = error;
+      return undefined;
+    }
+  }
+}
+
+/** How the store has refused it, or undefined once it is stored. */
+async function refusalOf(stored: Promise<void>): Promise<ContentRefused | undefined> {
+  try {
+    await stored;
+    return undefined;
+  } catch (error) {
+    if (error instanceof ContentRefused) return error;
+    throw error;
+  }
+}
+/** What an index says; nothing where somebody else has put something there that is none. */
+function entriesOf(index: Uint8Array): ArtifactEntry[] {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(index).toString());
+    return Array.isArray(value) ? value.filter(isEntry) : [];
+  } catch {
+    return [];
+  }
+}
+
+function isEntry(value: unknown): value is ArtifactEntry {
+  const { kind, tag, path } = (value ?? {}) as Record<string, unknown>;
+  return [kind, tag, path].every((text) => typeof text === "string");
+}

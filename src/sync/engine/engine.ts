@@ -1,0 +1,231 @@
+/** All runs of one or more logdirs to one destination. */
+import PQueue from "p-queue";
+import { TraceletError } from "../../errors.ts";
+import type { Kind } from "../../reader/datum.ts";
+import type { DiscoveredRun, DiscoveryProblem } from "../../reader/discover.ts";
+import type { Progress } from "../report/progress.ts";
+import { untilOver } from "../run/interruption.ts";
+import { OtherRuns } from "../run/other-runs.ts";
+import type { RunResult } from "../run/run-result.ts";
+import type { RunSyncContext } from "../run/run-session.ts";
+import { syncRun, unchangedAtAGlance } from "../run/run-sync.ts";
+import type { GroupMode } from "../source/groups.ts";
+import { type LinkedRun, linkedRuns, withoutLinksInside } from "../source/linked-runs.ts";
+import { discoverAll } from "../source/logdirs.ts";
+import type { RunGroup } from "../source/run-group.ts";
+import type { StoredRun } from "../state/stored-run.ts";
+import { followMoved } from "./moved-runs.ts";
+import { Parents } from "./parents.ts";
+import { groupAsBefore, regroupedMessage } from "./regrouping.ts";
+import { confirm, settle, survey } from "./survey.ts";
+
+export interface SyncOptions
+  extends Omit<RunSyncContext, "progress" | "parentId" | "onOpen" | "isLive" | "patienceMs" | "others"> {
+  readonly logdirs: readonly string[];
+  /** Which runs, by their name. */
+  readonly wantsRun: (name: string) => boolean;
+  /** What becomes one run of the destination. */
+  readonly group: GroupMode;
+  /** Which of those, by what they are called in the result; left out: all. What a run is a part of is not decided by it. */
+  readonly wantsGroup?: (name: string) => boolean;
+  /** Whether runs that were sent in another grouping are sent anew in this one. */
+  readonly regroups?: boolean;
+  /** Whether what is remembered of the destination is believed, and not asked for. */
+  readonly trustsState?: boolean;
+  /** Whether runs are left running once all is sent: somebody may still write them. */
+  readonly leavesRunning?: boolean;
+  /** How many runs are sent at the same time. */
+  readonly concurrency: number;
+  /** Aborted: return at once with what is known, whatever is still under way. Left out: what is under way is waited for. */
+  readonly over?: AbortSignal;
+  /** Called once, before the first run, with an object that is kept up to date. */
+  readonly onStart?: (progress: Readonly<Progress>) => void;
+  /** Called with each run as it ends. */
+  readonly onRun?: (result: RunResult) => void;
+}
+
+export interface SyncResult {
+  /** In the order of their logdirs and names. */
+  readonly runs: readonly RunResult[];
+  /** Runs that were left out by name. */
+  readonly excludedRuns: number;
+  /** Links that make no run, since what they lead to is one already. */
+  readonly links: readonly LinkedRun[];
+  readonly problems: readonly DiscoveryProblem[];
+  /** Why it ended before all runs were looked at. */
+  readonly error: TraceletError | undefined;
+  readonly interrupted: boolean;
+  /** What is not at the destination since it was interrupted, or ended by an error; undefined if it was not. */
+  readonly left: Left | undefined;
+}
+
+export interface Left {
+  /** Those that were begun included. */
+  readonly runs: number;
+  /** Bytes of event files that have not been acknowledged. */
+  readonly bytes: number;
+}
+
+/**
+ * Bring a destination up to what the logdirs hold now.
+ *
+ * @throws TraceletError `logdir` if one cannot be read, `state` if the checkpoints cannot, `usage` if runs were sent in
+ *   another grouping
+ */
+export async function sync(options: SyncOptions): Promise<SyncResult> {
+  const { checkpoints, signal } = options;
+  const { runs: found, problems } = discoverAll(options.logdirs);
+  const all = options.group === "none" ? found : withoutLinksInside(found);
+  const wanted = wantedRuns(all, options);
+  const links = options.group === "none" ? [] : linkedRuns(found, options.wantsRun);
+  const stored = checkpoints.runs();
+  const surveying = { backend: options.backend, checkpoints, stored };
+  const asks = options.trustsState !== true;
+  let error: TraceletError | undefined;
+  if (asks) {
+    const asked = survey(surveying).catch((cause: unknown) => {
+      if (!(cause instanceof TraceletError)) throw cause;
+      // What is told to end is no failure.
+      if (!signal.aborted) error = cause;
+    });
+    await untilOver(asked, options.over);
+  }
+  await untilOver(followMoved({ wanted, all, stored, checkpoints }), options.over);
+  const grouped = await untilOver(groupAsBefore(wanted, options, stored), options.over);
+  const { groups, regrouped } = grouped ?? { groups: [], regrouped: [] };
+  const runs = options.wantsGroup === undefined ? groups : wantedGroups(groups, options.wantsGroup);
+  // One that was there only to hold others knows the files as they are.
+  checkpoints.reopen(regrouped.flatMap(({ to }) => stored.get(to) ?? []));
+  const others = new OtherRuns(() => [...all, ...runs].map(({ name }) => name), stored);
+  const parents = new Parents();
+  const progress: Progress = {
+    runs: 0,
+    totalRuns: runs.length,
+    bytes: 0,
+    totalBytes: newBytes(runs, stored),
+    values: 0,
+  };
+  options.onStart?.(progress);
+  const results = new Map<RunGroup, RunResult>();
+  let failure: unknown;
+  const queue = new PQueue({ concurrency: options.concurrency });
+  const context: RunSyncContext = {
+    ...options,
+    progress,
+    others,
+    isLive: options.leavesRunning ?? false,
+    patienceMs: 0,
+    parentId: (parent) => parents.idOf(parent),
+    onOpen: (group, id) => parents.opened(group, id),
+  };
+  const take = (run: RunGroup, synced: RunResult) => {
+    const moved = regrouped.filter(({ to }) => to === run.name);
+    const notes = moved.map((each) => ({ code: "regrouped" as const, message: regroupedMessage(each) }));
+    const result = notes.length === 0 ? synced : { ...synced, notes: [...synced.notes, ...notes] };
+    if (!results.has(run)) progress.runs++;
+    results.set(run, result);
+    if (result.error?.endsAll) error = result.error;
+    options.onRun?.(result);
+    parents.ended(run, result.outcome === "empty");
+  };
+  const one = async (run: RunGroup, candidates: StoredRun[]) => {
+    if (error === undefined && !signal.aborted) take(run, await syncRun(run, candidates, context));
+  };
+  // Runs of one name may be copies of each other; the second has to see what became of the first.
+  for (const [name, sameName] of groupByName(runs)) {
+    const candidates = stored.get(name) ?? [];
+    stored.set(name, candidates);
+    const left = [...sameName];
+    // Most of a large tree is not new, and need not wait in a queue for somebody to say so.
+    for (let run = left[0]; run !== undefined && error === undefined && !signal.aborted; run = left[0]) {
+      const unchanged = unchangedAtAGlance(run, candidates, context);
+      if (unchanged === undefined) break;
+      take(run, unchanged);
+      left.shift();
+    }
+    if (left.length === 0) continue;
+    void queue
+      .add(async () => {
+        for (const run of left) await one(run, candidates).finally(() => parents.ended(run, false));
+      })
+      .catch((cause: unknown) => {
+        failure ??= cause;
+        queue.clear();
+      });
+  }
+  await untilOver(queue.onIdle(), options.over);
+  if (failure !== undefined) throw failure;
+  if (error === undefined && !signal.aborted) {
+    try {
+      const lost = new Set((await settle(surveying)).map(({ remoteId }) => remoteId));
+      for (const run of runs) if (lost.has(results.get(run)?.remoteId)) await one(run, stored.get(run.name) ?? []);
+    } catch (cause) {
+      if (!(cause instanceof TraceletError)) throw cause;
+      error = cause;
+    }
+  }
+  if (asks && error === undefined && !signal.aborted) await untilOver(confirm(surveying), options.over);
+  const isLeft = (run: RunGroup) => LEFT.has(results.get(run)?.outcome ?? "interrupted");
+  const isCut = signal.aborted || error !== undefined;
+  return {
+    runs: runs.flatMap((run) => results.get(run) ?? []),
+    excludedRuns: all.length - wanted.length,
+    links,
+    problems,
+    error,
+    interrupted: signal.aborted,
+    left: isCut ? { runs: runs.filter(isLeft).length, bytes: newBytes(runs, stored) } : undefined,
+  };
+}
+
+const LEFT: ReadonlySet<RunResult["outcome"]> = new Set(["interrupted", "failed"]);
+
+/** The runs that the user has chosen, with what of them. */
+export function wantedRuns(
+  runs: readonly DiscoveredRun[],
+  { wantsRun, transform }: Pick<SyncOptions, "wantsRun" | "transform">,
+): DiscoveredRun[] {
+  const wanted = runs.filter((run) => wantsRun(run.name));
+  const excluded = (kind: Kind) => transform.excludeKinds?.has(kind) ?? false;
+  if (!excluded("hparams") && !excluded("embeddings")) return wanted;
+  // Left out they are as if they were not there, so that they are sent when they are not left out any more.
+  return wanted.map((run) => ({
+    ...run,
+    hparamsFile: excluded("hparams") ? undefined : run.hparamsFile,
+    projectorFile: excluded("embeddings") ? undefined : run.projectorFile,
+  }));
+}
+
+/** With those that they are nested in. */
+function wantedGroups(groups: readonly RunGroup[], wants: (name: string) => boolean): RunGroup[] {
+  const wanted = new Set<RunGroup>();
+  for (const group of groups) {
+    if (!wants(group.title ?? group.name)) continue;
+    for (let each: RunGroup | undefined = group; each !== undefined; each = each.parent) wanted.add(each);
+  }
+  return groups.filter((group) => wanted.has(group));
+}
+
+function newBytes(runs: readonly RunGroup[], stored: ReadonlyMap<string, readonly StoredRun[]>): number {
+  let bytes = 0;
+  for (const [name, sameName] of groupByName(runs)) {
+    const offsets = new Map<string, number>();
+    for (const { files } of stored.get(name) ?? []) {
+      for (const file of files) if (!offsets.has(file.name)) offsets.set(file.name, file.offset);
+    }
+    for (const { files } of sameName) {
+      for (const entry of files) bytes += Math.max(0, entry.size - (offsets.get(entry.name) ?? 0));
+    }
+  }
+  return bytes;
+}
+
+function groupByName(runs: readonly RunGroup[]): Map<string, RunGroup[]> {
+  const groups = new Map<string, RunGroup[]>();
+  for (const run of runs) {
+    const group = groups.get(run.name);
+    if (group === undefined) groups.set(run.name, [run]);
+    else group.push(run);
+  }
+  return groups;
+}

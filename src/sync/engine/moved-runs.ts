@@ -1,0 +1,199 @@
+/**
+ * Runs whose directories were renamed or moved, or are reached from another root: the same runs under other names. Told by
+ * the content of their files; where those still lie at the old place, too, the new one is a copy, and a run of its own.
+ */
+import { existsSync, realpathSync } from "node:fs";
+import path from "node:path";
+import { type ByteSource, FileSource } from "../../reader/byte-source.ts";
+import type { DiscoveredRun, EventFileEntry, FsPath } from "../../reader/discover.ts";
+import { changeOf, isSame } from "../run/match.ts";
+import { hashHead, headHash } from "../source/fingerprint.ts";
+import type { Checkpoints } from "../state/checkpoints.ts";
+import type { StoredFile, StoredRun } from "../state/stored-run.ts";
+
+export interface MovedFrom {
+  /** The runs as the user has chosen them. */
+  readonly wanted: readonly DiscoveredRun[];
+  /** All that the logdirs hold. */
+  readonly all: readonly DiscoveredRun[];
+  /** What was sent before, by name; a run that has moved is put under its new one. */
+  readonly stored: Map<string, StoredRun[]>;
+  readonly checkpoints: Checkpoints;
+}
+
+/** A run that lies elsewhere now. */
+export interface Moved {
+  readonly from: string;
+  readonly run: StoredRun;
+}
+
+/**
+ * Find the runs that have moved, and remember them under their new names. Opens hardly a file unless a run has vanished.
+ *
+ * @throws TraceletError `state`
+ */
+export async function followMoved(from: MovedFrom): Promise<readonly Moved[]> {
+  const { stored, checkpoints } = from;
+  if (stored.size === 0) return [];
+  const { vanished, fresh } = await compare(from);
+  const traces = vanished.length === 0 ? [] : await tracesOf(fresh, vanished);
+  const moved = new Map<StoredRun, Moved>();
+  const taken = new Set<string>();
+  for (const { run, name, isCopy } of traces.sort(byLikeness)) {
+    if (moved.has(run) || taken.has(name) || (await isCopy())) continue;
+    taken.add(name);
+    moved.set(run, { from: run.name, run });
+    stored.set(
+      run.name,
+      (stored.get(run.name) ?? []).filter((other) => other !== run),
+    );
+    run.name = name;
+    run.directory = undefined;
+    // Its name at the destination is another, too.
+    run.done = false;
+    stored.set(name, [...(stored.get(name) ?? []), run]);
+  }
+  checkpoints.rename([...moved.keys()]);
+  return [...moved.values()];
+}
+
+/**
+ * The runs without those whose files are there no longer, though nobody has noticed yet: of those alone that share the name
+ * of a file with another run, as one that was renamed does.
+ */
+export function withoutGone(runs: readonly DiscoveredRun[]): DiscoveredRun[] {
+  const numbers = new Map<string, number>();
+  for (const { files } of runs) for (const { name } of files) numbers.set(name, (numbers.get(name) ?? 0) + 1);
+  const isShared = ({ files }: DiscoveredRun) => files.some(({ name }) => (numbers.get(name) ?? 0) > 1);
+  return runs.filter((run) => !isShared(run) || run.files.some((file) => existsSync(file.path)));
+}
+
+/**
+ * The runs of which no file is where it was, and the directories in which no file is one that was sent from there. A file is
+ * opened only where another one seems to have taken its place.
+ */
+async function compare({ wanted, all, stored }: MovedFrom): Promise<{ vanished: StoredRun[]; fresh: DiscoveredRun[] }> {
+  const entries = new Map<string, EventFileEntry[]>();
+  for (const { name, files } of all) for (const file of files) push(entries, placeOf(name, file.name), file);
+  const held = new Set<string>();
+  const vanished: StoredRun[] = [];
+  for (const run of [...stored.values()].flat()) {
+    let isThere = false;
+    for (const file of run.files) {
+      const place = placeOf(run.name, file.name);
+      for (const entry of entries.get(place) ?? []) {
+        const isSameFile = file.stamp.endsWith(`:${entry.inode}`) || (await isSame(entry, file));
+        if (isSameFile) held.add(place);
+        isThere ||= isSameFile;
+      }
+    }
+    if (!isThere && run.remoteId !== undefined) vanished.push(run);
+  }
+  const fresh = wanted.filter((run) => !run.files.some((file) => held.has(placeOf(run.name, file.name))));
+  return { vanished, fresh };
+}
+
+function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {
+  const values = map.get(key);
+  if (values === undefined) map.set(key, [value]);
+  else values.push(value);
+}
+
+/** Path of a file below the logdir. @param name of its run @param file its path within that */
+function placeOf(name: string, file: string): string {
+  return name === "." ? file : `${name}/${file}`;
+}
+
+/** A file that begins as one of a run that has vanished. */
+interface Trace {
+  readonly run: StoredRun;
+  /** What the run would be called. */
+  readonly name: string;
+  /** How much of the file is known to be the same, bytes. */
+  readonly verified: number;
+  /** How many of the last parts of the names are the same. */
+  readonly alike: number;
+  /** Whether the file is still where it was. */
+  isCopy(): Promise<boolean>;
+}
+
+function byLikeness(a: Trace, b: Trace): number {
+  return b.verified - a.verified || b.alike - a.alike;
+}
+
+async function tracesOf(fresh: readonly DiscoveredRun[], vanished: readonly StoredRun[]): Promise<Trace[]> {
+  const byHead = new Map<string, { readonly run: StoredRun; readonly file: StoredFile }[]>();
+  const lengths = new Set<number>();
+  for (const run of vanished) {
+    for (const file of run.files) {
+      lengths.add(file.head);
+      const key = `${file.head} ${headHash(file.key)}`;
+      push(byHead, key, { run, file });
+    }
+  }
+  const traces: Trace[] = [];
+  for (const { name: found, files } of fresh) {
+    for (const entry of files) {
+      const look = async (source: FileSource) => {
+        const head = await headOf(source);
+        for (const length of lengths) {
+          const hash = await hashHead(head, length);
+          for (const { run, file } of byHead.get(`${length} ${hash}`) ?? []) {
+            const name = nameAbove(found, path.posix.dirname(file.name));
+            if (name === undefined || name === run.name) continue;
+            // A shorter one may be a copy from before it was read to there, and go on in another way.
+            if ((await changeOf(entry, file)) !== undefined) continue;
+            const alike = partsAlike(name, run.name);
+            traces.push({ run, name, verified: file.offset, alike, isCopy: () => isStillThere(run, file, entry.path) });
+          }
+        }
+      };
+      // What cannot be read is met again, and reported, when it is to be sent.
+      await FileSource.use(entry.path, look).catch(() => {});
+    }
+  }
+  return traces;
+}
+
+/** The first bytes of a file, read once. */
+async function headOf(source: ByteSource): Promise<ByteSource> {
+  const bytes = new Uint8Array(1024);
+  const length = await source.read(bytes, 0, bytes.length, 0);
+  return {
+    read: async (into, at, wanted, from) => {
+      const part = bytes.subarray(from, Math.min(length, from + wanted));
+      into.set(part, at);
+      return part.length;
+    },
+  };
+}
+
+/** The name of the directory in which the run of this name lies at the path `below`. */
+function nameAbove(name: string, below: string): string | undefined {
+  if (below === ".") return name;
+  if (name === below) return ".";
+  return name.endsWith(`/${below}`) ? name.slice(0, -below.length - 1) : undefined;
+}
+
+function partsAlike(one: string, other: string): number {
+  const [a, b] = [one.split("/").reverse(), other.split("/").reverse()];
+  const differs = a.findIndex((part, i) => part !== b[i]);
+  return differs < 0 ? a.length : differs;
+}
+
+/** Whether a file that was sent is still where it was, and is not the one that was found: another way to it is no copy. */
+async function isStillThere(
+  { directory }: StoredRun,
+  { name, head, key }: StoredFile,
+  found: FsPath,
+): Promise<boolean> {
+  // A version before 0.2 did not keep where a run lies.
+  if (directory === undefined) return false;
+  const before = Buffer.concat([directory, Buffer.from(`/${name}`)]);
+  try {
+    if (realpathSync(before, "buffer").equals(realpathSync(found, "buffer"))) return false;
+    return (await FileSource.use(before, (source) => hashHead(source, head))) === headHash(key);
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,54 @@
+/** Runs that others are nested in: who waits for the destination's name of one, gets it as soon as it is opened there. */
+import { TraceletError } from "../../errors.ts";
+import type { RunGroup } from "../source/run-group.ts";
+
+export class Parents {
+  readonly #waiting = new Map<RunGroup, Deferred>();
+
+  /** Resolves when the run has been opened; with undefined if there is nothing of it yet. @throws TraceletError `nested` */
+  idOf(parent: RunGroup): Promise<string | undefined> {
+    return this.#of(parent).promise;
+  }
+
+  opened(group: RunGroup, id: string): void {
+    if (!group.isParent) return;
+    this.#of(group).resolve(id);
+  }
+
+  /** To be called when the sync of a run is over. @param isEmpty whether it ended for want of anything to be sent */
+  ended(group: RunGroup, isEmpty: boolean): void {
+    if (!group.isParent) return;
+    if (isEmpty) this.#of(group).resolve(undefined);
+    this.#of(group).reject(
+      new TraceletError("nested", `${group.name}, which it is to be nested in, is not at the destination`, {
+        hint: "see what was said of that run; the same command goes on from there",
+      }),
+    );
+  }
+
+  #of(group: RunGroup): Deferred {
+    const known = this.#waiting.get(group);
+    if (known !== undefined) return known;
+    const deferred = defer();
+    this.#waiting.set(group, deferred);
+    return deferred;
+  }
+}
+
+interface Deferred {
+  readonly promise: Promise<string | undefined>;
+  readonly resolve: (id: string | undefined) => void;
+  readonly reject: (error: TraceletError) => void;
+}
+
+function defer(): Deferred {
+  let resolve: Deferred["resolve"] = () => {};
+  let reject: Deferred["reject"] = () => {};
+  const promise = new Promise<string | undefined>((onResolve, onReject) => {
+    resolve = onResolve;
+    reject = onReject;
+  });
+  // Mostly nobody waits.
+  promise.catch(() => {});
+  return { promise, resolve, reject };
+}

@@ -1,0 +1,100 @@
+/** Runs that were sent in another grouping: sent again in this one, every point would be there twice. */
+import path from "node:path";
+import { TraceletError } from "../../errors.ts";
+import { FileSource } from "../../reader/byte-source.ts";
+import type { DiscoveredRun } from "../../reader/discover.ts";
+import { hashHead, headHash } from "../source/fingerprint.ts";
+import { type GroupMode, groupRuns, holds, pathBelow } from "../source/groups.ts";
+import { type GroupFile, type RunGroup } from "../source/run-group.ts";
+import type { StoredRun } from "../state/stored-run.ts";
+
+/** A file that was sent to one run and would now be sent to another. */
+export interface Regrouped {
+  /** Name of the run that has it. */
+  readonly from: string;
+  /** Name of the run that it is a part of now. */
+  readonly to: string;
+}
+
+interface Regrouping {
+  readonly group: GroupMode;
+  /** Whether runs that were sent in another grouping are sent anew in this one. */
+  readonly regroups?: boolean;
+}
+
+/**
+ * Group the runs; see `groupRuns`.
+ *
+ * @returns with the groups, what they take from runs that were sent in another grouping
+ * @throws TraceletError `usage` if there is any, unless that was asked for
+ */
+export async function groupAsBefore(
+  runs: readonly DiscoveredRun[],
+  { group: mode, regroups = false }: Regrouping,
+  stored: ReadonlyMap<string, readonly StoredRun[]>,
+): Promise<{ readonly groups: RunGroup[]; readonly regrouped: readonly Regrouped[] }> {
+  const groups = await groupRuns(runs, mode, stored);
+  const regrouped = await findRegrouped(groups, mode, stored);
+  const [first, ...others] = regrouped;
+  if (first === undefined || regroups) return { groups, regrouped };
+  const more = others.length === 0 ? "" : ` (and ${others.length} more like it)`;
+  throw new TraceletError(
+    "usage",
+    `with --group ${mode} what was sent to the run ${first.from} would be sent again to the run ${first.to}${more}`,
+    {
+      hint: "give --group as it was before; --regroup sends those runs anew in the new grouping, and leaves the old ones there",
+    },
+  );
+}
+
+/** What is said of it where it was asked for. */
+export function regroupedMessage({ from }: Regrouped): string {
+  return `regrouped: its values were sent to the run ${from} before, which is still there`;
+}
+
+async function findRegrouped(
+  groups: readonly RunGroup[],
+  mode: GroupMode,
+  stored: ReadonlyMap<string, readonly StoredRun[]>,
+): Promise<Regrouped[]> {
+  const moved = groups.flatMap(({ name, files, isDirectory }) => {
+    const own = sentRuns(stored.get(name));
+    const isMoved = (file: GroupFile) => !own.some((run) => holds(run.files, file.name));
+    return isDirectory ? [] : files.filter(isMoved).map((file) => ({ to: name, file }));
+  });
+  const found = new Map<string, Regrouped>();
+  if (moved.length === 0) return [];
+  const sent = new Map<string, { readonly from: string; readonly mark: StoredRun["files"][number] }[]>();
+  for (const [from, runs] of stored) {
+    for (const mark of sentRuns(runs).flatMap(({ files }) => files)) {
+      const place = path.posix.join(from, mark.name);
+      const known = sent.get(place) ?? [];
+      known.push({ from, mark });
+      sent.set(place, known);
+    }
+  }
+  for (const { to, file } of moved) {
+    for (const { from, mark } of sent.get(path.posix.join(to, file.name)) ?? []) {
+      // A directory that came to lie in a run of --group parent made that a run of its own, in the same grouping.
+      if (mode === "parent" && pathBelow(to, from) !== undefined) continue;
+      const key = `${from}\0${to}`;
+      if (!found.has(key) && (await isSame(file, mark))) found.set(key, { from, to });
+    }
+  }
+  return [...found.values()];
+}
+
+/** Without those that are there only to hold others: they have files to be told by, and none of their values. */
+function sentRuns(runs: readonly StoredRun[] = []): readonly StoredRun[] {
+  return runs.filter(({ lastWallTime }) => lastWallTime !== -Infinity);
+}
+
+/** Whether the file begins as the one that was sent: another logdir may have one of that name. */
+async function isSame(file: GroupFile, mark: StoredRun["files"][number]): Promise<boolean> {
+  try {
+    return (await FileSource.use(file.path, (source) => hashHead(source, mark.head))) === headHash(mark.key);
+  } catch {
+    // It is met again, and reported, when it is to be sent.
+    return false;
+  }
+}

@@ -1,0 +1,24 @@
+/** What a user should know of how something was sent. */
+
+/** Something that was done otherwise than the source has it. Only `quarantined` is a loss. */
+export interface Note {
+  readonly code:
+    | "renamed"
+    | "param-conflict"
+    | "params-apart"
+    | "unreadable-hparams"
+    | "not-an-event-file"
+    | "without-content"
+    | "cut"
+    | "wall-time"
+    | "replaced"
+    | "truncated"
+    | "recreated"
+    | "artifacts"
+    | "oversize"
+    | "narrowed"
+    | "quarantined"
+    | "regrouped"
+    | "moved";
+  readonly message: string;
+}

@@ -1,0 +1,85 @@
+/** What the tags of a group's members are called in the one run that they become. */
+import type { Datum } from "../../reader/datum.ts";
+import type { RecordBatch } from "../../reader/record-batch.ts";
+import type { TagTable } from "../../reader/tag-table.ts";
+import type { Note } from "../report/note.ts";
+import { hashText } from "../source/fingerprint.ts";
+import type { Member } from "../source/run-group.ts";
+import type { Origin } from "../transform/transform.ts";
+
+/** Renames what was read of members, so that no two of them ever share a name. One for each run. */
+export class MemberTags {
+  /** Whose each name is. */
+  readonly #claims: Map<string, string>;
+  readonly #notes: Note[];
+  /** By member: one more than the name's number, by tag numbers of this table. */
+  readonly #ids = new Map<string, Int32Array>();
+  #table: TagTable | undefined;
+
+  /** @param claims whose each name is already; what is decided is added to it */
+  constructor(claims: Map<string, string>, notes: Note[]) {
+    this.#claims = claims;
+    this.#notes = notes;
+  }
+
+  /** Give a batch's newest values, all of one member, their names. */
+  apply(
+    batch: RecordBatch,
+    { firstScalar, firstDatum }: Pick<Origin, "firstScalar" | "firstDatum">,
+    from: Member,
+  ): void {
+    const ids = this.#idsOf(from, batch);
+    for (let i = firstScalar; i < batch.length; i++) {
+      const tag = batch.tag[i] as number;
+      if (ids[tag] === 0) ids[tag] = batch.tagTable.ofName(this.nameOf(from, batch.tags[tag] as string)) + 1;
+      batch.tag[i] = (ids[tag] as number) - 1;
+    }
+    for (let i = firstDatum; i < batch.data.length; i++) batch.data[i] = this.rename(batch.data[i] as Datum, from);
+  }
+
+  /** The name of a member's tag: the same on every call. */
+  nameOf(from: Member, tag: string): string {
+    const owner = `${from.path}\0${tag}`;
+    const { fold, prefix } = from;
+    const plain = fold?.by !== "add_scalars" ? tag : tag === fold.main ? `${tag}/${fold.sub}` : `${from.path}/${tag}`;
+    const wanted = prefix + plain;
+    for (const name of [wanted, `${from.path || "."}/${tag}`]) {
+      if ((this.#claims.get(name) ?? owner) !== owner) continue;
+      this.#claim(name, owner, wanted);
+      return name;
+    }
+    const name = `${wanted} ${hashText(owner).slice(0, 8)}`;
+    this.#claim(name, owner, wanted);
+    return name;
+  }
+
+  #claim(name: string, owner: string, wanted: string): void {
+    if (this.#claims.has(name)) return;
+    this.#claims.set(name, owner);
+    if (name === wanted) return;
+    const message = `${JSON.stringify(wanted)} is another's already; what ${owner.split("\0", 1)[0] || "the run itself"} has of it is ${JSON.stringify(name)}`;
+    this.#notes.push({ code: "renamed", message });
+  }
+
+  #idsOf({ path }: Member, batch: RecordBatch): Int32Array {
+    if (batch.tagTable !== this.#table) this.#ids.clear();
+    this.#table = batch.tagTable;
+    const known = this.#ids.get(path);
+    if (known !== undefined && known.length >= batch.tags.length) return known;
+    const ids = new Int32Array(Math.max(64, batch.tags.length * 2));
+    if (known !== undefined) ids.set(known);
+    this.#ids.set(path, ids);
+    return ids;
+  }
+
+  /** A member's value under its name. */
+  rename<D extends Datum>(datum: D, from: Member): D {
+    // Hyperparameters are the run's, whichever member's file they stand in.
+    if (datum.kind === "hparams") return datum;
+    const tag = this.nameOf(from, datum.tag);
+    if (tag === datum.tag) return datum;
+    if (datum.kind !== "mesh") return { ...datum, tag };
+    // Its parts have tags of their own, and it has one name.
+    return { ...datum, tag, mesh: this.nameOf(from, datum.mesh) };
+  }
+}

@@ -1,0 +1,19 @@
+/** What a user has to know of a run whose files hold something else than is expected. */
+import type { Datum } from "../../reader/datum.ts";
+import type { Note } from "../report/note.ts";
+import type { RunGroup } from "../source/run-group.ts";
+
+/** @param first the first of the values in which there is nothing */
+export function emptyNote({ tag, step }: Datum): Note {
+  const message = `values that hold nothing but their tag are left out, first ${JSON.stringify(tag)} at step ${step} (torch's add_video writes such ones where moviepy is not installed)`;
+  return { code: "without-content", message };
+}
+
+/** Of a run of hyperparameters whose metrics are in another one. */
+export function apartNotes({ name, members, parent }: RunGroup): Note[] {
+  const { sessionOf } = members[0] ?? {};
+  // Nested in it, it is seen to be its.
+  if (sessionOf === undefined || parent !== undefined) return [];
+  const message = `${name} has hyperparameters and no metrics: it is one of several sessions of one writer in ${sessionOf}, and the metrics of them all are there`;
+  return [{ code: "params-apart", message }];
+}

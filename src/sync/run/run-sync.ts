@@ -1,0 +1,99 @@
+/** One run, brought up to what its files hold now, once. */
+import { TraceletError } from "../../errors.ts";
+import type { RunGroup } from "../source/run-group.ts";
+import type { StoredRun } from "../state/stored-run.ts";
+import { choiceText } from "../transform/choice.ts";
+import { barrenIn, isUnchanged, matchRun } from "./match.ts";
+import { type ChoiceContext, chosenBy, chosenId } from "./run-choices.ts";
+import { hasAllFiles, mayHaveFiles } from "./run-files.ts";
+import { type RunResult, unchangedResult } from "./run-result.ts";
+import type { RunSession, RunSyncContext } from "./run-session.ts";
+
+/**
+ * Bring the destination up to what the run's files hold now.
+ *
+ * @param candidates the stored runs of this name; one that is made is added
+ * @returns how it ended; what the destination refused is in `error`, what the file system refused in `problems`
+ */
+export async function syncRun(group: RunGroup, candidates: StoredRun[], context: RunSyncContext): Promise<RunResult> {
+  const unchanged = findUnchanged(group, candidates, context);
+  if (unchanged !== undefined && (await hasAllFiles(group, unchanged, context.attachSource)))
+    return leaveUnchanged(group, unchanged, context);
+  const result = await syncOnce(group, candidates, context);
+  // One that was deleted as a duplicate while it was written to: all of it goes on in the other.
+  const wasOpen = result.error?.code === "deleted" && result.remoteId !== undefined;
+  return wasOpen ? syncOnce(group, candidates, context) : result;
+}
+
+/** What `syncRun` returns of a run that has not changed, if that can be told at once. */
+export function unchangedAtAGlance(
+  group: RunGroup,
+  candidates: readonly StoredRun[],
+  context: RunSyncContext,
+): RunResult | undefined {
+  if (mayHaveFiles(group, context.attachSource)) return undefined;
+  const unchanged = findUnchanged(group, candidates, context);
+  return unchanged && leaveUnchanged(group, unchanged, context);
+}
+
+function findUnchanged(
+  group: RunGroup,
+  candidates: readonly StoredRun[],
+  context: RunSyncContext,
+): StoredRun | undefined {
+  const choice = chosenId(context);
+  const barrenOf = barrenIn(context.checkpoints);
+  return candidates.find((stored) => isUnchanged(group, stored, choice, barrenOf));
+}
+
+function leaveUnchanged(group: RunGroup, stored: StoredRun, context: RunSyncContext): RunResult {
+  if (stored.remoteId !== undefined) context.onOpen(group, stored.remoteId);
+  rememberChoice(stored, context);
+  return unchangedResult(group, stored, barrenIn(context.checkpoints));
+}
+
+async function syncOnce(group: RunGroup, candidates: StoredRun[], context: RunSyncContext): Promise<RunResult> {
+  const session = await openSession(group, candidates, context);
+  try {
+    const outcome = await session.advance();
+    return session.result(outcome === "sent" && !context.isLive ? await session.finish() : outcome);
+  } catch (error) {
+    if (!(error instanceof TraceletError)) throw error;
+    return context.signal.aborted ? session.result("interrupted") : session.result("failed", error);
+  }
+}
+
+/** A run that a version without choices has sent counts as sent under the first that is asked for. */
+export function rememberChoice(stored: StoredRun, context: Pick<RunSyncContext, "checkpoints"> & ChoiceContext): void {
+  if (stored.choice !== undefined) return;
+  stored.choice = chosenId(context);
+  stored.choices = new Map([[stored.choice, choiceText(chosenBy(context))]]);
+  context.checkpoints.save(stored, { metadata: [], claims: [] });
+}
+
+/**
+ * Find out which of the stored runs this is, and begin where that one ends.
+ *
+ * @param candidates the stored runs of this name; one that is made is added as soon as it is at the destination
+ */
+export async function openSession(
+  group: RunGroup,
+  candidates: StoredRun[],
+  context: RunSyncContext,
+): Promise<RunSession> {
+  // Where nothing is new, none of this is needed.
+  const { newRun, RunSession } = await import("./run-session.ts");
+  const { SourceFile } = await import("./source-file.ts");
+  const barrenOf = barrenIn(context.checkpoints);
+  const match = await matchRun(group, candidates, barrenOf);
+  const files = match.files.map((file) => new SourceFile(file, context.maxRecordBytes, barrenOf(file.entry)));
+  const stored = match.stored ?? newRun(group.name);
+  const onOpen: RunSyncContext["onOpen"] = (opened, remoteId) => {
+    if (!candidates.includes(stored)) candidates.push(stored);
+    context.onOpen(opened, remoteId);
+  };
+  const session = new RunSession(group, stored, files, { ...context, onOpen, replaces: match.replaced?.remoteId });
+  session.lacks(match.problems);
+  session.notes.push(...match.notes);
+  return session;
+}

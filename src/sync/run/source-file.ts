@@ -1,0 +1,388 @@
+/** One event file while its run is being synced: where reading stands, and the mark that says so. */
+import { FileSource } from "../../reader/byte-source.ts";
+import type { TagMetadata } from "../../reader/datum.ts";
+import { displayPath } from "../../reader/discover.ts";
+import { EventFileReader } from "../../reader/event-file.ts";
+import { ageOf } from "../../reader/file-age.ts";
+import { FORMAT_BYTES, formatOf } from "../../reader/file-format.ts";
+import { RecordBatch } from "../../reader/record-batch.ts";
+import { TagTable } from "../../reader/tag-table.ts";
+import { FRAME, type Loss, RecordReader, type Tail } from "../../reader/tfrecord.ts";
+import type { Note } from "../report/note.ts";
+import {
+  type FileMark,
+  hashHead,
+  hashTail,
+  headLength,
+  MAX_CHOICES,
+  NO_TAIL,
+  waypointsTo,
+} from "../source/fingerprint.ts";
+import type { MarkIndex } from "../source/mark-index.ts";
+import type { Member } from "../source/run-group.ts";
+import { stampOf } from "../source/stamp.ts";
+import type { BarrenFile } from "../state/barren-files.ts";
+import type { StoredFile } from "../state/stored-run.ts";
+import { SeriesCounts } from "../transform/series-counts.ts";
+import { type MatchedFile } from "./match.ts";
+import type { RecordSizes } from "./past-choices.ts";
+
+/** How long a file that cannot be read is left alone, ms. */
+export const RETRY_MS = 10_000;
+
+export class SourceFile {
+  entry: MatchedFile["entry"];
+  /** Which of the run's members it is of. */
+  readonly member: Member;
+  /** Where reading begins. */
+  start: number;
+  restartStep: bigint | undefined;
+  /** How the end of the file looked; undefined until it was reached. */
+  tail: Tail | undefined;
+  /** How many steps its series have had, as far as it was read. */
+  counts: SeriesCounts;
+  /** Where reading began when the run was opened: what is behind it has passed through this session. */
+  begun: number;
+  /** Where its segments begin. */
+  base: number;
+  /** Id of the choice that all before the place reached has been sent under; undefined: not known. */
+  choice: string | undefined;
+  /** By the ids of earlier choices: the offset up to which what they let in has been sent. */
+  until: Readonly<Record<string, number>>;
+  readonly #maxRecordBytes: number;
+  /** The same as far as `#offset`. */
+  #countsThere: string;
+  #stored: StoredFile | undefined;
+  #losses: Loss[];
+  #head: { readonly length: number; readonly key: string } | undefined;
+  /** The place that was last acknowledged, and the one before it. */
+  #offset: number;
+  #from: number;
+  #tailHash: string;
+  #waypoints: readonly string[];
+  /** What it looked like when it was last read to its end. */
+  #readStamp: string | undefined;
+  /** The same when nothing was left to be done about it. */
+  #settledStamp: string | undefined;
+  /** What it is, if it is no event file. */
+  #format: string | undefined;
+  /** When it could not be read, in ms of `performance.now()`. */
+  #failedAt: number | undefined;
+  /** Bytes that are no record and may still become one: where, and since when, in ms of `performance.now()`. */
+  #suspect: { readonly at: number; readonly since: number; readonly isPassed: boolean } | undefined;
+
+  /** @param barren what is known of a file in which there is nothing to send */
+  constructor({ entry, stored }: MatchedFile, maxRecordBytes: number, barren?: BarrenFile) {
+    this.entry = entry;
+    this.member = entry.member;
+    this.#maxRecordBytes = maxRecordBytes;
+    this.#countsThere = stored?.counts ?? NO_COUNTS;
+    this.counts = countsOf(this.#countsThere);
+    this.#stored = stored;
+    this.start = this.begun = stored?.offset ?? 0;
+    this.base = stored === undefined ? 0 : (stored.base ?? stored.offset);
+    this.choice = stored?.choice;
+    this.until = stored?.until ?? {};
+    this.restartStep = stored?.restartStep;
+    // What was passed over behind the offset was the end of the file then; it is looked at again.
+    this.#losses = stored?.losses.filter((loss) => loss.end <= stored.offset) ?? [];
+    this.#head = stored && { length: stored.head, key: stored.key };
+    this.#offset = this.start;
+    this.#from = stored?.from ?? 0;
+    this.#tailHash = stored?.tail ?? NO_TAIL;
+    this.#waypoints = stored?.waypoints ?? [];
+    if (barren === undefined) return;
+    this.tail = { state: barren.state, start: 0, end: entry.size };
+    this.#settledStamp = barren.stamp;
+    this.#format = barren.format;
+  }
+
+  /** The mark's key, once a place behind a record has been reached; see `name`. */
+  get key(): string | undefined {
+    return this.#head?.key;
+  }
+
+  /** Open the file for reading, from `start` to its end unless told otherwise. @throws the system's error */
+  async open(
+    metadata: Map<string, TagMetadata>,
+    start: number = this.start,
+    end: number = this.entry.size,
+    damage: "pass" | "wait" = "pass",
+    maxRecordBytes: number = this.#maxRecordBytes,
+  ): Promise<OpenFile> {
+    const source = await FileSource.open(this.entry.path);
+    const records = new RecordReader(source, { start, end, maxRecordBytes, damage });
+    return { reader: new EventFileReader(records, metadata), source, close: () => source.close() };
+  }
+
+  /**
+   * Read all values from `start` to `end` and hand them on, batch by batch, without sending them.
+   *
+   * @returns the reader, for what it has learnt beside values
+   * @throws the system's error
+   */
+  async readAgain(
+    metadata: Map<string, TagMetadata>,
+    { start, end }: { readonly start: number; readonly end: number },
+    take: (batch: RecordBatch) => void | Promise<void>,
+    tagTable: TagTable = new TagTable(),
+    sizes?: RecordSizes,
+  ): Promise<EventFileReader> {
+    const { reader, close } = await this.open(metadata, start, end, "pass", sizes?.maxRecordBytes);
+    try {
+      const batch = new RecordBatch(4096, tagTable, sizes?.tellsLarger);
+      for (let more = true; more; batch.clear()) {
+        more = await reader.read(batch);
+        await take(batch);
+      }
+      return reader;
+    } finally {
+      await close();
+    }
+  }
+
+  /** Give the file its key from what stands before `offset`. @param taken the keys of the run's other files; gets its own */
+  async name(source: FileSource, offset: number, taken: Set<string>): Promise<void> {
+    if (this.#head !== undefined || offset === 0) return;
+    const length = headLength(offset);
+    const hash = await hashHead(source, length);
+    if (hash === undefined) return;
+    let key = hash;
+    for (let n = 2; taken.has(key); n++) key = `${hash}.${n}`;
+    taken.add(key);
+    this.#head = { length, key };
+  }
+
+  /**
+   * Take over what the destination says of this file, and go to where sending has to begin.
+   *
+   * A destination's mark may lag behind what it has by one batch, but never lead: all before it had been acknowledged, and
+   * nothing behind it is known to be there, whatever the local checkpoint says.
+   */
+  async resume(marks: MarkIndex): Promise<void> {
+    await FileSource.use(this.entry.path, async (source) => {
+      const { name } = this.entry;
+      const mark = this.#stored ? marks.withKey(this.#stored.key) : await marks.of(source, name);
+      const holds = mark !== undefined && (await hashTail(source, mark.offset)) === mark.tail;
+      this.start = this.begun = holds ? mark.offset : 0;
+      this.base = holds ? (mark.base ?? mark.offset) : 0;
+      this.choice = holds ? mark.choice : undefined;
+      this.until = (holds && mark.until) || {};
+      if (holds) this.#head = { length: mark.head, key: mark.key };
+      // The next batch of the run carries this file's mark even if it holds nothing of the file.
+      this.#offset = this.start;
+      this.#from = holds ? Math.min(mark.from, this.start) : 0;
+      this.#tailHash = (await hashTail(source, this.start)) ?? "";
+      this.#waypoints = (holds && mark.waypoints) || [];
+    });
+  }
+
+  /** What has to be read again without being sent, because nobody remembers what was learnt from it. */
+  get unknownRange(): { readonly start: number; readonly end: number } | undefined {
+    const known = this.#stored?.offset ?? 0;
+    return known < this.start ? { start: known, end: this.start } : undefined;
+  }
+
+  /** Whether its counts are not those at the place where sending begins. */
+  get needsRecount(): boolean {
+    return this.start !== (this.#stored?.offset ?? 0);
+  }
+
+  /** Note that all that a choice lets in before the place reached has been sent. @param choice its id */
+  caughtUp(choice: string): void {
+    const until: Record<string, number> = this.start > 0 ? { ...this.until } : {};
+    delete until[choice];
+    if (this.choice !== undefined && this.choice !== choice && this.start > 0) until[this.choice] = this.start;
+    const latest = Object.entries(until).sort(([, a], [, b]) => b - a);
+    this.until = Object.fromEntries(latest.slice(0, MAX_CHOICES));
+    this.choice = choice;
+  }
+
+  /** Take over which records before the place where sending begins are passed over for their size now. */
+  passedOver(losses: readonly Loss[]): void {
+    const isLarge = ({ start, end, reason }: Loss) =>
+      reason === "too-large" && end - start - FRAME > this.#maxRecordBytes;
+    const still = new Set(losses.flatMap(({ start, reason }) => (reason === "too-large" ? [start] : [])));
+    this.#losses = this.#losses.filter((loss) => loss.reason !== "too-large" || isLarge(loss) || still.has(loss.start));
+  }
+
+  /** Take over counts made from its start to the place where sending begins. */
+  recounted(counts: SeriesCounts): void {
+    this.counts = counts;
+    this.#countsThere = JSON.stringify(counts);
+  }
+
+  /** Note that all the reader has read is passed on. @param taken as for `name` */
+  async moveTo({ reader, source }: OpenFile, taken: Set<string>): Promise<void> {
+    const { position } = reader.records;
+    if (position === this.#offset) return;
+    await this.name(source, position, taken);
+    this.#from = Math.min(this.#offset, position);
+    this.#offset = position;
+    this.#tailHash = (await hashTail(source, position)) ?? "";
+    this.#waypoints = await waypointsTo(source, position, this.#waypoints);
+    this.#countsThere = JSON.stringify(this.counts);
+    this.learn(reader);
+  }
+
+  /** Take over what the reader has learnt beside values. */
+  learn({ records, restartStep }: EventFileReader): void {
+    const known = this.#losses[this.#losses.length - 1]?.end ?? 0;
+    this.#losses.push(...records.losses.filter((loss) => loss.start >= known));
+    if (restartStep !== undefined && (this.restartStep === undefined || restartStep < this.restartStep)) {
+      this.restartStep = restartStep;
+    }
+  }
+
+  /**
+   * Take over how the file looks now.
+   *
+   * @returns false if that is not how the same file looks when it has grown
+   */
+  follow(entry: MatchedFile["entry"]): boolean {
+    if (entry.inode !== this.entry.inode || entry.size < Math.max(this.start, this.#offset)) return false;
+    this.entry = entry;
+    return true;
+  }
+
+  /** Whether the bytes before the place reached are still those that were read. @throws the source's error */
+  async isAsRead(source: FileSource): Promise<boolean> {
+    return (await hashTail(source, this.#offset)) === this.#tailHash;
+  }
+
+  /** Whether all of it was read as it is now, and nothing in it waits to become a record. */
+  get isRead(): boolean {
+    if (this.barren !== undefined) return true;
+    return this.#readStamp === stampOf(this.entry) && this.#waitingSince === undefined;
+  }
+
+  /** What is to be done at bytes that are no record: for how long they may still become one, in ms. */
+  damage(patienceMs: number): "pass" | "wait" {
+    // One that has lain there for long is not being written; where clocks differ, what appears in a hole is found later.
+    if (patienceMs === 0 || ageOf(this.entry.mtime) > patienceMs) return "pass";
+    return this.#suspect !== undefined && performance.now() - this.#suspect.since >= patienceMs ? "pass" : "wait";
+  }
+
+  /** How long it still takes until bytes that are no record count as damage, ms; undefined if there are none. */
+  waitsFor(patienceMs: number): number | undefined {
+    const since = this.#waitingSince;
+    if (this.#failedAt !== undefined) return Math.max(0, this.#failedAt + RETRY_MS - performance.now());
+    return since === undefined ? undefined : Math.max(0, since + patienceMs - performance.now());
+  }
+
+  /** Note that it was read to its end, how that looked, and that reading goes on from there. */
+  ended(tail: Tail | undefined, damage: "pass" | "wait"): void {
+    this.start = this.#offset;
+    this.#readStamp = stampOf(this.entry);
+    this.#failedAt = undefined;
+    this.looked(tail, damage);
+  }
+
+  /** Note that it cannot be read at the moment. */
+  failed(): void {
+    this.#failedAt = performance.now();
+  }
+
+  /** Whether nothing is left to be done about it as long as it looks as it does. */
+  get isSettled(): boolean {
+    return this.#settledStamp === stampOf(this.entry);
+  }
+
+  /** What to remember of it if it was read to its end and no record is in it: it is not read again. */
+  get barren(): BarrenFile | undefined {
+    if (this.#head !== undefined || this.tail === undefined || !this.isSettled) return undefined;
+    return { stamp: stampOf(this.entry), state: this.tail.state, format: this.#format };
+  }
+
+  /** Note how its end looked; undefined if it was not reached. */
+  looked(tail: Tail | undefined, damage: "pass" | "wait"): void {
+    this.tail = tail;
+    if (tail === undefined) return;
+    this.#settledStamp = tail.state === "clean" || damage === "pass" ? stampOf(this.entry) : undefined;
+    if (tail.state === "clean") {
+      this.#suspect = undefined;
+      return;
+    }
+    // The beginning of a record, too: whoever wrote it may have died, and another have gone on behind it.
+    const since = this.#suspect?.at === tail.start ? this.#suspect.since : performance.now();
+    this.#suspect = { at: tail.start, since, isPassed: damage === "pass" };
+  }
+
+  /** Tell what it is if it holds no record at all, so that it does not count as damage. */
+  async tellFormat(source: FileSource, notes: Note[]): Promise<void> {
+    if (this.tail?.state !== "damaged" || this.tail.start > 0 || this.#format !== undefined) return;
+    const head = new Uint8Array(FORMAT_BYTES);
+    this.#format = formatOf(head.subarray(0, await source.read(head, 0, FORMAT_BYTES, 0)));
+    if (this.#format === undefined) return;
+    const message = `${displayPath(this.entry.path)} is not an event file: ${this.#format}`;
+    notes.push({ code: "not-an-event-file", message });
+  }
+
+  /** Damage that was passed over and that may have become records since. */
+  get holes(): readonly Loss[] {
+    return this.#losses.filter(({ reason }) => reason !== "too-large" && reason !== "not-an-event");
+  }
+
+  /** Note what of a hole is still damaged. */
+  async filled(source: FileSource, hole: Loss, rest: readonly Loss[]): Promise<void> {
+    const at = this.#losses.indexOf(hole);
+    this.#losses.splice(at, 1, ...rest);
+    // It may be part of what the file is told by.
+    this.#tailHash = (await hashTail(source, this.#offset)) ?? "";
+  }
+
+  get #waitingSince(): number | undefined {
+    return this.#suspect?.isPassed === false ? this.#suspect.since : undefined;
+  }
+
+  /** Nothing is to be read of it: it counts as looked at. */
+  settle(): void {
+    this.#settledStamp = stampOf(this.entry);
+    this.tail = { state: "clean", start: this.entry.size, end: this.entry.size };
+  }
+
+  /** The place reached; undefined while the file has no key. */
+  mark(): FileMark | undefined {
+    if (this.#head === undefined) return undefined;
+    return {
+      key: this.#head.key,
+      name: this.entry.name,
+      head: this.#head.length,
+      offset: this.#offset,
+      from: this.#from,
+      tail: this.#tailHash,
+      ...(this.#waypoints.length > 0 && { waypoints: this.#waypoints }),
+      base: this.base,
+      choice: this.choice,
+      ...(Object.keys(this.until).length > 0 && { until: this.until }),
+    };
+  }
+
+  /** What is to be remembered of the file. */
+  checkpoint(): StoredFile | undefined {
+    const mark = this.mark();
+    if (mark === undefined) return undefined;
+    // Only a file about which nothing is left to be done can be told by its stamp not to have changed.
+    const stamp = this.isSettled ? stampOf(this.entry) : "";
+    return { ...mark, stamp, restartStep: this.restartStep, losses: this.allLosses(), counts: this.#countsThere };
+  }
+
+  /** What was passed over, and an end of the file that holds no record. */
+  allLosses(): Loss[] {
+    if (this.tail?.state !== "damaged" || this.#waitingSince !== undefined) return this.#losses;
+    if (this.#format !== undefined && this.tail.start === 0) return this.#losses;
+    return [...this.#losses, { start: this.tail.start, end: this.tail.end, reason: "damaged-tail" }];
+  }
+}
+
+export interface OpenFile {
+  readonly reader: EventFileReader;
+  readonly source: FileSource;
+  close(): Promise<void>;
+}
+
+const NO_COUNTS = "[]";
+
+function countsOf(text: string): SeriesCounts {
+  return SeriesCounts.from(JSON.parse(text) as ReturnType<SeriesCounts["toJSON"]>);
+}

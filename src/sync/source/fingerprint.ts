@@ -1,0 +1,143 @@
+/**
+ * Who a file is, and whether it is still the one that was read: by its content, never by its path or inode, so that a
+ * logdir can be moved, copied or rsynced while it grows.
+ */
+import { createHash } from "node:crypto";
+import type { ByteSource } from "../../reader/byte-source.ts";
+
+/** So many bytes name a file, at most. */
+export const HEAD_BYTES = 1024;
+/** How many bytes before a place tell that it still is the same. */
+export const TAIL_BYTES = 1024;
+
+/** The place reached in an event file, with what is needed to find the file and the place again. */
+export interface FileMark {
+  /** Names the file within its run: the hash of its first `head` bytes, told apart by a suffix where two are alike. */
+  readonly key: string;
+  /** Base name of the file: a hint where to look first. */
+  readonly name: string;
+  /** Bytes. */
+  readonly head: number;
+  /** Byte offset behind the last record that was passed on. */
+  readonly offset: number;
+  /** Where the last batch that was passed on began: all before it had been acknowledged when that batch was sent. */
+  readonly from: number;
+  /** Hash of the bytes just before `offset`. */
+  readonly tail: string;
+  /** Hashes of the bytes before certain places, which tell the file where it is shorter than `offset`; see `waypointsTo`. */
+  readonly waypoints?: readonly string[] | undefined;
+  /** Where the file's segments begin; undefined: at `offset`, since what is before it was sent by a version without any. */
+  readonly base?: number | undefined;
+  /** Id of the choice that all before `offset` has been sent under; undefined where `base` is: not known. */
+  readonly choice?: string | undefined;
+  /** By the ids of earlier choices: the offset up to which what they let in has been sent. */
+  readonly until?: Readonly<Record<string, number>> | undefined;
+}
+
+/** Of so many earlier choices it is remembered how far a file was sent under them. */
+export const MAX_CHOICES = 64;
+
+/** Whether it may be the id of a choice. */
+export function isChoiceId(id: unknown): id is string {
+  return typeof id === "string" && CHOICE_ID.test(id);
+}
+
+const CHOICE_ID = /^[0-9a-f]{8}$/;
+
+/** The `tail` of offset 0. */
+export const NO_TAIL: string = hashText("");
+
+/** The same file, with nothing of it passed on. */
+export function atStart(mark: FileMark): FileMark {
+  return { ...mark, offset: 0, from: 0, tail: NO_TAIL, waypoints: undefined, base: 0, until: undefined };
+}
+
+/** How many bytes of a file name it, once it has been read up to `offset`. */
+export function headLength(offset: number): number {
+  return Math.min(offset, HEAD_BYTES);
+}
+
+/**
+ * Hash of the first `length` bytes; undefined if there are fewer. @throws the source's error
+ *
+ * No head is longer than a kibibyte, whatever a destination or a damaged state says: the bytes are held in memory.
+ */
+export async function hashHead(source: ByteSource, length: number): Promise<string | undefined> {
+  return isHeadLength(length) ? hashRange(source, 0, length) : undefined;
+}
+
+/** Whether so many bytes can name a file. */
+export function isHeadLength(length: unknown): length is number {
+  return Number.isInteger(length) && (length as number) >= 1 && (length as number) <= HEAD_BYTES;
+}
+
+/** Hash of the bytes just before `offset`; undefined if the file does not reach there. @throws the source's error */
+export function hashTail(source: ByteSource, offset: number): Promise<string | undefined> {
+  return hashRange(source, Math.max(0, offset - TAIL_BYTES), offset);
+}
+
+/**
+ * Hashes at the places of 128, 256, 512, … bytes, as far as `offset`: of each the bytes just before it. A file that was cut
+ * has those up to its end, of which the last lies in its second half.
+ *
+ * @param known those that are known already @throws the source's error
+ */
+export async function waypointsTo(
+  source: ByteSource,
+  offset: number,
+  known: readonly string[],
+): Promise<readonly string[]> {
+  if (placeOfWaypoint(known.length) > offset) return known;
+  const waypoints = [...known];
+  for (let at = placeOfWaypoint(waypoints.length); at <= offset; at *= 2) {
+    const hash = await hashWaypoint(source, at);
+    if (hash === undefined) break;
+    waypoints.push(hash);
+  }
+  return waypoints;
+}
+
+/** The waypoints that lie before a place. */
+export function waypointsBefore(waypoints: readonly string[], offset: number): readonly string[] {
+  return waypoints.filter((_, i) => placeOfWaypoint(i) <= offset);
+}
+
+/** The last waypoint before a place. */
+export function lastWaypoint(
+  waypoints: readonly string[],
+  offset: number,
+): { readonly at: number; readonly hash: string } | undefined {
+  const before = waypointsBefore(waypoints, offset);
+  const hash = before.at(-1);
+  return hash === undefined ? undefined : { at: placeOfWaypoint(before.length - 1), hash };
+}
+
+/** What a waypoint holds; undefined if the source does not reach there. @throws the source's error */
+export async function hashWaypoint(source: ByteSource, at: number): Promise<string | undefined> {
+  return (await hashTail(source, at))?.slice(0, WAYPOINT_LENGTH);
+}
+
+/** Bytes. */
+function placeOfWaypoint(i: number): number {
+  return FIRST_WAYPOINT * 2 ** i;
+}
+
+const FIRST_WAYPOINT = 128;
+/** They are for telling two files apart, not for finding one among all. */
+const WAYPOINT_LENGTH = 8;
+
+/** The part of a mark's key that is the hash of its file's head. */
+export function headHash(key: string): string {
+  return key.split(".", 1)[0] as string;
+}
+
+/** A hash that identifies a text where the text itself may be of any length and hold any character. */
+export function hashText(text: string): string {
+  return createHash("sha256").update(text).digest("hex").slice(0, 32);
+}
+
+async function hashRange(source: ByteSource, start: number, end: number): Promise<string | undefined> {
+  const bytes = new Uint8Array(end - start);
+  if ((await source.read(bytes, 0, bytes.length, start)) < bytes.length) return undefined;
+  return createHash("sha256").update(bytes).digest("hex").slice(0, 32);
+}

@@ -1,0 +1,73 @@
+/**
+ * Sub-directories that a writer makes for itself and that are no runs of the user's: `add_scalars` makes one for each of
+ * its curves, `add_hparams` one for the session. TensorBoard shows them as runs; here they are a part of the run above.
+ *
+ * Source: `add_scalars`, `add_hparams` in torch/utils/tensorboard/writer.py and tensorboardX/writer.py.
+ */
+import { FileSource } from "../../reader/byte-source.ts";
+import type { DiscoveredRun } from "../../reader/discover.ts";
+import { EventFileReader } from "../../reader/event-file.ts";
+import { RecordBatch } from "../../reader/record-batch.ts";
+import { TagTable } from "../../reader/tag-table.ts";
+import { RecordReader } from "../../reader/tfrecord.ts";
+
+/** Why a run is a part of another one. */
+export type Fold =
+  /** One curve of `add_scalars(main, {sub: …})`. */
+  { readonly by: "add_scalars"; readonly main: string; readonly sub: string } | { readonly by: "add_hparams" };
+
+/** How far into a file its first values are looked for, bytes. */
+const LOOKED_AT = 1 << 20;
+
+/**
+ * Whether `run` is a part of `above`, by what it begins with: the decision is the same however much of it is written.
+ *
+ * @param below the run's path relative to the directory of `above`
+ * @returns undefined if it is not, or if nothing tells yet
+ */
+export async function foldOf(run: DiscoveredRun, above: DiscoveredRun, below: string): Promise<Fold | undefined> {
+  const file = run.files.find(({ name }) => writersOf(above).has(writerOf(name)));
+  if (file === undefined) return undefined;
+  let batch: RecordBatch;
+  try {
+    batch = await FileSource.use(file.path, (source) => firstValues(source, file.size));
+  } catch {
+    // It is met again, and reported, as a run of its own.
+    return undefined;
+  }
+  const [first, second] = batch.data;
+  if (first?.kind === "hparams" && second?.kind === "hparams") {
+    const isSession = first.record.type === "experiment" && second.record.type === "session_start";
+    return isSession ? { by: "add_hparams" } : undefined;
+  }
+  if (first !== undefined || batch.length === 0) return undefined;
+  const main = batch.tags[batch.tag[0] as number] as string;
+  // torch; then tensorboardX.
+  const prefix = [`${main.replaceAll("/", "_")}_`, `${main}/`].find((each) => below.startsWith(each));
+  if (prefix === undefined || prefix === below) return undefined;
+  return { by: "add_scalars", main, sub: below.slice(prefix.length) };
+}
+
+/** The part of an event file's name that all files of one writing process share: host, process, suffix. */
+export function writerOf(name: string): string {
+  const parts = /tfevents\.\d+\.(?:(.+)\.\d+(\D.*)?|.+)$/s.exec(name);
+  return parts?.[1] === undefined ? name.replace(/.*tfevents\.\d+\./s, "") : `${parts[1]} ${parts[2] ?? ""}`;
+}
+
+/** Whose files a run holds; those below it are held against it one by one. */
+function writersOf({ files }: DiscoveredRun): ReadonlySet<string> {
+  const known = WRITERS.get(files);
+  if (known !== undefined) return known;
+  const writers = new Set(files.map(({ name }) => writerOf(name)));
+  WRITERS.set(files, writers);
+  return writers;
+}
+
+const WRITERS = new WeakMap<DiscoveredRun["files"], ReadonlySet<string>>();
+
+async function firstValues(source: FileSource, size: number): Promise<RecordBatch> {
+  const records = new RecordReader(source, { end: Math.min(size, LOOKED_AT), maxRecordBytes: LOOKED_AT });
+  const batch = new RecordBatch(1, new TagTable());
+  await new EventFileReader(records, new Map()).read(batch);
+  return batch;
+}

@@ -1,0 +1,245 @@
+/** TensorBoard's runs → the runs that people mean, each of which becomes one run of the destination. */
+
+import path from "node:path";
+import type { DiscoveredRun } from "../../reader/discover.ts";
+import { type Fold, foldOf, writerOf } from "./folds.ts";
+import { withoutSameDirectories } from "./linked-runs.ts";
+import type { Member, RunGroup } from "./run-group.ts";
+import { withTitles } from "./titles.ts";
+
+/**
+ * `run`: each of TensorBoard's runs, with what `add_scalars` and `add_hparams` made folded into the run they belong to.
+ * `parent`: all runs of one directory together, such as Keras's `train` and `validation`. `nested`: as `run`, and the
+ * directories above become parent runs. `none`: each of TensorBoard's runs, nothing folded.
+ */
+export type GroupMode = "run" | "parent" | "nested" | "none";
+
+/** What is remembered of a run that was sent. */
+export interface SentRun {
+  /** Paths of its files, relative to the run's directory. */
+  readonly files: readonly { readonly name: string }[];
+  /** The members that were folded into it, by their paths. */
+  readonly folds: ReadonlyMap<string, Fold>;
+}
+
+/**
+ * Group the runs of one or more logdirs. Each run is in one group; what is remembered to be a part of a run, or a run of
+ * its own, stays that.
+ *
+ * @param stored the runs that were sent before, by name
+ * @returns in the order of the runs, groups before those that are nested in them
+ */
+export async function groupRuns(
+  runs: readonly DiscoveredRun[],
+  mode: GroupMode,
+  stored: ReadonlyMap<string, readonly SentRun[]>,
+): Promise<RunGroup[]> {
+  const groups: RunGroup[] = [];
+  const distinct = mode === "none" ? runs : withoutSameDirectories(runs);
+  for (const logdir of new Set(distinct.map((run) => run.logdir))) {
+    const own = distinct.filter((run) => run.logdir === logdir);
+    const folded = mode === "none" ? [] : await fold(own, stored);
+    if (mode === "none") groups.push(...own.map(groupAlone));
+    else if (mode === "parent") groups.push(...joinByParent(folded, logdir));
+    else if (mode === "nested") groups.push(...nest(folded.map((members) => groupOf(members))));
+    else groups.push(...folded.map((members) => groupOf(members)));
+  }
+  return withTitles(groups);
+}
+
+/** A run by itself. */
+export function groupAlone(run: DiscoveredRun): RunGroup {
+  return { ...groupOf([member(run, "")]), isAlone: true };
+}
+
+/** The same group with one of its members as it is now. */
+export function withRun(group: RunGroup, run: DiscoveredRun): RunGroup {
+  const members = group.members.map((each) => (each.run.name === run.name ? { ...each, run } : each));
+  const { parent, isParent, isAlone, title } = group;
+  return { ...groupOf(members, group), parent, isParent, isAlone, title };
+}
+
+/** The name of a run's directory relative to that of the run `above` it; undefined if it does not lie in there. */
+export function pathBelow(name: string, above: string): string | undefined {
+  if (above === ".") return name === "." ? undefined : name;
+  return name.startsWith(`${above}/`) ? name.slice(above.length + 1) : undefined;
+}
+
+function member(run: DiscoveredRun, below: string, fold?: Fold, sessionOf?: string): Member {
+  return { path: below, run, fold, prefix: "", sessionOf };
+}
+
+/** Each run that is one, with what is folded into it behind it. */
+async function fold(
+  runs: readonly DiscoveredRun[],
+  stored: ReadonlyMap<string, readonly SentRun[]>,
+): Promise<Member[][]> {
+  const whole = new Map<string, Member[]>();
+  const sessions: Above[] = [];
+  const sessionsOf = new Map<string, number>();
+  for (const run of runs) {
+    const found = await findAbove(run, whole, stored);
+    const isSession = found?.part.fold?.by === "add_hparams";
+    // Those that were sent as runs count, too: the others may have been about to be sent when it ended.
+    if (isSession) sessionsOf.set(writerAbove(found), (sessionsOf.get(writerAbove(found)) ?? 0) + 1);
+    if (found === undefined || found.wasWhole)
+      whole.set(run.name, [member(run, "", undefined, isSession ? found.above : undefined)]);
+    else if (isSession) sessions.push(found);
+    else whole.get(found.above)?.push(found.part);
+  }
+  for (const session of sessions) {
+    const { above, part, known } = session;
+    // Several sessions of one writer are trials, each with its own hyperparameters: no one run can hold them.
+    if (known || sessionsOf.get(writerAbove(session)) === 1) whole.get(above)?.push(part);
+    else whole.set(part.run.name, [member(part.run, "", undefined, above)]);
+  }
+  return [...whole.values()];
+}
+
+function writerAbove({ above, part }: Above): string {
+  return `${above}\0${writerOf(part.run.files[0]?.name ?? "")}`;
+}
+
+interface Above {
+  /** Name of the run that it is a part of. */
+  readonly above: string;
+  readonly part: Member;
+  /** Whether it was sent as a part before, or as a run. */
+  readonly known: boolean;
+  readonly wasWhole: boolean;
+}
+
+async function findAbove(
+  run: DiscoveredRun,
+  whole: ReadonlyMap<string, readonly Member[]>,
+  stored: ReadonlyMap<string, readonly SentRun[]>,
+): Promise<Above | undefined> {
+  const wasWhole =
+    stored.get(run.name)?.some(({ files }) => run.files.some((file) => holds(files, file.name))) ?? false;
+  for (let name = run.name; name !== "."; ) {
+    name = path.posix.dirname(name);
+    const above = whole.get(name)?.[0]?.run;
+    const below = above && pathBelow(run.name, name);
+    if (above === undefined || below === undefined) continue;
+    const known = stored
+      .get(name)
+      ?.find(({ files }) => run.files.some((file) => holds(files, `${below}/${file.name}`)))
+      ?.folds.get(below);
+    const fold = known ?? (await foldOf(run, above, below));
+    if (fold !== undefined)
+      return { above: name, part: member(run, below, fold), known: known !== undefined, wasWhole };
+  }
+  return undefined;
+}
+
+/** Whether a file of that name is among those of a run. Many may be, each of which is asked for. */
+export function holds(files: SentRun["files"], name: string): boolean {
+  if (files.length < FEW) return files.some((file) => file.name === name);
+  let names = NAMES.get(files);
+  if (names === undefined) NAMES.set(files, (names = new Set(files.map((file) => file.name))));
+  return names.has(name);
+}
+
+const FEW = 8;
+const NAMES = new WeakMap<SentRun["files"], ReadonlySet<string>>();
+
+/** The runs of each directory as one group. A run that others lie in is the group of those itself. */
+function joinByParent(runs: readonly Member[][], logdir: string): RunGroup[] {
+  const names = runs.map((members) => (members[0] as Member).run.name);
+  const inner = new Set(names.flatMap(directoriesAbove));
+  const joined = new Map<string, Member[]>();
+  for (const [index, name] of names.entries()) {
+    const members = runs[index] as Member[];
+    const group = name === "." || inner.has(name) ? name : path.posix.dirname(name);
+    const below = pathBelow(name, group);
+    const moved =
+      below === undefined
+        ? members
+        : members.map((each) => ({
+            ...each,
+            path: each.path === "" ? below : `${below}/${each.path}`,
+            prefix: `${below}/`,
+          }));
+    const known = joined.get(group);
+    if (known === undefined) joined.set(group, [...moved]);
+    else known.push(...moved);
+  }
+  return Array.from(joined, ([name, members]) => {
+    const directory = name === "." ? logdir : path.join(logdir, name);
+    return groupOf(members, { name, directory });
+  });
+}
+
+/** The directories that a run lies in, outermost first, below the logdir. */
+export function directoriesAbove(name: string): string[] {
+  const parts = name.split("/");
+  return parts.slice(1).map((_, i) => parts.slice(0, i + 1).join("/"));
+}
+
+/** The groups, and before them the directories that they lie in. */
+function nest(groups: readonly RunGroup[]): RunGroup[] {
+  const nested = new Map<string, RunGroup>();
+  const byName = new Map(groups.map((group) => [group.name, group]));
+  const parents = new Set(groups.flatMap(({ name }) => directoriesAbove(name)));
+  const place = (name: string): RunGroup => {
+    const known = nested.get(name);
+    if (known !== undefined) return known;
+    const above = path.posix.dirname(name);
+    // The logdir is what the experiment is already, unless it is a run itself, as for Optuna.
+    const isBelow = name !== "." && (above !== "." || byName.has("."));
+    const parent = isBelow ? place(above) : undefined;
+    const isParent = name === "." ? groups.length > 1 : parents.has(name);
+    const placed = { ...(byName.get(name) ?? directoryOf(name, groups)), parent, isParent };
+    nested.set(name, placed);
+    return placed;
+  };
+  for (const { name } of groups) place(name);
+  return [...nested.values()];
+}
+
+/** By as many files a directory can be told. */
+const TELLING_FILES = 20;
+
+function directoryOf(name: string, groups: readonly RunGroup[]): RunGroup {
+  const below = groups.filter((group) => pathBelow(group.name, name) !== undefined);
+  const files = below.flatMap((group) =>
+    group.files.map((file) => ({ ...file, name: `${pathBelow(group.name, name)}/${file.name}` })),
+  );
+  const { logdir } = below[0] as RunGroup;
+  return {
+    name,
+    title: undefined,
+    directory: path.join(logdir, name),
+    logdir,
+    members: [],
+    files: files.slice(0, TELLING_FILES),
+    parent: undefined,
+    isParent: true,
+    isDirectory: true,
+    isAlone: false,
+  };
+}
+
+function groupOf(members: readonly Member[], place?: Pick<RunGroup, "name" | "directory">): RunGroup {
+  const first = members[0] as Member;
+  const { name, directory } = place ?? first.run;
+  const files = members.flatMap((each) =>
+    each.run.files.map((file) => ({
+      ...file,
+      name: each.path === "" ? file.name : `${each.path}/${file.name}`,
+      member: each,
+    })),
+  );
+  return {
+    name,
+    title: undefined,
+    directory,
+    logdir: first.run.logdir,
+    members,
+    files,
+    parent: undefined,
+    isParent: false,
+    isDirectory: false,
+    isAlone: false,
+  };
+}

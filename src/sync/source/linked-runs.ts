@@ -1,0 +1,88 @@
+/** Directories that are reached more than once, such as `latest -> run_7` beside `run_7`: each is one run, under its own name. */
+import { realpathSync } from "node:fs";
+import { type DiscoveredRun, type FsPath, isEventFileName } from "../../reader/discover.ts";
+
+/**
+ * The runs without those that a link leads to which lie in their logdir themselves, and are found there. Each is judged by
+ * itself, so that it does not matter which is found first.
+ */
+export function withoutLinksInside(runs: readonly DiscoveredRun[]): DiscoveredRun[] {
+  const roots = new Map<string, string>();
+  return runs.filter(({ realPath, logdir }) => {
+    if (realPath === undefined) return true;
+    const root = bytesOf(`${rootOf(logdir, roots)}/`).replace(/\/+$/, "/");
+    return !`${bytesOf(realPath)}/`.startsWith(root);
+  });
+}
+
+/** The runs without those whose directory is that of another: of two links to it, the first by name counts. */
+export function withoutSameDirectories(runs: readonly DiscoveredRun[]): readonly DiscoveredRun[] {
+  // Within one logdir only links lead to a directory twice.
+  const logdir = runs[0]?.logdir;
+  if (runs.every((run) => run.realPath === undefined && run.logdir === logdir)) return runs;
+  const roots = new Map<string, string>();
+  const first = new Map<string, DiscoveredRun>();
+  for (const run of runs) {
+    const place = placeOf(run, roots);
+    const known = first.get(place);
+    if (known === undefined || (known.realPath !== undefined && run.realPath === undefined)) first.set(place, run);
+  }
+  // Files that were given by themselves may have other names, and their directory is read without those.
+  const isOwn = ({ files }: DiscoveredRun) => !files.every(({ name }) => isEventFileName(name));
+  return runs.filter((run) => first.get(placeOf(run, roots)) === run || isOwn(run));
+}
+
+/** A run that only a link leads to, and that has a name of its own besides. */
+export interface LinkedRun {
+  /** What the link makes of it. */
+  readonly name: string;
+  readonly run: string;
+  /** Whether it is among the runs that are wanted, under its own name. */
+  readonly isWanted: boolean;
+}
+
+/** Runs as `--group none` does not have them: each directory once. */
+export function ownRuns(runs: readonly DiscoveredRun[]): readonly DiscoveredRun[] {
+  return withoutSameDirectories(withoutLinksInside(runs));
+}
+
+/**
+ * The links that are asked for and not followed, since the runs that they lead to are there by other names.
+ *
+ * @param found all runs
+ * @param wantsRun which were asked for
+ */
+export function linkedRuns(found: readonly DiscoveredRun[], wantsRun: (name: string) => boolean): LinkedRun[] {
+  const links = found.filter(({ realPath, name }) => realPath !== undefined && wantsRun(name));
+  if (links.length === 0) return [];
+  const own = new Set(ownRuns(found.filter(({ name }) => wantsRun(name))));
+  const roots = new Map<string, string>();
+  const byPlace = new Map(ownRuns(found).map((run) => [placeOf(run, roots), run]));
+  return links.flatMap((link) => {
+    const run = own.has(link) ? undefined : byPlace.get(placeOf(link, roots));
+    return run === undefined ? [] : [{ name: link.name, run: run.name, isWanted: wantsRun(run.name) }];
+  });
+}
+
+/** Where the run's directory really lies, one character a byte. */
+function placeOf({ realPath, directory, logdir }: DiscoveredRun, roots: Map<string, string>): string {
+  if (realPath !== undefined) return bytesOf(realPath);
+  return bytesOf(rootOf(logdir, roots)) + bytesOf(directory).slice(bytesOf(logdir).length);
+}
+
+function rootOf(logdir: string, roots: Map<string, string>): string {
+  const known = roots.get(logdir);
+  if (known !== undefined) return known;
+  let real = logdir;
+  try {
+    real = realpathSync(logdir);
+  } catch {
+    // It is there no longer, and is judged by the path that it had.
+  }
+  roots.set(logdir, real);
+  return real;
+}
+
+function bytesOf(fsPath: FsPath): string {
+  return Buffer.from(fsPath as string).toString("latin1");
+}

@@ -1,0 +1,44 @@
+/** What becomes one run of a destination. */
+import type { DiscoveredRun, EventFileEntry, FsPath } from "../../reader/discover.ts";
+import type { Fold } from "./folds.ts";
+
+/** One of TensorBoard's runs, as a part of a group. */
+export interface Member {
+  /** Its path relative to the group's directory; empty for the group's own. */
+  readonly path: string;
+  readonly run: DiscoveredRun;
+  /** Why it is a part of the run above it, if it is. */
+  readonly fold: Fold | undefined;
+  /** What its tags' names begin with in the group; empty, or ending in `/`. */
+  readonly prefix: string;
+  /** The run that it holds hyperparameters of, where that has several such sessions: none of them can be a part of it. */
+  readonly sessionOf: string | undefined;
+}
+
+/** An event file of a group. Its name is relative to the group's directory. */
+export interface GroupFile extends EventFileEntry {
+  readonly member: Member;
+}
+
+/** What becomes one run of a destination. */
+export interface RunGroup {
+  /** As TensorBoard would name the directory; `.` for the logdir itself. */
+  readonly name: string;
+  /** What people see it called, if not by its name; see `titleOf`. */
+  readonly title: string | undefined;
+  readonly directory: FsPath;
+  /** Absolute. */
+  readonly logdir: string;
+  /** In the order they are to be read. */
+  readonly members: readonly Member[];
+  /** Of its members, in the order they are to be read; of a mere directory, those below by which it can be told. */
+  readonly files: readonly GroupFile[];
+  /** The group that its run is to be nested in. */
+  readonly parent: RunGroup | undefined;
+  /** Whether others are nested in it. */
+  readonly isParent: boolean;
+  /** A directory without event files of its own, which is there to hold other groups. */
+  readonly isDirectory: boolean;
+  /** As TensorBoard has it, whatever is in it; else what is only about other runs makes none. */
+  readonly isAlone: boolean;
+}

@@ -1,0 +1,40 @@
+/** What runs are called where people see them. */
+import path from "node:path";
+import { displayPath } from "../../reader/discover.ts";
+import type { RunGroup } from "./run-group.ts";
+
+/** TensorBoard's name of it; of a logdir itself its directory's; more of the path where that alone would be ambiguous. */
+export function titleOf({ title, name, directory }: Pick<RunGroup, "title" | "name" | "directory">): string {
+  return title ?? (name === "." ? displayPath(directory).replace(/^.*\//, "") || "/" : name);
+}
+
+/**
+ * Runs of several logdirs may be called the same, such as `a/logs` and `b/logs` themselves: they get as much of their paths
+ * as makes them differ.
+ */
+export function withTitles(groups: readonly RunGroup[]): RunGroup[] {
+  const titles = new Map<RunGroup, string>();
+  const byTitle = new Map<string, RunGroup[]>();
+  for (const group of groups) {
+    const alike = byTitle.get(titleOf(group));
+    if (alike === undefined) byTitle.set(titleOf(group), [group]);
+    else alike.push(group);
+  }
+  for (const alike of byTitle.values()) {
+    if (alike.length === 1) continue;
+    const paths = alike.map(({ directory }) => displayPath(directory).split(path.sep));
+    const longest = paths.reduce((most, { length }) => Math.max(most, length), 0);
+    const shown = (parts: number) => paths.map((each) => each.slice(-parts).join("/"));
+    let parts = titleOf(alike[0] as RunGroup).split("/").length + 1;
+    while (parts < longest && new Set(shown(parts)).size < alike.length) parts++;
+    for (const [index, title] of shown(parts).entries()) titles.set(alike[index] as RunGroup, title);
+  }
+  if (titles.size === 0) return [...groups];
+  // Groups come before those that are nested in them.
+  const titled = new Map<RunGroup, RunGroup>();
+  for (const group of groups) {
+    const parent = group.parent && titled.get(group.parent);
+    titled.set(group, { ...group, parent, title: titles.get(group) });
+  }
+  return [...titled.values()];
+}

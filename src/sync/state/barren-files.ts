@@ -1,0 +1,99 @@
+/**
+ * Files in which there is nothing to send: all zeros, a format of its own under an event file's name, a first record that is
+ * not whole, an `hparams.yaml` without hyperparameters. No mark tells of them, since no record names them, and their run may
+ * never come to be. So they are remembered by path, and are not read, nor said, again until they change.
+ */
+import type { EventFileEntry, FsPath } from "../../reader/discover.ts";
+import type { Loss, Tail } from "../../reader/tfrecord.ts";
+import type { Database } from "../../sqlite.ts";
+
+export const BARREN_SCHEMA = `
+  CREATE TABLE barren (
+    destination TEXT NOT NULL,
+    path TEXT NOT NULL,
+    stamp TEXT NOT NULL,
+    state TEXT NOT NULL,
+    format TEXT,
+    PRIMARY KEY (destination, path)
+  ) WITHOUT ROWID;`;
+
+/** What was found. */
+export interface BarrenFile {
+  /** What the file looked like then. */
+  readonly stamp: string;
+  /** How it looked from its first byte on. */
+  readonly state: Tail["state"];
+  /** What it is, if it is no event file. */
+  readonly format: string | undefined;
+}
+
+/** What is known of a file that is as it is now. */
+export type BarrenOf = (entry: EventFileEntry) => BarrenFile | undefined;
+
+/** What is to be remembered of a file; undefined: that it holds something. */
+export type Finding = readonly [path: FsPath, file: BarrenFile | undefined];
+
+/** The damage that it counts as: none if it is known what it is, or may still become an event file. */
+export function lossesIn({ state, format }: BarrenFile, size: number): Loss[] {
+  return state === "damaged" && format === undefined ? [{ start: 0, end: size, reason: "damaged-tail" }] : [];
+}
+
+/** Those of one destination, since what is said of them is said for each. */
+export class BarrenFiles {
+  readonly #database: Database;
+  readonly #destination: string;
+  #files: Map<string, BarrenFile> | undefined;
+
+  constructor(database: Database, destination: string) {
+    this.#database = database;
+    this.#destination = destination;
+  }
+
+  /** What is remembered of a file that still looks as it did. @throws SQLite's errors */
+  get(fsPath: FsPath, stamp: string): BarrenFile | undefined {
+    const known = this.#all().get(keyOf(fsPath));
+    return known?.stamp === stamp ? known : undefined;
+  }
+
+  /** Remember what is new; nothing is written where nothing is. @throws SQLite's errors */
+  save(found: readonly Finding[]): void {
+    const files = this.#all();
+    const changed = found
+      .map(([fsPath, file]) => [keyOf(fsPath), file] as const)
+      .filter(([key, file]) => files.get(key)?.stamp !== file?.stamp);
+    if (changed.length === 0) return;
+    const upsert = this.#database.prepare("INSERT OR REPLACE INTO barren VALUES (?, ?, ?, ?, ?)");
+    const remove = this.#database.prepare("DELETE FROM barren WHERE destination = ? AND path = ?");
+    this.#database.transaction(() => {
+      for (const [key, file] of changed) {
+        if (file === undefined) remove.run(this.#destination, key);
+        else upsert.run(this.#destination, key, file.stamp, file.state, file.format ?? null);
+      }
+    });
+    for (const [key, file] of changed) {
+      if (file === undefined) files.delete(key);
+      else files.set(key, file);
+    }
+  }
+
+  #all(): Map<string, BarrenFile> {
+    if (this.#files !== undefined) return this.#files;
+    const rows = this.#database.prepare("SELECT * FROM barren WHERE destination = ?").all(this.#destination);
+    this.#files = new Map(
+      rows.map(({ path, stamp, state, format }) => {
+        const file = {
+          stamp: String(stamp),
+          state: state as Tail["state"],
+          format: format == null ? undefined : String(format),
+        };
+        return [String(path), file];
+      }),
+    );
+    return this.#files;
+  }
+}
+
+/** A path that is no text is written in hexadecimal digits, behind what no absolute path begins with. */
+function keyOf(fsPath: FsPath): string {
+  return typeof fsPath === "string" ? fsPath : `bytes:${fsPath.toString("hex")}`;
+}

@@ -1,0 +1,284 @@
+/**
+ * What each destination has of each file, kept in SQLite so that it survives this process, however that dies.
+ *
+ * A row moves only after the destination has acknowledged. Nothing here is needed to be right, only to be quick: a run
+ * is found again at its destination without it, and is then read again up to where the destination has it. So a state may
+ * be an older one than the destination's, and a power failure may leave one that is, unless it is asked for more.
+ */
+import type { TagMetadata } from "../../reader/datum.ts";
+import type { FsPath } from "../../reader/discover.ts";
+import type { Database, SqlValue } from "../../sqlite.ts";
+import { type BarrenFile, BarrenFiles, type Finding } from "./barren-files.ts";
+import { guard, openStateFile } from "./state-file.ts";
+import { columnsOf, fileOf, idsOf, lastParsed, metadataOf, rowOf, runOf } from "./state-rows.ts";
+import type { StoredFile, StoredRun } from "./stored-run.ts";
+
+/** How old what a power failure takes may be: so much is read again then, ms. */
+const FORCE_MS = 5000;
+
+/** What was learnt of a run's tags since it was last saved. */
+export interface Learnt {
+  /** What the values of a member said of their tags. */
+  readonly metadata: Iterable<readonly [member: string, tag: string, metadata: TagMetadata]>;
+  /** Whose the names are that members' tags were given. */
+  readonly claims: Iterable<readonly [name: string, owner: string]>;
+}
+
+/** The checkpoints of one destination. */
+export class Checkpoints {
+  readonly #database: Database;
+  readonly #destination: string;
+  readonly #readOnly: boolean;
+  readonly #barren: BarrenFiles;
+  /** What has become of an earlier state that cannot be used; undefined if nothing has. */
+  readonly loss: string | undefined;
+  /** What this process has last saved of the runs' files, by their keys. */
+  readonly #saved = new WeakMap<StoredRun, ReadonlyMap<string, readonly SqlValue[]>>();
+  /** When the log was last forced to the disk, ms of `performance.now()`. */
+  #forcedAt: number = -Infinity;
+
+  private constructor(database: Database, destination: string, readOnly: boolean, loss: string | undefined) {
+    this.#database = database;
+    this.#destination = destination;
+    this.#readOnly = readOnly;
+    this.#barren = new BarrenFiles(database, destination);
+    this.loss = loss;
+  }
+
+  /**
+   * Open the state directory, creating it where it is missing. A state that is damaged, as some disks leave it behind after
+   * a power cut, is set aside for a new one: see `loss`.
+   *
+   * @param destination names the destination, without credentials
+   * @param options `readOnly`: what is saved is forgotten, and nothing is created
+   * @throws TraceletError `state` if it cannot be read or written, `unsupported` if this Node has no SQLite
+   */
+  static open(stateDir: string, destination: string, options: { readonly readOnly?: boolean } = {}): Checkpoints {
+    const { readOnly = false } = options;
+    return guard(stateDir, () => {
+      const { database, loss } = openStateFile(stateDir, readOnly);
+      return new Checkpoints(database, destination, readOnly, loss);
+    });
+  }
+
+  /** The destinations that the state directory knows. @throws TraceletError `state`, `unsupported` */
+  static destinations(stateDir: string): string[] {
+    const checkpoints = Checkpoints.open(stateDir, "", { readOnly: true });
+    const rows = checkpoints.#database.prepare("SELECT DISTINCT destination FROM run ORDER BY destination").all();
+    checkpoints.close();
+    return rows.map((row) => String(row["destination"]));
+  }
+
+  /** Every run of the destination, by name. */
+  runs(): Map<string, StoredRun[]> {
+    return guard("the state", () => {
+      const files = new Map<number, StoredFile[]>();
+      const fileRows = this.#database
+        .prepare("SELECT file.* FROM file JOIN run ON run.id = file.run WHERE run.destination = ? ORDER BY file.id")
+        .iterate(this.#destination);
+      for (const row of fileRows) push(files, Number(row["run"]), fileOf(row));
+      const runs = new Map<string, StoredRun[]>();
+      const parse = lastParsed<string>();
+      const runRows = this.#database
+        .prepare("SELECT * FROM run WHERE destination = ? ORDER BY id")
+        .iterate(this.#destination);
+      for (const row of runRows) {
+        const run = runOf(row, files.get(Number(row["id"])) ?? [], parse);
+        push(runs, run.name, run);
+      }
+      return runs;
+    });
+  }
+
+  /** What the destination is known again by; undefined if it was left nothing. */
+  memory(): string | undefined {
+    return guard("the state", () => {
+      const row = this.#database.prepare("SELECT memory FROM destination WHERE name = ?").get(this.#destination);
+      return row && String(row["memory"]);
+    });
+  }
+
+  /**
+   * Save what is known of the destination as a whole.
+   *
+   * @param confirmed the runs that it is known to have as they were saved
+   * @throws TraceletError `state`
+   */
+  remember(memory: string, confirmed: readonly StoredRun[] = []): void {
+    if (this.#readOnly) return;
+    guard("the state", () =>
+      this.#database.transaction(() => {
+        const upsert =
+          "INSERT INTO destination VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET memory = excluded.memory";
+        this.#database.prepare(upsert).run(this.#destination, memory);
+        this.#database
+          .prepare("UPDATE run SET confirmed = 1 WHERE id IN (SELECT value FROM json_each(?))")
+          .run(idsOf(confirmed));
+      }),
+    );
+  }
+
+  /** Note that there is something to be done about runs. @throws TraceletError `state` */
+  reopen(runs: readonly StoredRun[]): void {
+    for (const run of runs) run.done = false;
+    if (this.#readOnly || runs.length === 0) return;
+    guard("the state", () =>
+      this.#database.transaction(() =>
+        this.#database.prepare("UPDATE run SET done = 0 WHERE id IN (SELECT value FROM json_each(?))").run(idsOf(runs)),
+      ),
+    );
+  }
+
+  /** Remember runs under the names that they have now, and that there is something to be done about them. @throws TraceletError `state` */
+  rename(runs: readonly StoredRun[]): void {
+    if (this.#readOnly || runs.length === 0) return;
+    guard("the state", () =>
+      this.#database.transaction(() => {
+        const update = this.#database.prepare("UPDATE run SET name = ?, directory = NULL, done = 0 WHERE id = ?");
+        for (const { name, id } of runs) if (id !== undefined) update.run(name, id);
+      }),
+    );
+  }
+
+  /** Forget runs as if they had never been sent. @throws TraceletError `state` */
+  forget(runs: readonly StoredRun[]): void {
+    guard("the state", () =>
+      this.#database.transaction(() => {
+        const ids = idsOf(runs);
+        for (const table of ["claim", "tag", "file"])
+          this.#database.prepare(`DELETE FROM ${table} WHERE run IN (SELECT value FROM json_each(?))`).run(ids);
+        this.#database.prepare("DELETE FROM run WHERE id IN (SELECT value FROM json_each(?))").run(ids);
+        // Which run each of these is in is not remembered; to look at all of them again costs little.
+        this.#database.prepare("DELETE FROM barren WHERE destination = ?").run(this.#destination);
+      }),
+    );
+  }
+
+  /** What is remembered of a file in which there was nothing to send, if it still looks as it did. @throws TraceletError `state` */
+  barren(fsPath: FsPath, stamp: string): BarrenFile | undefined {
+    return guard("the state", () => this.#barren.get(fsPath, stamp));
+  }
+
+  /** Remember in which files there is nothing to send. @throws TraceletError `state` */
+  saveBarren(found: readonly Finding[]): void {
+    if (!this.#readOnly) guard("the state", () => this.#barren.save(found));
+  }
+
+  /** What the files of a member of the run said of their tags. */
+  metadata(run: StoredRun, member: string): Map<string, TagMetadata> {
+    if (run.id === undefined) return new Map();
+    const id = run.id;
+    return guard("the state", () => {
+      const rows = this.#database.prepare("SELECT * FROM tag WHERE run = ? AND member = ?").all(id, member);
+      return new Map(rows.map((row) => [String(row["tag"]), metadataOf(row)]));
+    });
+  }
+
+  /** Whose the names are that the tags of the run's members were given. */
+  claims(run: StoredRun): Map<string, string> {
+    if (run.id === undefined) return new Map();
+    const id = run.id;
+    return guard("the state", () => {
+      const rows = this.#database.prepare("SELECT name, owner FROM claim WHERE run = ?").all(id);
+      return new Map(rows.map((row) => [String(row["name"]), String(row["owner"])]));
+    });
+  }
+
+  /**
+   * Save a run, its files, and what was learnt of its tags since the last time: all of it or nothing. It survives this
+   * process in any case.
+   *
+   * @param durably whether it survives a power failure too; otherwise that may bring back what was saved seconds before
+   * @throws TraceletError `state`; the caller then has to stop, since what it goes on to send would not be remembered
+   */
+  save(run: StoredRun, learnt: Learnt, durably = false): void {
+    run.isConfirmed = false;
+    if (this.#readOnly) return;
+    run.id = guard("the state", () => {
+      const isForced = durably || performance.now() - this.#forcedAt > FORCE_MS;
+      if (!isForced) return this.#saveWhole(run, learnt);
+      this.#database.exec("PRAGMA synchronous = FULL");
+      try {
+        return this.#saveWhole(run, learnt);
+      } finally {
+        this.#database.exec("PRAGMA synchronous = NORMAL");
+        this.#forcedAt = performance.now();
+      }
+    });
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+
+  #saveWhole(run: StoredRun, learnt: Learnt): number {
+    try {
+      return this.#database.transaction(() => this.#save(run, learnt));
+    } catch (error) {
+      this.#saved.delete(run);
+      throw error;
+    }
+  }
+
+  #save(run: StoredRun, learnt: Learnt): number {
+    const database = this.#database;
+    const columns = columnsOf(run);
+    let id = run.id;
+    if (id === undefined) {
+      id = database
+        .prepare(
+          `INSERT INTO run (destination, name, remote_id, done, pages_due, status, first_wall_time, last_wall_time,
+             hparams_files, folds, projector_files, attached, choice, choices, directory)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+        )
+        .run(this.#destination, run.name, ...columns).lastInsertRowid;
+    } else {
+      database
+        .prepare(
+          `UPDATE run SET confirmed = 0, remote_id = ?, done = ?, pages_due = ?, status = ?, first_wall_time = ?, last_wall_time = ?,
+             hparams_files = ?, folds = ?, projector_files = ?, attached = ?, choice = ?, choices = ?,
+             directory = ?
+           WHERE id = ?`,
+        )
+        .run(...columns, id);
+    }
+    this.#saveFiles(id, run);
+    const insertTag = database.prepare("INSERT OR IGNORE INTO tag VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
+    for (const [member, tag, metadata] of learnt.metadata) {
+      const { plugin, displayName, description, dataClass, content } = metadata;
+      insertTag.run(id, member, tag, plugin, displayName, description, dataClass, content);
+    }
+    const insertClaim = database.prepare("INSERT OR IGNORE INTO claim VALUES (?, ?, ?)");
+    for (const [name, owner] of learnt.claims) insertClaim.run(id, name, owner);
+    return id;
+  }
+
+  /** A run may have thousands of files, of which a batch moves a few. */
+  #saveFiles(id: number, run: StoredRun): void {
+    const rows = new Map(run.files.map((file) => [file.key, rowOf(file)]));
+    const before = this.#saved.get(run);
+    if (before === undefined || [...before.keys()].some((key) => !rows.has(key)))
+      this.#database
+        .prepare("DELETE FROM file WHERE run = ? AND key NOT IN (SELECT value FROM json_each(?))")
+        .run(id, JSON.stringify([...rows.keys()]));
+    const upsert = this.#database.prepare(`
+      INSERT INTO file (run, key, name, head, offset, "from", tail, stamp, restart_step, losses, counts, base, choice,
+        until, waypoints)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      ON CONFLICT (run, key) DO UPDATE SET name = excluded.name, head = excluded.head, offset = excluded.offset,
+        "from" = excluded."from", tail = excluded.tail, stamp = excluded.stamp, restart_step = excluded.restart_step,
+        losses = excluded.losses, counts = excluded.counts, base = excluded.base, choice = excluded.choice,
+        until = excluded.until, waypoints = excluded.waypoints`);
+    for (const [key, row] of rows) {
+      const known = before?.get(key);
+      if (known === undefined || row.some((value, column) => value !== known[column])) upsert.run(id, key, ...row);
+    }
+    this.#saved.set(run, rows);
+  }
+}
+
+function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {
+  const values = map.get(key);
+  if (values === undefined) map.set(key, [value]);
+  else values.push(value);
+}

@@ -1,0 +1,85 @@
+/**
+ * One process at a time on the same source and destination.
+ *
+ * The lock is an SQLite transaction on a file of its own: the system ends it with the process, however that dies.
+ */
+import { createHash } from "node:crypto";
+import { chmodSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { TraceletError } from "../../errors.ts";
+import { openDatabase } from "../../sqlite.ts";
+import { logdirError } from "../source/logdirs.ts";
+
+/** A held lock. */
+export interface Lock {
+  release(): void;
+}
+
+/**
+ * Take the lock on a logdir for a destination.
+ *
+ * @throws TraceletError `locked` if another process holds it, with who that is; `logdir` if it cannot be looked at; `state` if the
+ * state directory cannot be written
+ */
+export function lockSource(stateDir: string, destination: string, logdir: string): Lock {
+  const name = createHash("sha256")
+    .update(`${destination}\n${realPath(logdir)}`)
+    .digest("hex")
+    .slice(0, 32);
+  const file = path.join(stateDir, "locks", `${name}.lock`);
+  const holder = `${file}.json`;
+  try {
+    mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+    const database = openDatabase(file, { busyTimeout: 0 });
+    chmodSync(file, 0o600);
+    try {
+      database.exec("BEGIN EXCLUSIVE");
+    } catch (error) {
+      database.close();
+      if (!isBusy(error)) throw error;
+      throw new TraceletError(
+        "locked",
+        `${logdir} is already being synced to this destination by ${readHolder(holder)}`,
+        {
+          hint: "wait until it has ended, or end it",
+        },
+      );
+    }
+    writeFileSync(holder, JSON.stringify({ pid: process.pid, host: os.hostname(), since: new Date().toISOString() }), {
+      mode: 0o600,
+    });
+    return { release: () => database.close() };
+  } catch (cause) {
+    if (cause instanceof TraceletError) throw cause;
+    throw new TraceletError("state", `cannot use the state directory ${stateDir}: ${(cause as Error).message}`, {
+      hint: "check that it is writable and its disk not full, or give another with --state-dir",
+      cause,
+    });
+  }
+}
+
+/** Of one that does not exist yet as well. */
+function realPath(logdir: string): string {
+  try {
+    return realpathSync(logdir);
+  } catch (cause) {
+    const above = path.dirname(path.resolve(logdir));
+    if ((cause as NodeJS.ErrnoException).code !== "ENOENT" || above === logdir) throw logdirError(logdir, cause);
+    return path.join(realPath(above), path.basename(logdir));
+  }
+}
+
+function isBusy(error: unknown): boolean {
+  const { code, errcode } = error as { code?: unknown; errcode?: unknown };
+  return code === "SQLITE_BUSY" || errcode === 5;
+}
+
+function readHolder(file: string): string {
+  try {
+    const { pid, host, since } = JSON.parse(readFileSync(file, "utf8")) as Record<string, unknown>;
+    return `process ${String(pid)} on ${String(host)}, since ${String(since)}`;
+  } catch {
+    return "another process";
+  }
+}

@@ -1,0 +1,134 @@
+/** The state's file: opened, brought to this version, and set aside where it is damaged. */
+import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
+import path from "node:path";
+import { TraceletError } from "../../errors.ts";
+import { ageOf } from "../../reader/file-age.ts";
+import { type Database, openDatabase } from "../../sqlite.ts";
+import { migrate, VERSION, versionOf } from "./migrations.ts";
+
+/**
+ * Open the state of a directory, creating it where it is missing. One that is damaged, as some disks leave it behind after a
+ * power cut, is set aside for a new one.
+ *
+ * @param readOnly whether nothing is created
+ * @returns with it, what has become of an earlier state that cannot be used; undefined if nothing has
+ * @throws TraceletError `state`, `unsupported`; SQLite's and the system's errors
+ */
+export function openStateFile(
+  stateDir: string,
+  readOnly: boolean,
+): { readonly database: Database; readonly loss: string | undefined } {
+  const existing = path.join(stateDir, "state.db");
+  if (readOnly) {
+    const file = existsSync(existing) ? existing : ":memory:";
+    return { database: openState(stateDir, file), loss: undefined };
+  }
+  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  const before = statSync(existing, { bigint: true, throwIfNoEntry: false });
+  try {
+    const database = openWholeState(stateDir, existing);
+    // SQLite takes it for a new one, and another process may have made one just now.
+    const wasCut = before?.size === 0n && ageOf(before.birthtimeNs) > NEW_MS;
+    const loss = wasCut ? `the state in ${stateDir} is empty, as after a power cut: ${FOUND_AGAIN}` : undefined;
+    return { database, loss };
+  } catch (error) {
+    const damage = damageOf(error);
+    if (damage === undefined || before === undefined) throw error;
+    setAside(existing, before.ino);
+    const loss = `the state in ${stateDir} is damaged, as after a power cut, and was set aside (${damage}): ${FOUND_AGAIN}`;
+    return { database: openWholeState(stateDir, existing), loss };
+  }
+}
+
+/** @throws TraceletError `state` if a newer tracelet has written it; SQLite's errors */
+function openState(stateDir: string, file: string): Database {
+  const database = openDatabase(file, { busyTimeout: BUSY_MS });
+  try {
+    // What is committed survives the process. A power failure takes the last commits, in their order: the log is only
+    // forced to the disk now and then, and by `save` for what no destination would tell again.
+    useLog(database);
+    database.exec("PRAGMA synchronous = NORMAL");
+    const version = versionOf(database);
+    if (version > VERSION) {
+      throw new TraceletError("state", `the state in ${stateDir} was written by a newer tracelet`, {
+        hint: "update tracelet, or give another --state-dir",
+      });
+    }
+    if (version < VERSION) database.transaction(() => migrate(database));
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+/** SQLite does not wait, whatever its timeout, where several processes turn the log on at the same moment. */
+function useLog(database: Database): void {
+  const end = performance.now() + BUSY_MS;
+  for (;;) {
+    try {
+      database.exec("PRAGMA journal_mode = WAL");
+      return;
+    } catch (error) {
+      const { code, errcode } = error as { code?: unknown; errcode?: unknown };
+      const isBusy = String(code).startsWith("SQLITE_BUSY") || (Number(errcode) & 0xff) === BUSY;
+      if (!isBusy || performance.now() > end) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+    }
+  }
+}
+
+/** @throws StateDamaged if SQLite's own look at the whole file finds something; what `openState` throws */
+function openWholeState(stateDir: string, file: string): Database {
+  const database = openState(stateDir, file);
+  try {
+    chmodSync(file, 0o600);
+    const found = String(database.prepare("PRAGMA quick_check(1)").get()?.["quick_check"]);
+    if (found !== "ok") throw new StateDamaged(found);
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+class StateDamaged extends Error {
+  override readonly name = "StateDamaged";
+}
+
+/** What an error says of damage; undefined if it is about something else. */
+function damageOf(error: unknown): string | undefined {
+  if (error instanceof StateDamaged) return error.message;
+  const { code, errcode, message } = error as { code?: unknown; errcode?: unknown; message: string };
+  const isDamage = /^SQLITE_(NOTADB|CORRUPT)/.test(String(code)) || errcode === NOTADB || errcode === CORRUPT;
+  return isDamage ? message : undefined;
+}
+
+/** @param inode of the file that is damaged: another process may have found it, too, and put a new one in its place */
+function setAside(file: string, inode: bigint): void {
+  if (statSync(file, { bigint: true, throwIfNoEntry: false })?.ino !== inode) return;
+  renameSync(file, `${file}.damaged`);
+  for (const part of ["-wal", "-shm"]) rmSync(`${file}${part}`, { force: true });
+}
+
+const FOUND_AGAIN = "what was sent is found again at the destination";
+const BUSY_MS = 10_000;
+/** How long it may take a process that makes a new state to write into it, ms. */
+const NEW_MS = 200;
+/** https://www.sqlite.org/rescode.html */
+const BUSY = 5;
+const CORRUPT = 11;
+const NOTADB = 26;
+
+/** What has gone wrong with the state, as an error of tracelet. @param what it was about @throws TraceletError `state` */
+export function guard<T>(what: string, work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    if (cause instanceof TraceletError) throw cause;
+    throw new TraceletError("state", `cannot use ${what}: ${(cause as Error).message}`, {
+      hint: "check that the state directory is writable and its disk not full, or give another with --state-dir",
+      cause,
+    });
+  }
+}

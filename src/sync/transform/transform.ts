@@ -1,0 +1,198 @@
+/** Which values are passed on: the user's choice, applied between reader and destination. */
+import picomatch from "picomatch";
+import type { Datum, Kind } from "../../reader/datum.ts";
+import type { RecordBatch } from "../../reader/record-batch.ts";
+import { type Obsolete, seriesOf } from "../../reader/restarts.ts";
+import type { Tally } from "../report/tally.ts";
+import { type DeriveOptions, derive } from "./derived-metrics.ts";
+import type { SeriesCounts } from "./series-counts.ts";
+
+export interface TransformOptions {
+  /** Kinds that are left out. */
+  readonly excludeKinds?: ReadonlySet<Kind>;
+  /** Globs over tags; `*` crosses `/`. Empty: all. */
+  readonly includeTags: readonly string[];
+  readonly excludeTags: readonly string[];
+  /** What becomes of scalars that are not a number. */
+  readonly nan: "keep" | "skip";
+  /** Of each series of media, in each event file: the first step, then each so many'th. */
+  readonly every?: number | undefined;
+  /** How many steps of each series of media are kept in each event file: the first of those that `every` keeps. */
+  readonly maxSteps?: number | undefined;
+  /** Which scalars are computed from what is passed on. Left out: none. */
+  readonly derive?: DeriveOptions;
+}
+
+/** Kinds whose values take a file each, or a place in one; the others are few or small. */
+const MEDIA: ReadonlySet<Kind> = new Set<Kind>([
+  "images",
+  "audio",
+  "text",
+  "histograms",
+  "pr_curves",
+  "mesh",
+  "tensors",
+]);
+
+/** Why a value is left out that a writer has written without anything in it: no damage, and nothing is lost. */
+export const WITHOUT_CONTENT = "without content";
+
+/** Where a batch's newest values came from. */
+export interface Origin {
+  /** Index of the file in its run. */
+  readonly file: number;
+  /** The first scalar and the first datum that came from it. */
+  readonly firstScalar: number;
+  readonly firstDatum: number;
+  /** The file's, as far as those values; they are counted on. */
+  readonly counts: SeriesCounts;
+}
+
+/** Leaves out of a batch what is not to be sent, and counts it. One for each run. */
+export class Transform {
+  readonly #options: TransformOptions;
+  readonly #obsolete: Obsolete;
+  readonly #wanted: (tag: string) => boolean;
+  readonly #trace: ((line: string) => void) | undefined;
+  /** Whether each tag is wanted, by its number. */
+  readonly #wantedIds: boolean[] = [];
+  /** The first value that was left out for holding nothing. */
+  firstEmpty: Datum | undefined;
+
+  /** @param trace told what is left out */
+  constructor(options: TransformOptions, obsolete: Obsolete, trace?: (line: string) => void) {
+    this.#options = options;
+    this.#trace = trace;
+    this.#obsolete = obsolete;
+    this.#wanted = globFilter(options.includeTags, options.excludeTags);
+  }
+
+  apply(batch: RecordBatch, { file, firstScalar, firstDatum, counts }: Origin, tally: Tally): void {
+    tally.read("scalars", batch.length - firstScalar);
+    for (let i = firstDatum; i < batch.data.length; i++) tally.read((batch.data[i] as Datum).kind, 1);
+    const obsolete = this.#obsolete;
+    if (obsolete.some) {
+      const has = (i: number) =>
+        obsolete.has(
+          file,
+          batch.offset[i] as number,
+          batch.tags[batch.tag[i] as number] as string,
+          batch.step[i] as bigint,
+        );
+      // A graph is no series of steps: a restart draws no new one, and TensorBoard keeps it too.
+      const isObsolete = (datum: Datum) =>
+        datum.kind !== "graphs" && obsolete.has(file, datum.offset, seriesOf(datum), datum.step);
+      this.#filterScalars(batch, firstScalar, (i) => !has(i), "obsolete", tally);
+      this.#filterData(batch, firstDatum, (datum) => (isObsolete(datum) ? "obsolete" : undefined), tally);
+    }
+    this.#filterData(batch, firstDatum, (datum) => this.#emptiness(datum), tally);
+    const { includeTags, excludeTags, excludeKinds, nan, every, maxSteps } = this.#options;
+    if (excludeKinds !== undefined && excludeKinds.size > 0) {
+      if (excludeKinds.has("scalars")) this.#filterScalars(batch, firstScalar, () => false, "excluded", tally);
+      const reason = ({ kind }: Datum) => (excludeKinds.has(kind) ? "excluded" : undefined);
+      this.#filterData(batch, firstDatum, reason, tally);
+    }
+    if (includeTags.length > 0 || excludeTags.length > 0) {
+      this.#filterScalars(batch, firstScalar, (i) => this.#wantsId(batch, batch.tag[i] as number), "excluded", tally);
+      this.#filterData(batch, firstDatum, ({ tag }) => (this.#wanted(tag) ? undefined : "excluded"), tally);
+    }
+    const { derive: derived } = this.#options;
+    if (derived !== undefined) tally.derived("scalars", derive(batch, firstDatum, derived));
+    if (nan === "skip") {
+      this.#filterScalars(batch, firstScalar, (i) => !Number.isNaN(batch.value[i]), "nan", tally);
+    }
+    if (every !== undefined || maxSteps !== undefined) {
+      this.#filterData(batch, firstDatum, (datum) => this.#surplus(datum, counts), tally);
+    }
+  }
+
+  #emptiness(datum: Datum): string | undefined {
+    if (datum.kind !== "unreadable" || !datum.isEmpty) return undefined;
+    this.firstEmpty ??= datum;
+    return WITHOUT_CONTENT;
+  }
+
+  /** It has to be known at once whether a value is kept: what comes behind it may not be written yet. */
+  #surplus(datum: Datum, counts: SeriesCounts): string | undefined {
+    if (!MEDIA.has(datum.kind)) return undefined;
+    const { every = 1, maxSteps = Infinity } = this.#options;
+    const number = counts.number(datum);
+    if (number % every !== 0) return "between --every";
+    return number / every < maxSteps ? undefined : "beyond --max-steps";
+  }
+
+  #wantsId(batch: RecordBatch, id: number): boolean {
+    return (this.#wantedIds[id] ??= this.#wanted(batch.tags[id] as string));
+  }
+
+  #filterScalars(batch: RecordBatch, from: number, keep: (i: number) => boolean, reason: string, tally: Tally): void {
+    const before = batch.length;
+    const trace = this.#trace;
+    batch.filterScalars(from, (i) => {
+      const kept = keep(i);
+      if (!kept && trace !== undefined) trace(`${describeScalar(batch, i)}: left out (${reason})`);
+      return kept;
+    });
+    tally.leftOut("scalars", reason, before - batch.length);
+  }
+
+  /** @param reasonOf why a datum is left out; undefined if it is not */
+  #filterData(batch: RecordBatch, from: number, reasonOf: (datum: Datum) => string | undefined, tally: Tally): void {
+    const kept = batch.data.slice(from).filter((datum) => {
+      const reason = reasonOf(datum);
+      if (reason === undefined) return true;
+      tally.leftOut(datum.kind, reason, 1);
+      this.#trace?.(`${describeDatum(datum)}: left out (${reason})`);
+      return false;
+    });
+    batch.data.splice(from, batch.data.length - from, ...kept);
+  }
+}
+
+/** One scalar of a batch, for a log line. */
+export function describeScalar(batch: RecordBatch, i: number): string {
+  return `@${batch.offset[i]} scalars ${batch.tags[batch.tag[i] as number]} step ${batch.step[i]}`;
+}
+
+/** One datum, for a log line. */
+export function describeDatum({ kind, tag, step, offset }: Datum): string {
+  return `@${offset} ${kind} ${tag} step ${step}`;
+}
+
+/** A test of names by globs: wanted if any of `include` matches (or there is none) and none of `exclude` does. */
+export function globFilter(
+  include: readonly string[],
+  exclude: readonly string[],
+  crossSlash = true,
+): (name: string) => boolean {
+  // bash: `*` crosses `/` as it does in a shell's case statement.
+  const compile = (globs: readonly string[]) =>
+    globs.map((glob) => {
+      const isPlain = crossSlash && PLAIN_GLOB.test(glob);
+      return isPlain ? plainGlob(glob) : picomatch(glob, { dot: true, bash: crossSlash, flags: "s" });
+    });
+  const includes = compile(include);
+  const excludes = compile(exclude);
+  return (name) => (includes.length === 0 || includes.some((is) => is(name))) && !excludes.some((is) => is(name));
+}
+
+/** Stars and characters that mean themselves. */
+const PLAIN_GLOB = /^(?!\.\/)(?!.*\*\*)[\p{L}\p{N} _\-./:%#*]+$/u;
+
+/** The same as picomatch's for a plain glob, whose time a long tag cannot make more than linear. */
+function plainGlob(glob: string): (name: string) => boolean {
+  const parts = glob.split("*");
+  if (parts.length === 1) return (name) => name === glob;
+  const [first, last] = [parts[0] as string, parts.at(-1) as string];
+  const middle = parts.slice(1, -1);
+  return (name) => {
+    if (!name.startsWith(first) || !name.endsWith(last)) return false;
+    let at = first.length;
+    for (const part of middle) {
+      const found = name.indexOf(part, at);
+      if (found < 0) return false;
+      at = found + part.length;
+    }
+    return at <= name.length - last.length;
+  };
+}

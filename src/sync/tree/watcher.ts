@@ -1,0 +1,308 @@
+/**
+ * Which runs of a growing tree may have something new.
+ *
+ * What counts is a look at the directory; events only say when to look, and a slow rescan looks where none came. Nothing
+ * is opened, and nothing is ever left in the tree.
+ */
+import type { BigIntStats } from "node:fs";
+import { setTimeout } from "node:timers/promises";
+import { type DiscoveredRun, type DiscoveryProblem, displayPath, isRunFileName } from "../../reader/discover.ts";
+import { sourcesOf } from "../source/logdirs.ts";
+import { DirectoryEvents } from "./directory-events.ts";
+import { type Attention, LookSchedule } from "./look-schedule.ts";
+import type { WatchNote } from "./watch-notes.ts";
+import { entryKey, errorCode, isAbsence, WatchedDirectory } from "./watched-directory.ts";
+
+export interface WatchOptions {
+  /** Directories, or single event files; they need not exist yet. */
+  readonly logdirs: readonly string[];
+  /** Whether to use the system's events where they can be relied on; otherwise everything is polled. */
+  readonly events: boolean;
+  /** How often a live run is looked at where no event would tell of it. */
+  readonly pollMs: number;
+  /** How often everything is looked at, whatever was heard of it. */
+  readonly rescanMs: number;
+  /** Ends it. */
+  readonly signal: AbortSignal;
+  readonly onNote: (note: WatchNote) => void;
+}
+
+/** What has happened since the last changes were handed out; however much that was, each run is in it once. */
+export interface RunChanges {
+  /** Runs that are new, or whose files have other sizes, times, names or inodes: as they were last seen. */
+  readonly changed: readonly DiscoveredRun[];
+  /** Runs that are there no longer, as they were last seen; also ones that were too short-lived to be handed out before. */
+  readonly gone: readonly DiscoveredRun[];
+  /** Whether every directory known so far has been looked at: from then on, what is not there does not exist. */
+  readonly complete: boolean;
+}
+
+/**
+ * The changes of all runs below the logdirs, beginning with all there are.
+ *
+ * While changes are being worked on, further ones gather and are handed out with the next; a run that changes meanwhile is
+ * handed out again. One batch with `complete` is handed out as soon as everything has been looked at, be it empty.
+ * Ends when the signal is aborted; `return()` alone would wait for the next change.
+ */
+export async function* watchRuns(options: WatchOptions): AsyncGenerator<RunChanges, void, void> {
+  const watcher = new Watcher(options);
+  try {
+    for (let changes = await watcher.next(); changes !== undefined; changes = await watcher.next()) yield changes;
+  } finally {
+    watcher.close();
+  }
+}
+
+class Watcher {
+  readonly #options: WatchOptions;
+  readonly #events: DirectoryEvents | undefined;
+  readonly #schedule: LookSchedule<WatchedDirectory>;
+  readonly #roots: ReadonlyMap<WatchedDirectory, Root>;
+  /** What is to be handed out, by `#keyOf`. */
+  readonly #pending = new Map<string, { readonly run: DiscoveredRun; readonly isGone: boolean }>();
+  /** The problems that were noted. */
+  readonly #problems = new Map<WatchedDirectory, DiscoveryProblem>();
+  /** Directories that could not be looked at the last time, while it is found out why. */
+  readonly #doubts = new Set<WatchedDirectory>();
+  /** Directories that were found changed with no event heard, and when. */
+  readonly #suspects = new Map<WatchedDirectory, number>();
+  readonly #wake = () => this.#resume?.();
+  #resume: (() => void) | undefined;
+  #saidComplete = false;
+  /** When changes were last handed out. */
+  #handedOutAt = Number.POSITIVE_INFINITY;
+  #failure: { readonly error: unknown } | undefined;
+
+  constructor(options: WatchOptions) {
+    const { pollMs, rescanMs, onNote } = options;
+    this.#options = options;
+    this.#events = options.events
+      ? new DirectoryEvents({ pollMs, onNote, onEvent: (...heard) => this.#heard(...heard) })
+      : undefined;
+    this.#schedule = new LookSchedule({
+      pollMs,
+      rescanMs,
+      look: (directory, thorough) => this.#look(directory, thorough),
+      attention: (directory) => this.#attention(directory),
+      onAllSeen: this.#wake,
+      onFailure: (error) => {
+        this.#failure ??= { error };
+        this.#wake();
+      },
+    });
+    const roots = sourcesOf(options.logdirs).map(
+      ({ path: logdir, files }) => new WatchedDirectory(logdir, "", logdir, undefined, false, files),
+    );
+    this.#roots = new Map(roots.map((root) => [root, { isMissing: false }]));
+    for (const root of roots) this.#schedule.add(root);
+    options.signal.addEventListener("abort", this.#wake);
+  }
+
+  /** @returns undefined once the signal is aborted */
+  async next(): Promise<RunChanges | undefined> {
+    const ratio = this.#saidComplete ? GATHER_RATIO : FIRST_GATHER_RATIO;
+    const gatherMs = Math.max(GATHER_MS, Math.min(ratio * (performance.now() - this.#handedOutAt), MAX_GATHER_MS));
+    let isGathered = false;
+    const { signal } = this.#options;
+    while (!signal.aborted) {
+      if (this.#failure !== undefined) throw this.#failure.error;
+      const complete = !this.#schedule.hasUnseen;
+      if (this.#pending.size === 0 && (!complete || this.#saidComplete)) {
+        await new Promise<void>((resolve) => {
+          this.#resume = resolve;
+        });
+      } else if (!isGathered) {
+        await setTimeout(gatherMs, undefined, { signal }).catch(() => {});
+        isGathered = true;
+      } else {
+        this.#saidComplete ||= complete;
+        const pending = [...this.#pending.values()];
+        this.#pending.clear();
+        const changed = pending.filter(({ isGone }) => !isGone).map(({ run }) => run);
+        const gone = pending.filter(({ isGone }) => isGone).map(({ run }) => run);
+        this.#handedOutAt = performance.now();
+        return { changed, gone, complete };
+      }
+    }
+    return undefined;
+  }
+
+  close(): void {
+    this.#options.signal.removeEventListener("abort", this.#wake);
+    this.#schedule.close();
+    for (const root of this.#roots.keys()) this.#drop(root);
+  }
+
+  #heard(directory: WatchedDirectory, type: "rename" | "change", entry: string | undefined): void {
+    directory.turn.heardAt = performance.now();
+    const child = entry === undefined ? undefined : directory.children.get(entry);
+    const isItself = entry === entryKey(directory.path);
+    for (const concerned of [child, isItself ? directory : undefined]) {
+      if (concerned === undefined) continue;
+      concerned.watchIsStale ||= type === "rename";
+      this.#schedule.hint(concerned, true);
+    }
+    if (type === "rename" || entry === undefined) this.#schedule.hint(directory, true);
+    else if (isRunFileName(entry)) this.#schedule.hint(directory, false);
+  }
+
+  #attention(directory: WatchedDirectory): Attention {
+    // A watch on the logdir does not tell that a directory above it was renamed.
+    if (directory.parent === undefined || this.#suspects.has(directory)) return "always";
+    return directory.watch === undefined || directory.hasLinks ? "polled" : "events";
+  }
+
+  async #look(directory: WatchedDirectory, thorough: boolean): Promise<void> {
+    const lastRun = directory.run;
+    let isFirst = false;
+    let sight: Awaited<ReturnType<WatchedDirectory["look"]>>;
+    try {
+      sight = await directory.look(thorough, async (stats: BigIntStats, isNew: boolean) => {
+        isFirst = isNew;
+        const lacksWatch = directory.watch === undefined && thorough;
+        if (isNew || lacksWatch || directory.watchIsStale) await this.#events?.open(directory, stats.dev);
+        if (isNew) this.#schedule.changed([directory], ageOf(stats.mtimeMs));
+      });
+    } catch (error) {
+      const code = errorCode(error);
+      if (!directory.attached) return;
+      if (isAbsence(code)) this.#absent(directory);
+      else this.#unreadable(directory, code);
+      return;
+    }
+    this.#doubts.delete(directory);
+    for (const vanished of sight.vanished) this.#drop(vanished);
+    if (!directory.attached) return;
+    for (const appeared of sight.appeared) this.#schedule.add(appeared);
+    for (const moved of sight.moved) this.#schedule.hint(moved, true);
+    this.#noteProblem(directory, directory.problem);
+    this.#noteFound(directory);
+    if (sight.runChanged) {
+      if (directory.run !== undefined) this.#tell(directory, directory.run, false);
+      else if (lastRun !== undefined) this.#tell(directory, lastRun, true);
+    }
+    this.#learn(directory, isFirst, sight.runChanged || sight.appeared.length > 0);
+  }
+
+  /** There is nothing at its path. */
+  #absent(directory: WatchedDirectory): void {
+    if (directory.parent !== undefined) {
+      const key = entryKey(directory.path);
+      if (directory.parent.children.get(key) === directory) directory.parent.children.delete(key);
+      this.#drop(directory);
+      this.#schedule.hint(directory.parent, true);
+      return;
+    }
+    const lastRun = directory.run;
+    for (const child of directory.forget()) this.#drop(child);
+    this.#events?.close(directory);
+    if (lastRun !== undefined) this.#tell(directory, lastRun, true);
+    this.#noteProblem(directory, undefined);
+    const root = this.#roots.get(directory);
+    if (root === undefined || root.isMissing) return;
+    root.isMissing = true;
+    this.#options.onNote({ kind: "logdir-missing", logdir: directory.logdir });
+  }
+
+  /** It cannot be looked at. If that is so because of a directory it lies in, only that one is worth a note. */
+  #unreadable(directory: WatchedDirectory, code: string): void {
+    const { parent } = directory;
+    const isSettled = this.#problems.has(directory) || (this.#doubts.has(directory) && !this.#hasDoubt(parent));
+    if (parent === undefined || isSettled) {
+      this.#doubts.delete(directory);
+      return this.#noteProblem(directory, { path: displayPath(directory.path), code });
+    }
+    this.#doubts.add(directory);
+    this.#schedule.hint(parent, true);
+    this.#schedule.hint(directory, true);
+  }
+
+  #hasDoubt(directory: WatchedDirectory | undefined): boolean {
+    return directory !== undefined && this.#doubts.has(directory);
+  }
+
+  /** It is no part of the tree any more, nor is what lies in it. */
+  #drop(directory: WatchedDirectory): void {
+    directory.attached = false;
+    this.#events?.close(directory);
+    this.#schedule.remove(directory);
+    this.#problems.delete(directory);
+    this.#suspects.delete(directory);
+    this.#doubts.delete(directory);
+    for (const child of directory.children.values()) this.#drop(child);
+    if (directory.run !== undefined) this.#tell(directory, directory.run, true);
+  }
+
+  #tell(directory: WatchedDirectory, run: DiscoveredRun, isGone: boolean): void {
+    // The same directory can lie in two logdirs, and a name that is not UTF-8 is no string.
+    const { path: fsPath, logdir } = directory;
+    const name = typeof fsPath === "string" ? fsPath : `\0${fsPath.toString("latin1")}`;
+    this.#pending.set(`${logdir}\0${name}`, { run, isGone });
+    this.#wake();
+  }
+
+  #noteFound(directory: WatchedDirectory): void {
+    const root = this.#roots.get(directory);
+    if (!root?.isMissing) return;
+    root.isMissing = false;
+    this.#options.onNote({ kind: "logdir-found", logdir: directory.logdir });
+  }
+
+  /** Say what cannot be read, once; what lies in an unreadable directory is unreadable with it. */
+  #noteProblem(directory: WatchedDirectory, problem: DiscoveryProblem | undefined): void {
+    const noted = this.#problems.get(directory);
+    if (noted?.path === problem?.path && noted?.code === problem?.code) return;
+    if (noted !== undefined) {
+      this.#problems.delete(directory);
+      if (problem === undefined) this.#options.onNote({ kind: "readable", path: noted.path });
+    }
+    if (problem === undefined || ancestorsOf(directory).some((ancestor) => this.#problems.has(ancestor))) return;
+    this.#problems.set(directory, problem);
+    this.#options.onNote({ kind: "unreadable", ...problem });
+  }
+
+  /** What a look tells of the ones to come: whether more of them are worth it, and whether events can be relied on. */
+  #learn(directory: WatchedDirectory, isFirst: boolean, hasChanged: boolean): void {
+    const { turn, run } = directory;
+    if (isFirst) {
+      const newest = run?.files.reduce((latest, { mtime }) => (mtime > latest ? mtime : latest), 0n);
+      if (newest) this.#schedule.changed([directory, ...ancestorsOf(directory)], ageOf(Number(newest / 1_000_000n)));
+      return;
+    }
+    if (hasChanged) this.#schedule.changed([directory, ...ancestorsOf(directory)], 0);
+    const suspectedSince = this.#suspects.get(directory);
+    this.#suspects.delete(directory);
+    if (directory.watch === undefined || directory.hasLinks) return;
+    if (suspectedSince !== undefined && turn.heardAt < suspectedSince) {
+      this.#events?.missed(directory);
+    } else if (hasChanged && turn.heardAt < turn.startedAt) {
+      // The event may be on its way: the next look decides.
+      this.#suspects.set(directory, turn.startedAt);
+    }
+  }
+}
+
+/** How long changes gather before they are handed out, in ms: what begins together is handed out together. */
+const GATHER_MS = 20;
+/**
+ * Where working on them takes long, as finding out what each of ten thousand runs is a part of does, so many times as
+ * long: at first, when more comes all the time, and later; and at most, in ms.
+ */
+const FIRST_GATHER_RATIO = 16;
+const GATHER_RATIO = 4;
+const MAX_GATHER_MS = 1000;
+
+interface Root {
+  isMissing: boolean;
+}
+
+function ancestorsOf(directory: WatchedDirectory): WatchedDirectory[] {
+  const ancestors: WatchedDirectory[] = [];
+  for (let at = directory.parent; at !== undefined; at = at.parent) ancestors.push(at);
+  return ancestors;
+}
+
+/** How long ago a time was, in ms; clocks differ, so one in the future is as far away. It decides nothing but how often. */
+function ageOf(mtimeMs: number | bigint): number {
+  return Math.abs(Date.now() - Number(mtimeMs));
+}
