@@ -1,13 +1,14 @@
 /** One run, brought up to what its files hold now, once. */
 import { TraceletError } from "../../errors.ts";
 import type { RunGroup } from "../source/run-group.ts";
-import type { StoredRun } from "../state/stored-run.ts";
+import { newRun, type StoredRun } from "../state/stored-run.ts";
 import { choiceText } from "../transform/choice.ts";
 import { barrenIn, isUnchanged, matchRun } from "./match.ts";
 import { type ChoiceContext, chosenBy, chosenId } from "./run-choices.ts";
+import type { RunSyncContext } from "./run-context.ts";
 import { hasAllFiles, mayHaveFiles } from "./run-files.ts";
 import { type RunResult, unchangedResult } from "./run-result.ts";
-import type { RunSession, RunSyncContext } from "./run-session.ts";
+import type { RunSession } from "./run-session.ts";
 
 /**
  * Bring the destination up to what the run's files hold now.
@@ -82,7 +83,7 @@ export async function openSession(
   context: RunSyncContext,
 ): Promise<RunSession> {
   // Where nothing is new, none of this is needed.
-  const { newRun, RunSession } = await import("./run-session.ts");
+  const { RunSession } = await import("./run-session.ts");
   const { SourceFile } = await import("./source-file.ts");
   const barrenOf = barrenIn(context.checkpoints);
   const match = await matchRun(group, candidates, barrenOf);

@@ -52,3 +52,26 @@ export interface StoredRun {
   choices: ReadonlyMap<string, string>;
   files: readonly StoredFile[];
 }
+
+/** What is known of a run that was never sent. */
+export function newRun(name: string): StoredRun {
+  return {
+    id: undefined,
+    name,
+    directory: undefined,
+    remoteId: undefined,
+    done: false,
+    isConfirmed: false,
+    pagesDue: false,
+    status: "finished",
+    firstWallTime: undefined,
+    lastWallTime: -Infinity,
+    hparamsFiles: new Map(),
+    folds: new Map(),
+    projectorFiles: new Map(),
+    attached: new Map(),
+    choice: undefined,
+    choices: new Map(),
+    files: [],
+  };
+}

@@ -1,0 +1,194 @@
+/** A run is found at its destination, or made there, and its files are brought to where sending has to begin. */
+import { realpathSync } from "node:fs";
+import type { Datum } from "../../reader/datum.ts";
+import { RecordBatch } from "../../reader/record-batch.ts";
+import { TagTable } from "../../reader/tag-table.ts";
+import type { RunDescription, RunHandle } from "../backend.ts";
+import type { Note } from "../report/note.ts";
+import { Tally } from "../report/tally.ts";
+import { atStart, type FileMark, hashText } from "../source/fingerprint.ts";
+import { MarkIndex } from "../source/mark-index.ts";
+import { originOf } from "../source/origin.ts";
+import type { RunGroup } from "../source/run-group.ts";
+import { titleOf } from "../source/titles.ts";
+import { newRun, type StoredFile, type StoredRun } from "../state/stored-run.ts";
+import { SeriesCounts } from "../transform/series-counts.ts";
+import { Transform } from "../transform/transform.ts";
+import { matchRun } from "./match.ts";
+import type { RunFiles } from "./run-files.ts";
+import { type RunWork, WHOLE } from "./run-work.ts";
+
+export interface LookAhead {
+  /** Whether there is a value that makes a run of it. */
+  readonly anyValue: boolean;
+  /** How many records were met that describe not a run, but the experiment that runs are in. */
+  readonly experiments: number;
+}
+
+/** Read up to the first new value of each file: is there any, and by which bytes can the file be told? */
+export async function lookAhead(work: RunWork): Promise<LookAhead> {
+  let anyValue = false;
+  let experiments = 0;
+  const countsAlone = work.group.isAlone || work.stored.remoteId !== undefined;
+  const keys = work.keys();
+  await work.eachFile(async (file) => {
+    if (file.barren !== undefined || (anyValue && file.key !== undefined)) return;
+    const batch = new RecordBatch(1, new TagTable());
+    const damage = file.damage(work.context.patienceMs);
+    const metadata = new Map(work.metadata(file.member));
+    const open = await file.open(metadata, file.start, file.entry.size, damage);
+    try {
+      await open.reader.read(batch);
+      const { records, firstWallTime } = open.reader;
+      work.stored.firstWallTime ??= firstWallTime;
+      file.looked(records.tail, damage);
+      await file.tellFormat(open.source, work.news.notes);
+      await file.name(open.source, records.position, keys);
+      experiments += batch.data.filter(isExperiment).length;
+      if (batch.length > 0 || batch.data.some((datum) => countsAlone || !isExperiment(datum))) anyValue = true;
+      // Nobody may come this way again: where no value is new, nothing is sent.
+      else file.learn(open.reader);
+    } finally {
+      await open.close();
+    }
+  });
+  return { anyValue, experiments };
+}
+
+/**
+ * Open the run at its destination, and go to where sending has to begin.
+ *
+ * @param before what was known of its files @param opened told the handle as soon as there is one
+ * @throws TraceletError
+ */
+export async function openRun(
+  work: RunWork,
+  before: readonly StoredFile[],
+  runFiles: RunFiles,
+  opened: (handle: RunHandle) => void,
+): Promise<RunHandle> {
+  const { backend, onOpen, parentId } = work.context;
+  const { remoteId } = work.stored;
+  const { parent } = work.group;
+  const handle = await backend.open(describe(work, before, parent && (await parentId(parent))), remoteId);
+  work.context.onReached?.();
+  opened(handle);
+  if (remoteId !== undefined && handle.id !== remoteId) {
+    const became = handle.created ? "it was sent again as" : "it goes on in";
+    const message = `${work.group.name} is no longer at its destination as ${remoteId}; ${became} ${handle.id}`;
+    work.news.notes.push({ code: "recreated", message });
+  }
+  if (handle.renamed !== undefined) work.news.notes.push(movedNote(work.group.name, handle.renamed));
+  if (handle.created) await runFiles.startOver();
+  work.stored.directory = placeOf(work.group);
+  work.stored.remoteId = handle.id;
+  onOpen(work.group, handle.id);
+  if (work.context.isLive && !handle.created) await backend.resume(handle);
+  if (handle.marks !== undefined) {
+    const marks = new MarkIndex(handle.marks);
+    await work.eachFile(async (file) => {
+      if (file.barren === undefined) await file.resume(marks);
+    });
+  }
+  work.choices.opened(handle);
+  work.choices.adopt(work.files);
+  await relearn(work);
+  return handle;
+}
+
+function describe(work: RunWork, before: readonly StoredFile[], parentId: string | undefined): RunDescription {
+  const remembered = (marks: readonly FileMark[]) => asStored(work.group.name, marks, before);
+  const { name } = work.group;
+  return {
+    name: titleOf(work.group),
+    source: hashText(name),
+    startTime: work.stored.firstWallTime ?? Number.NaN,
+    origin: work.context.tellsOrigin === true ? originOf(work.group.directory) : undefined,
+    parentId,
+    marks: work.files.flatMap((file) => file.mark() ?? []).map(atStart),
+    replaces: work.context.replaces,
+    isOthers: (run) => work.context.others.own(name, run),
+    owns: async (marks) => (await matchRun(work.group, [remembered(marks)])).stored !== undefined,
+    contradicts: async (marks) => (await matchRun(work.group, [remembered(marks)])).isOther,
+    holds: async (marks) => {
+      const { files, notes } = await matchRun(work.group, [remembered(marks)]);
+      return notes.length === 0 && files.filter(({ stored }) => stored !== undefined).length === marks.length;
+    },
+  };
+}
+
+/** Read again, without sending, what the destination has but this machine has forgotten. */
+async function relearn(work: RunWork): Promise<void> {
+  await work.eachFile(async (file) => {
+    const range = file.unknownRange;
+    if (range === undefined) return;
+    const reader = await file.readAgain(work.metadata(file.member), range, (batch) => {
+      work.requireGoingOn();
+      work.tags?.apply(batch, WHOLE, file.member);
+      for (const datum of batch.data) work.memory.saw(datum);
+      work.hparams.saw(batch.data);
+    });
+    file.learn(reader);
+    work.memory.sawWallTime(reader.lastWallTime);
+  });
+  await recount(work);
+}
+
+/** Count again what was counted as far as another place than the one where sending begins. */
+async function recount(work: RunWork): Promise<void> {
+  const { every, maxSteps } = work.context.transform;
+  if (every === undefined && maxSteps === undefined) return;
+  if (!work.files.some((file) => file.needsRecount)) return;
+  const obsolete = await work.findObsolete(() => 0);
+  const transform = new Transform(work.context.transform, obsolete);
+  for (const [index, file] of work.files.entries()) {
+    const counts = new SeriesCounts();
+    try {
+      const metadata = new Map(work.metadata(file.member));
+      await file.readAgain(metadata, { start: 0, end: file.start }, (batch) => {
+        work.requireGoingOn();
+        transform.apply(batch, { file: index, ...WHOLE, counts }, new Tally());
+      });
+      file.recounted(counts);
+    } catch (error) {
+      work.isProblemOf(file, error);
+    }
+  }
+}
+
+/** Where the run really lies; undefined if that cannot be told, since it is there no longer. */
+function placeOf({ directory }: RunGroup): Uint8Array | undefined {
+  try {
+    return realpathSync(directory, "buffer");
+  } catch {
+    return undefined;
+  }
+}
+
+function movedNote(name: string, { before, now }: NonNullable<RunHandle["renamed"]>): Note {
+  const called = now === before ? `keeps its name there, ${now}` : `is called ${now} there instead of ${before}`;
+  return {
+    code: "moved",
+    message: `${name} was sent before, from another directory or under another root; its run ${called}`,
+  };
+}
+
+/** Whether it is about the runs beside or below; by itself it makes no run. */
+function isExperiment(datum: Datum): boolean {
+  return datum.kind === "hparams" && datum.record.type === "experiment";
+}
+
+/** What a destination remembers, in the form of what this machine would. @param before what this machine knows of the files */
+function asStored(name: string, marks: readonly FileMark[], before: readonly StoredFile[]): StoredRun {
+  const losses = new Map(before.map((file) => [file.key, file.losses]));
+  const files = marks.map(
+    (mark): StoredFile => ({
+      ...mark,
+      stamp: "",
+      restartStep: undefined,
+      losses: losses.get(mark.key) ?? [],
+      counts: "[]",
+    }),
+  );
+  return { ...newRun(name), files };
+}

@@ -1,0 +1,123 @@
+/** One run under way: its files, and what all that is done about it shares. */
+
+import type { TagMetadata } from "../../reader/datum.ts";
+import type { Obsolete, RestartPolicy } from "../../reader/restarts.ts";
+import { problemsOf } from "../report/file-problem.ts";
+import type { Member, RunGroup } from "../source/run-group.ts";
+import { stampOf } from "../source/stamp.ts";
+import type { StoredRun } from "../state/stored-run.ts";
+import { requireGoingOn } from "./interruption.ts";
+import { findObsoleteOf, ScanFailed } from "./member-restarts.ts";
+import { MemberTags } from "./member-tags.ts";
+import { RunChoices } from "./run-choices.ts";
+import type { RunSyncContext } from "./run-context.ts";
+import { RunHparams } from "./run-hparams.ts";
+import { RunMemory } from "./run-memory.ts";
+import { RunNews } from "./run-news.ts";
+import type { SourceFile } from "./source-file.ts";
+
+export class RunWork {
+  group: RunGroup;
+  readonly stored: StoredRun;
+  readonly context: RunSyncContext;
+  readonly news: RunNews = new RunNews();
+  readonly memory: RunMemory;
+  /** Undefined where the tags' own names will do. */
+  readonly tags: MemberTags | undefined;
+  readonly hparams: RunHparams;
+  readonly choices: RunChoices;
+  files: SourceFile[];
+  /** Those that could not be read. */
+  readonly leftOut: SourceFile[] = [];
+
+  constructor(group: RunGroup, stored: StoredRun, files: SourceFile[], context: RunSyncContext) {
+    this.group = group;
+    this.stored = stored;
+    this.files = files;
+    this.context = context;
+    this.memory = new RunMemory(stored, context.checkpoints);
+    const plain = group.members.every(({ path }) => path === "");
+    this.tags = plain ? undefined : new MemberTags(this.memory.claims, this.news.notes);
+    this.hparams = new RunHparams(this.#hparamsStamps());
+    this.choices = new RunChoices(context, stored);
+    this.choices.adopt(files);
+  }
+
+  metadata({ path }: Member): Map<string, TagMetadata> {
+    return this.memory.metadata(path);
+  }
+
+  /** The keys that the run's files have. */
+  keys(): Set<string> {
+    return new Set(this.files.flatMap(({ key }) => key ?? []));
+  }
+
+  get trace(): ((line: string) => void) | undefined {
+    const { trace } = this.context;
+    return trace && ((line) => trace(`${this.group.name}: ${line}`));
+  }
+
+  /** @throws TraceletError `interrupted`: nothing new is to be begun */
+  requireGoingOn(): void {
+    requireGoingOn(this.context.signal);
+  }
+
+  /** Do something with each file; one that cannot be read any more is left out from here on. */
+  async eachFile(work: (file: SourceFile) => Promise<void>): Promise<void> {
+    for (const file of [...this.files]) {
+      this.requireGoingOn();
+      try {
+        await work(file);
+      } catch (error) {
+        this.leaveOut(file, error);
+      }
+    }
+  }
+
+  /** What restarts have made obsolete. @param startOf where each file is looked at from, bytes */
+  async findObsolete(
+    startOf: (file: SourceFile) => number,
+    policy: RestartPolicy = this.context.restarts,
+  ): Promise<Obsolete> {
+    const metadataOf = (member: Member) => this.metadata(member);
+    const begin = (file: SourceFile) => {
+      this.requireGoingOn();
+      return file.barren === undefined ? startOf(file) : file.entry.size;
+    };
+    try {
+      return await findObsoleteOf(this.files, policy, begin, metadataOf);
+    } catch (error) {
+      if (!(error instanceof ScanFailed)) throw error;
+      this.leaveOut(error.file, error.cause);
+      return this.findObsolete(startOf, policy);
+    }
+  }
+
+  leaveOut(file: SourceFile, error: unknown): void {
+    this.isProblemOf(file, error);
+    this.files = this.files.filter((other) => other !== file);
+    this.leftOut.push(file);
+  }
+
+  /** Note what the file system says of a file; throw on whatever else it is. */
+  isProblemOf(file: SourceFile, error: unknown): void {
+    if (!(error instanceof Error) || !("syscall" in error || (error as NodeJS.ErrnoException).code === "EINVAL"))
+      throw error;
+    file.failed();
+    this.news.problems.push(...problemsOf(file.entry, error));
+  }
+
+  /** Of the `hparams.yaml` files that were sent, and of those in which there was nothing to send. */
+  #hparamsStamps(): ReadonlyMap<string, string> {
+    const stamps = new Map(this.stored.hparamsFiles);
+    for (const { path, run } of this.group.members) {
+      const stamp = run.hparamsFile && stampOf(run.hparamsFile);
+      if (stamp === undefined || run.hparamsFile === undefined) continue;
+      if (this.context.checkpoints.barren(run.hparamsFile.path, stamp) !== undefined) stamps.set(path, stamp);
+    }
+    return stamps;
+  }
+}
+
+/** The whole of a batch. */
+export const WHOLE = { firstScalar: 0, firstDatum: 0 } as const;
