@@ -117,7 +117,8 @@ function verifyCommand(onExit: (code: number) => void): Command {
     .addHelpText(
       "after",
       `
-Give it the options that sync was given: what they leave out is expected not to be there.
+Give it the options of the last sync: what they leave out is expected not to be there, unless the
+run's tags say that an earlier choice has sent it.
 Each point is compared bit for bit, with its step and time in ms; params; every file by its
 size and content. Runs that the logdirs do not hold are not looked at.
 

@@ -15,7 +15,7 @@ describe("options", () => {
   test("have defaults", async () => {
     expect(await given("a", "b")).toMatchObject({
       ...{ logdirs: ["a", "b"], concurrency: 4, flushIntervalMs: 500, idleTimeoutMs: 1_800_000, patienceMs: 30_000 },
-      ...{ rescanMs: 120_000, group: "run", restarts: "explicit", trace: "undefined" },
+      ...{ rescanMs: 120_000, group: "run", restarts: "explicit", trace: "undefined", tellsOrigin: true },
     });
     expect(await given("a")).not.toHaveProperty("pollMs");
   });
@@ -26,6 +26,7 @@ describe("options", () => {
       ...{ flushIntervalMs: 2000, rescanMs: 300_000, idleTimeoutMs: 3_600_000, patienceMs: 0, pollMs: 1000 },
       ...{ concurrency: 9, group: "nested", trace: "function" },
     });
+    expect(await given("a", "--no-source-path")).toMatchObject({ tellsOrigin: false });
     expect(await given("--poll", "250ms", "a")).toMatchObject({ pollMs: 250, logdirs: ["a"] });
   });
 

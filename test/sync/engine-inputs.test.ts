@@ -140,6 +140,24 @@ describe("a directory that is reached twice", () => {
     expect(names(world)).toEqual(["a/deep"]);
   });
 
+  test("is said once by a watch, for each run that the link leads to", async () => {
+    const world = World.create();
+    const latest = path.join(world.logdir.root, "latest");
+    world.logdir.write("run_7/tfevents.1", fileOf(curve("loss", 0, 7), 7));
+    world.logdir.write("run_8/tfevents.1", fileOf(curve("loss", 0, 8), 8));
+    symlinkSync("run_7", latest);
+    const watching = new Watching(world);
+    const said = () => watching.events.filter(({ run }) => run === "latest").map(({ message }) => message);
+    const about = (run: string) => expect.stringContaining(`a link to ${path.join(world.logdir.root, run)}, `);
+    await watching.until(() => expect(said()).toEqual([about("run_7")]));
+    world.logdir.append("run_7/tfevents.1", records(curve("loss", 7, 9)));
+    await watching.until(() => expectPoints(world.backend.run("run_7"), curve("loss", 0, 9)));
+    rmSync(latest);
+    symlinkSync("run_8", latest);
+    await watching.until(() => expect(said()).toEqual([about("run_7"), about("run_8")]));
+    await watching.caughtUp();
+  });
+
   test.each([true, false])(
     "is one run for a watch, and is when the link leads elsewhere; events: %s",
     async (events) => {

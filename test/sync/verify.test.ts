@@ -323,6 +323,26 @@ describe("what is not the same is named", () => {
     ]);
   });
 
+  test("of a run whose directory was renamed and not synced since: its name, and nothing else", async () => {
+    const place = await placeWithRun();
+    place.logdir.rename("train", "other");
+    const run = only(await place.verify());
+    expect([run.outcome, run.findings.differences]).toEqual([
+      "different",
+      [
+        {
+          what: "runs",
+          name: "its name, which the next sync changes,",
+          state: "different",
+          source: "other",
+          there: "train",
+        },
+      ],
+    ]);
+    await place.sync({ tellsOrigin: true });
+    expect(only(await place.verify())).toMatchObject({ name: "other", outcome: "equal" });
+  });
+
   test("of a run of which each logdir has a copy", async () => {
     const place = Place.create();
     const logdirs = ["a/logs", "b/logs"].map((name) => new Logdir(path.join(place.root, name)));

@@ -85,7 +85,9 @@ class ContentOfRuns implements Expectations {
     for (const [name, value] of params) known.set(name, value);
   }
 
-  /** The first reading has noted it. */
+  /** The first reading has noted it, and duplicates. */
+  renamed(): void {}
+
   duplicate(): void {}
 
   async artifacts(runId: string, open: () => Promise<ArtifactStore>): Promise<ArtifactStore> {

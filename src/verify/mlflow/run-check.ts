@@ -4,6 +4,7 @@ import type { ArtifactStore } from "../../backends/mlflow/artifacts.ts";
 import { isChoiceTag } from "../../backends/mlflow/choices.ts";
 import { isMarkTag } from "../../backends/mlflow/marks.ts";
 import { isNameRecorded } from "../../backends/mlflow/names.ts";
+import { NOTE_TAG, RUN_TAG, SOURCE_TAG } from "../../backends/mlflow/new-run.ts";
 import { isSameParam } from "../../backends/mlflow/run.ts";
 import type { LogBatch, MlflowStore, RunStatus } from "../../backends/mlflow/store.ts";
 import { TraceletError } from "../../errors.ts";
@@ -22,6 +23,10 @@ export interface Unsettled {
   readonly there: number;
 }
 
+/** Written anew where a source has another name. */
+const IDENTITY_TAGS: ReadonlySet<string> = new Set([NOTE_TAG, RUN_TAG, SOURCE_TAG]);
+const CHANGED_NAME = "its name, which the next sync changes,";
+
 export class RunCheck {
   /** The destination's name of the run; where it is not there, one that only this check knows. */
   readonly id: string;
@@ -31,6 +36,8 @@ export class RunCheck {
   earlier: ReadonlyMap<string, Choice> = new Map();
   /** Why files could not be compared. */
   obstacle: TraceletError | undefined;
+  /** What it is to be called, if it is called otherwise. */
+  name: string | undefined;
   /** How the source says that the run ended; undefined before it was read to its end. */
   status: RunStatus | undefined;
   /** Whether all has been compared, but what has to be read again. */
@@ -61,8 +68,10 @@ export class RunCheck {
       sum.add(pointAt(metrics, i));
     }
     for (const [key, value] of params) this.#params.set(key, value);
-    // How far the files were sent is no part of the run.
-    for (const [key, value] of tags) if (!isMarkTag(key) && !isChoiceTag(key)) this.#tags.set(key, value);
+    // How far the files were sent is no part of the run, nor by what it is known.
+    for (const [key, value] of tags) {
+      if (!isMarkTag(key) && !isChoiceTag(key) && !IDENTITY_TAGS.has(key)) this.#tags.set(key, value);
+    }
   }
 
   /** @param open the files that are there */
@@ -104,6 +113,10 @@ export class RunCheck {
     const { findings, status = "FINISHED" } = this;
     if (record.status !== status) {
       findings.add({ what: "runs", name: "status", state: "different", source: status, there: record.status });
+    }
+    if (this.name !== undefined) {
+      const there = record.tags.get("mlflow.runName") ?? "";
+      findings.add({ what: "runs", name: CHANGED_NAME, state: "different", source: this.name, there });
     }
     this.#pairs("tags", this.#tags, record.tags);
     this.#pairs("params", this.#params, record.params);

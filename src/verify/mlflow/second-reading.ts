@@ -150,7 +150,9 @@ class ItemsOfRuns implements Expectations {
     }
   }
 
-  /** The first reading has noted it. */
+  /** The first reading has noted it, and duplicates. */
+  renamed(): void {}
+
   duplicate(): void {}
 
   async artifacts(runId: string): Promise<ArtifactStore> {

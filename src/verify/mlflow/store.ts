@@ -14,6 +14,8 @@ export interface Expectations {
   /** A run that is not there. @returns a name for it */
   newRun(): string;
   batch(runId: string, batch: LogBatch): void;
+  /** The run is there under another name than this, which its source had when it was last sent. */
+  renamed(runId: string, name: string): void;
   /** Another active run is of the same source. */
   duplicate(runId: string, other: string): void;
   /** @param open the files that are there */
@@ -70,7 +72,9 @@ export class VerifyStore implements MlflowStore {
     return id;
   }
 
-  async renameRun(): Promise<void> {}
+  async renameRun(runId: string, name: string): Promise<void> {
+    this.#expectations.renamed(runId, name);
+  }
 
   async setAside(run: RunRecord, duplicateOf: string): Promise<void> {
     this.#expectations.duplicate(duplicateOf, run.id);

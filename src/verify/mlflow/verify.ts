@@ -106,6 +106,10 @@ class SumsOfRuns implements Expectations {
     this.#check(runId).expect(batch);
   }
 
+  renamed(runId: string, name: string): void {
+    this.#check(runId).name = name;
+  }
+
   duplicate(runId: string, other: string): void {
     this.#check(runId).findings.add({
       what: "runs",
