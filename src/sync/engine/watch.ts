@@ -556,11 +556,9 @@ class Watch implements WatchStatus {
   #report(live: LiveRun): void {
     const { session, group } = live;
     if (session === undefined) return;
-    const { tally, notes, problems, losses } = session.takeNews();
-    for (const { sent, leftOut } of tally.kinds.values()) {
-      this.sent += sent;
-      this.quarantined += leftOut.get("refused by MLflow") ?? 0;
-    }
+    const { tally, refused, notes, problems, losses } = session.takeNews();
+    for (const { sent } of tally.kinds.values()) this.sent += sent;
+    this.quarantined += refused;
     for (const { code, message } of notes) {
       const isLoss = code === "quarantined";
       this.anySetAside ||= isLoss;

@@ -144,7 +144,14 @@ export class Pump {
   }
 
   async #write(batch: RecordBatch, rest: Pick<Batch, "data" | "hparams" | "segments">): Promise<void> {
-    const { backend, progress } = this.#work.context;
+    const { backend, progress, quarantine } = this.#work.context;
+    let refused = 0;
+    const refuse: Refuse | undefined =
+      quarantine &&
+      (async (values) => {
+        refused += values.length;
+        return quarantine.add(titleOf(this.#work.group), this.#handle?.id ?? "", values);
+      });
     try {
       const marks = this.#newMarks();
       const parts = this.#parts;
@@ -152,12 +159,13 @@ export class Pump {
       const receipt = await backend.write(
         this.#handle as RunHandle,
         { scalars: batch, parts, marks, choice, ...rest },
-        this.#refuse,
+        refuse,
       );
       this.#work.context.onReached?.();
       for (const mark of marks) this.#written.set(mark.key, told(mark));
       if (choice !== undefined) this.#work.choices.told();
       this.#work.news.tally.add(receipt.tally);
+      this.#work.news.refused += refused;
       this.#work.news.notes.push(...receipt.notes);
       progress.values += batch.length + batch.data.length;
     } catch (error) {
@@ -171,12 +179,6 @@ export class Pump {
     if (trace === undefined) return;
     for (let i = 0; i < batch.length; i++) trace(`${describeScalar(batch, i)}: written`);
     for (const datum of batch.data) trace(`${describeDatum(datum)}: written, where the destination takes its kind`);
-  }
-
-  /** Keeps what the destination refuses of the run. */
-  get #refuse(): Refuse | undefined {
-    const { quarantine } = this.#work.context;
-    return quarantine && ((values) => quarantine.add(titleOf(this.#work.group), this.#handle?.id ?? "", values));
   }
 
   count(batch: RecordBatch, as: (kind: Kind, n: number) => void): void {

@@ -5,12 +5,16 @@ import { Tally } from "../report/tally.ts";
 
 export class RunNews {
   tally: Tally = new Tally();
+  /** How many values the destination has refused, which are in the quarantine. */
+  refused = 0;
   readonly notes: Note[] = [];
   readonly problems: FileProblem[] = [];
 
-  take(): { readonly tally: Tally; readonly notes: Note[]; readonly problems: FileProblem[] } {
-    const news = { tally: this.tally, notes: [...this.notes], problems: [...this.problems] };
+  take(): Pick<RunNews, "tally" | "refused" | "notes" | "problems"> {
+    const { tally, refused } = this;
+    const news = { tally, refused, notes: [...this.notes], problems: [...this.problems] };
     this.tally = new Tally();
+    this.refused = 0;
     this.notes.length = 0;
     this.problems.length = 0;
     return news;

@@ -136,7 +136,7 @@ export class RunSession {
   }
 
   /** What has become of values, and what there is to say, since the last time this was asked; and all damage. */
-  takeNews(): Pick<RunResult, "tally" | "notes" | "problems" | "losses"> {
+  takeNews(): ReturnType<RunWork["news"]["take"]> & Pick<RunResult, "losses"> {
     const { losses } = this.result("sent");
     return { ...this.#work.news.take(), losses };
   }
