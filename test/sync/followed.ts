@@ -3,7 +3,7 @@ import { setTimeout } from "node:timers/promises";
 import { expect } from "vitest";
 import { type DiscoveredRun, discover } from "../../src/reader/discover.ts";
 import { formatWatchNote, type WatchNote } from "../../src/sync/tree/watch-notes.ts";
-import { type RunChanges, type WatchOptions, watchRuns } from "../../src/sync/tree/watcher.ts";
+import { type RunChanges, type TreeWatchOptions, watchRuns } from "../../src/sync/tree/watcher.ts";
 
 export class Followed {
   /** By logdir and name. */
@@ -15,7 +15,7 @@ export class Followed {
 
   constructor(
     logdirs: readonly string[],
-    options: Partial<WatchOptions> = {},
+    options: Partial<TreeWatchOptions> = {},
     meanwhile: (changes: RunChanges) => Promise<void> = async () => {},
   ) {
     const watched = watchRuns({

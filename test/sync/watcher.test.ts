@@ -18,7 +18,7 @@ import path from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { formatWatchNote } from "../../src/sync/tree/watch-notes.ts";
-import type { WatchOptions } from "../../src/sync/tree/watcher.ts";
+import type { TreeWatchOptions } from "../../src/sync/tree/watcher.ts";
 import { EVENT_FILE, temporaryDirectory } from "../support/logdirs.ts";
 import { Followed, until } from "./followed.ts";
 
@@ -49,7 +49,7 @@ function write(run: string, content = "1", file = EVENT_FILE): string {
 
 const at = (...parts: string[]) => path.join(logdir, ...parts);
 
-async function follow(options?: Partial<WatchOptions>): Promise<Followed> {
+async function follow(options?: Partial<TreeWatchOptions>): Promise<Followed> {
   followed = new Followed([logdir], options);
   return followed.start();
 }

@@ -14,8 +14,8 @@ import { titleOf } from "../source/titles.ts";
 import { newRun, type StoredFile, type StoredRun } from "../state/stored-run.ts";
 import { SeriesCounts } from "../transform/series-counts.ts";
 import { Transform } from "../transform/transform.ts";
+import type { Attachments } from "./attachments.ts";
 import { matchRun } from "./match.ts";
-import type { RunFiles } from "./run-files.ts";
 import { type RunWork, WHOLE } from "./run-work.ts";
 
 export interface LookAhead {
@@ -64,7 +64,7 @@ export async function lookAhead(work: RunWork): Promise<LookAhead> {
 export async function openRun(
   work: RunWork,
   before: readonly StoredFile[],
-  runFiles: RunFiles,
+  attachments: Attachments,
   opened: (handle: RunHandle) => void,
 ): Promise<RunHandle> {
   const { backend, onOpen, parentId } = work.context;
@@ -79,7 +79,7 @@ export async function openRun(
     work.news.notes.push({ code: "recreated", message });
   }
   if (handle.renamed !== undefined) work.news.notes.push(movedNote(work.group.name, handle.renamed));
-  if (handle.created) await runFiles.startOver();
+  if (handle.created) await attachments.startOver();
   work.stored.directory = placeOf(work.group);
   work.stored.remoteId = handle.id;
   onOpen(work.group, handle.id);

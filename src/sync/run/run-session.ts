@@ -7,13 +7,13 @@ import type { Note } from "../report/note.ts";
 import type { GroupFile, RunGroup } from "../source/run-group.ts";
 import type { StoredFile, StoredRun } from "../state/stored-run.ts";
 import { Transform } from "../transform/transform.ts";
+import { Attachments } from "./attachments.ts";
 import { attachPages, fillHoles } from "./care.ts";
 import { catchUp, linesOf, type PastFiles } from "./catch-up.ts";
 import { lookAhead, openRun } from "./opening.ts";
 import { Pump } from "./pump.ts";
 import { narrowed } from "./run-choices.ts";
 import type { RunSyncContext } from "./run-context.ts";
-import { RunFiles } from "./run-files.ts";
 import { apartNotes, emptyNote } from "./run-notes.ts";
 import { partsOf, type RunResult, withPath } from "./run-result.ts";
 import { RunWork } from "./run-work.ts";
@@ -28,7 +28,7 @@ export class RunSession {
   readonly #work: RunWork;
   /** What was known of its files when it began. */
   readonly #before: readonly StoredFile[];
-  readonly #runFiles: RunFiles;
+  readonly #attachments: Attachments;
   readonly #past: PastFiles;
   readonly #segments: Segments;
   readonly #pump: Pump;
@@ -44,7 +44,7 @@ export class RunSession {
     const work = new RunWork(group, stored, files, context);
     this.#work = work;
     this.#before = stored.files;
-    this.#runFiles = new RunFiles(group, stored, context);
+    this.#attachments = new Attachments(group, stored, context);
     this.#past = {
       choices: work.choices,
       files: () => work.files,
@@ -159,8 +159,8 @@ export class RunSession {
     const anyValue = this.#handle !== undefined || (await this.#lookAhead());
     await this.#work.hparams.read(this.#work.group.members, this.#work.news.notes, this.#work.news.problems);
     const { remoteId, done } = this.#work.stored;
-    if (this.#handle === undefined) this.#work.news.problems.push(...(await this.#runFiles.look(this.#work.group)));
-    const anyFile = this.#runFiles.hasEmbeddings || (remoteId !== undefined && this.#runFiles.isSourceDue);
+    if (this.#handle === undefined) this.#work.news.problems.push(...(await this.#attachments.look(this.#work.group)));
+    const anyFile = this.#attachments.hasEmbeddings || (remoteId !== undefined && this.#attachments.isSourceDue);
     if (!anyValue && !anyFile && !this.#work.hparams.isDue) {
       if (remoteId === undefined && !this.#mustBeThere()) {
         this.#pump.rememberBarren();
@@ -193,7 +193,7 @@ export class RunSession {
   }
 
   async #open(): Promise<RunHandle> {
-    return openRun(this.#work, this.#before, this.#runFiles, (handle) => {
+    return openRun(this.#work, this.#before, this.#attachments, (handle) => {
       this.#handle = handle;
       this.#pump.open(handle);
     });
@@ -207,7 +207,7 @@ export class RunSession {
   async finish(): Promise<"sent" | "interrupted"> {
     const handle = this.#handle as RunHandle;
     this.#work.requireGoingOn();
-    if (this.#work.context.isLive) this.#work.news.problems.push(...(await this.#runFiles.look(this.#work.group)));
+    if (this.#work.context.isLive) this.#work.news.problems.push(...(await this.#attachments.look(this.#work.group)));
     await fillHoles(this.#work, this.#pump, this.#segments);
     await attachPages(this.#work, handle);
     if (!(await this.#attachFiles(handle))) return "interrupted";
@@ -233,7 +233,7 @@ export class RunSession {
           const waits = tail?.state === "incomplete" || tail?.state === "zeros";
           return waits ? withPath(displayPath(entry.path), [tail]) : [];
         }),
-        ...this.#runFiles.waiting(),
+        ...this.#attachments.waiting(),
       ],
     };
   }
@@ -303,7 +303,7 @@ export class RunSession {
     const { backend, signal } = this.#work.context;
     const { tally, notes, problems } = this.#work.news;
     try {
-      return await this.#runFiles.send({ backend, handle, signal, tally, notes, problems });
+      return await this.#attachments.send({ backend, handle, signal, tally, notes, problems });
     } finally {
       // Files may be large: what was sent before an error is not sent again.
       this.#pump.save(false);

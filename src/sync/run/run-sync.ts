@@ -3,10 +3,10 @@ import { TraceletError } from "../../errors.ts";
 import type { RunGroup } from "../source/run-group.ts";
 import { newRun, type StoredRun } from "../state/stored-run.ts";
 import { choiceText } from "../transform/choice.ts";
+import { hasAllFiles, mayHaveFiles } from "./attachments.ts";
 import { barrenIn, isUnchanged, matchRun } from "./match.ts";
 import { type ChoiceContext, chosenBy, chosenId } from "./run-choices.ts";
 import type { RunSyncContext } from "./run-context.ts";
-import { hasAllFiles, mayHaveFiles } from "./run-files.ts";
 import { type RunResult, unchangedResult } from "./run-result.ts";
 import type { RunSession } from "./run-session.ts";
 

@@ -13,7 +13,7 @@ import { type Attention, LookSchedule } from "./look-schedule.ts";
 import type { WatchNote } from "./watch-notes.ts";
 import { entryKey, errorCode, isAbsence, WatchedDirectory } from "./watched-directory.ts";
 
-export interface WatchOptions {
+export interface TreeWatchOptions {
   /** Directories, or single event files; they need not exist yet. */
   readonly logdirs: readonly string[];
   /** Whether to use the system's events where they can be relied on; otherwise everything is polled. */
@@ -44,7 +44,7 @@ export interface RunChanges {
  * handed out again. One batch with `complete` is handed out as soon as everything has been looked at, be it empty.
  * Ends when the signal is aborted; `return()` alone would wait for the next change.
  */
-export async function* watchRuns(options: WatchOptions): AsyncGenerator<RunChanges, void, void> {
+export async function* watchRuns(options: TreeWatchOptions): AsyncGenerator<RunChanges, void, void> {
   const watcher = new Watcher(options);
   try {
     for (let changes = await watcher.next(); changes !== undefined; changes = await watcher.next()) yield changes;
@@ -54,7 +54,7 @@ export async function* watchRuns(options: WatchOptions): AsyncGenerator<RunChang
 }
 
 class Watcher {
-  readonly #options: WatchOptions;
+  readonly #options: TreeWatchOptions;
   readonly #events: DirectoryEvents | undefined;
   readonly #schedule: LookSchedule<WatchedDirectory>;
   readonly #roots: ReadonlyMap<WatchedDirectory, Root>;
@@ -73,7 +73,7 @@ class Watcher {
   #handedOutAt = Number.POSITIVE_INFINITY;
   #failure: { readonly error: unknown } | undefined;
 
-  constructor(options: WatchOptions) {
+  constructor(options: TreeWatchOptions) {
     const { pollMs, rescanMs, onNote } = options;
     this.#options = options;
     this.#events = options.events
@@ -161,7 +161,7 @@ class Watcher {
         isFirst = isNew;
         const lacksWatch = directory.watch === undefined && thorough;
         if (isNew || lacksWatch || directory.watchIsStale) await this.#events?.open(directory, stats.dev);
-        if (isNew) this.#schedule.changed([directory], ageOf(stats.mtimeMs));
+        if (isNew) this.#schedule.changed([directory], distanceTo(stats.mtimeMs));
       });
     } catch (error) {
       const code = errorCode(error);
@@ -266,7 +266,8 @@ class Watcher {
     const { turn, run } = directory;
     if (isFirst) {
       const newest = run?.files.reduce((latest, { mtime }) => (mtime > latest ? mtime : latest), 0n);
-      if (newest) this.#schedule.changed([directory, ...ancestorsOf(directory)], ageOf(Number(newest / 1_000_000n)));
+      if (newest)
+        this.#schedule.changed([directory, ...ancestorsOf(directory)], distanceTo(Number(newest / 1_000_000n)));
       return;
     }
     if (hasChanged) this.#schedule.changed([directory, ...ancestorsOf(directory)], 0);
@@ -303,6 +304,6 @@ function ancestorsOf(directory: WatchedDirectory): WatchedDirectory[] {
 }
 
 /** How long ago a time was, in ms; clocks differ, so one in the future is as far away. It decides nothing but how often. */
-function ageOf(mtimeMs: number | bigint): number {
+function distanceTo(mtimeMs: number | bigint): number {
   return Math.abs(Date.now() - Number(mtimeMs));
 }

@@ -30,7 +30,7 @@ export function mayHaveFiles(group: RunGroup, attachesSource: boolean): boolean 
   return attachesSource || group.members.some(({ run }) => run.projectorFile !== undefined);
 }
 
-export class RunFiles {
+export class Attachments {
   /** These two are the stored run's from here on. */
   readonly #attached: Map<string, string>;
   readonly #projectorStamps: Map<string, string>;
