@@ -16,6 +16,8 @@ export type ErrorCode =
   | "rejected"
   /** The run or experiment was deleted at the destination. */
   | "deleted"
+  /** Another process has written to the run since it was opened: who opens it again goes on from there. */
+  | "overtaken"
   /** The run that a run is to be nested in could not be opened. */
   | "nested"
   /** The user asked to stop. */

@@ -37,9 +37,11 @@ export interface Destination {
   readonly howToLook: string | undefined;
   /** Requests that were sent again so far. */
   readonly retries: () => number;
+  /** Where what was sent is remembered. */
+  readonly stateDir: string;
 }
 
-interface Surroundings {
+export interface Surroundings {
   readonly signal: AbortSignal;
   /** Whether what fails is told at once, to one that goes on looking: see `RestStoreOptions`. */
   readonly live: boolean;
@@ -77,6 +79,7 @@ export async function openMlflow(options: MlflowOptions, surroundings: Surroundi
         ? `Look at it with: mlflow ui --backend-store-uri ${uri.redacted}`
         : undefined,
     retries: () => retries,
+    stateDir: options.stateDir,
   };
 }
 

@@ -3,10 +3,12 @@ import { Command, type Option } from "commander";
 import type { RestartPolicy } from "../reader/restarts.ts";
 import type { GroupMode } from "../sync/source/groups.ts";
 import { VERSION } from "../version.ts";
+import type { BackendName } from "./destinations.ts";
 import { KINDS, kindNames, parseKinds } from "./kinds.ts";
 import { collect, option, parseBytes, parseCount, parseDuration, parsePort, stateDirOption } from "./options.ts";
 import type { WatchCommandOptions, WatchEngine } from "./watch-engine.ts";
 
+const BACKENDS: readonly BackendName[] = ["mlflow", "jsonl"];
 // Said again here, since the modules that have them bring the whole reader: half of what `--version` would take.
 const GROUP_MODES: readonly GroupMode[] = ["run", "parent", "nested", "none"];
 const RESTART_POLICIES: readonly RestartPolicy[] = ["explicit", "any", "keep"];
@@ -35,7 +37,7 @@ export function buildProgram(
   engineOf?: (options: WatchCommandOptions) => WatchEngine,
 ): Command {
   const program = new Command("tracelet")
-    .description("Upload TensorBoard logs to MLflow: every point, exactly once, resumable.")
+    .description("Send TensorBoard logs to MLflow or to files: every point, exactly once, resumable.")
     .version(VERSION)
     .exitOverride()
     .showHelpAfterError("(tracelet --help shows what there is)")
@@ -100,6 +102,7 @@ MLFLOW_TRACKING_TOKEN.
 Examples:
   tracelet sync runs/
   tracelet sync runs/ --tracking-uri http://127.0.0.1:5000 --experiment mnist
+  tracelet sync runs/ --backend jsonl --output out/
   tracelet sync runs/ --dry-run -v`,
     )
     .action(async (logdirs: string[], options: import("./sync-command.ts").SyncCommandOptions) => {
@@ -230,7 +233,7 @@ function forgetCommand(onExit: (code: number) => void): Command {
   return new Command("forget")
     .description("remove what this machine remembers of runs; neither the logdir nor the destination is touched")
     .argument("<logdir|run...>", "a logdir, with all its runs, or the name of a run as tracelet status shows it")
-    .addOption(option("--backend <name>", "only at destinations of this kind; else at all").choices(["mlflow"]))
+    .addOption(option("--backend <name>", "only at destinations of this kind; else at all").choices(BACKENDS))
     .addOption(stateDirOption())
     .addOption(option("--json", "print one JSON object").default(false))
     .addHelpText(
@@ -271,7 +274,8 @@ function withDestination(command: Command): Command {
   return command
     .argument("<logdir...>", "what you give to tensorboard --logdir; or a single event file")
     .optionsGroup("Where to:")
-    .addOption(option("--backend <name>", "where to send it").choices(["mlflow"]).default("mlflow"))
+    .addOption(option("--backend <name>", "where to send it: MLflow, or files").choices(BACKENDS).default("mlflow"))
+    .addOption(option("--output <dir>", "of files: the directory that they are written to; - is standard output"))
     .addOption(
       option(
         "--tracking-uri <uri>",

@@ -5,19 +5,17 @@ import { requireLogdir, sourcesOf } from "../sync/source/logdirs.ts";
 import { Checkpoints } from "../sync/state/checkpoints.ts";
 import { type Lock, lockSource } from "../sync/state/lock.ts";
 import { type ChoiceOptions, chosen } from "./choice.ts";
-import { type MlflowOptions, openMlflow } from "./mlflow-options.ts";
+import { type DestinationOptions, openDestination } from "./destinations.ts";
 import { type ProgressView, showProgress } from "./progress-view.ts";
 import { exitCodeOf, onSignals, type Signals } from "./signals.ts";
 import { errorJson, exitCode, printSummary, runLine, toJson } from "./sync-report.ts";
 import { canRedraw, type Output, oneLine, outputTo, printable } from "./terminal.ts";
 
-export interface SyncCommandOptions extends MlflowOptions, ChoiceOptions {
-  readonly backend: "mlflow";
+export interface SyncCommandOptions extends DestinationOptions, ChoiceOptions {
   readonly concurrency?: number;
   readonly trustState: boolean;
   readonly regroup: boolean;
   readonly sourcePath: boolean;
-  readonly json: boolean;
   readonly quiet: boolean;
   readonly logLevel: "info" | "debug";
 }
@@ -74,13 +72,14 @@ async function syncAndReport(
     if (!options.quiet) stderr.write(`${oneLine(line)}\n`);
   };
   for (const logdir of logdirs) requireLogdir(logdir);
-  const destination = await openMlflow(options, { signal: stop, live: false, say });
+  const destination = await openDestination(options, { signal: stop, live: false, say });
   const locks: Lock[] = [];
-  const checkpoints = Checkpoints.open(options.stateDir, destination.key, { readOnly: options.dryRun });
+  const checkpoints = Checkpoints.open(destination.stateDir, destination.key, { readOnly: options.dryRun });
   if (checkpoints.loss !== undefined) say(checkpoints.loss);
   try {
     if (!options.dryRun)
-      for (const source of sourcesOf(logdirs)) locks.push(lockSource(options.stateDir, destination.key, source.path));
+      for (const source of sourcesOf(logdirs))
+        locks.push(lockSource(destination.stateDir, destination.key, source.path));
     const result = await sync({
       logdirs,
       backend: destination.backend,

@@ -5,6 +5,7 @@ import { requireLogdir } from "../sync/source/logdirs.ts";
 import { verify } from "../verify/mlflow/verify.ts";
 import { VERSION } from "../version.ts";
 import { type ChoiceOptions, chosen } from "./choice.ts";
+import type { BackendName } from "./destinations.ts";
 import { type MlflowOptions, openMlflowToRead } from "./mlflow-options.ts";
 import { type ProgressView, showProgress } from "./progress-view.ts";
 import { exitCodeOf, onSignals, type Signals } from "./signals.ts";
@@ -16,6 +17,7 @@ import { exitCode, printVerified, toJson } from "./verify-report.ts";
 export interface VerifyCommandOptions
   extends ChoiceOptions,
     Pick<MlflowOptions, "trackingUri" | "experiment" | "giveUpAfter" | "shutdownTimeout" | "maxArtifactSize"> {
+  readonly backend: BackendName;
   readonly concurrency: number;
   readonly json: boolean;
   readonly quiet: boolean;
@@ -72,6 +74,10 @@ async function verifyAndReport(
   const say = (line: string) => {
     if (!options.quiet) stderr.write(`${oneLine(line)}\n`);
   };
+  if (options.backend !== "mlflow")
+    throw new TraceletError("usage", `verify cannot compare what --backend ${options.backend} has written yet`, {
+      hint: "docs/files.md shows how to read the files",
+    });
   for (const logdir of logdirs) requireLogdir(logdir);
   const { store, experiment } = await openMlflowToRead(options, { signal: stop, say });
   try {

@@ -117,6 +117,7 @@ function requireSense(options: WatchCommandOptions, training: readonly string[] 
   };
   if (training.length === 0) refuse("there is no command behind --", "tracelet watch runs/ -- python train.py");
   if (options.json) refuse("--json and a command would both write to standard output", "leave one of them out");
+  if (options.output === "-") refuse("--output - and a command would both write to standard output", "--output out/");
   if (options.pid !== undefined || options.untilIdle !== undefined)
     refuse("with a command the watch ends when that does", "leave --pid and --until-idle out");
 }

@@ -9,8 +9,7 @@ import { sourcesOf } from "../sync/source/logdirs.ts";
 import { Checkpoints } from "../sync/state/checkpoints.ts";
 import { type Lock, lockSource } from "../sync/state/lock.ts";
 import type { ChoiceOptions, chosen } from "./choice.ts";
-import type { MlflowOptions } from "./mlflow-options.ts";
-import { openMlflow } from "./mlflow-options.ts";
+import { type DestinationOptions, openDestination } from "./destinations.ts";
 import { exitCode, isLoss } from "./sync-report.ts";
 import { bytes, plural } from "./terminal.ts";
 
@@ -18,8 +17,7 @@ import { bytes, plural } from "./terminal.ts";
 const POLL_MS = 1000;
 
 /** What the command line says. */
-export interface WatchCommandOptions extends Omit<MlflowOptions, "dryRun">, ChoiceOptions {
-  readonly backend: "mlflow";
+export interface WatchCommandOptions extends Omit<DestinationOptions, "dryRun">, ChoiceOptions {
   readonly stateDir: string;
   readonly concurrency: number;
   /** These are ms. */
@@ -34,7 +32,6 @@ export interface WatchCommandOptions extends Omit<MlflowOptions, "dryRun">, Choi
   readonly untilIdle?: number;
   readonly pid?: number;
   readonly metricsPort?: number;
-  readonly json: boolean;
   readonly quiet: boolean;
   readonly logLevel: "info" | "debug";
 }
@@ -96,13 +93,14 @@ export function watchEngine(command: WatchCommandOptions): WatchEngine {
   return async (options) => {
     const { logdirs, stop, finish, onEvent } = options;
     const say = (message: string) => onEvent({ level: "warning", run: undefined, message, hint: undefined });
-    const destination = await openMlflow({ ...command, dryRun: false }, { signal: stop, live: true, say });
+    const destination = await openDestination({ ...command, dryRun: false }, { signal: stop, live: true, say });
     const locks: Lock[] = [];
     let checkpoints: Checkpoints | undefined;
     try {
-      checkpoints = Checkpoints.open(command.stateDir, destination.key);
+      checkpoints = Checkpoints.open(destination.stateDir, destination.key);
       if (checkpoints.loss !== undefined) say(checkpoints.loss);
-      for (const source of sourcesOf(logdirs)) locks.push(lockSource(command.stateDir, destination.key, source.path));
+      for (const source of sourcesOf(logdirs))
+        locks.push(lockSource(destination.stateDir, destination.key, source.path));
       const { pollMs, trace, onStart, ...others } = options;
       const shared = {
         ...others,

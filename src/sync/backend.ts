@@ -103,6 +103,8 @@ export type Refuse = (values: readonly RefusedValue[]) => Promise<string>;
 
 /** What a destination has to say of a batch. */
 export interface Receipt {
+  /** Where the destination stands by it, for `open`: saved together with the places that the batch brings the files to. */
+  readonly cursor?: string | undefined;
   /** What was sent and left out of the batch; together all of it. */
   readonly tally: Tally;
   /** Things a user should know: a name that was changed, a value that was cut. Each is given once a run. */
@@ -236,8 +238,9 @@ export interface Backend {
    * otherwise before is found by its files, and is called as it is now.
    *
    * @param knownId what an earlier `open` returned for the run
+   * @param cursor what the last receipt of it that was saved held; one that keeps no marks of its own goes back to there
    */
-  open(run: RunDescription, knownId: string | undefined): Promise<RunHandle>;
+  open(run: RunDescription, knownId: string | undefined, cursor: string | undefined): Promise<RunHandle>;
   /**
    * Resolves once the batch is durable, its marks not before its values. Writing the same batch again changes nothing.
    *

@@ -267,7 +267,7 @@ export function pointText(tag: string, step: bigint | number, wallTime: number, 
   return `${tag} ${step} ${wallTime} ${Object.is(value, -0) ? "-0" : value}`;
 }
 
-function pointsOf({ scalars }: Batch): string[] {
+export function pointsOf({ scalars }: Batch): string[] {
   return Array.from({ length: scalars.length }, (_, i) =>
     pointText(
       scalars.tags[scalars.tag[i] as number] as string,

@@ -35,6 +35,7 @@ function newRun(changes: Partial<StoredRun> = {}): StoredRun {
     id: undefined,
     name: "train/日本 \\xff",
     directory: Buffer.from("/runs/\xff", "latin1"),
+    cursor: undefined,
     remoteId: "remote",
     done: true,
     isConfirmed: false,

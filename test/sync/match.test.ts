@@ -28,6 +28,7 @@ async function storedOf(run: RunGroup, changes: Partial<StoredRun> = {}, offset 
   const hparamsFile = run.members[0]?.run.hparamsFile;
   const files = await Promise.all(run.files.map((entry) => storedFile(entry, Math.min(entry.size, offset))));
   const rest = {
+    cursor: undefined,
     remoteId: "r",
     done: true,
     isConfirmed: false,

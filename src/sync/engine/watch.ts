@@ -6,7 +6,7 @@
  */
 import { existsSync } from "node:fs";
 import PQueue from "p-queue";
-import { TraceletError } from "../../errors.ts";
+import { type ErrorCode, TraceletError } from "../../errors.ts";
 import { type DiscoveredRun, displayPath } from "../../reader/discover.ts";
 import { ageOf } from "../../reader/file-age.ts";
 import type { Progress } from "../report/progress.ts";
@@ -374,8 +374,8 @@ class Watch implements WatchStatus {
       const wasOpen = live.session?.remoteId !== undefined;
       this.#close(live);
       // Perhaps as a duplicate, and then it goes on in the run that counts.
-      const wasDeleted = wasOpen && error instanceof TraceletError && error.code === "deleted";
-      if (error instanceof SourceChanged || wasDeleted) again = 0;
+      const isLost = wasOpen && error instanceof TraceletError && LOST.has(error.code);
+      if (error instanceof SourceChanged || isLost) again = 0;
       else if (error instanceof TraceletError) again = this.#failed(live, error);
       else throw error;
       live.dueSince ??= performance.now();
@@ -633,3 +633,6 @@ function keyOf({ logdir, name }: Pick<DiscoveredRun, "logdir" | "name">): string
 function ageOfFiles({ files }: RunGroup): number {
   return ageOf(files.reduce((latest, { mtime }) => (mtime > latest ? mtime : latest), 0n));
 }
+
+/** Somebody else has done something to the run: who opens it again goes on. */
+const LOST: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["deleted", "overtaken"]);

@@ -68,9 +68,9 @@ export async function openRun(
   opened: (handle: RunHandle) => void,
 ): Promise<RunHandle> {
   const { backend, onOpen, parentId } = work.context;
-  const { remoteId } = work.stored;
+  const { remoteId, cursor } = work.stored;
   const { parent } = work.group;
-  const handle = await backend.open(describe(work, before, parent && (await parentId(parent))), remoteId);
+  const handle = await backend.open(describe(work, before, parent && (await parentId(parent))), remoteId, cursor);
   work.context.onReached?.();
   opened(handle);
   if (remoteId !== undefined && handle.id !== remoteId) {
@@ -84,8 +84,11 @@ export async function openRun(
   work.stored.remoteId = handle.id;
   onOpen(work.group, handle.id);
   if (work.context.isLive && !handle.created) await backend.resume(handle);
-  if (handle.marks !== undefined) {
-    const marks = new MarkIndex(handle.marks);
+  if (handle.created) work.stored.cursor = undefined;
+  // One that was to go back to a cursor, and is new instead, has nothing.
+  const has = handle.marks ?? (handle.created && cursor !== undefined ? [] : undefined);
+  if (has !== undefined) {
+    const marks = new MarkIndex(has);
     await work.eachFile(async (file) => {
       if (file.barren === undefined) await file.resume(marks);
     });

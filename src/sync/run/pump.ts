@@ -162,6 +162,7 @@ export class Pump {
         refuse,
       );
       this.#work.context.onReached?.();
+      this.#work.stored.cursor = receipt.cursor;
       for (const mark of marks) this.#written.set(mark.key, told(mark));
       if (choice !== undefined) this.#work.choices.told();
       this.#work.news.tally.add(receipt.tally);

@@ -20,7 +20,9 @@ export async function syncRun(group: RunGroup, candidates: StoredRun[], context:
   const unchanged = findUnchanged(group, candidates, context);
   if (unchanged !== undefined && (await hasAllFiles(group, unchanged, context.attachSource)))
     return leaveUnchanged(group, unchanged, context);
-  const result = await syncOnce(group, candidates, context);
+  let result = await syncOnce(group, candidates, context);
+  // Whoever was quicker has sent something, so that there is an end to it.
+  while (result.error?.code === "overtaken") result = await syncOnce(group, candidates, context);
   // One that was deleted as a duplicate while it was written to: all of it goes on in the other.
   const wasOpen = result.error?.code === "deleted" && result.remoteId !== undefined;
   return wasOpen ? syncOnce(group, candidates, context) : result;

@@ -228,8 +228,8 @@ export class Checkpoints {
       id = database
         .prepare(
           `INSERT INTO run (destination, name, remote_id, done, pages_due, status, first_wall_time, last_wall_time,
-             hparams_files, folds, projector_files, attached, choice, choices, directory)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+             hparams_files, folds, projector_files, attached, choice, choices, directory, cursor)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
         )
         .run(this.#destination, run.name, ...columns).lastInsertRowid;
     } else {
@@ -237,7 +237,7 @@ export class Checkpoints {
         .prepare(
           `UPDATE run SET confirmed = 0, remote_id = ?, done = ?, pages_due = ?, status = ?, first_wall_time = ?, last_wall_time = ?,
              hparams_files = ?, folds = ?, projector_files = ?, attached = ?, choice = ?, choices = ?,
-             directory = ?
+             directory = ?, cursor = ?
            WHERE id = ?`,
         )
         .run(...columns, id);

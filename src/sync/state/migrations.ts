@@ -70,6 +70,7 @@ const MIGRATIONS: readonly string[] = [
   BARREN_SCHEMA,
   // Nor where it lies.
   "ALTER TABLE run ADD COLUMN directory BLOB; ALTER TABLE file ADD COLUMN waypoints TEXT",
+  "ALTER TABLE run ADD COLUMN cursor TEXT",
 ];
 
 /** Of the tables, as `PRAGMA user_version` has it. */

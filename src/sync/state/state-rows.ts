@@ -15,6 +15,7 @@ export function runOf(
     name: String(row["name"]),
     directory: row["directory"] === null ? undefined : (row["directory"] as Uint8Array),
     remoteId: row["remote_id"] === null ? undefined : String(row["remote_id"]),
+    cursor: row["cursor"] === null ? undefined : String(row["cursor"]),
     done: row["done"] === 1,
     isConfirmed: row["confirmed"] === 1,
     pagesDue: row["pages_due"] === 1,
@@ -48,6 +49,7 @@ export function columnsOf(run: StoredRun): SqlValue[] {
     run.choice ?? null,
     jsonOf(run.choices),
     run.directory ?? null,
+    run.cursor ?? null,
   ];
 }
 

@@ -26,6 +26,8 @@ export interface StoredRun {
   directory: Uint8Array | undefined;
   /** The destination's name of it; undefined before it was opened there. */
   remoteId: string | undefined;
+  /** Where the destination stood when the places of its files were saved; undefined where it needs none. */
+  cursor: string | undefined;
   /** False while something is left to be done. */
   done: boolean;
   /** Whether the destination was left something to be known again by since the run was last saved. */
@@ -60,6 +62,7 @@ export function newRun(name: string): StoredRun {
     name,
     directory: undefined,
     remoteId: undefined,
+    cursor: undefined,
     done: false,
     isConfirmed: false,
     pagesDue: false,

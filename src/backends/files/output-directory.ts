@@ -1,0 +1,137 @@
+/** The directory that runs' files are written to: one process at a time writes, and each only where it left off. */
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, renameSync, writeSync } from "node:fs";
+import path from "node:path";
+import { TraceletError } from "../../errors.ts";
+import { type Database, openDatabase } from "../../sqlite.ts";
+
+/** Held for as long as a batch takes to be appended. Nothing is in it. */
+const LOCK = ".tracelet.lock";
+/** Beyond what any disk takes for a batch, ms. */
+const BUSY_MS = 60_000;
+
+export class OutputDirectory {
+  readonly root: string;
+  #lock: Database | undefined;
+
+  constructor(root: string) {
+    this.root = root;
+  }
+
+  /** Where a file lies. @param file its path below this directory, separated by `/`; made by `pathOfRun` or a digest */
+  path(file: string): string {
+    return path.join(this.root, ...file.split("/"));
+  }
+
+  /**
+   * Do something while no other process does anything here. It must not wait for anything else.
+   *
+   * @throws TraceletError `rejected` for what the system says
+   */
+  exclusively<T>(file: string, work: () => T): T {
+    return this.guard(file, () => {
+      if (this.#lock === undefined) {
+        mkdirSync(this.root, { recursive: true });
+        this.#lock = openDatabase(path.join(this.root, LOCK), { busyTimeout: BUSY_MS });
+      }
+      this.#lock.exec("BEGIN EXCLUSIVE");
+      try {
+        return work();
+      } finally {
+        this.#lock.exec("COMMIT");
+      }
+    });
+  }
+
+  /** Say what the system says, as an error of the run whose file it is. */
+  guard<T>(file: string, work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      throw errorOf(this.path(file), error);
+    }
+  }
+
+  /** The same of what takes a while. */
+  async guarded<T>(file: string, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      throw errorOf(this.path(file), error);
+    }
+  }
+
+  /** Put a file in its place whole and durably, over one that is there. @throws the system's error */
+  place(file: string, bytes: Uint8Array): void {
+    const target = this.path(file);
+    const temporary = `${target}.${process.pid}.part`;
+    this.makeDirectory(path.dirname(target));
+    const handle = openSync(temporary, "w");
+    try {
+      writeAll(handle, bytes, undefined);
+      fsyncSync(handle);
+    } finally {
+      closeSync(handle);
+    }
+    renameSync(temporary, target);
+    syncDirectory(path.dirname(target));
+  }
+
+  /** Make a directory with those above it, durably. @throws the system's error */
+  makeDirectory(directory: string): void {
+    if (existsSync(directory)) return;
+    const above = path.dirname(directory);
+    if (above !== directory) this.makeDirectory(above);
+    mkdirSync(directory, { recursive: true });
+    syncDirectory(above);
+  }
+
+  /** Paths below this directory of all files with an ending. */
+  list(ending: string): string[] {
+    if (!existsSync(this.root)) return [];
+    return readdirSync(this.root, { recursive: true, withFileTypes: true }).flatMap((entry) => {
+      if (!entry.isFile() || !entry.name.endsWith(ending)) return [];
+      return path.relative(this.root, path.join(entry.parentPath, entry.name)).split(path.sep).join("/");
+    });
+  }
+
+  close(): void {
+    this.#lock?.close();
+  }
+}
+
+/** @param at undefined: where the file stands @throws the system's error */
+export function writeAll(handle: number, bytes: Uint8Array, at: number | undefined): void {
+  for (let done = 0; done < bytes.length; ) {
+    done += writeSync(handle, bytes, done, bytes.length - done, at === undefined ? null : at + done);
+  }
+}
+
+/** A new file's name may be forgotten when the power fails, unless its directory is written too. */
+export function syncDirectory(directory: string): void {
+  // Windows has no such thing.
+  if (process.platform === "win32") return;
+  const handle = openSync(directory, "r");
+  try {
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+}
+
+const HINTS: Readonly<Record<string, string>> = {
+  ENOSPC: "the disk is full: make room; the same command goes on",
+  EDQUOT: "the quota is used up: make room; the same command goes on",
+  EACCES: "check who may write there, or give another --output",
+  EPERM: "check who may write there, or give another --output",
+  EROFS: "give another --output",
+  ENOTDIR: "a file is in the way; remove it, or give another --output",
+  EISDIR: "a directory is in the way; remove it, or give another --output",
+};
+
+function errorOf(file: string, cause: unknown): unknown {
+  if (cause instanceof TraceletError || !(cause instanceof Error)) return cause;
+  const { code } = cause as NodeJS.ErrnoException;
+  const isOfSystem = "syscall" in cause || "errcode" in cause || (code?.startsWith("SQLITE") ?? false);
+  if (!isOfSystem) return cause;
+  return new TraceletError("rejected", `cannot write ${file}: ${cause.message}`, { hint: HINTS[code ?? ""], cause });
+}

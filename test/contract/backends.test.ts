@@ -1,0 +1,87 @@
+/** The contract of destinations, kept by each of them. */
+import { mkdirSync, readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { FilesBackend } from "../../src/backends/files/backend.ts";
+import { JsonlRuns } from "../../src/backends/files/jsonl-runs.ts";
+import { OutputDirectory } from "../../src/backends/files/output-directory.ts";
+import { MlflowBackend } from "../../src/backends/mlflow/backend.ts";
+import { SqliteStore } from "../../src/backends/mlflow/sqlite-store.ts";
+import { openDatabase } from "../../src/sqlite.ts";
+import { AppendOnlyBackend, type AppendOnlyRun } from "../support/append-only-backend.ts";
+import { MemoryBackend, pointText } from "../support/memory-backend.ts";
+import { describeContract } from "./backend.contract.ts";
+
+describeContract("in memory, as a set of points", () => {
+  const backend = new MemoryBackend();
+  return {
+    connect: () => backend,
+    // A point that was stored twice is there once.
+    points: () => new Map(backend.runs.map(({ name, points }) => [name, [...points.keys()]])),
+    keepsMarks: true,
+  };
+});
+
+describeContract("in memory, appended to", () => {
+  const runs: AppendOnlyRun[] = [];
+  return {
+    connect: () => new AppendOnlyBackend(runs, (tag) => tag === "bad"),
+    points: () => new Map(runs.map(({ name, points }) => [name, points])),
+    keepsMarks: false,
+    refusedTag: "bad",
+  };
+});
+
+describeContract("an MLflow database", (root) => {
+  const file = path.join(root, "mlflow.db");
+  return {
+    async connect() {
+      mkdirSync(root, { recursive: true });
+      const signal = new AbortController().signal;
+      const store = await SqliteStore.openWhenFree(file, { readOnly: false, signal, stopGraceMs: 1000 });
+      return new MlflowBackend({
+        store,
+        experiment: "Default",
+        version: "test",
+        keepsMarks: true,
+        giveUpAfterMs: 60_000,
+        maxArtifactBytes: undefined,
+        resendsDeleted: false,
+      });
+    },
+    points() {
+      const database = openDatabase(file, { busyTimeout: 10_000, mustExist: true });
+      const runs = new Map<string, string[]>();
+      const select = `SELECT runs.name, metrics.key, CAST(step AS TEXT) AS step, timestamp, value
+        FROM runs JOIN metrics USING (run_uuid) WHERE lifecycle_stage = 'active'`;
+      for (const { name, key, step, timestamp, value } of database.prepare(select).all()) {
+        const points = runs.get(String(name)) ?? [];
+        runs.set(String(name), points);
+        points.push(pointText(String(key), BigInt(String(step)), Number(timestamp) / 1000, Number(value)));
+      }
+      database.close();
+      return runs;
+    },
+    keepsMarks: true,
+  };
+});
+
+describeContract("files of JSON lines", (root) => ({
+  connect() {
+    const directory = new OutputDirectory(root);
+    return new FilesBackend(directory, new JsonlRuns(directory));
+  },
+  points() {
+    const runs = new Map<string, string[]>();
+    for (const name of readdirSync(root, { recursive: true, encoding: "utf8" })) {
+      if (!name.endsWith(".jsonl")) continue;
+      const lines = readFileSync(path.join(root, name), "utf8").split("\n");
+      const points = lines.slice(0, -1).flatMap((line) => {
+        const { kind, tag, step, wall_time: wallTime, value } = JSON.parse(line);
+        return kind === "scalar" ? [pointText(tag, step, wallTime, value)] : [];
+      });
+      runs.set(name.slice(0, -".jsonl".length), points);
+    }
+    return runs;
+  },
+  keepsMarks: true,
+}));
