@@ -2,6 +2,7 @@
 import { execFile } from "node:child_process";
 import path from "node:path";
 import { promisify } from "node:util";
+import type { Json } from "../../support/expected.ts";
 import { runIn, scriptServer } from "./script-servers.ts";
 
 /** A point as text that only equal points share: step, wall time in ms, value. */
@@ -28,6 +29,16 @@ export const OLD_PYTHON: string = pythonOf("TRACELET_TEST_PYTHON_OLD", ".venv-ol
 export async function readTensorBoard(logdir: string): Promise<{ [run: string]: { [tag: string]: Point[] } }> {
   return JSON.parse(await script(NEW_PYTHON, "read_tensorboard.py", [logdir])) as {
     [run: string]: { [tag: string]: Point[] };
+  };
+}
+
+/** A value of a file of JSON lines; a step beyond 2^53 is a string. */
+export type LinePoint = readonly [kind: string, step: number | string, wallTime: number | string, value: Json];
+
+/** What `--backend jsonl` has written to a directory. */
+export async function readJsonl(out: string): Promise<{ [run: string]: { [tag: string]: LinePoint[] } }> {
+  return JSON.parse(await script(NEW_PYTHON, "read_jsonl.py", [out])) as {
+    [run: string]: { [tag: string]: LinePoint[] };
   };
 }
 
