@@ -27,7 +27,11 @@ export interface RunDescription {
   /** The destination's name of a run that was here before this one: its files held other data. */
   readonly replaces: string | undefined;
   /** Whether a run of the destination, with the source that it says to be of, is that of another run of the logdirs. */
-  isOthers(run: { readonly id: string; readonly source: string }): boolean;
+  isOthers(run: {
+    readonly id: string;
+    readonly source: string;
+    readonly marks: readonly FileMark[];
+  }): Promise<boolean>;
   /** Whether files that a destination remembers are files of this run: they begin alike, and go on alike as far as both go. */
   owns(marks: readonly FileMark[]): Promise<boolean>;
   /** Whether files that a destination remembers begin as files of this run do, and go on in another way. */

@@ -236,7 +236,8 @@ export class MemoryBackend implements Backend {
     for (const candidate of this.runs) {
       const marks = [...candidate.marks.values()];
       const isAlike = marks.some(({ key, name }) => run.marks.some((mark) => mark.key === key && mark.name === name));
-      if (isAlike && !run.isOthers(candidate) && (await run.holds(marks))) return candidate;
+      const isOthers = isAlike && (await run.isOthers({ ...candidate, marks }));
+      if (isAlike && !isOthers && (await run.holds(marks))) return candidate;
     }
     return undefined;
   }

@@ -169,6 +169,34 @@ describe("a file that is not what it was", () => {
     },
   );
 
+  test("replaced by an older copy that went on in another way: another run, though it is shorter", async () => {
+    const world = World.create();
+    world.logdir.write("train", fileOf(curve("loss", 0, 150)));
+    await world.sync();
+    const other = [...curve("loss", 0, 100), ...curve("fork", 100, 140)];
+    world.logdir.replace("train", fileOf(other));
+    await world.sync();
+    const [first, second] = world.backend.runs;
+    expectPoints(first as MemoryRun, curve("loss", 0, 150));
+    expectPoints(second as MemoryRun, other);
+  });
+
+  test("in which a hole is filled without that it grows: what appeared is sent, and it is still known when it is cut", async () => {
+    const world = World.create();
+    const whole = fileOf(curve("loss", 0, 100));
+    const holed = Buffer.from(whole);
+    holed.fill(0, 1100, 2048);
+    world.logdir.write("train", holed);
+    await world.sync();
+    expect(world.backend.run("train").points.size).toBeLessThan(100);
+    world.logdir.replace("train", whole);
+    await world.sync();
+    expectPoints(world.backend.run("train"), curve("loss", 0, 100));
+    world.logdir.replace("train", whole.subarray(0, 3000));
+    await world.sync();
+    expect(world.backend.runs).toHaveLength(1);
+  });
+
   test.each(["there", "lost"])("that is being copied over itself, the state %s: the same run", async (state) => {
     const world = World.create();
     const bytes = fileOf(curve("loss", 0, 200));

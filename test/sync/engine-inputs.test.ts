@@ -94,6 +94,31 @@ describe("logdirs of one name", () => {
 });
 
 describe("a directory that is reached twice", () => {
+  test("by links to elsewhere is the run that it was, whichever link comes first by name", async () => {
+    const world = World.create();
+    const big = world.otherLogdir("big");
+    for (const n of [7, 8]) {
+      big.write(`run_${n}/tfevents.1`, fileOf(curve("loss", 0, n), n));
+      symlinkSync(path.join(big.root, `run_${n}`), path.join(world.logdir.root, `run_${n}`));
+    }
+    const latest = path.join(world.logdir.root, "latest");
+    symlinkSync(path.join(big.root, "run_7"), latest);
+    await world.sync();
+    for (const n of [8, 7]) {
+      rmSync(latest);
+      symlinkSync(path.join(big.root, `run_${n}`), latest);
+      await world.sync();
+      expect(names(world)).toEqual(["run_7", "run_8"]);
+    }
+    // What was sent under a name keeps it.
+    symlinkSync(path.join(big.root, "run_9"), path.join(world.logdir.root, "z"));
+    big.write("run_9/tfevents.1", fileOf(curve("loss", 0, 9), 9));
+    await world.sync();
+    symlinkSync(path.join(big.root, "run_9"), path.join(world.logdir.root, "run_9"));
+    await world.sync();
+    expect(names(world)).toEqual(["run_7", "run_8", "z"]);
+  });
+
   test("latest -> run_7 beside run_7 is one run, also when it leads elsewhere later; alone for --group none", async () => {
     const world = World.create();
     const latest = path.join(world.logdir.root, "latest");

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { marksOfTags, tagOfMark } from "../../src/backends/mlflow/marks.ts";
 import { isValidKey } from "../../src/backends/mlflow/names.ts";
-import type { FileMark } from "../../src/sync/source/fingerprint.ts";
+import { type FileMark, waypointCount } from "../../src/sync/source/fingerprint.ts";
 
 const hash = fc.string({ unit: fc.constantFrom(..."0123456789abcdef"), minLength: 32, maxLength: 32 });
 const id = fc.string({ unit: fc.constantFrom(..."0123456789abcdef"), minLength: 8, maxLength: 8 });
@@ -14,18 +14,17 @@ const mark: fc.Arbitrary<FileMark> = fc
     offset: fc.maxSafeNat(),
     from: fc.maxSafeNat(),
     tail: fc.oneof(hash, fc.constant("")),
-    waypoints: fc.array(id, { minLength: 1, maxLength: 46 }),
+    waypoints: fc.array(id, { minLength: 64, maxLength: 64 }),
     base: fc.option(fc.maxSafeNat(), { nil: undefined }),
     choice: id,
     until: fc.dictionary(id, fc.maxSafeNat(), { minKeys: 1, maxKeys: 64 }),
   })
   .map(({ base, choice, until, waypoints, ...given }) => {
-    // At 128 bytes, 256, 512 and so on.
-    const before = waypoints.filter((_, i) => 128 * 2 ** i <= given.offset);
+    const before = waypoints.slice(0, waypointCount(given.offset));
     const mark = {
       ...given,
       from: Math.min(given.from, given.offset),
-      ...(before.length > 0 && { waypoints: before }),
+      ...(before.length > 0 && before.length === waypointCount(given.offset) && { waypoints: before }),
     };
     // Versions before 0.2 told none of these.
     return base === undefined ? mark : { ...mark, base: Math.min(base, given.offset), choice, until: { ...until } };
@@ -56,14 +55,24 @@ test("of a mark that tells of choices what tracelet would not have written is pa
 
 test("waypoints that are none are passed over", () => {
   const key = "0123456789abcdef".repeat(2);
-  const good = { v: 1, name: "f", head: 1, offset: 200, from: 0, tail: key };
+  const good = { v: 1, name: "f", head: 1, offset: 600, from: 0, tail: key };
   const read = (waypoints: unknown) =>
     marksOfTags(new Map([[`tracelet.file.${key}`, JSON.stringify({ ...good, waypoints })]])).map(
       (each) => each.waypoints,
     );
-  for (const wrong of ["", "x", "0123456", "01234567 ", ["01234567"], 1, null, "01234567 ".repeat(49).trim()])
+  for (const wrong of [
+    "",
+    "x",
+    "0123456",
+    "01234567 ",
+    "01234567",
+    ["01234567"],
+    1,
+    null,
+    "01234567 ".repeat(65).trim(),
+  ])
     expect(read(wrong)).toEqual([undefined]);
-  expect(read("01234567 89abcdef")).toEqual([["01234567"]]);
+  expect(read("01234567 89abcdef")).toEqual([["01234567", "89abcdef"]]);
 });
 
 test("what is no mark, or one of a later tracelet, is passed over", () => {

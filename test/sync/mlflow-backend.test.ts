@@ -103,7 +103,7 @@ function description(changes: Partial<RunDescription> = {}): RunDescription {
     owns: async (marks) => marks.some(({ key }) => key === MARK.key),
     holds: async (marks) => marks.some(({ key }) => key === MARK.key),
     contradicts: async () => false,
-    isOthers: () => false,
+    isOthers: async () => false,
     replaces: undefined,
     ...changes,
   };
@@ -227,7 +227,7 @@ describe("a run", () => {
     const backend = mlflow.backend();
     expect(await backend.open(description(), undefined)).toMatchObject({ id, created: false });
     expect(await backend.open(description(), "f".repeat(32))).toMatchObject({ id, created: false });
-    const copy = description({ source: "d".repeat(32), isOthers: () => true });
+    const copy = description({ source: "d".repeat(32), isOthers: async () => true });
     expect((await backend.open(copy, undefined)).id).not.toBe(id);
     expect(
       (await backend.open(description({ owns: async () => false, holds: async () => false }), undefined)).id,
@@ -267,6 +267,20 @@ describe("a run", () => {
       expect(renamed).toMatchObject({ id, renamed: { before: "best", now: "best" } });
       const { tags } = await record(mlflow, id);
       expect([tags.get("mlflow.runName"), tags.get("mlflow.note.content")]).toEqual(["best", "best"]);
+    });
+
+    test("and was the logdir itself keeps it, too", async () => {
+      const mlflow = Mlflow.create();
+      const root = description({ name: "exp", source: hashText(".") });
+      for (const given of ["exp", "best"]) {
+        const { id } = await mlflow.backend().open(root, undefined);
+        mlflow.look((database) =>
+          database.prepare("UPDATE tags SET value = ? WHERE key = 'mlflow.runName' AND run_uuid = ?").run(given, id),
+        );
+        const renamed = await mlflow.backend().open(after, id);
+        expect(renamed.renamed).toEqual({ before: given, now: given === "exp" ? "exp/b" : "best" });
+        mlflow.look((database) => database.exec("UPDATE runs SET lifecycle_stage = 'deleted'; DELETE FROM tags"));
+      }
     });
 
     test("in a database that does not store every character of its name", async () => {
@@ -358,7 +372,7 @@ describe("a run", () => {
       expect(error).toBeInstanceOf(TraceletError);
       expect(error).toMatchObject({ code: "deleted", hint: expect.stringContaining(`--run-id ${id}`) });
     }
-    const elsewhere = description({ source: "d".repeat(32), isOthers: () => true });
+    const elsewhere = description({ source: "d".repeat(32), isOthers: async () => true });
     const other = await mlflow.backend().open(elsewhere, undefined);
     mlflow.look((database) =>
       database.prepare("UPDATE tags SET value = ? WHERE value = ?").run(description().source, elsewhere.source),

@@ -2,6 +2,7 @@
 import { cpSync, linkSync, mkdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
+import { openDatabase } from "../../src/sqlite.ts";
 import { Watching } from "./watched.ts";
 import {
   codes,
@@ -108,6 +109,35 @@ describe.each(STATES)("%s", (_, loses) => {
     for (const name of ["b", "c"]) expectPoints(world.backend.run(name), curve("loss", 0, 10));
   });
 
+  test("a chain of names: each run goes on under its new one", async () => {
+    const world = World.create();
+    world.logdir.write("a", fileOf(curve("loss", 0, 10)));
+    world.logdir.write("b", fileOf(curve("loss", 0, 5), 1));
+    await world.sync();
+    loses(world);
+    world.logdir.rename("a", "c");
+    world.logdir.rename("b", "a");
+    await world.sync();
+    expect(names(world)).toEqual(["a", "c"]);
+    expectPoints(world.backend.run("c"), curve("loss", 0, 10));
+    expectPoints(world.backend.run("a"), curve("loss", 0, 5));
+  });
+
+  test("two runs that have exchanged their names", async () => {
+    const world = World.create();
+    world.logdir.write("a", fileOf(curve("loss", 0, 10)));
+    world.logdir.write("b", fileOf(curve("loss", 0, 5), 1));
+    await world.sync();
+    loses(world);
+    world.logdir.rename("a", "c");
+    world.logdir.rename("b", "a");
+    world.logdir.rename("c", "b");
+    await world.sync({ concurrency: 1 });
+    expectPoints(world.backend.run("b"), curve("loss", 0, 10));
+    expectPoints(world.backend.run("a"), curve("loss", 0, 5));
+    expect(world.backend.runs).toHaveLength(2);
+  });
+
   test("a directory of runs, with what was folded into them", async () => {
     const world = World.create();
     const main = fileOf(curve("loss", 0, 10));
@@ -151,18 +181,18 @@ describe("with its state", () => {
     expect(world.backend.runs).toHaveLength(2);
   });
 
-  test("two runs that have exchanged their names", async () => {
+  test("where a run lies is learnt of one that has not changed since a version that did not keep it", async () => {
     const world = World.create();
     world.logdir.write("a", fileOf(curve("loss", 0, 10)));
-    world.logdir.write("b", fileOf(curve("loss", 0, 5), 1));
     await world.sync();
-    world.logdir.rename("a", "c");
-    world.logdir.rename("b", "a");
-    world.logdir.rename("c", "b");
-    await world.sync();
-    expectPoints(world.backend.run("b"), curve("loss", 0, 10));
-    expectPoints(world.backend.run("a"), curve("loss", 0, 5));
-    expect(world.backend.runs).toHaveLength(2);
+    const database = openDatabase(path.join(world.stateDir, "state.db"), { busyTimeout: 1000 });
+    database.exec("UPDATE run SET directory = NULL");
+    database.close();
+    expect(outcomes(await world.sync())).toEqual({ a: "unchanged" });
+    const other = world.otherLogdir("other");
+    cpSync(path.join(world.logdir.root, "a"), path.join(other.root, "fork"), { recursive: true });
+    await world.sync({ logdirs: [other.root] });
+    expect(names(world)).toEqual(["a", "fork"]);
   });
 
   test("a copy in another logdir is a run of its own while the original is where it was", async () => {
@@ -253,6 +283,47 @@ describe("while it is watched", () => {
     expect(watching.messages("error")).toEqual([]);
     expect(sentAgain(world.backend.run("exp/baseline"))).toBe(0);
     expectPoints(world.backend.run("try"), curve("loss", 0, 3));
+  });
+
+  test("two runs that exchange their names go on under them", async () => {
+    const world = World.create();
+    world.logdir.write("a", fileOf(curve("loss", 0, 10)));
+    world.logdir.write("b", fileOf(curve("loss", 0, 5), 1));
+    const watching = new Watching(world);
+    await watching.until(() => expect(world.backend.runs).toHaveLength(2));
+    await watching.caughtUp();
+    world.logdir.rename("a", "c.tmp");
+    world.logdir.rename("b", "a");
+    world.logdir.rename("c.tmp", "b");
+    world.logdir.append("b", records(curve("loss", 10, 12)));
+    await watching.until(() => expectPoints(world.backend.run("b"), curve("loss", 0, 12)));
+    await watching.until(() => expectPoints(world.backend.run("a"), curve("loss", 0, 5)));
+    await watching.end();
+    expect(world.backend.runs).toHaveLength(2);
+    expect(watching.messages("error")).toEqual([]);
+  });
+
+  test("a directory that runs are nested in, too", async () => {
+    const world = World.create();
+    world.logdir.write("exp/a", fileOf(curve("loss", 0, 10)));
+    world.logdir.write("exp/b", fileOf(curve("loss", 0, 10), 1));
+    const watching = new Watching(world, { group: "nested" });
+    await watching.until(() => expect(names(world)).toEqual(["exp", "exp/a", "exp/b"]));
+    await watching.caughtUp();
+    world.logdir.rename("exp", "exp2");
+    await watching.until(() => expect(names(world)).toEqual(["exp2", "exp2/a", "exp2/b"]));
+    await watching.end();
+  });
+
+  test("a run whose place another one takes is over", async () => {
+    const world = World.create();
+    world.logdir.write("a", fileOf(curve("loss", 0, 10)));
+    const watching = new Watching(world);
+    await watching.until(() => expect(world.backend.runs).toHaveLength(1));
+    await watching.caughtUp();
+    world.logdir.replace("a", fileOf(curve("acc", 0, 10), 1));
+    await watching.until(() => expect(world.backend.runs.map(({ status }) => status)).toEqual(["finished", "running"]));
+    await watching.end();
   });
 
   test("many at once, while they grow", async () => {

@@ -90,7 +90,7 @@ export class FilesBackend<Open extends OpenRun> implements Backend {
     for (const other of this.#others) {
       const marks = marksOf(other);
       const isAlike = marks.some(({ key, name }) => run.marks.some((mark) => mark.key === key && mark.name === name));
-      if (!isAlike || run.isOthers({ id: other.id, source: other.state.source })) continue;
+      if (!isAlike || (await run.isOthers({ id: other.id, source: other.state.source, marks }))) continue;
       const now = this.#lookPast(other.id);
       if (now !== undefined && (await run.holds(marksOf(now)))) return now;
     }
@@ -194,8 +194,8 @@ function marksOf({ state }: RunFile): FileMark[] {
 
 async function isOf(run: RunDescription, there: RunFile): Promise<boolean> {
   const { source } = there.state;
-  if (source !== run.source || run.isOthers({ id: there.id, source })) return false;
   const marks = marksOf(there);
+  if (source !== run.source || (await run.isOthers({ id: there.id, source, marks }))) return false;
   // One that has none holds nothing.
   return marks.length === 0 || run.owns(marks);
 }

@@ -292,7 +292,7 @@ export class MlflowBackend implements Backend {
       description: run,
       created: false,
       renamed,
-      status: renamed === undefined ? found.status : "RUNNING",
+      status: renamed === undefined || renamed.before === renamed.now ? found.status : "RUNNING",
       marks: this.#keepsMarks ? marksOfTags(found.tags) : undefined,
       ...(this.#keepsMarks && choicesOfTags(found.tags)),
       artifacts: this.#artifactsOf(found, run),

@@ -2,21 +2,15 @@
  * How far a run has come, kept in the run itself: one run tag for each event file. MLflow stores a batch's metrics
  * before its tags, so that a mark may lag behind the metrics but never lead.
  */
-import {
-  type FileMark,
-  isChoiceId,
-  isHeadLength,
-  MAX_CHOICES,
-  waypointsBefore,
-} from "../../sync/source/fingerprint.ts";
+import { type FileMark, isChoiceId, isHeadLength, MAX_CHOICES, waypointCount } from "../../sync/source/fingerprint.ts";
 
 const PREFIX = "tracelet.file.";
 /** A hash, and the number of a file among those that begin alike. */
 const KEY = /^[0-9a-f]{32}(\.\d{1,7})?$/;
 /** Empty where the file ended before its offset. */
 const TAIL = /^([0-9a-f]{32})?$/;
-/** So many as a file has that no disk holds. */
-const WAYPOINTS = /^[0-9a-f]{8}( [0-9a-f]{8}){0,47}$/;
+/** As many as any file has. */
+const WAYPOINTS = /^[0-9a-f]{8}( [0-9a-f]{8}){0,63}$/;
 /** The longest tag that MLflow stores. Characters. */
 const MAX_VALUE = 8000;
 /** A file's name has 255 bytes at most; each that is not UTF-8 is written as four characters. */
@@ -81,7 +75,7 @@ function parse(value: string): Omit<FileMark, "key"> | undefined {
       offset,
       from,
       tail,
-      ...(places.length > 0 && { waypoints: waypointsBefore(places, offset) }),
+      ...(places.length > 0 && places.length === waypointCount(offset) && { waypoints: places }),
     };
     // Versions before 0.2 write none of these.
     if (!isOffset(base) || base > offset) return known;

@@ -25,7 +25,7 @@ export async function followName(
   const source = tags.get(RUN_TAG);
   if (source === undefined || source === run.source) return undefined;
   const before = tags.get(NAME_TAG) ?? "";
-  const now = isOurs(before, source) ? await rename(store, id, runName(run)) : before;
+  const now = isOurs(before, source, tags.get(NOTE_TAG) ?? "") ? await rename(store, id, runName(run)) : before;
   // What a user has written there stays, too.
   if (OWN_NOTE.test(tags.get(NOTE_TAG) ?? "")) await putNote(store, id, noteOf(run, version));
   // Last: until it is there, the run is renamed again.
@@ -37,9 +37,13 @@ export async function followName(
   return { before, now };
 }
 
-/** Whether a name is one that tracelet gave for this source: its path, perhaps with more of the path before it. */
-function isOurs(name: string, source: string): boolean {
-  if (source === hashText(".")) return true;
+/**
+ * Whether a name is one that tracelet gave for this source: the one in the run's note, or its path, perhaps with more of the
+ * path before it.
+ */
+function isOurs(name: string, source: string, note: string): boolean {
+  const noted = /^TensorBoard run (`+) ?(.*?) ?\1[ ,]/s.exec(note)?.[2];
+  if (noted !== undefined && noted === name) return true;
   const parts = name.split("/");
   return parts.some((_, i) => hashText(parts.slice(i).join("/")) === source);
 }

@@ -79,9 +79,9 @@ export class RunFinder {
       const known = found ?? (knownId === undefined || seen.has(knownId) ? undefined : await store.run(knownId));
       const isOurs = found !== undefined || !(await this.#contradicts(run, known));
       if (known !== undefined && isOurs && this.#counts(known)) return { run: this.#active(known) };
+      if (await this.#hasToLookAgain(counted)) continue;
       const moved = isEmpty ? undefined : await this.#findMoved(run);
       if (moved !== undefined) return { run: this.#active(moved) };
-      if (await this.#hasToLookAgain(counted)) continue;
       const made = await this.#create(run, seen);
       if (made === undefined) continue;
       if (made.run === undefined && run.replaces !== undefined) await this.#noteReplaced(run.replaces, made.id);
@@ -126,7 +126,7 @@ export class RunFinder {
     const seen = new Set(candidates.map(({ id }) => id));
     const own: RunRecord[] = [];
     for (const candidate of candidates.filter((each) => this.#counts(each)))
-      if (candidate.id !== knownId && run.isOthers({ id: candidate.id, source: run.source })) continue;
+      if (candidate.id !== knownId && (await run.isOthers(thereOf(candidate, run.source)))) continue;
       else if (
         candidate.id === knownId
           ? !(await this.#contradicts(run, candidate))
@@ -155,7 +155,7 @@ export class RunFinder {
     const own: { readonly found: RunRecord; readonly rank: string }[] = [];
     for (const found of await store.runsByTag(experimentId, markTag(mark.key))) {
       const source = found.tags.get(RUN_TAG);
-      if (source === undefined || !this.#counts(found) || run.isOthers({ id: found.id, source })) continue;
+      if (source === undefined || !this.#counts(found) || (await run.isOthers(thereOf(found, source)))) continue;
       const marks = marksOfTags(found.tags);
       // Where runs are nested, the directory above knows the file by a longer name.
       const isAlike = marks.some(({ key, name }) => key === mark.key && name === mark.name);
@@ -259,6 +259,10 @@ export class RunFinder {
       }
     }
   }
+}
+
+function thereOf({ id, tags }: RunRecord, source: string): Parameters<RunDescription["isOthers"]>[0] {
+  return { id, source, marks: marksOfTags(tags) };
 }
 
 /** Whether somebody was about to delete it as a duplicate, and did not come to it. */

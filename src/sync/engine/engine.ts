@@ -12,6 +12,7 @@ import { syncRun, unchangedAtAGlance } from "../run/run-sync.ts";
 import type { GroupMode } from "../source/groups.ts";
 import { type LinkedRun, linkedRuns, withoutLinksInside } from "../source/linked-runs.ts";
 import { discoverAll } from "../source/logdirs.ts";
+import { placeOf } from "../source/origin.ts";
 import type { RunGroup } from "../source/run-group.ts";
 import type { StoredRun } from "../state/stored-run.ts";
 import { followMoved } from "./moved-runs.ts";
@@ -90,13 +91,14 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
     });
     await untilOver(asked, options.over);
   }
-  await untilOver(followMoved({ wanted, all, stored, checkpoints }), options.over);
+  const moved = (await untilOver(followMoved({ wanted, all, stored }), options.over)) ?? [];
   const grouped = await untilOver(groupAsBefore(wanted, options, stored), options.over);
   const { groups, regrouped } = grouped ?? { groups: [], regrouped: [] };
+  checkpoints.rename(moved.map(({ run }) => run));
   const runs = options.wantsGroup === undefined ? groups : wantedGroups(groups, options.wantsGroup);
   // One that was there only to hold others knows the files as they are.
   checkpoints.reopen(regrouped.flatMap(({ to }) => stored.get(to) ?? []));
-  const others = new OtherRuns(() => [...all, ...runs].map(({ name }) => name), stored);
+  const others = new OtherRuns(() => [...all, ...runs], stored);
   const parents = new Parents();
   const progress: Progress = {
     runs: 0,
@@ -164,6 +166,14 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
       error = cause;
     }
   }
+  checkpoints.place(
+    runs.flatMap((run) => {
+      const { outcome, remoteId } = results.get(run) ?? {};
+      const known =
+        outcome === "unchanged" ? stored.get(run.name)?.find((each) => each.remoteId === remoteId) : undefined;
+      return known === undefined || known.directory !== undefined ? [] : [placed(known, run)];
+    }),
+  );
   if (asks && error === undefined && !signal.aborted) await untilOver(confirm(surveying), options.over);
   const isLeft = (run: RunGroup) => LEFT.has(results.get(run)?.outcome ?? "interrupted");
   const isCut = signal.aborted || error !== undefined;
@@ -176,6 +186,12 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
     interrupted: signal.aborted,
     left: isCut ? { runs: runs.filter(isLeft).length, bytes: newBytes(runs, stored) } : undefined,
   };
+}
+
+/** A version before 0.2 did not keep where a run lies, by which a copy is told from a run that has moved. */
+export function placed(stored: StoredRun, { directory }: RunGroup): StoredRun {
+  stored.directory = placeOf(directory);
+  return stored;
 }
 
 const LEFT: ReadonlySet<RunResult["outcome"]> = new Set(["interrupted", "failed"]);

@@ -4,11 +4,11 @@
  */
 import { existsSync, realpathSync } from "node:fs";
 import path from "node:path";
-import { type ByteSource, FileSource } from "../../reader/byte-source.ts";
+import { FileSource } from "../../reader/byte-source.ts";
 import type { DiscoveredRun, EventFileEntry, FsPath } from "../../reader/discover.ts";
 import { changeOf, isSame } from "../run/match.ts";
-import { hashHead, headHash } from "../source/fingerprint.ts";
-import type { Checkpoints } from "../state/checkpoints.ts";
+import { hashHead, hashHeads, headHash } from "../source/fingerprint.ts";
+import { placeOf as realPlaceOf } from "../source/origin.ts";
 import type { StoredFile, StoredRun } from "../state/stored-run.ts";
 
 export interface MovedFrom {
@@ -18,7 +18,6 @@ export interface MovedFrom {
   readonly all: readonly DiscoveredRun[];
   /** What was sent before, by name; a run that has moved is put under its new one. */
   readonly stored: Map<string, StoredRun[]>;
-  readonly checkpoints: Checkpoints;
 }
 
 /** A run that lies elsewhere now. */
@@ -28,18 +27,18 @@ export interface Moved {
 }
 
 /**
- * Find the runs that have moved, and remember them under their new names. Opens hardly a file unless a run has vanished.
+ * Find the runs that have moved, and put them under their new names. Opens hardly a file unless a run has vanished.
  *
- * @throws TraceletError `state`
+ * @returns those; the checkpoints are to be told
  */
 export async function followMoved(from: MovedFrom): Promise<readonly Moved[]> {
-  const { stored, checkpoints } = from;
+  const { stored } = from;
   if (stored.size === 0) return [];
   const { vanished, fresh } = await compare(from);
   const traces = vanished.length === 0 ? [] : await tracesOf(fresh, vanished);
   const moved = new Map<StoredRun, Moved>();
   const taken = new Set<string>();
-  for (const { run, name, isCopy } of traces.sort(byLikeness)) {
+  for (const { run, name, directory, isCopy } of traces.sort(byLikeness)) {
     if (moved.has(run) || taken.has(name) || (await isCopy())) continue;
     taken.add(name);
     moved.set(run, { from: run.name, run });
@@ -48,12 +47,11 @@ export async function followMoved(from: MovedFrom): Promise<readonly Moved[]> {
       (stored.get(run.name) ?? []).filter((other) => other !== run),
     );
     run.name = name;
-    run.directory = undefined;
+    run.directory = directory;
     // Its name at the destination is another, too.
     run.done = false;
     stored.set(name, [...(stored.get(name) ?? []), run]);
   }
-  checkpoints.rename([...moved.keys()]);
   return [...moved.values()];
 }
 
@@ -109,6 +107,8 @@ interface Trace {
   readonly run: StoredRun;
   /** What the run would be called. */
   readonly name: string;
+  /** Where the run would lie: the bytes of the path. */
+  readonly directory: Uint8Array | undefined;
   /** How much of the file is known to be the same, bytes. */
   readonly verified: number;
   /** How many of the last parts of the names are the same. */
@@ -131,20 +131,24 @@ async function tracesOf(fresh: readonly DiscoveredRun[], vanished: readonly Stor
       push(byHead, key, { run, file });
     }
   }
+  const sorted = [...lengths].sort((one, other) => one - other);
   const traces: Trace[] = [];
-  for (const { name: found, files } of fresh) {
+  for (const { name: found, directory: at, files } of fresh) {
     for (const entry of files) {
       const look = async (source: FileSource) => {
-        const head = await headOf(source);
-        for (const length of lengths) {
-          const hash = await hashHead(head, length);
-          for (const { run, file } of byHead.get(`${length} ${hash}`) ?? []) {
-            const name = nameAbove(found, path.posix.dirname(file.name));
+        const head = new Uint8Array(sorted.at(-1) ?? 0);
+        const length = await source.read(head, 0, head.length, 0);
+        for (const [size, hash] of hashHeads(head.subarray(0, length), sorted)) {
+          for (const { run, file } of byHead.get(`${size} ${hash}`) ?? []) {
+            const below = path.posix.dirname(file.name);
+            const name = nameAbove(found, below);
             if (name === undefined || name === run.name) continue;
             // A shorter one may be a copy from before it was read to there, and go on in another way.
             if ((await changeOf(entry, file)) !== undefined) continue;
             const alike = partsAlike(name, run.name);
-            traces.push({ run, name, verified: file.offset, alike, isCopy: () => isStillThere(run, file, entry.path) });
+            const directory = directoryAbove(at, below);
+            const isCopy = () => isStillThere(run, file, entry.path);
+            traces.push({ run, name, directory, verified: file.offset, alike, isCopy });
           }
         }
       };
@@ -155,17 +159,12 @@ async function tracesOf(fresh: readonly DiscoveredRun[], vanished: readonly Stor
   return traces;
 }
 
-/** The first bytes of a file, read once. */
-async function headOf(source: ByteSource): Promise<ByteSource> {
-  const bytes = new Uint8Array(1024);
-  const length = await source.read(bytes, 0, bytes.length, 0);
-  return {
-    read: async (into, at, wanted, from) => {
-      const part = bytes.subarray(from, Math.min(length, from + wanted));
-      into.set(part, at);
-      return part.length;
-    },
-  };
+/** Where the directory really lies in which that of a run lies at the path `below`; undefined if that cannot be told. */
+function directoryAbove(directory: FsPath, below: string): Uint8Array | undefined {
+  const place = realPlaceOf(directory);
+  if (place === undefined || below === ".") return place;
+  const end = Buffer.from(`/${below}`);
+  return Buffer.from(place).subarray(-end.length).equals(end) ? place.subarray(0, -end.length) : undefined;
 }
 
 /** The name of the directory in which the run of this name lies at the path `below`. */

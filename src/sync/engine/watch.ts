@@ -12,7 +12,7 @@ import { ageOf } from "../../reader/file-age.ts";
 import type { Progress } from "../report/progress.ts";
 import { hasAllFiles, mayHaveFiles } from "../run/attachments.ts";
 import { untilOver } from "../run/interruption.ts";
-import { barrenIn, hasGrown, isUnchanged } from "../run/match.ts";
+import { barrenIn, hasGrown, isSame, isUnchanged } from "../run/match.ts";
 import { OtherRuns } from "../run/other-runs.ts";
 import { chosenId } from "../run/run-choices.ts";
 import type { RunSyncContext } from "../run/run-context.ts";
@@ -26,7 +26,7 @@ import type { StoredRun } from "../state/stored-run.ts";
 import { formatWatchNote, type WatchNote } from "../tree/watch-notes.ts";
 import { type RunChanges, watchRuns } from "../tree/watcher.ts";
 import { AwakeClock } from "./awake-clock.ts";
-import { type SyncOptions, wantedRuns } from "./engine.ts";
+import { placed, type SyncOptions, wantedRuns } from "./engine.ts";
 import { Gate } from "./gate.ts";
 import { LiveRun } from "./live-run.ts";
 import { followMoved, withoutGone } from "./moved-runs.ts";
@@ -100,8 +100,8 @@ class Watch implements WatchStatus {
   readonly #survey: RepeatedSurvey | undefined;
   readonly #progress: Progress = { runs: 0, totalRuns: 0, bytes: 0, totalBytes: 0, values: 0 };
   readonly #others: OtherRuns;
-  /** Names of all runs of the logdirs, those that are left out by name included, by logdir and name. */
-  readonly #names = new Map<string, string>();
+  /** All runs of the logdirs, those that are left out by name included, by logdir and name. */
+  readonly #lying = new Map<string, DiscoveredRun>();
   /** TensorBoard's runs, by logdir and name. */
   readonly #found = new Map<string, DiscoveredRun>();
   /** The destination's, by logdir and name. */
@@ -120,8 +120,8 @@ class Watch implements WatchStatus {
   constructor(options: WatchOptions) {
     this.#options = options;
     this.#stored = options.checkpoints.runs();
-    const names = () => [...this.#names.values(), ...Array.from(this.#live.values(), ({ group }) => group.name)];
-    this.#others = new OtherRuns(names, this.#stored);
+    const runs = () => [...this.#lying.values(), ...Array.from(this.#live.values(), ({ group }) => group)];
+    this.#others = new OtherRuns(runs, this.#stored);
     this.#queue = new PQueue({ concurrency: options.concurrency });
     this.#gate = new Gate((event) => this.#say(event), options.signal);
     const { backend, checkpoints, rescanMs: intervalMs, signal, trustsState = false } = options;
@@ -165,11 +165,12 @@ class Watch implements WatchStatus {
   async #recognize(): Promise<void> {
     const { runs } = discoverAll(this.#options.logdirs.filter((logdir) => existsSync(logdir)));
     const all = this.#options.group === "none" ? runs : withoutLinksInside(runs);
-    for (const run of all) this.#names.set(keyOf(run), run.name);
+    for (const run of all) this.#lying.set(keyOf(run), run);
     if (this.#stored.size === 0) return;
     const wanted = wantedRuns(all, this.#options);
-    await followMoved({ wanted, all, stored: this.#stored, checkpoints: this.#options.checkpoints });
+    const moved = await followMoved({ wanted, all, stored: this.#stored });
     const { regrouped } = await groupAsBefore(wanted, this.#options, this.#stored);
+    this.#options.checkpoints.rename(moved.map(({ run }) => run));
     this.#options.checkpoints.reopen(regrouped.flatMap(({ to }) => this.#stored.get(to) ?? []));
     for (const each of regrouped)
       this.#say({ level: "info", run: each.to, message: regroupedMessage(each), hint: undefined });
@@ -225,15 +226,31 @@ class Watch implements WatchStatus {
       // Of a run that holds nothing yet it is not decided what it is a part of.
       return live !== undefined && (live.session !== undefined || this.#storedOf(live.group) !== undefined);
     };
-    for (const run of own) this.#names.set(keyOf(run), run.name);
-    for (const run of gone) this.#names.delete(keyOf(run));
-    const grows = gone.length === 0 && wanted.every(isKnown);
+    for (const run of own) this.#lying.set(keyOf(run), run);
+    for (const run of gone) this.#lying.delete(keyOf(run));
+    let grows = gone.length === 0 && wanted.every(isKnown);
+    if (grows) for (const run of wanted) grows &&= !(await this.#isOther(run));
     for (const run of gone) this.#found.delete(keyOf(run));
     for (const run of wanted) this.#found.set(keyOf(run), run);
     if (grows) for (const run of wanted) this.#grew(run);
     else await this.#regroup(new Set(wanted.map(keyOf)));
     // What was there at the beginning has not grown just now.
     if (complete) this.#isComplete = true;
+  }
+
+  /** Whether a file that was sent has given way to one of another run, as where two have exchanged their names. */
+  async #isOther({ name, logdir, files }: DiscoveredRun): Promise<boolean> {
+    const live = this.#groupOf.get(keyOf({ logdir, name }));
+    const member = live?.group.members.find(({ run }) => run.name === name);
+    const stored = live && this.#storedOf(live.group);
+    for (const [index, entry] of files.entries()) {
+      const before = member?.run.files[index];
+      if (before === undefined || before.name !== entry.name || before.inode === entry.inode) continue;
+      const place = member?.path === "" ? entry.name : `${member?.path}/${entry.name}`;
+      const sent = stored?.files.find((file) => file.name === place);
+      if (sent !== undefined && !(await isSame(entry, sent))) return true;
+    }
+    return false;
   }
 
   /** Links that make no run are said once for each run that they lead to. */
@@ -281,8 +298,9 @@ class Watch implements WatchStatus {
     const all = withoutGone([...this.#found.values()]);
     this.#found.clear();
     for (const run of all) this.#found.set(keyOf(run), run);
-    const { checkpoints } = this.#options;
-    for (const { from, run } of await followMoved({ wanted: all, all, stored: this.#stored, checkpoints })) {
+    const moved = await followMoved({ wanted: all, all, stored: this.#stored });
+    this.#options.checkpoints.rename(moved.map(({ run }) => run));
+    for (const { from, run } of moved) {
       const before = this.#all(({ session, unfinished }) => (session ?? unfinished)?.isOf(run) ?? false);
       for (const live of before) {
         live.isGone = true;
@@ -408,7 +426,7 @@ class Watch implements WatchStatus {
         this.#close(live);
         return waitsFor;
       }
-      live.unfinished = undefined;
+      await this.#leaveOther(live);
       live.roundMs = performance.now() - live.lastRound;
       if (since !== undefined) this.#latency(performance.now() - since);
       this.bytesSent += Math.max(0, session.bytesRead - before);
@@ -446,6 +464,7 @@ class Watch implements WatchStatus {
   /** Take over that all of a run was sent. @returns false if nothing of it was */
   #settle(live: LiveRun, stored: StoredRun | undefined): boolean {
     if (stored?.remoteId === undefined) return false;
+    if (stored.directory === undefined) this.#options.checkpoints.place([placed(stored, live.group)]);
     live.remoteId = stored.remoteId;
     live.bytesRead = live.group.files.reduce((sum, file) => sum + file.size, 0);
     return true;
@@ -466,6 +485,17 @@ class Watch implements WatchStatus {
     await live.session?.finish();
     this.#close(live);
     live.unfinished = undefined;
+  }
+
+  /** Another run has taken its place: that one is over. */
+  async #leaveOther(live: LiveRun): Promise<void> {
+    const { unfinished, session } = live;
+    live.unfinished = undefined;
+    if (unfinished === undefined || unfinished.remoteId === session?.remoteId) return;
+    await unfinished.leave().catch((error: unknown) => {
+      // As a duplicate, perhaps.
+      if (!(error instanceof TraceletError && error.code === "deleted")) throw error;
+    });
   }
 
   #close(live: LiveRun): void {

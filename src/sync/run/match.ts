@@ -188,7 +188,7 @@ export async function changeOf(entry: EventFileEntry, stored: StoredFile): Promi
 
 /** Whether a file that is shorter than what was read of it may be the beginning of that. */
 async function isCut(entry: EventFileEntry, stored: StoredFile): Promise<boolean> {
-  const last = lastWaypoint(stored.waypoints ?? [], entry.size);
+  const last = lastWaypoint(stored, entry.size);
   // Damage that was passed over may have been filled since.
   if (last === undefined || stored.losses.length > 0) return true;
   const hash = await FileSource.use(entry.path, (source) => hashWaypoint(source, last.at)).catch(() => undefined);

@@ -1,5 +1,4 @@
 /** A run is found at its destination, or made there, and its files are brought to where sending has to begin. */
-import { realpathSync } from "node:fs";
 import type { Datum } from "../../reader/datum.ts";
 import { RecordBatch } from "../../reader/record-batch.ts";
 import { TagTable } from "../../reader/tag-table.ts";
@@ -8,8 +7,7 @@ import type { Note } from "../report/note.ts";
 import { Tally } from "../report/tally.ts";
 import { atStart, type FileMark, hashText } from "../source/fingerprint.ts";
 import { MarkIndex } from "../source/mark-index.ts";
-import { originOf } from "../source/origin.ts";
-import type { RunGroup } from "../source/run-group.ts";
+import { originOf, placeOf } from "../source/origin.ts";
 import { titleOf } from "../source/titles.ts";
 import { newRun, type StoredFile, type StoredRun } from "../state/stored-run.ts";
 import { SeriesCounts } from "../transform/series-counts.ts";
@@ -78,9 +76,9 @@ export async function openRun(
     const message = `${work.group.name} is no longer at its destination as ${remoteId}; ${became} ${handle.id}`;
     work.news.notes.push({ code: "recreated", message });
   }
-  if (handle.renamed !== undefined) work.news.notes.push(movedNote(work.group.name, handle.renamed));
+  if (handle.renamed !== undefined) work.news.notes.push(movedNote(titleOf(work.group), handle.renamed));
   if (handle.created) await attachments.startOver();
-  work.stored.directory = placeOf(work.group);
+  work.stored.directory = placeOf(work.group.directory);
   work.stored.remoteId = handle.id;
   onOpen(work.group, handle.id);
   if (work.context.isLive && !handle.created) await backend.resume(handle);
@@ -156,15 +154,6 @@ async function recount(work: RunWork): Promise<void> {
     } catch (error) {
       work.isProblemOf(file, error);
     }
-  }
-}
-
-/** Where the run really lies; undefined if that cannot be told, since it is there no longer. */
-function placeOf({ directory }: RunGroup): Uint8Array | undefined {
-  try {
-    return realpathSync(directory, "buffer");
-  } catch {
-    return undefined;
   }
 }
 

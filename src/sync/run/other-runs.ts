@@ -1,38 +1,72 @@
 /** The other runs of the logdirs: what is theirs at a destination is no other's, though files may be alike. */
-
-import { hashText } from "../source/fingerprint.ts";
+import type { EventFileEntry } from "../../reader/discover.ts";
+import { type FileMark, hashText } from "../source/fingerprint.ts";
+import { FileHeads, HeadIndex } from "../source/head-index.ts";
 import type { StoredRun } from "../state/stored-run.ts";
 
+/** A run as it lies in a logdir, or what becomes one run of the destination. */
+export interface NamedFiles {
+  readonly name: string;
+  readonly files: readonly EventFileEntry[];
+}
+
+/** A run of the destination: the source that it says to be of, and what it has of which files. */
+export interface RunThere {
+  readonly id: string;
+  readonly source: string;
+  readonly marks: readonly FileMark[];
+}
+
 export class OtherRuns {
-  readonly #names: () => Iterable<string>;
+  readonly #runs: () => Iterable<NamedFiles>;
   readonly #stored: ReadonlyMap<string, readonly StoredRun[]>;
-  #sources: ReadonlySet<string> | undefined;
+  #bySource: ReadonlyMap<string, readonly NamedFiles[]> | undefined;
   #holders: ReadonlyMap<string, string> | undefined;
 
-  /** @param names of all runs that the logdirs hold @param stored what was sent before, by name */
-  constructor(names: () => Iterable<string>, stored: ReadonlyMap<string, readonly StoredRun[]>) {
-    this.#names = names;
+  /** @param runs all that the logdirs hold @param stored what was sent before, by name */
+  constructor(runs: () => Iterable<NamedFiles>, stored: ReadonlyMap<string, readonly StoredRun[]>) {
+    this.#runs = runs;
     this.#stored = stored;
   }
 
   /** There are others now. */
   changed(): void {
-    this.#sources = this.#holders = undefined;
+    this.#bySource = this.#holders = undefined;
   }
 
   /**
-   * Whether a run of the destination is that of another one than this, or was sent as another.
+   * Whether a run of the destination is that of another run than this, or was sent as another. One whose name another
+   * directory has got, and whose files are not there, is nobody's.
    *
-   * @param name of this one @param run the destination's id, and the source that it says to be of
+   * @param name of this one
    */
-  own(name: string, { id, source }: { readonly id: string; readonly source: string }): boolean {
-    this.#sources ??= new Set(Array.from(this.#names(), hashText));
-    if (source !== hashText(name) && this.#sources.has(source)) return true;
+  async own(name: string, { id, source, marks }: RunThere): Promise<boolean> {
     this.#holders ??= new Map(
       [...this.#stored.values()]
         .flat()
         .flatMap((run) => (run.remoteId === undefined ? [] : [[run.remoteId, run.name]])),
     );
-    return (this.#holders.get(id) ?? name) !== name;
+    if ((this.#holders.get(id) ?? name) !== name) return true;
+    return source !== hashText(name) && this.#isThere(source, marks);
+  }
+
+  /** Whether a run of the source has a file that a mark tells of. */
+  async #isThere(source: string, marks: readonly FileMark[]): Promise<boolean> {
+    if (this.#bySource === undefined) {
+      const bySource = new Map<string, NamedFiles[]>();
+      for (const run of this.#runs()) {
+        const key = hashText(run.name);
+        const runs = bySource.get(key);
+        if (runs === undefined) bySource.set(key, [run]);
+        else runs.push(run);
+      }
+      this.#bySource = bySource;
+    }
+    const runs = this.#bySource.get(source);
+    if (runs === undefined) return false;
+    const [index, heads] = [new HeadIndex(marks), new FileHeads()];
+    for (const entry of runs.flatMap(({ files }) => files))
+      if ((await index.first((length) => heads.hash(entry, length))) !== undefined) return true;
+    return false;
   }
 }

@@ -219,8 +219,8 @@ export class Pump {
 }
 
 /** What of a mark changes. */
-function told({ offset, choice, tail }: FileMark): string {
-  return `${offset} ${choice} ${tail}`;
+function told({ offset, choice, tail, waypoints }: FileMark): string {
+  return `${offset} ${choice} ${tail} ${waypoints?.join("")}`;
 }
 
 function isSessionEnd(datum: Datum): boolean {

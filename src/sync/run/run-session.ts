@@ -169,7 +169,7 @@ export class RunSession {
         return "empty";
       }
       // Of a live file something may be waiting to become a record.
-      if (remoteId !== undefined && done && this.#isAllSent()) {
+      if (remoteId !== undefined && done && this.#isAllSent() && !this.#work.files.some((file) => file.mayHaveFilled)) {
         this.#work.context.onOpen(this.#work.group, remoteId);
         this.#pump.save(true);
         return "unchanged";
@@ -178,8 +178,10 @@ export class RunSession {
     this.#work.requireGoingOn();
     if (this.#handle === undefined) await this.#open();
     // A directory's files are there only to tell it by.
-    if (this.#work.group.isDirectory) for (const file of this.#work.files) file.settle();
-    else {
+    if (this.#work.group.isDirectory) {
+      for (const file of this.#work.files) file.settle();
+      this.#pump.save(false);
+    } else {
       await this.#catchUp();
       if (!(await this.#send())) return "interrupted";
     }

@@ -217,10 +217,11 @@ export class SourceFile {
     const { position } = reader.records;
     if (position === this.#offset) return;
     await this.name(source, position, taken);
+    const known = { offset: this.#offset, waypoints: this.#waypoints };
     this.#from = Math.min(this.#offset, position);
     this.#offset = position;
     this.#tailHash = (await hashTail(source, position)) ?? "";
-    this.#waypoints = await waypointsTo(source, position, this.#waypoints);
+    this.#waypoints = await waypointsTo(source, position, known);
     this.#countsThere = JSON.stringify(this.counts);
     this.learn(reader);
   }
@@ -288,6 +289,11 @@ export class SourceFile {
     return this.#settledStamp === stampOf(this.entry);
   }
 
+  /** Whether something may have appeared in its damage since it was last looked at. */
+  get mayHaveFilled(): boolean {
+    return this.holes.length > 0 && this.#stored?.stamp !== stampOf(this.entry);
+  }
+
   /** What to remember of it if it was read to its end and no record is in it: it is not read again. */
   get barren(): BarrenFile | undefined {
     if (this.#head !== undefined || this.tail === undefined || !this.isSettled) return undefined;
@@ -329,6 +335,7 @@ export class SourceFile {
     this.#losses.splice(at, 1, ...rest);
     // It may be part of what the file is told by.
     this.#tailHash = (await hashTail(source, this.#offset)) ?? "";
+    this.#waypoints = await waypointsTo(source, this.#offset, { offset: 0, waypoints: [] });
   }
 
   get #waitingSince(): number | undefined {

@@ -24,7 +24,7 @@ export interface FileMark {
   readonly from: number;
   /** Hash of the bytes just before `offset`. */
   readonly tail: string;
-  /** Hashes of the bytes before certain places, which tell the file where it is shorter than `offset`; see `waypointsTo`. */
+  /** Hashes at even distances, which tell the file where it is shorter than `offset`; see `waypointsTo`. */
   readonly waypoints?: readonly string[] | undefined;
   /** Where the file's segments begin; undefined: at `offset`, since what is before it was sent by a version without any. */
   readonly base?: number | undefined;
@@ -66,6 +66,21 @@ export async function hashHead(source: ByteSource, length: number): Promise<stri
   return isHeadLength(length) ? hashRange(source, 0, length) : undefined;
 }
 
+/** Hashes of the beginnings of these lengths, shortest first; none of those that are longer than the bytes. */
+export function* hashHeads(
+  bytes: Uint8Array,
+  lengths: readonly number[],
+): Generator<readonly [length: number, hash: string]> {
+  const hash = createHash("sha256");
+  let at = 0;
+  for (const length of lengths) {
+    if (length > bytes.length) return;
+    hash.update(bytes.subarray(at, length));
+    at = length;
+    yield [length, hash.copy().digest("hex").slice(0, 32)];
+  }
+}
+
 /** Whether so many bytes can name a file. */
 export function isHeadLength(length: unknown): length is number {
   return Number.isInteger(length) && (length as number) >= 1 && (length as number) <= HEAD_BYTES;
@@ -77,19 +92,22 @@ export function hashTail(source: ByteSource, offset: number): Promise<string | u
 }
 
 /**
- * Hashes at the places of 128, 256, 512, … bytes, as far as `offset`: of each the bytes just before it. A file that was cut
- * has those up to its end, of which the last lies in its second half.
+ * Hashes at even distances in a file, by which one that was cut is told from another: those up to its end are all there. There
+ * are at most 64, so that what lies behind the last of them is a 32nd of the file at most.
  *
- * @param known those that are known already @throws the source's error
+ * @param offset as far as which the file is told @param known those of an earlier offset
+ * @returns of each place the hash of the bytes just before it
+ * @throws the source's error
  */
 export async function waypointsTo(
   source: ByteSource,
   offset: number,
-  known: readonly string[],
+  known: { readonly offset: number; readonly waypoints: readonly string[] },
 ): Promise<readonly string[]> {
-  if (placeOfWaypoint(known.length) > offset) return known;
-  const waypoints = [...known];
-  for (let at = placeOfWaypoint(waypoints.length); at <= offset; at *= 2) {
+  const distance = distanceOf(offset);
+  const step = distance / distanceOf(known.offset);
+  const waypoints = known.waypoints.filter((_, i) => (i + 1) % step === 0);
+  for (let at = (waypoints.length + 1) * distance; at <= offset; at += distance) {
     const hash = await hashWaypoint(source, at);
     if (hash === undefined) break;
     waypoints.push(hash);
@@ -97,19 +115,20 @@ export async function waypointsTo(
   return waypoints;
 }
 
-/** The waypoints that lie before a place. */
-export function waypointsBefore(waypoints: readonly string[], offset: number): readonly string[] {
-  return waypoints.filter((_, i) => placeOfWaypoint(i) <= offset);
+/** The last waypoint of a mark that lies before a place. */
+export function lastWaypoint(
+  { offset, waypoints = [] }: Pick<FileMark, "offset" | "waypoints">,
+  before: number,
+): { readonly at: number; readonly hash: string } | undefined {
+  const distance = distanceOf(offset);
+  const number = Math.min(waypoints.length, Math.floor(before / distance));
+  const hash = waypoints[number - 1];
+  return hash === undefined ? undefined : { at: number * distance, hash };
 }
 
-/** The last waypoint before a place. */
-export function lastWaypoint(
-  waypoints: readonly string[],
-  offset: number,
-): { readonly at: number; readonly hash: string } | undefined {
-  const before = waypointsBefore(waypoints, offset);
-  const hash = before.at(-1);
-  return hash === undefined ? undefined : { at: placeOfWaypoint(before.length - 1), hash };
+/** How many waypoints a file has that is told as far as `offset`. */
+export function waypointCount(offset: number): number {
+  return Math.floor(offset / distanceOf(offset));
 }
 
 /** What a waypoint holds; undefined if the source does not reach there. @throws the source's error */
@@ -117,12 +136,15 @@ export async function hashWaypoint(source: ByteSource, at: number): Promise<stri
   return (await hashTail(source, at))?.slice(0, WAYPOINT_LENGTH);
 }
 
-/** Bytes. */
-function placeOfWaypoint(i: number): number {
-  return FIRST_WAYPOINT * 2 ** i;
+/** Bytes between two waypoints. */
+function distanceOf(offset: number): number {
+  let distance = SHORTEST_DISTANCE;
+  while (offset > distance * MAX_WAYPOINTS) distance *= 2;
+  return distance;
 }
 
-const FIRST_WAYPOINT = 128;
+const MAX_WAYPOINTS = 64;
+const SHORTEST_DISTANCE = 256;
 /** They are for telling two files apart, not for finding one among all. */
 const WAYPOINT_LENGTH = 8;
 

@@ -35,7 +35,9 @@ export async function groupRuns(
   stored: ReadonlyMap<string, readonly SentRun[]>,
 ): Promise<RunGroup[]> {
   const groups: RunGroup[] = [];
-  const distinct = mode === "none" ? runs : withoutSameDirectories(runs);
+  const wasSent = ({ name, files }: DiscoveredRun) =>
+    stored.get(name)?.some((sent) => files.some((file) => holds(sent.files, file.name))) ?? false;
+  const distinct = mode === "none" ? runs : withoutSameDirectories(runs, wasSent);
   for (const logdir of new Set(distinct.map((run) => run.logdir))) {
     const own = distinct.filter((run) => run.logdir === logdir);
     const folded = mode === "none" ? [] : await fold(own, stored);

@@ -1,6 +1,7 @@
 /** Directories that are reached more than once, such as `latest -> run_7` beside `run_7`: each is one run, under its own name. */
 import { realpathSync } from "node:fs";
-import { type DiscoveredRun, type FsPath, isEventFileName } from "../../reader/discover.ts";
+import path from "node:path";
+import { type DiscoveredRun, displayPath, type FsPath, isEventFileName } from "../../reader/discover.ts";
 
 /**
  * The runs without those that a link leads to which lie in their logdir themselves, and are found there. Each is judged by
@@ -15,8 +16,15 @@ export function withoutLinksInside(runs: readonly DiscoveredRun[]): DiscoveredRu
   });
 }
 
-/** The runs without those whose directory is that of another: of two links to it, the first by name counts. */
-export function withoutSameDirectories(runs: readonly DiscoveredRun[]): readonly DiscoveredRun[] {
+/**
+ * The runs without those whose directory is that of another.
+ *
+ * @param wasSent whether something was sent of a run under this name
+ */
+export function withoutSameDirectories(
+  runs: readonly DiscoveredRun[],
+  wasSent: (run: DiscoveredRun) => boolean = () => false,
+): readonly DiscoveredRun[] {
   // Within one logdir only links lead to a directory twice.
   const logdir = runs[0]?.logdir;
   if (runs.every((run) => run.realPath === undefined && run.logdir === logdir)) return runs;
@@ -25,11 +33,18 @@ export function withoutSameDirectories(runs: readonly DiscoveredRun[]): readonly
   for (const run of runs) {
     const place = placeOf(run, roots);
     const known = first.get(place);
-    if (known === undefined || (known.realPath !== undefined && run.realPath === undefined)) first.set(place, run);
+    if (known === undefined || rankOf(run, wasSent) > rankOf(known, wasSent)) first.set(place, run);
   }
   // Files that were given by themselves may have other names, and their directory is read without those.
   const isOwn = ({ files }: DiscoveredRun) => !files.every(({ name }) => isEventFileName(name));
   return runs.filter((run) => first.get(placeOf(run, roots)) === run || isOwn(run));
+}
+
+/** The directory itself goes before links to it, then the link that was sent before, then the one that is called as it is. */
+function rankOf(run: DiscoveredRun, wasSent: (run: DiscoveredRun) => boolean): number {
+  if (run.realPath === undefined) return 3;
+  if (wasSent(run)) return 2;
+  return path.posix.basename(run.name) === path.basename(displayPath(run.realPath)) ? 1 : 0;
 }
 
 /** A run that only a link leads to, and that has a name of its own besides. */

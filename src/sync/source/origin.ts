@@ -1,4 +1,5 @@
 /** Where a run's files lie, for whoever finds the run at its destination. */
+import { realpathSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { displayPath, type FsPath, realPathOf } from "../../reader/discover.ts";
@@ -21,5 +22,14 @@ function pathOf(directory: FsPath): FsPath {
     return realPathOf(directory);
   } catch {
     return typeof directory === "string" ? path.resolve(directory) : directory;
+  }
+}
+
+/** Where a directory really lies: the bytes of the path; undefined if it is there no longer. */
+export function placeOf(directory: FsPath): Uint8Array | undefined {
+  try {
+    return realpathSync(directory, "buffer");
+  } catch {
+    return undefined;
   }
 }

@@ -134,8 +134,20 @@ export class Checkpoints {
     if (this.#readOnly || runs.length === 0) return;
     guard("the state", () =>
       this.#database.transaction(() => {
-        const update = this.#database.prepare("UPDATE run SET name = ?, directory = NULL, done = 0 WHERE id = ?");
-        for (const { name, id } of runs) if (id !== undefined) update.run(name, id);
+        const update = this.#database.prepare("UPDATE run SET name = ?, directory = ?, done = 0 WHERE id = ?");
+        for (const { name, directory, id } of runs) if (id !== undefined) update.run(name, directory ?? null, id);
+      }),
+    );
+  }
+
+  /** Remember where runs lie. @throws TraceletError `state` */
+  place(runs: readonly StoredRun[]): void {
+    if (this.#readOnly || runs.length === 0) return;
+    guard("the state", () =>
+      this.#database.transaction(() => {
+        const update = this.#database.prepare("UPDATE run SET directory = ? WHERE id = ?");
+        for (const { directory, id } of runs)
+          if (directory !== undefined && id !== undefined) update.run(directory, id);
       }),
     );
   }

@@ -13,7 +13,7 @@ export function runOf(
   return {
     id: Number(row["id"]),
     name: String(row["name"]),
-    directory: row["directory"] === null ? undefined : (row["directory"] as Uint8Array),
+    directory: row["directory"] === null ? undefined : Buffer.from(row["directory"] as Uint8Array),
     remoteId: row["remote_id"] === null ? undefined : String(row["remote_id"]),
     cursor: row["cursor"] === null ? undefined : String(row["cursor"]),
     done: row["done"] === 1,
