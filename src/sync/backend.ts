@@ -189,11 +189,13 @@ export interface KnownRun {
   readonly id: string;
   /** How far each of its files was acknowledged. */
   readonly marks: readonly FileMark[];
+  /** Whether it was ended, and nothing was left to be done. */
+  readonly isDone: boolean;
   /** False if something was sent to it since the last `confirm`. */
   readonly isConfirmed: boolean;
 }
 
-/** How a run is no longer as it was left. `behind`: the destination has less of it. `gone`: as if it had never been there. */
+/** How a run is no longer as it was left. `behind`: the destination has less of it, or does not show that it is over. `gone`: as if it had never been there. */
 export type RunChange = "behind" | "deleted" | "gone";
 
 /** What a look at a destination has brought to light. */

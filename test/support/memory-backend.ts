@@ -118,11 +118,11 @@ export class MemoryBackend implements Backend {
   async survey(known: readonly KnownRun[], memory: string | undefined): Promise<Survey> {
     if (this.isAway) throw new TraceletError("unreachable", "nobody answers");
     const changes = new Map<string, RunChange>();
-    for (const { id, marks } of known) {
+    for (const { id, marks, isDone } of known) {
       const run = this.runs.find((each) => each.id === id);
       const isBehind = marks.some(({ key, offset }) => offset > (run?.marks.get(key)?.offset ?? 0));
       if (run === undefined) changes.set(id, "gone");
-      else if (this.keepsMarks && isBehind) changes.set(id, "behind");
+      else if (this.keepsMarks && (isBehind || (isDone && run.status === "running"))) changes.set(id, "behind");
     }
     return { changes, memory };
   }

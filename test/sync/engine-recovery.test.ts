@@ -28,6 +28,21 @@ describe("what is lost is found again", () => {
   const half = curve("loss", 0, 20);
   const whole = curve("loss", 0, 40);
 
+  test("that a run is over, where a backup from just before that came back", async () => {
+    const world = World.create();
+    world.logdir.write("train", fileOf(half));
+    world.backend.fault = ({ method }) => (method === "finish" ? { when: "before" } : undefined);
+    await world.sync();
+    const backup = world.backend.snapshot();
+    world.backend.fault = () => undefined;
+    await world.sync();
+    world.backend.runs = backup;
+    expect(world.backend.run("train").status).toBe("running");
+    await world.sync();
+    expect(world.backend.run("train").status).toBe("finished");
+    expect(only(await world.sync()).outcome).toBe("unchanged");
+  });
+
   async function synced(batchSize = 1000): Promise<World> {
     const world = World.create();
     world.backend.batchSize = batchSize;

@@ -182,15 +182,16 @@ export class SqliteStore implements MlflowStore, RunLists {
     return this.#whenFree(() => {
       const rows = this.#database
         .prepare(
-          `SELECT runs.run_uuid, runs.lifecycle_stage, tags.key, tags.value FROM runs JOIN tags USING (run_uuid)
+          `SELECT runs.run_uuid, runs.lifecycle_stage, runs.status, tags.key, tags.value FROM runs JOIN tags USING (run_uuid)
            WHERE runs.run_uuid IN (SELECT run_uuid FROM runs WHERE ${where}) AND tags.key GLOB 'tracelet.*'
            ORDER BY runs.run_uuid`,
         )
         .all(...values);
-      const runs = new Map<string, { id: string; active: boolean; tags: Map<string, string> }>();
-      for (const { run_uuid: uuid, lifecycle_stage: stage, key, value } of rows) {
+      const runs = new Map<string, RunTags & { readonly tags: Map<string, string> }>();
+      for (const { run_uuid: uuid, lifecycle_stage: stage, status: text, key, value } of rows) {
         const id = String(uuid);
-        const run = runs.get(id) ?? { id, active: stage === "active", tags: new Map<string, string>() };
+        const status = text as RunStatus;
+        const run = runs.get(id) ?? { id, active: stage === "active", status, tags: new Map<string, string>() };
         if (run.tags.size === 0) runs.set(id, run);
         run.tags.set(String(key), String(value));
       }

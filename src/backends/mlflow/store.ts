@@ -32,7 +32,7 @@ export interface RunRecord {
 }
 
 /** What tells how far a run is: of its tags, those that tracelet gives at least. */
-export type RunTags = Pick<RunRecord, "id" | "active" | "tags">;
+export type RunTags = Pick<RunRecord, "id" | "active" | "status" | "tags">;
 
 export type RunStatus = "RUNNING" | "FINISHED" | "FAILED";
 

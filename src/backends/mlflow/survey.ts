@@ -10,6 +10,7 @@
 import { randomUUID } from "node:crypto";
 import { TraceletError } from "../../errors.ts";
 import type { KnownRun, RunChange, Survey } from "../../sync/backend.ts";
+import type { FileMark } from "../../sync/source/fingerprint.ts";
 import { marksOfTags } from "./marks.ts";
 import { DUPLICATE_TAG, RUN_TAG } from "./new-run.ts";
 import type { ExperimentRecord, RunLists, RunTags } from "./store.ts";
@@ -141,7 +142,7 @@ async function compareSome(
 }
 
 /** @param there undefined if there is no such run */
-function changeOf({ marks }: KnownRun, there: RunTags | undefined): RunChange | undefined {
+function changeOf({ marks, isDone }: KnownRun, there: RunTags | undefined): RunChange | undefined {
   // A duplicate was set aside for the run that it doubled; who looks for that one finds it.
   if (there === undefined || (!there.active && there.tags.has(DUPLICATE_TAG))) return "gone";
   if (!there.active) return "deleted";
@@ -153,7 +154,14 @@ function changeOf({ marks }: KnownRun, there: RunTags | undefined): RunChange | 
     // As far as that, but perhaps less of it: what a wider choice let in came later.
     return mark.tail === left.tail && mark.choice === left.choice;
   });
-  return isThere ? undefined : "behind";
+  // A backup may be from before its end.
+  const isOver = !isDone || there.status !== "RUNNING" || !hasAll(marks, marksThere);
+  return isThere && isOver ? undefined : "behind";
+}
+
+/** Whether the marks are as they were left: nobody goes on with the run. */
+function hasAll(left: readonly FileMark[], there: ReadonlyMap<string, FileMark>): boolean {
+  return left.every(({ key, offset }) => there.get(key)?.offset === offset);
 }
 
 /** How many runs of ours an experiment holds. @param guess at least so many, as far as is known */

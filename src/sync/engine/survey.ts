@@ -20,7 +20,9 @@ export async function survey(surveying: Surveying): Promise<ReadonlySet<StoredRu
   const runs = [...stored.values()].flat().filter(({ remoteId }) => remoteId !== undefined);
   if (runs.length === 0) return new Set();
   const lost = await settle(surveying);
-  const known = runs.map(({ remoteId, files, isConfirmed }) => ({ id: remoteId as string, marks: files, isConfirmed }));
+  const known = runs.map(({ remoteId, files, done, isConfirmed }) => {
+    return { id: remoteId as string, marks: files, isDone: done, isConfirmed };
+  });
   const before = checkpoints.memory();
   const { changes, memory } = await backend.survey(known, before);
   const changed = runs.filter(({ remoteId }) => changes.has(remoteId as string));
