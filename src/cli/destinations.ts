@@ -3,7 +3,7 @@ import { TraceletError } from "../errors.ts";
 import type { Destination, MlflowOptions, Surroundings } from "./mlflow-options.ts";
 
 /** What `--backend` takes. */
-export type BackendName = "mlflow" | "jsonl";
+export type BackendName = "mlflow" | "jsonl" | "csv";
 
 export interface DestinationOptions extends MlflowOptions {
   readonly backend: BackendName;
@@ -17,7 +17,7 @@ export async function openDestination(options: DestinationOptions, surroundings:
   requireOwn(options);
   // Each brings what the others have no use for.
   if (options.backend === "mlflow") return (await import("./mlflow-options.ts")).openMlflow(options, surroundings);
-  return (await import("./file-options.ts")).openFiles(options);
+  return (await import("./file-options.ts")).openFiles({ ...options, backend: options.backend });
 }
 
 /** Whether the options are those of the backend. @throws TraceletError `usage` */

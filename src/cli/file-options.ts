@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { FilesBackend } from "../backends/files/backend.ts";
+import { CsvRuns, tallyOfTables } from "../backends/files/csv-runs.ts";
 import { JsonlRuns } from "../backends/files/jsonl-runs.ts";
 import { LinesBackend } from "../backends/files/lines-backend.ts";
 import { OutputDirectory } from "../backends/files/output-directory.ts";
@@ -12,6 +13,7 @@ import { QuarantineFiles } from "../sync/state/quarantine.ts";
 import type { Destination } from "./mlflow-options.ts";
 
 export interface FileOptions {
+  readonly backend: "jsonl" | "csv";
   /** `-`: standard output. */
   readonly output?: string;
   readonly stateDir: string;
@@ -20,16 +22,29 @@ export interface FileOptions {
 }
 
 /** @throws TraceletError `usage` */
-export function openFiles({ output, stateDir, dryRun, json }: FileOptions): Destination {
+export function openFiles({ backend: format, output, stateDir, dryRun, json }: FileOptions): Destination {
   if (output === undefined || output === "")
-    throw new TraceletError("usage", "--backend jsonl needs to be told where the files go", {
-      hint: "--output out/, or --output - for standard output",
+    throw new TraceletError("usage", `--backend ${format} needs to be told where the files go`, {
+      hint: "--output out/",
+    });
+  if (output === "-" && format === "csv")
+    throw new TraceletError("usage", "--output - takes --backend jsonl alone: a run has several tables", {
+      hint: "--output out/",
     });
   if (output === "-") return openStdout(dryRun, json);
   const directory = new OutputDirectory(path.resolve(output));
-  const key = `jsonl ${directory.root}`;
-  const backend = dryRun ? new LinesBackend(async () => {}) : new FilesBackend(directory, new JsonlRuns(directory));
-  return destinationOf(backend, key, stateDir);
+  const backend = dryRun ? dryRunOf(format) : open(format, directory);
+  return destinationOf(backend, `${format} ${directory.root}`, stateDir);
+}
+
+function open(format: FileOptions["backend"], directory: OutputDirectory): Backend {
+  if (format === "csv") return new FilesBackend(directory, new CsvRuns(directory));
+  return new FilesBackend(directory, new JsonlRuns(directory));
+}
+
+function dryRunOf(format: FileOptions["backend"]): Backend {
+  const nowhere = async () => {};
+  return format === "csv" ? new LinesBackend(nowhere, tallyOfTables) : new LinesBackend(nowhere);
 }
 
 /** Nobody can tell what of it has arrived, so nothing is remembered: each command writes all there is. */

@@ -8,7 +8,7 @@ import { KINDS, kindNames, parseKinds } from "./kinds.ts";
 import { collect, option, parseBytes, parseCount, parseDuration, parsePort, stateDirOption } from "./options.ts";
 import type { WatchCommandOptions, WatchEngine } from "./watch-engine.ts";
 
-const BACKENDS: readonly BackendName[] = ["mlflow", "jsonl"];
+const BACKENDS: readonly BackendName[] = ["mlflow", "jsonl", "csv"];
 // Said again here, since the modules that have them bring the whole reader: half of what `--version` would take.
 const GROUP_MODES: readonly GroupMode[] = ["run", "parent", "nested", "none"];
 const RESTART_POLICIES: readonly RestartPolicy[] = ["explicit", "any", "keep"];

@@ -2,6 +2,7 @@
 import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { FilesBackend } from "../../src/backends/files/backend.ts";
+import { CsvRuns } from "../../src/backends/files/csv-runs.ts";
 import { JsonlRuns } from "../../src/backends/files/jsonl-runs.ts";
 import { OutputDirectory } from "../../src/backends/files/output-directory.ts";
 import { MlflowBackend } from "../../src/backends/mlflow/backend.ts";
@@ -80,6 +81,27 @@ describeContract("files of JSON lines", (root) => ({
         return kind === "scalar" ? [pointText(tag, step, wallTime, value)] : [];
       });
       runs.set(name.slice(0, -".jsonl".length), points);
+    }
+    return runs;
+  },
+  keepsMarks: true,
+}));
+
+describeContract("tables of comma-separated values", (root) => ({
+  connect() {
+    const directory = new OutputDirectory(root);
+    return new FilesBackend(directory, new CsvRuns(directory));
+  },
+  points() {
+    const runs = new Map<string, string[]>();
+    for (const name of readdirSync(root, { recursive: true, encoding: "utf8" })) {
+      if (path.basename(name) !== "scalars.csv") continue;
+      const rows = readFileSync(path.join(root, name), "utf8").split("\r\n").slice(1, -1);
+      const points = rows.map((row) => {
+        const [, tag, step, wallTime, value] = row.split(",");
+        return pointText(String(tag), BigInt(String(step)), Number(wallTime), Number(value));
+      });
+      runs.set(path.dirname(name), points);
     }
     return runs;
   },

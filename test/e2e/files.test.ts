@@ -1,4 +1,4 @@
-/** `--backend jsonl`: what the built command writes, read back by Python. */
+/** `--backend jsonl` and `csv`: what the built command writes, read back by Python. */
 import { execFileSync } from "node:child_process";
 import {
   appendFileSync,
@@ -16,7 +16,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { eventFile, scalarEvent, versionEvent, WALL_TIME } from "../support/event-writer.ts";
 import { cases, comparable, type ExpectedTag, type Json, stepText, wallText } from "../support/expected.ts";
 import { killOften } from "./support/kill-often.ts";
-import { type LinePoint, readJsonl, readTensorBoard } from "./support/python.ts";
+import { type LinePoint, readFilesOf, readTensorBoard } from "./support/python.ts";
 import { tracelet } from "./support/tracelet.ts";
 import { Watch } from "./support/watch.ts";
 
@@ -62,7 +62,7 @@ describe("all fixtures", () => {
     const args = ["--group", "none", "--restarts", "keep", "--backend", "jsonl", "--output", out];
     const { code, stderr } = await tracelet(["sync", logdir, ...args, "--state-dir", path.join(workspace, "state")]);
     expect([0, 3], stderr).toContain(code);
-    const found = await readJsonl(out);
+    const found = await readFilesOf("jsonl", out);
     for (const [run, { tags }] of Object.entries(runs)) {
       const title = run === "." ? path.basename(logdir) : run;
       const there = new Map<string, LinePoint[]>();
@@ -94,46 +94,50 @@ function values(out: string): string[] {
     .sort();
 }
 
-test("SIGKILL at random moments: each point is there, once", async () => {
-  const logdir = path.join(workspace, "killed-runs");
-  const generate = path.join(ROOT, "bench/generate.mjs");
-  execFileSync(process.execPath, [generate, logdir, "6", String(POINTS / 6), "5"]);
-  const to = (name: string) => {
-    const out = path.join(workspace, name);
-    return { out, args: [logdir, "--backend", "jsonl", "--output", out, "--state-dir", `${out}-state`] };
-  };
-  const killed = to("killed");
-  const size = () => {
-    try {
-      const files = readdirSync(killed.out, { recursive: true, encoding: "utf8" });
-      return files.reduce((sum, file) => sum + statSync(path.join(killed.out, file)).size, 0);
-    } catch {
-      return 0;
+test.each(["jsonl", "csv"] as const)(
+  "%s, with SIGKILL at random moments: each point is there, once",
+  async (backend) => {
+    const logdir = path.join(workspace, `killed-runs-${backend}`);
+    const generate = path.join(ROOT, "bench/generate.mjs");
+    execFileSync(process.execPath, [generate, logdir, "6", String(POINTS / 6), "5"]);
+    const to = (name: string) => {
+      const out = path.join(workspace, name);
+      return { out, args: [logdir, "--backend", backend, "--output", out, "--state-dir", `${out}-state`] };
+    };
+    const killed = to(`killed-${backend}`);
+    const size = () => {
+      try {
+        const files = readdirSync(killed.out, { recursive: true, encoding: "utf8" });
+        return files.reduce((sum, file) => sum + statSync(path.join(killed.out, file)).size, 0);
+      } catch {
+        return 0;
+      }
+    };
+    let changes = 0;
+    let last = -1;
+    const progress = () => {
+      const now = size();
+      if (now !== last) changes++;
+      last = now;
+      return changes;
+    };
+    const kills = await killOften([...killed.args, "--concurrency", "2"], KILLS, progress);
+    expect(kills).toBeGreaterThan(3);
+    expect((await tracelet(["sync", ...killed.args])).code).toBe(0);
+    // TensorBoard's own reader knows how many there are, at which steps and of which values.
+    const expected = await readTensorBoard(logdir);
+    const found = await readFilesOf(backend, killed.out);
+    let points = 0;
+    for (const [run, tags] of Object.entries(expected)) {
+      for (const [tag, all] of Object.entries(tags)) {
+        const sent = (found[run]?.[tag] ?? []).map(([, step, , value]) => `${step} ${Number(value)}`).sort();
+        expect(sent).toEqual(all.map(([step, , value]) => `${step} ${Number(value)}`).sort());
+        points += sent.length;
+      }
     }
-  };
-  let changes = 0;
-  let last = -1;
-  const progress = () => {
-    const now = size();
-    if (now !== last) changes++;
-    last = now;
-    return changes;
-  };
-  const kills = await killOften([...killed.args, "--concurrency", "2"], KILLS, progress);
-  expect(kills).toBeGreaterThan(3);
-  expect((await tracelet(["sync", ...killed.args])).code).toBe(0);
-  const points = values(killed.out);
-  expect(points).toHaveLength(POINTS);
-  // TensorBoard's own reader knows how many there are, at which steps and of which values.
-  const expected = await readTensorBoard(logdir);
-  const found = await readJsonl(killed.out);
-  for (const [run, tags] of Object.entries(expected)) {
-    for (const [tag, all] of Object.entries(tags)) {
-      const sent = (found[run]?.[tag] ?? []).map(([, step, , value]) => `${step} ${Number(value)}`).sort();
-      expect(sent).toEqual(all.map(([step, , value]) => `${step} ${Number(value)}`).sort());
-    }
-  }
-});
+    expect(points).toBe(POINTS);
+  },
+);
 
 test("a watch follows runs that grow, is killed, and goes on", async () => {
   const logdir = path.join(workspace, "growing");
@@ -171,7 +175,7 @@ test("a watch follows runs that grow, is killed, and goes on", async () => {
   await arrived(200);
   grow();
   expect(await second.stop()).toBe(143);
-  const found = await readJsonl(out);
+  const found = await readFilesOf("jsonl", out);
   expect(found["train"]?.["loss"]?.map(([, at]) => at)).toEqual(Array.from({ length: 250 }, (_, i) => i));
 });
 

@@ -130,7 +130,7 @@ export class FilesBackend<Open extends OpenRun> implements Backend {
       const next = movedTo(run.state, marks, choice);
       await this.#runs.append(run, { batch, next, isAllNew: isAllNew(run.state, marks) });
     }
-    return { tally: tallyOf(batch), notes: [] };
+    return { tally: this.#runs.tally(batch), notes: [] };
   }
 
   async resume(handle: RunHandle): Promise<void> {
@@ -176,16 +176,6 @@ export function leftOutFiles(artifact: SourceArtifact): FilesReceipt {
   const tally = new Tally();
   tally.leftOut(artifact.kind, "no place for files", artifact.kind === "embeddings" ? artifact.embeddings.length : 1);
   return { tally, notes: [], problems: [], complete: true };
-}
-
-export function tallyOf({ scalars, data }: Batch): Tally {
-  const tally = new Tally();
-  tally.sent("scalars", scalars.length);
-  for (const { kind } of data) {
-    if (kind === "unreadable") tally.leftOut(kind, "cannot be decoded", 1);
-    else tally.sent(kind, 1);
-  }
-  return tally;
 }
 
 function marksOf({ state }: RunFile): FileMark[] {

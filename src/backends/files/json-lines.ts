@@ -11,6 +11,8 @@ import type {
 } from "../../reader/datum.ts";
 import { PythonObject, type PythonValue } from "../../reader/python-text.ts";
 import type { Tensor } from "../../reader/tensor.ts";
+import type { Batch } from "../../sync/backend.ts";
+import { Tally } from "../../sync/report/tally.ts";
 
 /** What a line says of bytes that lie in a file beside it, or are in it: where they are, and how many. */
 export type Kept = { readonly bytes: number } & ({ readonly path: string } | { readonly base64: string });
@@ -53,6 +55,17 @@ export function hparamsLine(
 ): Uint8Array {
   const values = Object.fromEntries(Array.from(hparams, ([name, value]) => [name, jsonOfPython(value)]));
   return jsonLines([{ ...lead, kind: "hparams", type: "hparams_file", hparams: values }]);
+}
+
+/** Every kind has a line. */
+export function tallyOf({ scalars, data }: Pick<Batch, "scalars" | "data">): Tally {
+  const tally = new Tally();
+  tally.sent("scalars", scalars.length);
+  for (const { kind } of data) {
+    if (kind === "unreadable") tally.leftOut(kind, "cannot be decoded", 1);
+    else tally.sent(kind, 1);
+  }
+  return tally;
 }
 
 /** A step that not every reader of JSON keeps exactly is a string. */

@@ -8,8 +8,10 @@ import path from "node:path";
 import { promisify } from "node:util";
 import { crc32 } from "node:zlib";
 import { TraceletError } from "../../errors.ts";
+import type { Batch } from "../../sync/backend.ts";
+import type { Tally } from "../../sync/report/tally.ts";
 import type { FileMark } from "../../sync/source/fingerprint.ts";
-import { datumLine, hparamsLine, scalarLines } from "./json-lines.ts";
+import { datumLine, hparamsLine, scalarLines, tallyOf } from "./json-lines.ts";
 import { Media } from "./media.ts";
 import { type OutputDirectory, writeAll } from "./output-directory.ts";
 import { FORMAT, isOffset, jsonOfState, type RunState, stateOfJson } from "./run-state.ts";
@@ -102,6 +104,10 @@ export class JsonlRuns implements RunsOnDisk<JsonlRun> {
     if (lines.length === 0 && batch.marks.length === 0) return;
     await media.write();
     await this.#put(run, Buffer.concat(lines), next);
+  }
+
+  tally(batch: Batch): Tally {
+    return tallyOf(batch);
   }
 
   async tell(run: JsonlRun, next: RunState): Promise<void> {

@@ -12,8 +12,9 @@ import type {
   Survey,
 } from "../../sync/backend.ts";
 import type { Note } from "../../sync/report/note.ts";
-import { leftOutFiles, tallyOf } from "./backend.ts";
-import { datumLine, hparamsLine, type Kept, scalarLines } from "./json-lines.ts";
+import type { Tally } from "../../sync/report/tally.ts";
+import { leftOutFiles } from "./backend.ts";
+import { datumLine, hparamsLine, type Kept, scalarLines, tallyOf } from "./json-lines.ts";
 import { FORMAT } from "./run-state.ts";
 
 /** Resolves once more may be written. */
@@ -22,11 +23,14 @@ export type LineSink = (lines: Uint8Array) => Promise<void>;
 export class LinesBackend implements Backend {
   readonly batchSize: number = 10_000;
   readonly #sink: LineSink;
+  readonly #tally: (batch: Batch) => Tally;
   /** Names of runs, by ids. */
   readonly #names = new Map<string, string>();
 
-  constructor(sink: LineSink) {
+  /** @param tally what of a batch counts as written */
+  constructor(sink: LineSink, tally: (batch: Batch) => Tally = tallyOf) {
     this.#sink = sink;
+    this.#tally = tally;
   }
 
   async open({ name, source, startTime }: RunDescription, knownId: string | undefined): Promise<RunHandle> {
@@ -46,7 +50,7 @@ export class LinesBackend implements Backend {
     for (const datum of data) lines.push(datumLine(datum, inline, lead) ?? NOTHING);
     if (hparams.size > 0) lines.push(hparamsLine(hparams, lead));
     await this.#sink(Buffer.concat(lines));
-    return { tally: tallyOf(batch), notes: [] };
+    return { tally: this.#tally(batch), notes: [] };
   }
 
   async finish({ id }: RunHandle, status: FinalStatus, endTime: number): Promise<void> {

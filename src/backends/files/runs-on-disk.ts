@@ -1,5 +1,6 @@
 /** What each format of files keeps: runs that are appended to, and that tell how far they are. */
 import type { Batch } from "../../sync/backend.ts";
+import type { Tally } from "../../sync/report/tally.ts";
 import type { RunState } from "./run-state.ts";
 
 /** A run as its files tell it. */
@@ -46,6 +47,8 @@ export interface RunsOnDisk<Open extends OpenRun = OpenRun> {
    * @throws TraceletError `overtaken` or `deleted` if its files are not as they were left
    */
   append(run: Open, addition: Addition): Promise<void>;
-  /** The same, of what is no value: how it ended, what it is called. */
+  /** What of a batch has a place in them. */
+  tally(batch: Batch): Tally;
+  /** The same as `append`, of what is no value: how it ended, what it is called. */
   tell(run: Open, next: RunState): Promise<void>;
 }

@@ -1,0 +1,66 @@
+/** `--backend`: what it takes, and what goes with each. */
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import path from "node:path";
+import { expect, test } from "vitest";
+import { machineWithRun } from "./tracelet.ts";
+
+test.each([
+  [["--backend", "jsonl"], "needs to be told where the files go"],
+  [["--backend", "csv"], "needs to be told where the files go"],
+  [["--backend", "jsonl", "--output", "out", "--experiment", "e"], "--experiment is an option of MLflow"],
+  [
+    ["--backend", "csv", "--output", "out", "--tracking-uri", "sqlite:///x.db"],
+    "--tracking-uri is an option of MLflow",
+  ],
+  [["--output", "out"], "--output is an option of files"],
+  [["--backend", "csv", "--output", "-"], "--output - takes --backend jsonl alone"],
+  [["--backend", "jsonl", "--output", "-", "--json"], "--json and --output - would both write to standard output"],
+  [["--backend", "parquet", "--output", "out"], "Allowed choices are mlflow, jsonl, csv"],
+])("tracelet sync runs %j is refused", async (args, message) => {
+  const machine = machineWithRun();
+  const { code, stderr, stdout } = await machine.run("sync", "runs", ...args);
+  expect([code, stderr]).toEqual([2, expect.stringContaining(message)]);
+  if (!args.includes("--json")) expect(stdout).toBe("");
+  expect(existsSync(path.join(machine.root, "out"))).toBe(false);
+});
+
+test("verify says that it cannot read files yet", async () => {
+  const { code, stderr } = await machineWithRun().run("verify", "runs", "--backend", "jsonl", "--output", "out");
+  expect([code, stderr]).toEqual([2, expect.stringContaining("verify cannot compare")]);
+});
+
+test.each(["jsonl", "csv"])("status, forget and a dry run of %s", async (backend) => {
+  const machine = machineWithRun();
+  const to = ["--backend", backend, "--output", "out"];
+  const out = path.join(machine.root, "out");
+  const dry = await machine.sync("--dry-run", ...to);
+  expect([dry.code, dry.kinds["scalars"]?.sent, existsSync(out)]).toEqual([0, 20, false]);
+  const first = await machine.sync(...to);
+  expect([first.code, first.location, first.kinds["scalars"]?.sent]).toEqual([0, out, 20]);
+  const { stdout } = await machine.run("status", "runs", "--json");
+  expect(JSON.parse(stdout).runs).toMatchObject([{ destination: `${backend} ${out}`, run: "train", state: "done" }]);
+  expect((await machine.run("forget", "train", "--backend", "mlflow")).code).toBe(1);
+  expect((await machine.run("forget", "train", "--backend", backend)).code).toBe(0);
+  const file = path.join(out, backend === "csv" ? "train/scalars.csv" : "train.jsonl");
+  const before = readFileSync(file);
+  const again = await machine.sync(...to);
+  expect([again.code, readFileSync(file).equals(before)]).toEqual([0, true]);
+  // What is gone is written again.
+  rmSync(out, { recursive: true });
+  expect((await machine.sync(...to)).kinds["scalars"]?.sent).toBe(20);
+});
+
+test("standard output gets all there is, each time", async () => {
+  const machine = machineWithRun();
+  for (let turn = 0; turn < 2; turn++) {
+    const { code, stdout } = await machine.run("sync", "runs", "--backend", "jsonl", "--output", "-");
+    const lines = stdout
+      .split("\n")
+      .slice(0, -1)
+      .map((line) => JSON.parse(line));
+    expect(code).toBe(0);
+    expect(lines[0]).toMatchObject({ run: "train", kind: "run", format: 1 });
+    expect(lines.at(-1)).toMatchObject({ run: "train", kind: "status", status: "finished" });
+    expect(lines.slice(1, -1).filter(({ run, kind }) => run === "train" && kind === "scalar")).toHaveLength(20);
+  }
+});

@@ -1,0 +1,130 @@
+/** Tables of comma-separated values: what is in them, and what becomes of them when something breaks. */
+import { mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { expect, test } from "vitest";
+import { FilesBackend } from "../../src/backends/files/backend.ts";
+import { CsvRuns } from "../../src/backends/files/csv-runs.ts";
+import { OutputDirectory } from "../../src/backends/files/output-directory.ts";
+import type { SyncOptions, SyncResult } from "../../src/sync/engine/engine.ts";
+import { eventFile, hparamsEvent, scalarEvent, textEvent, versionEvent } from "../support/event-writer.ts";
+import { curve, fileOf, records, World } from "../sync/world.ts";
+
+class Output {
+  readonly world: World = World.create();
+  readonly root: string = path.join(this.world.root, "out");
+
+  async sync(options: Partial<SyncOptions> = {}): Promise<SyncResult> {
+    const directory = new OutputDirectory(this.root);
+    const backend = new FilesBackend(directory, new CsvRuns(directory));
+    try {
+      return await this.world.sync({ backend, ...options });
+    } finally {
+      await backend.close();
+    }
+  }
+
+  file(name: string): string {
+    return path.join(this.root, name);
+  }
+
+  read(name = "train/scalars.csv"): string {
+    return readFileSync(this.file(name), "utf8");
+  }
+
+  steps(): number[] {
+    const rows = this.read().split("\r\n").slice(1, -1);
+    return rows.map((row) => Number(row.split(",")[2]));
+  }
+}
+
+const RANGE = (n: number) => Array.from({ length: n }, (_, i) => i);
+
+test("a row a scalar, a row a hyperparameter; other kinds are counted as left out", async () => {
+  const output = new Output();
+  output.world.logdir.write(
+    "a,b",
+    eventFile(
+      versionEvent(),
+      hparamsEvent({ lr: 0.5, name: 'say "hi"\n', on: true }),
+      scalarEvent("loss", 2n ** 63n - 1n, 0.1, 1.000000000000001),
+      scalarEvent("a\nb", 1, Number.NaN),
+      scalarEvent(" x", 2, -Infinity),
+      textEvent("note", 3, "text"),
+    ),
+  );
+  const { runs, error } = await output.sync();
+  expect(error).toBeUndefined();
+  expect(output.read("a,b/scalars.csv")).toBe(
+    [
+      "run,tag,step,wall_time,value",
+      `"a,b",loss,9223372036854775807,1.000000000000001,${Math.fround(0.1)}`,
+      '"a,b","a\nb",1,1700000000.25,NaN',
+      '"a,b"," x",2,1700000000.25,-Infinity',
+      "",
+    ].join("\r\n"),
+  );
+  expect(output.read("a,b/hparams.csv")).toBe(
+    ["run,name,value", '"a,b",lr,0.5', '"a,b",name,"say ""hi""\n"', '"a,b",on,True', ""].join("\r\n"),
+  );
+  expect(runs[0]?.tally.kinds.get("text")?.leftOut).toEqual(new Map([["no table has it", 1]]));
+});
+
+test("rows behind what is told of are cut off, and written again", async () => {
+  const output = new Output();
+  const { logdir } = output.world;
+  logdir.write("train", fileOf(curve("loss", 0, 20)));
+  await output.sync();
+  const told = readFileSync(output.file("train/tracelet.json"));
+  const restore = output.world.keepState();
+  logdir.append("train", records(curve("loss", 20, 40)));
+  await output.sync();
+  const { length } = readFileSync(output.file("train/scalars.csv"));
+  // As if the process had ended in the midst of the rows, or before it could tell of them.
+  for (const cut of [0, 1, 30, 300]) {
+    writeFileSync(output.file("train/tracelet.json"), told);
+    truncateSync(output.file("train/scalars.csv"), length - cut);
+    restore();
+    await output.sync();
+    expect(output.steps()).toEqual(RANGE(40));
+  }
+});
+
+test("a table that is shorter than what is told of is written again", async () => {
+  const output = new Output();
+  output.world.logdir.write("train", fileOf(curve("loss", 0, 20)));
+  await output.sync();
+  truncateSync(output.file("train/scalars.csv"), 100);
+  await output.sync();
+  expect(output.steps()).toEqual(RANGE(20));
+});
+
+test("what another choice lets in is appended, once", async () => {
+  const output = new Output();
+  output.world.logdir.write("train", fileOf([...curve("loss", 0, 20), ...curve("lr", 0, 20)]));
+  await output.sync({ transform: { includeTags: [], excludeTags: ["lr"], nan: "keep" } });
+  expect(output.steps()).toEqual(RANGE(20));
+  await output.sync();
+  expect(output.steps()).toEqual([...RANGE(20), ...RANGE(20)]);
+});
+
+test("an event file that was cut and grows again doubles nothing", async () => {
+  const output = new Output();
+  const { logdir } = output.world;
+  logdir.write("train", fileOf(curve("loss", 0, 20)));
+  await output.sync();
+  logdir.truncate("train", fileOf(curve("loss", 0, 5)).length);
+  await output.sync();
+  logdir.append("train", records(curve("loss", 5, 30)));
+  await output.sync();
+  expect(output.steps()).toEqual(RANGE(30));
+});
+
+test("another's table is not touched", async () => {
+  const output = new Output();
+  output.world.logdir.write("train", fileOf(curve("loss", 0, 20)));
+  mkdirSync(output.file("train"), { recursive: true });
+  writeFileSync(output.file("train/scalars.csv"), "mine\n");
+  const { runs } = await output.sync();
+  expect(runs[0]?.error).toMatchObject({ code: "rejected", message: expect.stringContaining("scalars.csv") });
+  expect(output.read()).toBe("mine\n");
+});
