@@ -83,9 +83,7 @@ export class CsvRuns implements RunsOnDisk<CsvRun> {
 
   async append(run: CsvRun, { batch, next, isAllNew }: Addition): Promise<void> {
     const texts = { scalars: scalarRows(next.name, batch), hparams: hparamRows(next.name, batch) };
-    const known = isAllNew || NAMES.every((table) => texts[table].length === 0) ? NO_ROWS : this.#rowsOf(run);
-    const rows = (table: Table) => texts[table].filter((row) => !known.has(digestOf(table, row)));
-    const additions = { scalars: rows("scalars"), hparams: rows("hparams") };
+    const additions = isAllNew ? texts : this.#without(run, texts);
     if (batch.marks.length === 0 && NAMES.every((table) => additions[table].length === 0)) return;
     this.#put(run, additions, next);
   }
@@ -117,7 +115,8 @@ export class CsvRuns implements RunsOnDisk<CsvRun> {
       run.state = next;
       run.lengths = lengths;
     });
-    for (const table of NAMES) for (const row of rows[table]) run.rows?.add(digestOf(table, row));
+    if (run.rows === undefined) return;
+    for (const table of NAMES) for (const row of rows[table]) run.rows.add(digestOf(table, row));
   }
 
   /** @returns by how many bytes the table is longer @throws the system's error */
@@ -189,6 +188,14 @@ export class CsvRuns implements RunsOnDisk<CsvRun> {
     return { id, startTime, lengths, rows: undefined, state };
   }
 
+  /** The rows that its tables do not have yet. */
+  #without(run: CsvRun, rows: Readonly<Record<Table, string[]>>): Readonly<Record<Table, string[]>> {
+    if (NAMES.every((table) => rows[table].length === 0)) return rows;
+    const known = this.#rowsOf(run);
+    const fresh = (table: Table) => rows[table].filter((row) => !known.has(digestOf(table, row)));
+    return { scalars: fresh("scalars"), hparams: fresh("hparams") };
+  }
+
   #rowsOf(run: CsvRun): Set<string> {
     return (run.rows ??= this.#directory.guard(run.id, () => {
       const digests = new Set<string>();
@@ -213,8 +220,6 @@ export function tallyOfTables({ scalars, data }: Batch): Tally {
   }
   return tally;
 }
-
-const NO_ROWS: ReadonlySet<string> = new Set();
 
 function siblingOf(id: string, table: Table): string {
   return `${id.slice(0, -STATE_FILE.length)}${TABLES[table].file}`;
