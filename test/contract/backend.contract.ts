@@ -22,8 +22,6 @@ export interface DestinationUnderTest {
   readonly refusedTag?: string;
 }
 
-/** Scalars of a batch. */
-const BATCH = 7;
 const RUNS = ["train", "sub/eval"];
 
 class Place {
@@ -57,8 +55,9 @@ class Place {
     return path.join(this.root, machine);
   }
 
+  /** Machines whose names differ in length send batches of other sizes. */
   async sync(machine = "state", death?: Death, twice = false): Promise<SyncResult> {
-    const backend = mortal(await this.destination.connect(), BATCH, death, twice);
+    const backend = mortal(await this.destination.connect(), machine.length + 2, death, twice);
     const checkpoints = Checkpoints.open(this.stateDir(machine), "destination");
     const add = async (_run: string, _id: string, values: readonly RefusedValue[]) => {
       this.refused.push(...values);
@@ -178,10 +177,10 @@ export function describeContract(name: string, make: (root: string) => Destinati
     test.runIf(keepsMarks)("two at once", async () => {
       const place = new Place(make);
       place.fill();
-      await Promise.all([place.sync("one"), place.sync("other"), place.sync("third")]);
+      await Promise.all([place.sync("one"), place.sync("other"), place.sync("a third")]);
       await place.complete("one");
       for (const run of RUNS) place.grow(run, curve("loss", 20, 200));
-      await Promise.all([place.sync("one"), place.sync("other"), place.sync("third")]);
+      await Promise.all([place.sync("one"), place.sync("other"), place.sync("a third")]);
       await place.complete("other");
     });
 

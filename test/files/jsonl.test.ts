@@ -1,12 +1,22 @@
 /** Files of JSON lines: what is in them, and what becomes of them when something breaks. */
 import { createHash } from "node:crypto";
-import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import path from "node:path";
 import { expect, test } from "vitest";
 import { FilesBackend } from "../../src/backends/files/backend.ts";
 import { JsonlRuns } from "../../src/backends/files/jsonl-runs.ts";
 import { OutputDirectory } from "../../src/backends/files/output-directory.ts";
 import { pathOfRun } from "../../src/backends/files/run-names.ts";
+import { openDatabase } from "../../src/sqlite.ts";
 import type { SyncOptions, SyncResult } from "../../src/sync/engine/engine.ts";
 import { eventFile, hparamsEvent, imageEvent, scalarEvent, textEvent, versionEvent } from "../support/event-writer.ts";
 import { curve, fileOf, records, version, World } from "../sync/world.ts";
@@ -136,6 +146,25 @@ test("a file that somebody has removed is written again", async () => {
   truncateSync(output.file("train.jsonl"), 0);
   await output.sync();
   expect(output.steps()).toEqual(RANGE(20));
+});
+
+test("a directory that is removed while it is written to is made again", async () => {
+  const output = new Output();
+  const directory = new OutputDirectory(output.root);
+  directory.exclusively("a", () => {});
+  rmSync(output.root, { recursive: true });
+  const inside = directory.exclusively("a", () => {
+    // Whoever comes now has to wait.
+    const lock = openDatabase(output.file(".tracelet.lock"), { busyTimeout: 0 });
+    try {
+      expect(() => lock.exec("BEGIN IMMEDIATE")).toThrow(/locked/);
+    } finally {
+      lock.close();
+    }
+    return true;
+  });
+  expect(inside).toBe(true);
+  directory.close();
 });
 
 test("another's file is not touched", async () => {

@@ -1,5 +1,15 @@
 /** The directory that runs' files are written to: one process at a time writes, and each only where it left off. */
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, renameSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import path from "node:path";
 import { TraceletError } from "../../errors.ts";
 import { type Database, openDatabase } from "../../sqlite.ts";
@@ -12,6 +22,8 @@ const BUSY_MS = 60_000;
 export class OutputDirectory {
   readonly root: string;
   #lock: Database | undefined;
+  /** Of the lock's file. */
+  #inode: bigint | undefined;
 
   constructor(root: string) {
     this.root = root;
@@ -29,17 +41,28 @@ export class OutputDirectory {
    */
   exclusively<T>(file: string, work: () => T): T {
     return this.guard(file, () => {
-      if (this.#lock === undefined) {
-        mkdirSync(this.root, { recursive: true });
-        this.#lock = openDatabase(path.join(this.root, LOCK), { busyTimeout: BUSY_MS });
-      }
-      this.#lock.exec("BEGIN EXCLUSIVE");
+      const lock = this.#openLock();
+      lock.exec("BEGIN EXCLUSIVE");
       try {
         return work();
       } finally {
-        this.#lock.exec("COMMIT");
+        lock.exec("COMMIT");
       }
     });
+  }
+
+  /** Once the directory was removed, nobody else would wait for a lock in it. */
+  #openLock(): Database {
+    const file = path.join(this.root, LOCK);
+    const inodeOf = () => statSync(file, { bigint: true, throwIfNoEntry: false })?.ino;
+    if (this.#lock !== undefined && this.#inode === inodeOf()) return this.#lock;
+    this.#lock?.close();
+    this.makeDirectory(this.root);
+    this.#lock = openDatabase(file, { busyTimeout: BUSY_MS });
+    // Made by the first transaction.
+    this.#lock.exec("BEGIN EXCLUSIVE; COMMIT");
+    this.#inode = inodeOf();
+    return this.#lock;
   }
 
   /** Say what the system says, as an error of the run whose file it is. */

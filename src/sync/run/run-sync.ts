@@ -21,8 +21,9 @@ export async function syncRun(group: RunGroup, candidates: StoredRun[], context:
   if (unchanged !== undefined && (await hasAllFiles(group, unchanged, context.attachSource)))
     return leaveUnchanged(group, unchanged, context);
   let result = await syncOnce(group, candidates, context);
-  // Whoever was quicker has sent something, so that there is an end to it.
-  while (result.error?.code === "overtaken") result = await syncOnce(group, candidates, context);
+  // Whoever was quicker has sent something, so that there is an end to it; what goes on for ever is no such thing.
+  for (let left = MAX_OVERTAKEN; result.error?.code === "overtaken" && left > 0; left--)
+    result = await syncOnce(group, candidates, context);
   // One that was deleted as a duplicate while it was written to: all of it goes on in the other.
   const wasOpen = result.error?.code === "deleted" && result.remoteId !== undefined;
   return wasOpen ? syncOnce(group, candidates, context) : result;
@@ -100,3 +101,6 @@ export async function openSession(
   session.notes.push(...match.notes);
   return session;
 }
+
+/** How often a run is opened again since another process has written to it. */
+const MAX_OVERTAKEN = 1000;
