@@ -60,6 +60,8 @@ export class SourceFile {
   #from: number;
   #tailHash: string;
   #waypoints: readonly string[];
+  /** Whether damage was known of it when it was opened. */
+  readonly #hadHoles: boolean;
   /** What it looked like when it was last read to its end. */
   #readStamp: string | undefined;
   /** The same when nothing was left to be done about it. */
@@ -86,6 +88,7 @@ export class SourceFile {
     this.restartStep = stored?.restartStep;
     // What was passed over behind the offset was the end of the file then; it is looked at again.
     this.#losses = stored?.losses.filter((loss) => loss.end <= stored.offset) ?? [];
+    this.#hadHoles = this.holes.length > 0;
     this.#head = stored && { length: stored.head, key: stored.key };
     this.#offset = this.start;
     this.#from = stored?.from ?? 0;
@@ -291,7 +294,7 @@ export class SourceFile {
 
   /** Whether something may have appeared in its damage since it was last looked at. */
   get mayHaveFilled(): boolean {
-    return this.holes.length > 0 && this.#stored?.stamp !== stampOf(this.entry);
+    return this.#hadHoles && this.#stored?.stamp !== stampOf(this.entry);
   }
 
   /** What to remember of it if it was read to its end and no record is in it: it is not read again. */
