@@ -10,6 +10,8 @@ export class CountingMlflow {
   #experimentTags;
   /** Tags of the runs, by their ids. */
   #runs = new Map();
+  /** How far they are, by their ids. */
+  #statuses = new Map();
 
   #answers = {
     "experiments/create": ({ tags }) => {
@@ -25,11 +27,17 @@ export class CountingMlflow {
     "runs/log-batch": ({ run_id, tags }) => {
       for (const { key, value } of tags ?? []) this.#runs.get(run_id).set(key, value);
     },
+    "runs/update": ({ run_id, status }) => void this.#statuses.set(run_id, status),
     "runs/search": ({ filter, run_view_type, max_results, page_token }) => {
       const from = page_token === undefined ? 0 : JSON.parse(Buffer.from(page_token, "base64").toString()).offset;
       const found = run_view_type === "DELETED_ONLY" ? [] : this.#matching(filter);
       const runs = found.slice(from, from + max_results).map(([run_id, tags]) => ({
-        info: { run_id, experiment_id: "1", lifecycle_stage: "active" },
+        info: {
+          run_id,
+          experiment_id: "1",
+          lifecycle_stage: "active",
+          status: this.#statuses.get(run_id) ?? "RUNNING",
+        },
         data: { tags: Array.from(tags, ([key, value]) => ({ key, value })) },
       }));
       const next = from + max_results;
