@@ -32,7 +32,7 @@ export {
 } from "./reader/tfrecord.ts";
 export type * from "./sync/backend.ts";
 export type { Quarantine, RefusedValue } from "./sync/backend.ts";
-export { type SyncOptions, type SyncResult, sync } from "./sync/engine/engine.ts";
+export { type SyncOptions, type SyncResult, sync } from "./sync/engine/once.ts";
 export { type WatchOptions, watch } from "./sync/engine/watch.ts";
 export type { WatchEvent, WatchStatus } from "./sync/engine/watch-status.ts";
 export type { RunResult } from "./sync/run/run-result.ts";

@@ -1,6 +1,6 @@
 /** What the command line says of the source: which of its runs and values count, and how. */
 import type { RestartPolicy } from "../reader/restarts.ts";
-import type { SyncOptions } from "../sync/engine/engine.ts";
+import type { SyncOptions } from "../sync/engine/once.ts";
 import type { GroupMode } from "../sync/source/groups.ts";
 import { globFilter } from "../sync/transform/transform.ts";
 import { excludedKinds, type KindOptions } from "./kinds.ts";

@@ -1,6 +1,6 @@
 /** `tracelet sync`: options → backend, engine, report. */
 import { TraceletError } from "../errors.ts";
-import { sync } from "../sync/engine/engine.ts";
+import { sync } from "../sync/engine/once.ts";
 import { requireLogdir, sourcesOf } from "../sync/source/logdirs.ts";
 import { Checkpoints } from "../sync/state/checkpoints.ts";
 import { type Lock, lockSource } from "../sync/state/lock.ts";

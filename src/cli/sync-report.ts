@@ -1,7 +1,7 @@
 /** What a sync did: the summary for people, the object for machines, and the exit code. */
 import type { TraceletError } from "../errors.ts";
 import { LEADS_OUT, LEADS_OUT_TEXT } from "../reader/file-links.ts";
-import type { Left, SyncResult } from "../sync/engine/engine.ts";
+import type { Left, SyncResult } from "../sync/engine/once.ts";
 import type { Note } from "../sync/report/note.ts";
 import { Tally } from "../sync/report/tally.ts";
 import type { RunResult } from "../sync/run/run-result.ts";

@@ -2,7 +2,7 @@
 
 import { existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type SyncOptions, type SyncResult, sync } from "../sync/engine/engine.ts";
+import { type SyncOptions, type SyncResult, sync } from "../sync/engine/once.ts";
 import { watch } from "../sync/engine/watch.ts";
 import type { WatchEvent, WatchStatus } from "../sync/engine/watch-status.ts";
 import { sourcesOf } from "../sync/source/logdirs.ts";

@@ -3,7 +3,7 @@ import { cpSync, rmSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { Backend, RefusedValue } from "../../src/sync/backend.ts";
-import { type SyncResult, sync } from "../../src/sync/engine/engine.ts";
+import { type SyncResult, sync } from "../../src/sync/engine/once.ts";
 import { Checkpoints } from "../../src/sync/state/checkpoints.ts";
 import { Logdir, temporaryDirectory } from "../support/logdirs.ts";
 import { pointText } from "../support/memory-backend.ts";

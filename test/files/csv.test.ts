@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import { FilesBackend } from "../../src/backends/files/backend.ts";
 import { CsvRuns } from "../../src/backends/files/csv-runs.ts";
 import { OutputDirectory } from "../../src/backends/files/output-directory.ts";
-import type { SyncOptions, SyncResult } from "../../src/sync/engine/engine.ts";
+import type { SyncOptions, SyncResult } from "../../src/sync/engine/once.ts";
 import { eventFile, hparamsEvent, scalarEvent, textEvent, versionEvent } from "../support/event-writer.ts";
 import { curve, fileOf, records, World } from "../sync/world.ts";
 

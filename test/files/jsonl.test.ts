@@ -17,7 +17,7 @@ import { JsonlRuns } from "../../src/backends/files/jsonl-runs.ts";
 import { OutputDirectory } from "../../src/backends/files/output-directory.ts";
 import { pathOfRun } from "../../src/backends/files/run-names.ts";
 import { openDatabase } from "../../src/sqlite.ts";
-import type { SyncOptions, SyncResult } from "../../src/sync/engine/engine.ts";
+import type { SyncOptions, SyncResult } from "../../src/sync/engine/once.ts";
 import { eventFile, hparamsEvent, imageEvent, scalarEvent, textEvent, versionEvent } from "../support/event-writer.ts";
 import { curve, fileOf, records, version, World } from "../sync/world.ts";
 

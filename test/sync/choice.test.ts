@@ -12,7 +12,7 @@ import { TraceletError } from "../../src/errors.ts";
 import type { Kind } from "../../src/reader/datum.ts";
 import { DEFAULT_MAX_RECORD_BYTES } from "../../src/reader/tfrecord.ts";
 import { openDatabase } from "../../src/sqlite.ts";
-import { type SyncOptions, type SyncResult, sync } from "../../src/sync/engine/engine.ts";
+import { type SyncOptions, type SyncResult, sync } from "../../src/sync/engine/once.ts";
 import { Checkpoints } from "../../src/sync/state/checkpoints.ts";
 import { choiceOf, choiceText, isHarmless } from "../../src/sync/transform/choice.ts";
 import { type VerifiedRun, verify } from "../../src/verify/mlflow/verify.ts";

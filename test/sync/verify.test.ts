@@ -9,7 +9,7 @@ import type { MlflowStore } from "../../src/backends/mlflow/store.ts";
 import { TraceletError } from "../../src/errors.ts";
 import type { Kind } from "../../src/reader/datum.ts";
 import { type Database, openDatabase, type SqlValue } from "../../src/sqlite.ts";
-import { type SyncOptions, sync } from "../../src/sync/engine/engine.ts";
+import { type SyncOptions, sync } from "../../src/sync/engine/once.ts";
 import { Checkpoints } from "../../src/sync/state/checkpoints.ts";
 import type { TransformOptions } from "../../src/sync/transform/transform.ts";
 import { ArtifactCheck } from "../../src/verify/mlflow/artifact-check.ts";

@@ -26,10 +26,10 @@ import type { StoredRun } from "../state/stored-run.ts";
 import { formatWatchNote, type WatchNote } from "../tree/watch-notes.ts";
 import { type RunChanges, watchRuns } from "../tree/watcher.ts";
 import { AwakeClock } from "./awake-clock.ts";
-import { placed, type SyncOptions, wantedRuns } from "./engine.ts";
+import { FollowedRun } from "./followed-run.ts";
 import { Gate } from "./gate.ts";
-import { LiveRun } from "./live-run.ts";
 import { followMoved, withoutGone } from "./moved-runs.ts";
+import { placed, type SyncOptions, wantedRuns } from "./once.ts";
 import { groupAsBefore, regroupedMessage } from "./regrouping.ts";
 import { RepeatedSurvey } from "./repeated-survey.ts";
 import type { WatchEvent, WatchStatus } from "./watch-status.ts";
@@ -105,9 +105,9 @@ class Watch implements WatchStatus {
   /** TensorBoard's runs, by logdir and name. */
   readonly #found = new Map<string, DiscoveredRun>();
   /** The destination's, by logdir and name. */
-  readonly #live = new Map<string, LiveRun>();
+  readonly #live = new Map<string, FollowedRun>();
   /** Which of the destination's runs each of TensorBoard's is a part of. */
-  readonly #groupOf = new Map<string, LiveRun>();
+  readonly #groupOf = new Map<string, FollowedRun>();
   /** Runs of one name may be copies of each other: one after the other. */
   readonly #sameName = new Map<string, Promise<void>>();
   readonly #saidLinks = new Set<string>();
@@ -207,12 +207,12 @@ class Watch implements WatchStatus {
 
   get isCaughtUp(): boolean {
     // What is refused is not waited for.
-    const isAtRest = ({ dueSince, isBusy, error }: LiveRun) =>
+    const isAtRest = ({ dueSince, isBusy, error }: FollowedRun) =>
       (dueSince === undefined || error !== undefined) && !isBusy;
     return this.#isComplete && [...this.#live.values()].every(isAtRest);
   }
 
-  #all(which: (live: LiveRun) => boolean): LiveRun[] {
+  #all(which: (live: FollowedRun) => boolean): FollowedRun[] {
     return [...this.#live.values()].filter(which);
   }
 
@@ -266,7 +266,7 @@ class Watch implements WatchStatus {
   }
 
   #grew(run: DiscoveredRun): void {
-    const live = this.#groupOf.get(keyOf(run)) as LiveRun;
+    const live = this.#groupOf.get(keyOf(run)) as FollowedRun;
     live.group = withRun(live.group, run);
     this.#isDue(live);
   }
@@ -281,7 +281,7 @@ class Watch implements WatchStatus {
     for (const group of groups) {
       const key = keyOf(group);
       const known = before.get(key);
-      const live = known ?? new LiveRun(group, this.#clock.now() - ageOfFiles(group));
+      const live = known ?? new FollowedRun(group, this.#clock.now() - ageOfFiles(group));
       const isNew = known === undefined || known.group.members.length !== group.members.length;
       live.group = group;
       this.#live.set(key, live);
@@ -316,7 +316,7 @@ class Watch implements WatchStatus {
   }
 
   /** There is something to be looked at. */
-  #isDue(live: LiveRun): void {
+  #isDue(live: FollowedRun): void {
     if (live.session === undefined && this.#isSent(live)) return;
     if (this.#isComplete) live.grewAt = this.#clock.now();
     live.dueSince ??= performance.now();
@@ -326,14 +326,14 @@ class Watch implements WatchStatus {
   }
 
   /** Whether all of it was sent, told at once and without opening a file: so it is of most of a large tree at a start. */
-  #isSent(live: LiveRun): boolean {
+  #isSent(live: FollowedRun): boolean {
     const { group } = live;
     if (mayHaveFiles(group, this.#options.attachSource)) return false;
     return this.#settle(live, this.#unchanged(group));
   }
 
   /** Let it have its turn, not before `pauseMs`; what was arranged for a later time is brought forward. */
-  #schedule(live: LiveRun, pauseMs = 0): void {
+  #schedule(live: FollowedRun, pauseMs = 0): void {
     if (live.isBusy || live.isGone || this.#isEnding || this.#options.signal.aborted) return;
     clearTimeout(live.timer);
     const { concurrency, flushIntervalMs } = this.#options;
@@ -362,7 +362,7 @@ class Watch implements WatchStatus {
   };
 
   /** Of runs of one name only one at a time is worked on. */
-  async #inTurn(live: LiveRun, work: () => Promise<void>): Promise<void> {
+  async #inTurn(live: FollowedRun, work: () => Promise<void>): Promise<void> {
     const { name } = live.group;
     const previous = this.#sameName.get(name);
     const turn = (async () => {
@@ -378,7 +378,7 @@ class Watch implements WatchStatus {
     }
   }
 
-  async #round(live: LiveRun): Promise<void> {
+  async #round(live: FollowedRun): Promise<void> {
     if (this.#options.signal.aborted) return;
     let again: number | undefined;
     let hasFailed = false;
@@ -406,7 +406,7 @@ class Watch implements WatchStatus {
   }
 
   /** Send what there is of a run. @returns when to look at it again though nothing happens to it, ms */
-  async #advance(live: LiveRun): Promise<number | undefined> {
+  async #advance(live: FollowedRun): Promise<number | undefined> {
     // While it waited for the destination.
     if (live.isGone) return undefined;
     const since = live.dueSince;
@@ -441,7 +441,7 @@ class Watch implements WatchStatus {
   }
 
   /** @returns false if there is nothing to be sent of it */
-  async #open(live: LiveRun): Promise<boolean> {
+  async #open(live: FollowedRun): Promise<boolean> {
     const { group } = live;
     const unchanged = this.#unchanged(group);
     const hasAll = unchanged !== undefined && (await hasAllFiles(group, unchanged, this.#options.attachSource));
@@ -462,7 +462,7 @@ class Watch implements WatchStatus {
   }
 
   /** Take over that all of a run was sent. @returns false if nothing of it was */
-  #settle(live: LiveRun, stored: StoredRun | undefined): boolean {
+  #settle(live: FollowedRun, stored: StoredRun | undefined): boolean {
     if (stored?.remoteId === undefined) return false;
     if (stored.directory === undefined) this.#options.checkpoints.place([placed(stored, live.group)]);
     live.remoteId = stored.remoteId;
@@ -470,25 +470,25 @@ class Watch implements WatchStatus {
     return true;
   }
 
-  #isIdle(live: LiveRun): boolean {
+  #isIdle(live: FollowedRun): boolean {
     return this.#clock.now() - live.grewAt > this.#options.idleTimeoutMs;
   }
 
   /** Nothing was heard of it for long: perhaps because looks come late, or rarely. */
-  async #finishUnlessGrown(live: LiveRun): Promise<void> {
+  async #finishUnlessGrown(live: FollowedRun): Promise<void> {
     if (await hasGrown(live.group)) live.grewAt = this.#clock.now();
     else await this.#finish(live);
   }
 
   /** The run is over, as far as anybody can tell. */
-  async #finish(live: LiveRun): Promise<void> {
+  async #finish(live: FollowedRun): Promise<void> {
     await live.session?.finish();
     this.#close(live);
     live.unfinished = undefined;
   }
 
   /** Another run has taken its place: that one is over. */
-  async #leaveOther(live: LiveRun): Promise<void> {
+  async #leaveOther(live: FollowedRun): Promise<void> {
     const { unfinished, session } = live;
     live.unfinished = undefined;
     if (unfinished === undefined || unfinished.remoteId === session?.remoteId) return;
@@ -498,7 +498,7 @@ class Watch implements WatchStatus {
     });
   }
 
-  #close(live: LiveRun): void {
+  #close(live: FollowedRun): void {
     this.#report(live);
     live.bytesRead = live.session?.bytesRead ?? live.bytesRead;
     if (live.session?.remoteId !== undefined) live.unfinished = live.session;
@@ -506,7 +506,7 @@ class Watch implements WatchStatus {
   }
 
   /** It is in the logdirs no longer. */
-  #leave(live: LiveRun): void {
+  #leave(live: FollowedRun): void {
     live.isGone = true;
     clearTimeout(live.timer);
     this.#queue
@@ -519,7 +519,7 @@ class Watch implements WatchStatus {
       });
   }
 
-  async #endGone(live: LiveRun): Promise<void> {
+  async #endGone(live: FollowedRun): Promise<void> {
     this.#close(live);
     // Its files may be back, or lie elsewhere, and then it goes on.
     const goesOn = [...this.#live.values()].some(
@@ -531,7 +531,7 @@ class Watch implements WatchStatus {
   }
 
   /** @returns when to try again, ms */
-  #failed(live: LiveRun, error: TraceletError): number {
+  #failed(live: FollowedRun, error: TraceletError): number {
     // The gate has said it, and holds everybody back.
     if (error.endsAll) return 0;
     if (error.code === "nested") return TICK_MS;
@@ -575,7 +575,7 @@ class Watch implements WatchStatus {
     }
   }
 
-  async #care(live: LiveRun): Promise<void> {
+  async #care(live: FollowedRun): Promise<void> {
     const start = performance.now();
     await live.session?.care();
     live.caredAt = performance.now();
@@ -583,7 +583,7 @@ class Watch implements WatchStatus {
     this.#report(live);
   }
 
-  #report(live: LiveRun): void {
+  #report(live: FollowedRun): void {
     const { session, group } = live;
     if (session === undefined) return;
     const { tally, refused, notes, problems, losses } = session.takeNews();
@@ -642,7 +642,7 @@ class Watch implements WatchStatus {
     throw new TraceletError("nested", `${parent.name}, which it is to be nested in, is not at the destination yet`);
   }
 
-  #context(live: LiveRun): RunSyncContext {
+  #context(live: FollowedRun): RunSyncContext {
     return {
       ...this.#options,
       isLive: true,

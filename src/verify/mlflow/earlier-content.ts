@@ -4,7 +4,7 @@ import type { Artifact, ArtifactStore } from "../../backends/mlflow/artifacts.ts
 import { isSameParam } from "../../backends/mlflow/run.ts";
 import type { LogBatch } from "../../backends/mlflow/store.ts";
 import { TraceletError } from "../../errors.ts";
-import type { SyncResult } from "../../sync/engine/engine.ts";
+import type { SyncResult } from "../../sync/engine/once.ts";
 import { ArtifactCheck } from "./artifact-check.ts";
 import { choicesOf } from "./earlier-choices.ts";
 import { Findings, type OneDifference } from "./findings.ts";

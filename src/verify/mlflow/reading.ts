@@ -2,7 +2,7 @@
 import os from "node:os";
 import { MlflowBackend } from "../../backends/mlflow/backend.ts";
 import type { MlflowStore } from "../../backends/mlflow/store.ts";
-import { type SyncOptions, type SyncResult, sync } from "../../sync/engine/engine.ts";
+import { type SyncOptions, type SyncResult, sync } from "../../sync/engine/once.ts";
 import { Checkpoints } from "../../sync/state/checkpoints.ts";
 import type { Choice } from "../../sync/transform/choice.ts";
 import { type Expectations, VerifyStore } from "./store.ts";

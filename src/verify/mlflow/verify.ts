@@ -9,7 +9,7 @@ import PQueue from "p-queue";
 import type { ArtifactStore } from "../../backends/mlflow/artifacts.ts";
 import type { LogBatch, MlflowStore, RunStatus } from "../../backends/mlflow/store.ts";
 import { TraceletError } from "../../errors.ts";
-import type { SyncResult } from "../../sync/engine/engine.ts";
+import type { SyncResult } from "../../sync/engine/once.ts";
 import type { FileProblem } from "../../sync/report/file-problem.ts";
 import { chosenBy } from "../../sync/run/run-choices.ts";
 import type { RunResult } from "../../sync/run/run-result.ts";

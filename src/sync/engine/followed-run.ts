@@ -3,7 +3,7 @@
 import type { RunSession } from "../run/run-session.ts";
 import type { RunGroup } from "../source/run-group.ts";
 
-export class LiveRun {
+export class FollowedRun {
   group: RunGroup;
   /** Open as long as the run grows, and some time longer. */
   session: RunSession | undefined;
