@@ -5,7 +5,7 @@ import type { Left, SyncResult } from "../sync/engine/once.ts";
 import type { Note } from "../sync/report/note.ts";
 import { Tally } from "../sync/report/tally.ts";
 import type { RunResult } from "../sync/run/run-result.ts";
-import { WITHOUT_CONTENT } from "../sync/transform/transform.ts";
+import { skipText } from "./skip-text.ts";
 import { bytes, count, duration, type Output, oneLine, paint, plural, table } from "./terminal.ts";
 
 export interface SyncReport {
@@ -30,10 +30,10 @@ export function exitCode({ runs, problems, error }: SyncResult): number {
   return damaged ? 3 : 0;
 }
 
-/** Whether there are values that nobody can decode; there is nothing to decode in one that is empty. */
+/** Whether there are values that cannot be decoded; an empty one holds nothing to decode. */
 function hasUnreadable({ tally }: RunResult): boolean {
   const unreadable = tally.kinds.get("unreadable");
-  return unreadable !== undefined && unreadable.read > (unreadable.leftOut.get(WITHOUT_CONTENT) ?? 0);
+  return unreadable !== undefined && unreadable.read > (unreadable.skipped.get("empty") ?? 0);
 }
 
 /** Values are missing at the destination, and are not sent again. */
@@ -154,10 +154,12 @@ function totalOf(runs: readonly RunResult[]): Tally {
 }
 
 function kindRows(tally: Tally, dryRun: boolean): string[][] {
-  const rows = [["", "read", dryRun ? "to send" : "sent", "left out", "failed"]];
-  for (const [kind, { read, derived, sent, failed, leftOut }] of [...tally.kinds].sort()) {
-    const out = [...leftOut.values()].reduce((sum, n) => sum + n, 0);
-    const reasons = [...leftOut].map(([reason, n]) => (leftOut.size > 1 ? `${count(n)} ${reason}` : reason)).join(", ");
+  const rows = [["", "read", dryRun ? "to send" : "sent", "skipped", "failed"]];
+  for (const [kind, { read, derived, sent, failed, skipped }] of [...tally.kinds].sort()) {
+    const out = [...skipped.values()].reduce((sum, n) => sum + n, 0);
+    const reasons = [...skipped]
+      .map(([reason, n]) => (skipped.size > 1 ? `${count(n)} ${skipText(reason)}` : skipText(reason)))
+      .join(", ");
     rows.push([
       kind,
       derived === 0 ? count(read) : `${count(read)} + ${count(derived)} derived`,
@@ -212,8 +214,8 @@ function tailLine({ path, start, end, state }: RunResult["waiting"][number]): st
 }
 
 function tallyJson(tally: Tally): object {
-  const kinds = [...tally.kinds].sort().map(([kind, { leftOut, ...counts }]) => {
-    return [kind, { ...counts, leftOut: Object.fromEntries(leftOut) }];
+  const kinds = [...tally.kinds].sort().map(([kind, { skipped, ...counts }]) => {
+    return [kind, { ...counts, skipped: Object.fromEntries(skipped) }];
   });
   return Object.fromEntries(kinds) as object;
 }

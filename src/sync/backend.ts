@@ -109,7 +109,7 @@ export type Refuse = (values: readonly RefusedValue[]) => Promise<string>;
 export interface Receipt {
   /** Where the destination stands by it, for `open`: saved together with the places that the batch brings the files to. */
   readonly cursor?: string | undefined;
-  /** What was sent and left out of the batch; together all of it. */
+  /** What was sent and skipped of the batch; together, all of it. */
   readonly tally: Tally;
   /** Things a user should know: a name that was changed, a value that was cut. Each is given once a run. */
   readonly notes: readonly Note[];

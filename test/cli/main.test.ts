@@ -109,7 +109,7 @@ describe("the environment", () => {
     const end = await machine.run("sync", "runs");
     expect(JSON.parse(end.stdout)).toMatchObject({
       dryRun: false,
-      kinds: { scalars: { read: 20, sent: 10, leftOut: { excluded: 10 } } },
+      kinds: { scalars: { read: 20, sent: 10, skipped: { excluded: 10 } } },
     });
     expect(end.stderr).toContain("1 run: 1 sent");
     expect(existsSync(path.join(machine.root, "state-from-env", "state.db"))).toBe(true);

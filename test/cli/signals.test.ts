@@ -29,7 +29,7 @@ describe("a signal", () => {
     expect(ended_).toBe(code);
     const result = JSON.parse(stdout) as {
       outcome: string;
-      kinds: { scalars: { read: number; sent: number; failed: number; leftOut: object } };
+      kinds: { scalars: { read: number; sent: number; failed: number; skipped: object } };
     };
     expect(result.outcome).toBe("interrupted");
     const { read, sent, failed } = result.kinds.scalars;

@@ -28,7 +28,7 @@ describe("sync into a database", () => {
     const machine = machineWithRun();
     const first = await machine.sync("-v");
     expect(first).toMatchObject({ code: 0, outcome: "ok", dryRun: false, error: null });
-    expect(first.kinds["scalars"]).toEqual({ read: 20, derived: 0, sent: 20, failed: 0, leftOut: {} });
+    expect(first.kinds["scalars"]).toEqual({ read: 20, derived: 0, sent: 20, failed: 0, skipped: {} });
     expect(first.runs).toMatchObject([
       { name: "train", outcome: "sent", remoteId: expect.stringMatching(/^[0-9a-f]{32}$/) },
     ]);

@@ -12,10 +12,10 @@ function run(changes: Partial<RunResult> = {}): RunResult {
   tally.read("scalars", 1500);
   tally.sent("scalars", 1200);
   tally.failed("scalars", 100);
-  tally.leftOut("scalars", "obsolete", 150);
-  tally.leftOut("scalars", "nan", 50);
+  tally.skipped("scalars", "obsolete", 150);
+  tally.skipped("scalars", "nan", 50);
   tally.read("images", 2);
-  tally.leftOut("images", "not supported yet", 2);
+  tally.skipped("images", "unsupported-kind", 2);
   const nothing = { parts: [], error: undefined, notes: [], problems: [], losses: [], waiting: [] };
   return { name: "train", outcome: "sent", remoteId: "id", tally, ...nothing, ...changes };
 }
@@ -80,7 +80,7 @@ describe("the exit code", () => {
   test("a value in which there is nothing to decode is none", () => {
     const tally = new Tally();
     tally.read("unreadable", 2);
-    tally.leftOut("unreadable", "without content", 2);
+    tally.skipped("unreadable", "empty", 2);
     expect(codeOf({ tally })).toBe(0);
     tally.read("unreadable", 1);
     expect(codeOf({ tally })).toBe(3);
@@ -102,9 +102,9 @@ describe("the summary", () => {
     expect(printed(report())).toBe(
       [
         "",
-        "          read   sent                    left out  failed",
-        "images       2      0       2 (not supported yet)       0",
-        "scalars  1,500  1,200  200 (150 obsolete, 50 nan)     100",
+        "          read   sent                                     skipped  failed",
+        "images       2      0  2 (not a kind that the destination stores)       0",
+        "scalars  1,500  1,200                  200 (150 obsolete, 50 nan)     100",
         "",
         "1 run: 1 sent (1.2 s)",
         "http://localhost/#/1",
@@ -119,7 +119,7 @@ describe("the summary", () => {
     tally.derived("scalars", 70);
     tally.sent("scalars", 1070);
     expect(printed(report({ runs: [run({ tally })] }))).toContain(
-      "scalars  1,000 + 70 derived  1,070         0       0",
+      "scalars  1,000 + 70 derived  1,070        0       0",
     );
   });
 
@@ -218,7 +218,7 @@ test("the object for machines holds all of it", () => {
     links: [],
     error: null,
     kinds: expect.objectContaining({
-      scalars: { read: 1500, sent: 1200, derived: 0, failed: 100, leftOut: { obsolete: 150, nan: 50 } },
+      scalars: { read: 1500, sent: 1200, derived: 0, failed: 100, skipped: { obsolete: 150, nan: 50 } },
     }) as unknown,
     problems: [],
     runs: [

@@ -24,7 +24,7 @@ export interface SyncJson {
   readonly excludedRuns: number;
   readonly error: { readonly code: string } | null;
   readonly kinds: Readonly<
-    Record<string, { read: number; sent: number; failed: number; leftOut: Record<string, number> }>
+    Record<string, { read: number; sent: number; failed: number; skipped: Record<string, number> }>
   >;
   readonly problems: readonly { readonly path: string; readonly code: string }[];
   readonly runs: readonly {

@@ -73,7 +73,7 @@ test("--attach-source: TensorBoard reads the same from what is downloaded", asyn
 
 test("embeddings are what a standalone projector loads", async () => {
   const result = await sync([TORCH, ...options("embeddings")]);
-  expect(result.kinds["embeddings"]).toMatchObject({ read: 2, sent: 2, leftOut: {} });
+  expect(result.kinds["embeddings"]).toMatchObject({ read: 2, sent: 2, skipped: {} });
   const folders = await download(server.uri, "embeddings", path.join(workspace, "embeddings-download"));
   const found = await readEmbeddings(path.join(folders["plugins"] as string, "embeddings/projector_config.json"));
   // What torch was given in make_torch.py: the same six points twice, as float32.

@@ -165,7 +165,7 @@ describe.each(KINDS)("$name", ({ name, unicode, isMissing }) => {
       expect([result.code, result.outcome]).toEqual([1, "failed"]);
       expect(new Set(setAside(state))).toEqual(new Set(FOREIGN.map((tag) => `scalars ${tag}`)));
       expect(result.kinds["scalars"]).toMatchObject({
-        leftOut: { "refused by MLflow": FOREIGN.length * STEPS.length },
+        skipped: { refused: FOREIGN.length * STEPS.length },
       });
     }
     expect(JSON.stringify(result)).not.toMatch(/INSERT INTO|SELECT|sqlalche/);

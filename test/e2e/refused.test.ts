@@ -67,7 +67,7 @@ describe("MLflow 2.0", () => {
     const args = [logdir, "--no-text", "--tracking-uri", old.uri, "--experiment", "e", "--state-dir", state];
     const result = await sync(args);
     expect([result.code, result.outcome]).toEqual([1, "failed"]);
-    expect(result.kinds["scalars"]).toMatchObject({ read: 4500, sent: 3000, leftOut: { "refused by MLflow": 1500 } });
+    expect(result.kinds["scalars"]).toMatchObject({ read: 4500, sent: 3000, skipped: { refused: 1500 } });
     const [run] = (await readMlflow(old.uri, "e", OLD_PYTHON)).runs;
     expect(byTag(run as NonNullable<typeof run>)).toEqual(await expected(logdir, (tag) => tag === "a:b"));
     expect(run?.params).toEqual({ lr: "0.1" });
@@ -98,8 +98,8 @@ describe("a filter before MLflow", () => {
     expect(proxy.faults).toBeGreaterThan(0);
     expect(proxy.requests.length).toBeLessThan(60);
     expect(result.code).toBe(1);
-    expect(result.kinds["scalars"]).toMatchObject({ sent: 4499, leftOut: { "refused by MLflow": 1 } });
-    expect(result.kinds["text"]).toMatchObject({ sent: 1, leftOut: { "refused by MLflow": 1 } });
+    expect(result.kinds["scalars"]).toMatchObject({ sent: 4499, skipped: { refused: 1 } });
+    expect(result.kinds["text"]).toMatchObject({ sent: 1, skipped: { refused: 1 } });
     const [run] = (await readMlflow(server.uri, "e")).runs;
     expect(byTag(run as NonNullable<typeof run>)).toEqual(
       await expected(logdir, (tag, step) => tag === "acc" && step === "7"),

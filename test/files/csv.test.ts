@@ -66,7 +66,7 @@ test("a row a scalar, a row a hyperparameter; other kinds are counted as left ou
   expect(output.read("a,b/hparams.csv")).toBe(
     ["run,name,value", '"a,b",lr,0.5', '"a,b",name,"say ""hi""\n"', '"a,b",on,True', ""].join("\r\n"),
   );
-  expect(runs[0]?.tally.kinds.get("text")?.leftOut).toEqual(new Map([["no table has it", 1]]));
+  expect(runs[0]?.tally.kinds.get("text")?.skipped).toEqual(new Map([["unsupported-kind", 1]]));
 });
 
 test("rows behind what is told of are cut off, and written again", async () => {

@@ -77,7 +77,7 @@ export class AppendOnlyBackend implements Backend {
         offset: scalars.offset[i],
         reason: "no",
       });
-      tally.leftOut("scalars", "refused", 1);
+      tally.skipped("scalars", "refused", 1);
     }
     for (const { kind } of batch.data) tally.sent(kind, 1);
     if (refused.length > 0) {

@@ -283,7 +283,7 @@ function tallyOf({ scalars, data }: Batch): Tally {
   const tally = new Tally();
   tally.sent("scalars", scalars.length);
   for (const { kind } of data) {
-    if (kind === "unreadable") tally.leftOut(kind, "cannot be decoded", 1);
+    if (kind === "unreadable") tally.skipped(kind, "undecodable", 1);
     else tally.sent(kind, 1);
   }
   return tally;

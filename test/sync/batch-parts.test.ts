@@ -148,7 +148,7 @@ test("a value that is refused in one of the parts is set aside as what it is", a
   };
   const { runs } = await mlflow.sync();
   expect(mlflow.points()).toEqual(ALL.filter((point) => point !== "acc 6"));
-  expect(runs[0]?.tally.kinds.get("scalars")).toMatchObject({ sent: 79, leftOut: new Map([["refused by MLflow", 1]]) });
+  expect(runs[0]?.tally.kinds.get("scalars")).toMatchObject({ sent: 79, skipped: new Map([["refused", 1]]) });
   const [note] = runs[0]?.notes ?? [];
   expect(note?.message).toContain('scalars "acc" at step 6: acc 6 is no good');
 });

@@ -204,7 +204,7 @@ describe("in a batch", () => {
       derived: 8,
       sent: 0,
       failed: 0,
-      leftOut: new Map([["nan", 1]]),
+      skipped: new Map([["nan", 1]]),
     });
   });
 });

@@ -43,8 +43,8 @@ test("no path leads out of the run's directory", async () => {
   const found = await findEmbeddings(embeddings, run);
   expect(found.flatMap(({ files }) => files)).toEqual([]);
   expect(found.flatMap((each) => each.missing)).toEqual([
-    ...outside.map((path) => ({ role: "tensors", path, reason: "outside the run's directory" })),
-    ...missing.map((path) => ({ role: "tensors", path, reason: "not there" })),
+    ...outside.map((path) => ({ role: "tensors", path, reason: "outside-run" })),
+    ...missing.map((path) => ({ role: "tensors", path, reason: "not-found" })),
   ]);
 });
 
@@ -73,7 +73,7 @@ test("what it names is sent again when any of it changes, or comes", async () =>
           { role: "tensors", size: 11 },
           { role: "metadata", path: "00002\\default\\metadata.tsv", size: 12 },
         ],
-        missing: [{ role: "bookmarks", path: "later.json", reason: "not there" }],
+        missing: [{ role: "bookmarks", path: "later.json", reason: "not-found" }],
       },
     ],
   });

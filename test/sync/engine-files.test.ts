@@ -102,7 +102,7 @@ test("what is only called like an event file is never attached, and that is said
   expect(first.tally.kinds.get("source_files")).toMatchObject({
     read: 3,
     sent: 1,
-    leftOut: new Map([["no record in it", 2]]),
+    skipped: new Map([["no-records", 2]]),
   });
   expect(only(await world.sync({ attachSource: true }))).toMatchObject({ outcome: "unchanged", notes: [] });
   // It becomes one.

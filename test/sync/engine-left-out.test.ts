@@ -29,7 +29,7 @@ describe("what is left out is counted", () => {
   test("restarts explicit: what a session start makes obsolete", async () => {
     const world = World.create();
     restartedRun(world);
-    expect(scalarsOf(await world.sync())).toEqual({ read: 17, sent: 12, failed: 0, leftOut: { obsolete: 5 } });
+    expect(scalarsOf(await world.sync())).toEqual({ read: 17, sent: 12, failed: 0, skipped: { obsolete: 5 } });
     expectPoints(world.backend.run("train"), curve("loss", 0, 12));
   });
 
@@ -40,7 +40,7 @@ describe("what is left out is counted", () => {
     await world.sync();
     // The first writer's last words, which its restart has made obsolete.
     world.logdir.append("train/tfevents.1", records(curve("loss", 4, 7)));
-    expect(scalarsOf(await world.sync())).toEqual({ read: 3, sent: 1, failed: 0, leftOut: { obsolete: 2 } });
+    expect(scalarsOf(await world.sync())).toEqual({ read: 3, sent: 1, failed: 0, skipped: { obsolete: 2 } });
     expectPoints(
       world.backend.run("train"),
       curve("loss", 0, 12).filter(({ step }) => step !== 12),
@@ -51,13 +51,13 @@ describe("what is left out is counted", () => {
     const world = World.create();
     world.logdir.write("train", fileOf([...curve("loss", 0, 10), ...curve("loss", 7, 12), ...curve("other", 0, 3)]));
     const result = await world.sync({ restarts: "any" });
-    expect(scalarsOf(result)).toEqual({ read: 18, sent: 15, failed: 0, leftOut: { obsolete: 3 } });
+    expect(scalarsOf(result)).toEqual({ read: 18, sent: 15, failed: 0, skipped: { obsolete: 3 } });
   });
 
   test("restarts keep: everything", async () => {
     const world = World.create();
     restartedRun(world);
-    expect(scalarsOf(await world.sync({ restarts: "keep" }))).toEqual({ read: 17, sent: 17, failed: 0, leftOut: {} });
+    expect(scalarsOf(await world.sync({ restarts: "keep" }))).toEqual({ read: 17, sent: 17, failed: 0, skipped: {} });
   });
 
   test("filters of tags and runs, and NaN", async () => {
@@ -71,7 +71,7 @@ describe("what is left out is counted", () => {
       wantsRun: (name) => name === "a",
     });
     expect(result.excludedRuns).toBe(1);
-    expect(scalarsOf(result)).toEqual({ read: 17, sent: 6, failed: 0, leftOut: { excluded: 10, nan: 1 } });
+    expect(scalarsOf(result)).toEqual({ read: 17, sent: 6, failed: 0, skipped: { excluded: 10, nan: 1 } });
     expect(world.backend.runs.map(({ name }) => name)).toEqual(["a"]);
   });
 
@@ -84,7 +84,7 @@ describe("what is left out is counted", () => {
       read: 93,
       sent: 3,
       failed: 0,
-      leftOut: { excluded: 90 },
+      skipped: { excluded: 90 },
     });
     expect(world.backend.batches).toEqual([3]);
     expect(only(await world.sync({ transform })).outcome).toBe("unchanged");
@@ -100,7 +100,7 @@ describe("what is left out is counted", () => {
     const excludeKinds = new Set<Kind>(["scalars", "text", "hparams", "embeddings"]);
     const { tally } = only(await world.sync({ transform: { ...ALL, excludeKinds } }));
     expect(
-      Object.fromEntries([...tally.kinds].map(([kind, { leftOut }]) => [kind, Object.fromEntries(leftOut)])),
+      Object.fromEntries([...tally.kinds].map(([kind, { skipped }]) => [kind, Object.fromEntries(skipped)])),
     ).toEqual({ scalars: { excluded: 3 }, text: { excluded: 1 }, images: {} });
     const run = world.backend.run("train");
     expect([run.points.size, [...run.data.keys()], run.hparams.size]).toEqual([0, ["images img 1"], 0]);
@@ -128,11 +128,11 @@ describe("what is left out is counted", () => {
     const transform = { includeTags: [], excludeTags: [], nan: "keep", every: 2, maxSteps: 3 } as const;
     const result = await world.sync({ transform });
     expect(scalarsOf(result)).toMatchObject({ read: 10, sent: 10 });
-    const leftOut = new Map([
-      ["between --every", 4],
-      ["beyond --max-steps", 1],
+    const skipped = new Map([
+      ["every", 4],
+      ["max-steps", 1],
     ]);
-    expect(only(result).tally.kinds.get("text")).toMatchObject({ read: 10, sent: 5, leftOut });
+    expect(only(result).tally.kinds.get("text")).toMatchObject({ read: 10, sent: 5, skipped });
     const kept = [0, 2, 4, 7, 9];
     expect([...world.backend.run("train").data.keys()]).toEqual(kept.map((step) => `text note ${step}`));
     expect(codes(result)).toEqual(["oversize"]);
@@ -148,11 +148,11 @@ describe("what is left out is counted", () => {
     world.logdir.write("train", Buffer.concat([version(), eventFile(...images, scalarEvent("loss", 1, 1), ...images)]));
     const lines: string[] = [];
     const result = await world.sync({ limits: { maxImageBytes: 5 }, trace: (line) => void lines.push(line) });
-    const leftOut = new Map([["larger than --max-image-size", 4]]);
-    expect(only(result).tally.kinds.get("images")).toMatchObject({ read: 8, sent: 4, leftOut });
+    const skipped = new Map([["max-image-size", 4]]);
+    expect(only(result).tally.kinds.get("images")).toMatchObject({ read: 8, sent: 4, skipped });
     expect(codes(result)).toEqual(["oversize"]);
     expect([...world.backend.run("train").data.keys()]).toEqual(["images img 4", "images img 5"]);
-    expect(lines.filter((line) => line.includes("left out"))).toHaveLength(4);
+    expect(lines.filter((line) => line.includes("skipped"))).toHaveLength(4);
   });
 
   test("a value that nobody can decode", async () => {
@@ -172,7 +172,7 @@ describe("what is left out is counted", () => {
     const world = World.create();
     world.logdir.write("train", Buffer.concat([fileOf(curve("loss", 0, 2)), record(bad)]));
     const { kinds } = only(await world.sync()).tally;
-    expect(kinds.get("unreadable")).toMatchObject({ read: 1, sent: 0, leftOut: new Map([["cannot be decoded", 1]]) });
+    expect(kinds.get("unreadable")).toMatchObject({ read: 1, sent: 0, skipped: new Map([["undecodable", 1]]) });
   });
 
   test("values that a writer has left empty are said once, for what they are", async () => {
@@ -184,7 +184,7 @@ describe("what is left out is counted", () => {
     const more = plugins.map((metadata, n) => empty(`p${n}`, 1, metadata));
     world.logdir.write("train", Buffer.concat([fileOf(curve("loss", 0, 2)), empty("video", 7), ...more]));
     const first = only(await world.sync());
-    expect(first.tally.kinds.get("unreadable")).toMatchObject({ read: 5, leftOut: new Map([["without content", 5]]) });
+    expect(first.tally.kinds.get("unreadable")).toMatchObject({ read: 5, skipped: new Map([["empty", 5]]) });
     expect(first.notes).toMatchObject([
       { code: "without-content", message: expect.stringContaining('first "video" at step 7') },
     ]);
@@ -231,7 +231,7 @@ describe("what is left out is counted", () => {
     expect(lines.sort()).toEqual([
       "train: @ scalars loss step 0: written",
       "train: @ scalars loss step 1: written",
-      "train: @ scalars noise step 0: left out (excluded)",
+      "train: @ scalars noise step 0: skipped (excluded)",
     ]);
   });
 });

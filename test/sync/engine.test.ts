@@ -386,7 +386,7 @@ describe("being asked to stop", () => {
   });
 
   test("at any moment: what was read and not sent any more is counted as such", async () => {
-    const leftOut = new Set<number>();
+    const skipped = new Set<number>();
     for (let moment = 1; moment < 40; moment++) {
       const world = World.create();
       world.backend.batchSize = 5;
@@ -395,11 +395,11 @@ describe("being asked to stop", () => {
       let asked = 0;
       const signal = new AbortController().signal;
       Object.defineProperty(signal, "aborted", { get: () => ++asked >= moment });
-      const { read, sent, leftOut: reasons } = scalarsOf(await world.sync({ signal }));
+      const { read, sent, skipped: reasons } = scalarsOf(await world.sync({ signal }));
       expect(sent + (reasons["interrupted"] ?? 0)).toBe(read);
-      leftOut.add(reasons["interrupted"] ?? 0);
+      skipped.add(reasons["interrupted"] ?? 0);
     }
-    expect(leftOut).toContain(3);
+    expect(skipped).toContain(3);
   });
 
   test("a batch that the stop cuts off is interrupted, not failed", async () => {
@@ -413,7 +413,7 @@ describe("being asked to stop", () => {
     };
     const result = await world.sync({ signal: stop.signal });
     expect(only(result)).toMatchObject({ outcome: "interrupted", error: undefined });
-    expect(scalarsOf(result)).toEqual({ read: 5, sent: 0, failed: 0, leftOut: { interrupted: 5 } });
+    expect(scalarsOf(result)).toEqual({ read: 5, sent: 0, failed: 0, skipped: { interrupted: 5 } });
   });
 
   test("asked before it begins, it does nothing", async () => {

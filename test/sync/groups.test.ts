@@ -228,7 +228,7 @@ test("Optuna: the logdir, which holds nothing but the description of the study, 
   ]);
   expect(outcomes(result)).toMatchObject({ ".": "empty", "trial-0": "sent" });
   const root = result.runs.find(({ name }) => name === ".")?.tally.kinds.get("hparams");
-  expect(root).toMatchObject({ read: 1, leftOut: new Map([["of an experiment, not of a run", 1]]) });
+  expect(root).toMatchObject({ read: 1, skipped: new Map([["experiment-level", 1]]) });
   expect(outcomes(await world.sync())).toMatchObject({ ".": "empty", "trial-0": "unchanged" });
   // Once it has values of its own it is one, and all of it is sent.
   const [name] = readdirSync(runs).filter((each) => each.includes("tfevents"));

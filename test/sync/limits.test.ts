@@ -52,8 +52,8 @@ async function limited(options: LimitOptions, ...data: Datum[]) {
   const notes: Note[] = [];
   const lines: string[] = [];
   await new Limits(options, (line) => lines.push(line)).apply(batch, tally, notes);
-  const leftOut = Object.fromEntries([...tally.kinds].map(([kind, each]) => [kind, Object.fromEntries(each.leftOut)]));
-  return { data: batch.data, leftOut, notes, lines };
+  const skipped = Object.fromEntries([...tally.kinds].map(([kind, each]) => [kind, Object.fromEntries(each.skipped)]));
+  return { data: batch.data, skipped, notes, lines };
 }
 
 interface Seen {
@@ -91,8 +91,8 @@ describe("skip", () => {
 
   test("leaves out what is larger, not what is as large; the others keep their places", async () => {
     const datum = imagesOf("t", [small, large, small]);
-    const { data, leftOut, notes, lines } = await limited({ maxImageBytes: 10 }, datum);
-    expect(leftOut).toEqual({});
+    const { data, skipped, notes, lines } = await limited({ maxImageBytes: 10 }, datum);
+    expect(skipped).toEqual({});
     expect((data[0] as ImagesDatum).images).toEqual([datum.images[0], undefined, datum.images[2]]);
     expect(pathsOf(await encodeImages(data[0] as ImagesDatum, contextOf()))).toEqual([
       "media/t/5-0.bin",
@@ -101,7 +101,7 @@ describe("skip", () => {
     expect(notes).toEqual([
       { code: "oversize", message: expect.stringMatching(/"t".*--max-image-size.*step 5, 11 b/) },
     ]);
-    expect(lines).toEqual(["@100 images t step 5: number 1 left out (11 bytes)"]);
+    expect(lines).toEqual(["@100 images t step 5: number 1 skipped (11 bytes)"]);
   });
 
   test("the grid's names do not depend on what is left out", async () => {
@@ -117,7 +117,7 @@ describe("skip", () => {
     const data = [imagesOf("a", [large, large]), imagesOf("a", [large], 6n), imagesOf("b", [large]), imagesOf("c", [])];
     const result = await limited({ maxImageBytes: 10 }, ...data);
     expect(result.data).toEqual([data[3]]);
-    expect(result.leftOut).toEqual({ images: { "larger than --max-image-size": 3 } });
+    expect(result.skipped).toEqual({ images: { "max-image-size": 3 } });
     expect(result.notes).toHaveLength(2);
     expect(result.lines).toHaveLength(4);
   });
@@ -127,7 +127,7 @@ describe("skip", () => {
     const result = await limited({ maxAudioBytes: 10, oversize: "downscale" }, ...data);
     expect(result.data).toHaveLength(2);
     expect(pathsOf(encodeAudio(result.data[0] as AudioDatum, contextOf()))).toEqual(["audio/a/5-0.wav"]);
-    expect(result.leftOut).toEqual({ audio: { "larger than --max-audio-size": 1 } });
+    expect(result.skipped).toEqual({ audio: { "max-audio-size": 1 } });
     expect(result.notes.map(({ message }) => message)).toEqual([
       expect.stringContaining('audio "a"'),
       expect.stringContaining('audio "b"'),
@@ -138,7 +138,7 @@ describe("skip", () => {
 
   test("without a limit nothing is looked at", async () => {
     const data = [imagesOf("a", [Buffer.alloc(1000)]), audioOf("a", 1000)];
-    expect(await limited({ oversize: "downscale" }, ...data)).toEqual({ data, leftOut: {}, notes: [], lines: [] });
+    expect(await limited({ oversize: "downscale" }, ...data)).toEqual({ data, skipped: {}, notes: [], lines: [] });
   });
 });
 
@@ -157,7 +157,7 @@ describe("downscale", () => {
     expect(pictures.every(({ length }) => length > limit)).toBe(true);
     const options = { maxImageBytes: limit, oversize: "downscale" } as const;
     const result = await limited(options, imagesOf("t", pictures));
-    expect(result.leftOut).toEqual({});
+    expect(result.skipped).toEqual({});
     expect(result.notes).toEqual([{ code: "oversize", message: expect.stringContaining("made smaller") }]);
     const made = bytesOf(result.data);
     for (const { length } of made) {
@@ -187,7 +187,7 @@ describe("downscale", () => {
     bmp.write("BM");
     const hopeless = [await bomb(), large("<svg xmlns='http://www.w3.org/2000/svg'/>"), bmp, large("text")];
     const cut = (await noise(60, 60).png().toBuffer()).subarray(0, 3000);
-    const { data, leftOut, notes } = await limited(
+    const { data, skipped, notes } = await limited(
       { maxImageBytes: png.length, oversize: "downscale" },
       imagesOf("fits", [png]),
       ...hopeless.map((bytes, i) => imagesOf(`no ${i}`, [bytes])),
@@ -195,23 +195,23 @@ describe("downscale", () => {
     );
     expect(data.map(({ tag }) => tag)).toEqual(["fits", "cut"]);
     expect((data[0] as ImagesDatum).images[0]?.bytes).toBe(png);
-    expect(leftOut).toEqual({ images: { "larger than --max-image-size": 4 } });
+    expect(skipped).toEqual({ images: { "max-image-size": 4 } });
     expect(notes.filter(({ message }) => message.includes("cannot be made smaller"))).toHaveLength(4);
     // No picture of three frames takes 50 bytes.
     const tiny = await limited({ maxImageBytes: 50, oversize: "downscale" }, imagesOf("gif", [gif, png]));
-    expect([tiny.data, tiny.leftOut]).toEqual([[], { images: { "larger than --max-image-size": 1 } }]);
+    expect([tiny.data, tiny.skipped]).toEqual([[], { images: { "max-image-size": 1 } }]);
   });
 
   test("of what real writers wrote, all that is left is small and a picture", async () => {
     const limit = 150;
     const fixtures = await fixtureData("images");
-    const { data, leftOut } = await limited({ maxImageBytes: limit, oversize: "downscale" }, ...fixtures);
+    const { data, skipped } = await limited({ maxImageBytes: limit, oversize: "downscale" }, ...fixtures);
     const before = bytesOf(fixtures);
     const made = bytesOf(data).filter((bytes) => !before.includes(bytes));
     expect(made.length).toBeGreaterThan(3);
     for (const bytes of bytesOf(data)) expect(bytes.length).toBeLessThanOrEqual(limit);
     expect(seenByPillow(made)).toHaveLength(made.length);
-    const out = leftOut["images"]?.["larger than --max-image-size"] ?? 0;
+    const out = skipped["images"]?.["max-image-size"] ?? 0;
     expect(data.length + out).toBe(fixtures.length);
   });
 

@@ -747,10 +747,10 @@ describe("files that are larger than may be stored", () => {
   const histogram = (tag: string): Datum => ({ ...BASE, tag, kind: "histograms", buckets: new Float64Array(3) });
   const written = async (backend: MlflowBackend, handle: RunHandle, data: readonly Datum[]) => {
     const receipt = await backend.write(handle, batch({ data }));
-    const kinds = [...receipt.tally.kinds].map(([kind, { sent, leftOut }]) => [
+    const kinds = [...receipt.tally.kinds].map(([kind, { sent, skipped }]) => [
       kind,
       sent,
-      Object.fromEntries(leftOut),
+      Object.fromEntries(skipped),
     ]);
     return { kinds, notes: receipt.notes };
   };
@@ -760,7 +760,7 @@ describe("files that are larger than may be stored", () => {
     const data = [text("a", 1n, 100), text("a", 2n, 101), text("a", 3n, 102), text("b", 1n, 101), session({ lr: 1 })];
     const { kinds, notes } = await written(backend, handle, data);
     expect(kinds).toEqual([
-      ["text", 1, { "larger than --max-artifact-size": 3 }],
+      ["text", 1, { "max-artifact-size": 3 }],
       ["hparams", 1, {}],
     ]);
     // The index is what finds the others again, and has no limit.
@@ -785,8 +785,8 @@ describe("files that are larger than may be stored", () => {
     const { files, mlflow, backend, handle } = await limited(png.length - 1);
     const many = Array.from({ length: png.length }, (_, i) => histogram(`h${i}`));
     expect((await written(backend, handle, [image, ...many])).kinds).toEqual([
-      ["images", 0, { "larger than --max-artifact-size": 1 }],
-      ["histograms", 0, { "larger than --max-artifact-size": many.length }],
+      ["images", 0, { "max-artifact-size": 1 }],
+      ["histograms", 0, { "max-artifact-size": many.length }],
     ]);
     expect([...files.keys()]).toEqual(["tracelet/index.json"]);
     expect((await record(mlflow, handle.id)).tags.has("mlflow.loggedImages")).toBe(false);
@@ -820,9 +820,9 @@ test("what MLflow gets, and what nobody can decode, is told by kind", async () =
     { ...BASE, kind: "tensors", tensor: null },
   ];
   const { tally } = await backend.write(handle, batch({ scalars: [["loss", 1, 1]], data }));
-  const sums = [...tally.kinds].map(([kind, { sent, failed, leftOut }]) => [
+  const sums = [...tally.kinds].map(([kind, { sent, failed, skipped }]) => [
     kind,
-    sent + failed + [...leftOut.values()].reduce((sum, n) => sum + n, 0),
+    sent + failed + [...skipped.values()].reduce((sum, n) => sum + n, 0),
   ]);
   expect(Object.fromEntries(sums)).toEqual({ scalars: 1, hparams: 3, unreadable: 1, tensors: 1 });
   expect(tally.kinds.get("scalars")?.sent).toBe(1);
@@ -841,12 +841,12 @@ test("values whose files later ones take are left out, also those of an earlier 
   const layout: Datum = { ...BASE, kind: "custom_scalars", tag: "layout", categories: [] };
   const write = async (...data: Datum[]) => (await backend.write(handle, batch({ data }))).tally.kinds;
   const first = await write(text("a", 1n, "one"), text("a", 1n, "two"), text("b", 1n, "one"), layout);
-  const same = "replaced by a later value of the same step";
-  expect(first.get("text")).toMatchObject({ sent: 2, leftOut: new Map([[same, 1]]) });
-  expect(first.get("custom_scalars")).toMatchObject({ sent: 1, leftOut: new Map() });
+  const same = "same-step";
+  expect(first.get("text")).toMatchObject({ sent: 2, skipped: new Map([[same, 1]]) });
+  expect(first.get("custom_scalars")).toMatchObject({ sent: 1, skipped: new Map() });
   const second = await write(text("a", 1n, "three"), text("a", 2n, "four"), { ...layout, step: 9n });
-  expect(second.get("text")).toMatchObject({ sent: 1, leftOut: new Map([[same, 1]]) });
-  expect(second.get("custom_scalars")?.leftOut).toEqual(new Map([["replaced by a later value of the same tag", 1]]));
+  expect(second.get("text")).toMatchObject({ sent: 1, skipped: new Map([[same, 1]]) });
+  expect(second.get("custom_scalars")?.skipped).toEqual(new Map([["same-tag", 1]]));
   const store = SqliteStore.open(mlflow.file);
   const artifacts = await store.artifacts({ id: handle.id });
   const read = async (path: string) => Buffer.from((await artifacts.get(path)) ?? []).toString();

@@ -116,7 +116,7 @@ describe("points", () => {
     const result = await refusing.sync();
     const rest = [...LOSS, ...ACC, ...curve("late", 30, 33)].filter(({ tag, step }) => tag !== "loss" || step !== 7);
     expect(refusing.points()).toEqual(points(rest));
-    expect(scalarsOf(result)).toEqual({ read: 63, sent: 62, failed: 0, leftOut: { "refused by MLflow": 1 } });
+    expect(scalarsOf(result)).toEqual({ read: 63, sent: 62, failed: 0, skipped: { refused: 1 } });
     expect(only(result).outcome).toBe("sent");
     expect(codes(result)).toEqual(["quarantined"]);
     expect(exitCode(result)).toBe(1);
@@ -206,7 +206,7 @@ describe("whatever dies in between", () => {
     expect(only(await refusing.sync()).outcome).toBe("failed");
     if (n % 2 === 0) refusing.world.loseState();
     refusing.before = () => {};
-    expect(scalarsOf(await refusing.sync()).leftOut).toEqual({ "refused by MLflow": 1 });
+    expect(scalarsOf(await refusing.sync()).skipped).toEqual({ refused: 1 });
     expect(refusing.points()).toEqual(
       points([...LOSS, ...ACC].filter(({ tag, step }) => tag !== "loss" || step !== 7)),
     );
@@ -254,7 +254,7 @@ describe("files", () => {
     };
     const result = await refusing.sync();
     const kinds = only(result).tally.kinds.get("text");
-    expect([kinds?.sent, [...(kinds?.leftOut ?? [])]]).toEqual([2, [["refused by MLflow", 1]]]);
+    expect([kinds?.sent, [...(kinds?.skipped ?? [])]]).toEqual([2, [["refused", 1]]]);
     expect(refusing.setAside()).toMatchObject([{ kind: "text", tag: "bad", step: 2, value: null, reason: "HTTP 413" }]);
     expect(exitCode(result)).toBe(1);
   });
@@ -269,7 +269,7 @@ describe("files", () => {
     };
     refusing.world.logdir.append(file, eventFile(textEvent("a", 1, "later"), textEvent("c", 1, "later")));
     const text = only(await refusing.sync()).tally.kinds.get("text");
-    expect([text?.sent, [...(text?.leftOut ?? [])]]).toEqual([1, [["refused by MLflow", 1]]]);
+    expect([text?.sent, [...(text?.skipped ?? [])]]).toEqual([1, [["refused", 1]]]);
     expect(refusing.setAside()).toMatchObject([{ tag: "a", step: 1 }]);
   });
 

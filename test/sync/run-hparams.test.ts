@@ -57,7 +57,7 @@ test("what nobody can read is left out, with one note that names it", async () =
   const { params, notes, world } = await synced(fileOf(curve("loss", 0, 5)), yaml);
   expect(params).toEqual({ lr: "0.1" });
   expect(notes).toEqual([
-    'unreadable-hparams: hyperparameters of hparams.yaml that only Python can read are left out: "a" (my.A), "b" (my.B)',
+    'unreadable-hparams: hyperparameters of hparams.yaml that only Python can read are skipped: "a" (my.A), "b" (my.B)',
   ]);
   expect((await world.sync()).runs).toMatchObject([{ outcome: "unchanged", notes: [] }]);
 });

@@ -154,7 +154,7 @@ describe("the source's own files", () => {
     world.fault = (path) => (path.endsWith("host") ? new TraceletError("rejected", "it is too large") : undefined);
     const attached = new Map<string, string>();
     await attachSource(world.files(), attached, world.attaching());
-    expect(world.tally.kinds.get("source_files")).toMatchObject({ sent: 2, leftOut: new Map([["refused", 1]]) });
+    expect(world.tally.kinds.get("source_files")).toMatchObject({ sent: 2, skipped: new Map([["refused", 1]]) });
     expect(world.notes.map(({ message }) => message)).toEqual(["it is too large"]);
     // It would be refused again.
     expect(isSourceAttached(world.files(), attached)).toBe(true);
@@ -163,7 +163,7 @@ describe("the source's own files", () => {
     nowhere.obstacle = new TraceletError("unsupported", "no");
     const none = new Map<string, string>();
     await attachSource(nowhere.files(), none, nowhere.attaching());
-    expect(nowhere.tally.kinds.get("source_files")).toMatchObject({ leftOut: new Map([["no place for files", 3]]) });
+    expect(nowhere.tally.kinds.get("source_files")).toMatchObject({ skipped: new Map([["no-file-storage", 3]]) });
     expect(none.size).toBe(0);
   });
 
@@ -201,14 +201,14 @@ embeddings { tensor_name: "checkpoint" }`;
     world.write("projector_config.pbtxt", CONFIG);
     world.write("words.tsv", "1\t2\n");
     expect(await attach(world)).toBe(true);
-    const leftOut = new Map([
-      ["not there", 1],
-      ["outside the run's directory", 1],
-      ["in a checkpoint", 1],
+    const skipped = new Map([
+      ["not-found", 1],
+      ["outside-run", 1],
+      ["in-checkpoint", 1],
     ]);
-    expect(world.tally.kinds.get("embeddings")).toEqual({ read: 4, derived: 0, sent: 1, failed: 0, leftOut });
+    expect(world.tally.kinds.get("embeddings")).toEqual({ read: 4, derived: 0, sent: 1, failed: 0, skipped });
     expect(world.notes.map(({ message }) => message)).toEqual([
-      'embedding "words" is without its metadata: labels.tsv is not there',
+      'embedding "words" is without its metadata: labels.tsv does not exist',
     ]);
     expect(config(world)).toEqual({ embeddings: [{ tensorName: "words", tensorPath: "words/tensors.tsv" }] });
     expect(world.read("embeddings/words/tensors.tsv")).toBe("1\t2\n");

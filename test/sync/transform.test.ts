@@ -96,7 +96,7 @@ test("what is not wanted is left out and counted, each for its first reason", ()
       sent: 0,
       derived: 0,
       failed: 0,
-      leftOut: new Map([
+      skipped: new Map([
         ["obsolete", 1],
         ["excluded", 1],
         ["nan", 1],
@@ -107,15 +107,15 @@ test("what is not wanted is left out and counted, each for its first reason", ()
       sent: 0,
       derived: 0,
       failed: 0,
-      leftOut: new Map([
+      skipped: new Map([
         ["obsolete", 1],
         ["excluded", 1],
       ]),
     },
-    graphs: { read: 1, derived: 0, sent: 0, failed: 0, leftOut: new Map() },
+    graphs: { read: 1, derived: 0, sent: 0, failed: 0, skipped: new Map() },
   });
   expect(lines).toHaveLength(5);
-  expect(lines).toContain("@1 scalars b step 1: left out (excluded)");
+  expect(lines).toContain("@1 scalars b step 1: skipped (excluded)");
 });
 
 test("only what is new in the batch is looked at", () => {
@@ -135,8 +135,8 @@ test("only what is new in the batch is looked at", () => {
   );
   expect(left(batch)).toEqual(["b 1 1", "a 3 3"]);
   expect(batch.data).toHaveLength(1);
-  expect(tally.kinds.get("scalars")).toMatchObject({ read: 2, leftOut: new Map([["excluded", 1]]) });
-  expect(tally.kinds.get("tensors")).toMatchObject({ read: 1, leftOut: new Map([["excluded", 1]]) });
+  expect(tally.kinds.get("scalars")).toMatchObject({ read: 2, skipped: new Map([["excluded", 1]]) });
+  expect(tally.kinds.get("tensors")).toMatchObject({ read: 1, skipped: new Map([["excluded", 1]]) });
 });
 
 test("every value is asked about once, in order, and with its place", () => {
@@ -177,7 +177,7 @@ test("for any values and any choice: in order, and adding up", () => {
       const kept = scalars.map(([tag, , value]) => wants(tag) && !(chosen.nan === "skip" && Number.isNaN(value)));
       expect(left(batch)).toEqual(before.filter((_, i) => kept[i]));
       const counted = tally.kinds.get("scalars");
-      const out = [...(counted?.leftOut.values() ?? [])].reduce((sum, n) => sum + n, 0);
+      const out = [...(counted?.skipped.values() ?? [])].reduce((sum, n) => sum + n, 0);
       expect([counted?.read ?? 0, out]).toEqual([scalars.length, scalars.length - batch.length]);
     }),
   );
@@ -190,7 +190,7 @@ describe("kinds", () => {
     const excludeKinds = new Set<Kind>(["scalars", "tensors"]);
     new Transform({ ...ALL, excludeKinds, excludeTags: ["g"] }, NOTHING_OBSOLETE).apply(batch, START, tally);
     expect([batch.length, batch.data.length]).toEqual([0, 0]);
-    const out = Object.fromEntries([...tally.kinds].map(([kind, { leftOut }]) => [kind, Object.fromEntries(leftOut)]));
+    const out = Object.fromEntries([...tally.kinds].map(([kind, { skipped }]) => [kind, Object.fromEntries(skipped)]));
     expect(out).toEqual({ scalars: { excluded: 1 }, tensors: { excluded: 2 }, graphs: { excluded: 1 } });
   });
 });
@@ -219,9 +219,9 @@ describe("steps of media", () => {
     expect(thinned({ maxSteps: 1 }, data).kept).toEqual(["a 0", "b 1"]);
     const both = thinned({ every: 3, maxSteps: 2 }, data);
     expect(both.kept).toEqual(["a 0", "b 1", "a 30", "b 31"]);
-    expect(Object.fromEntries(both.tally.kinds.get("tensors")?.leftOut ?? [])).toEqual({
-      "between --every": 8,
-      "beyond --max-steps": 2,
+    expect(Object.fromEntries(both.tally.kinds.get("tensors")?.skipped ?? [])).toEqual({
+      every: 8,
+      "max-steps": 2,
     });
   });
 

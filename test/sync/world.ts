@@ -105,10 +105,10 @@ export class World {
   }
 }
 
-/** read + derived = sent + left out + failed, for every kind. */
+/** read + derived = sent + skipped + failed, for every kind. */
 export function expectToAddUp({ name, tally }: RunResult): void {
-  for (const [kind, { read, derived, sent, failed, leftOut }] of tally.kinds) {
-    const out = [...leftOut.values()].reduce((sum, n) => sum + n, 0);
+  for (const [kind, { read, derived, sent, failed, skipped }] of tally.kinds) {
+    const out = [...skipped.values()].reduce((sum, n) => sum + n, 0);
     expect([name, kind, sent + out + failed]).toEqual([name, kind, read + derived]);
   }
 }
@@ -129,16 +129,16 @@ export function scalarsOf(result: SyncResult): {
   read: number;
   sent: number;
   failed: number;
-  leftOut: Record<string, number>;
+  skipped: Record<string, number>;
 } {
-  const sum = { read: 0, sent: 0, failed: 0, leftOut: {} as Record<string, number> };
+  const sum = { read: 0, sent: 0, failed: 0, skipped: {} as Record<string, number> };
   for (const { tally } of result.runs) {
     const scalars = tally.kinds.get("scalars");
     if (scalars === undefined) continue;
     sum.read += scalars.read;
     sum.sent += scalars.sent;
     sum.failed += scalars.failed;
-    for (const [reason, n] of scalars.leftOut) sum.leftOut[reason] = (sum.leftOut[reason] ?? 0) + n;
+    for (const [reason, n] of scalars.skipped) sum.skipped[reason] = (sum.skipped[reason] ?? 0) + n;
   }
   return sum;
 }

@@ -153,7 +153,7 @@ export class FilesBackend<Open extends OpenRun> implements Backend {
   }
 
   async attachFiles(_handle: RunHandle, artifact: SourceArtifact): Promise<FilesReceipt> {
-    return leftOutFiles(artifact);
+    return skipFiles(artifact);
   }
 
   location(): string | undefined {
@@ -172,9 +172,9 @@ export class FilesBackend<Open extends OpenRun> implements Backend {
 }
 
 /** What becomes of files of the source, which files of values have no place for. */
-export function leftOutFiles(artifact: SourceArtifact): FilesReceipt {
+export function skipFiles(artifact: SourceArtifact): FilesReceipt {
   const tally = new Tally();
-  tally.leftOut(artifact.kind, "no place for files", artifact.kind === "embeddings" ? artifact.embeddings.length : 1);
+  tally.skipped(artifact.kind, "no-file-storage", artifact.kind === "embeddings" ? artifact.embeddings.length : 1);
   return { tally, notes: [], problems: [], complete: true };
 }
 

@@ -209,14 +209,14 @@ export class CsvRuns implements RunsOnDisk<CsvRun> {
   }
 }
 
-/** Scalars have a row, and so have hyperparameters; all else is left out. */
+/** Scalars have a row, and so have hyperparameters; all else is skipped. */
 export function tallyOfTables({ scalars, data }: Batch): Tally {
   const tally = new Tally();
   tally.sent("scalars", scalars.length);
   for (const datum of data) {
-    if (datum.kind === "unreadable") tally.leftOut(datum.kind, "cannot be decoded", 1);
+    if (datum.kind === "unreadable") tally.skipped(datum.kind, "undecodable", 1);
     else if (datum.kind === "hparams" && datum.record.type !== "experiment") tally.sent(datum.kind, 1);
-    else tally.leftOut(datum.kind, "no table has it", 1);
+    else tally.skipped(datum.kind, "unsupported-kind", 1);
   }
   return tally;
 }

@@ -13,7 +13,7 @@ import type {
 } from "../../sync/backend.ts";
 import type { Note } from "../../sync/report/note.ts";
 import type { Tally } from "../../sync/report/tally.ts";
-import { leftOutFiles } from "./backend.ts";
+import { skipFiles } from "./backend.ts";
 import { datumLine, hparamsLine, type Kept, scalarLines, tallyOf } from "./json-lines.ts";
 import { FORMAT } from "./run-state.ts";
 
@@ -65,7 +65,7 @@ export class LinesBackend implements Backend {
   }
 
   async attachFiles(_handle: RunHandle, artifact: SourceArtifact): Promise<FilesReceipt> {
-    return leftOutFiles(artifact);
+    return skipFiles(artifact);
   }
 
   async survey(_known: unknown, memory: string | undefined): Promise<Survey> {

@@ -4,6 +4,7 @@ import { displayPath, type FsPath } from "../../reader/discover.ts";
 import type { EmbeddingArtifacts, FilesReceipt, SourceArtifact } from "../../sync/backend.ts";
 import type { FileProblem } from "../../sync/report/file-problem.ts";
 import type { Note } from "../../sync/report/note.ts";
+import type { SkipReason } from "../../sync/report/skip-reason.ts";
 import { Tally } from "../../sync/report/tally.ts";
 import type { ArtifactPaths } from "./artifact-paths.ts";
 import type { ArtifactStore } from "./artifacts.ts";
@@ -38,7 +39,7 @@ async function attachEmbeddings(
   for (const placed of placeEmbeddings(embeddings, member, { paths })) {
     const { embedding, missing } = placed.found;
     const files: PlacedEmbedding["files"][number][] = [];
-    let tensor: Outcome = missing.find(({ role }) => role === "tensors")?.reason ?? "in a checkpoint";
+    let tensor: Outcome = missing.find(({ role }) => role === "tensors")?.reason ?? "in-checkpoint";
     for (const file of placed.files) {
       const outcome = await attached.put(file.artifact, file.file, file.size);
       if (outcome === "sent") files.push(file);
@@ -47,7 +48,7 @@ async function attachEmbeddings(
     attached.count("embeddings", tensor);
     stored.push({ ...placed, files });
     for (const { role, path, reason } of tensor === "sent" ? missing : []) {
-      const message = `embedding ${JSON.stringify(embedding.tensorName)} is without its ${role}: ${path} is ${reason}`;
+      const message = `embedding ${JSON.stringify(embedding.tensorName)} is without its ${role}: ${path} ${reason === "not-found" ? "does not exist" : "is outside the run's directory"}`;
       attached.notes.push({ code: "artifacts", message });
     }
   }
@@ -55,8 +56,7 @@ async function attachEmbeddings(
   await attached.store.put(projectorConfig(stored, member, { paths }));
 }
 
-/** `sent`, `failed`, or why it was left out. */
-type Outcome = string;
+type Outcome = "sent" | "failed" | SkipReason;
 
 class Attached implements FilesReceipt {
   readonly store: ArtifactStore;
@@ -96,6 +96,6 @@ class Attached implements FilesReceipt {
   count(kind: SourceArtifact["kind"], outcome: Outcome): void {
     if (outcome === "sent") this.tally.sent(kind, 1);
     else if (outcome === "failed") this.tally.failed(kind, 1);
-    else this.tally.leftOut(kind, outcome, 1);
+    else this.tally.skipped(kind, outcome, 1);
   }
 }

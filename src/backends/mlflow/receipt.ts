@@ -20,18 +20,18 @@ interface Fate {
 export function tallyOf(batch: Batch, { obstacle, written, refused, params }: Fate): Tally {
   const tally = new Tally();
   tally.sent("scalars", batch.scalars.length - refused.metrics.size);
-  tally.leftOut("scalars", REFUSED, refused.metrics.size);
+  tally.skipped("scalars", "refused", refused.metrics.size);
   const refusedData = new Set<Datum | undefined>(written.refused.keys());
   for (const key of refused.params.keys()) refusedData.add(params.get(key)?.datum);
   tally.add(written.replaced);
-  const displaced = new Map(Array.from(written.replaced.kinds, ([kind, { leftOut }]) => [kind, sum(leftOut.values())]));
+  const displaced = new Map(Array.from(written.replaced.kinds, ([kind, { skipped }]) => [kind, sum(skipped.values())]));
   for (const datum of batch.data) {
     const isParam = datum.kind === "hparams" && datum.record.type !== "experiment";
     const left = displaced.get(datum.kind) ?? 0;
-    if (datum.kind === "unreadable") tally.leftOut(datum.kind, "cannot be decoded", 1);
-    else if (obstacle !== undefined && !isParam) tally.leftOut(datum.kind, "no place for files", 1);
-    else if (refusedData.has(datum)) tally.leftOut(datum.kind, REFUSED, 1);
-    else if (written.tooLarge.has(datum)) tally.leftOut(datum.kind, "larger than --max-artifact-size", 1);
+    if (datum.kind === "unreadable") tally.skipped(datum.kind, "undecodable", 1);
+    else if (obstacle !== undefined && !isParam) tally.skipped(datum.kind, "no-file-storage", 1);
+    else if (refusedData.has(datum)) tally.skipped(datum.kind, "refused", 1);
+    else if (written.tooLarge.has(datum)) tally.skipped(datum.kind, "max-artifact-size", 1);
     // In the place of one that was counted as sent.
     else if (left > 0) displaced.set(datum.kind, left - 1);
     else tally.sent(datum.kind, 1);
@@ -44,8 +44,6 @@ function sum(counts: Iterable<number>): number {
   for (const count of counts) total += count;
   return total;
 }
-
-const REFUSED = "refused by MLflow";
 
 export function refusedScalars(
   { scalars, parts }: Batch,

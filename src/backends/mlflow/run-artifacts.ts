@@ -5,6 +5,7 @@ import { TraceletError } from "../../errors.ts";
 import type { Datum, Kind } from "../../reader/datum.ts";
 import type { FilesReceipt, Page, Segment, SourceArtifact } from "../../sync/backend.ts";
 import type { Note } from "../../sync/report/note.ts";
+import type { SkipReason } from "../../sync/report/skip-reason.ts";
 import { Tally } from "../../sync/report/tally.ts";
 import { type ArtifactEntry, ArtifactPaths, type ArtifactRoot } from "./artifact-paths.ts";
 import type { Artifact, ArtifactStore } from "./artifacts.ts";
@@ -20,13 +21,9 @@ const MAX_INDEX = 64 * 1024 * 1024;
 export const INDEX = "tracelet/index.json";
 
 /** Of kinds whose files are named after tag and step, or after the tag alone: what it means that one is written again. */
-const REPLACED: ReadonlyMap<Kind, string> = new Map<Kind, string>([
-  ...(["audio", "images", "mesh", "tensors", "text"] as const).map(
-    (kind) => [kind, "replaced by a later value of the same step"] as const,
-  ),
-  ...(["custom_scalars", "graphs"] as const).map(
-    (kind) => [kind, "replaced by a later value of the same tag"] as const,
-  ),
+const REPLACED: ReadonlyMap<Kind, SkipReason> = new Map<Kind, SkipReason>([
+  ...(["audio", "images", "mesh", "tensors", "text"] as const).map((kind) => [kind, "same-step"] as const),
+  ...(["custom_scalars", "graphs"] as const).map((kind) => [kind, "same-tag"] as const),
 ]);
 /** How many of the paths written last are remembered. */
 const MAX_WRITTEN = 50_000;
@@ -57,7 +54,7 @@ export interface Written {
   readonly tooLarge: ReadonlySet<Datum>;
   /** Not stored because the store refuses their files, or one of them. */
   readonly refused: ReadonlyMap<Datum, ContentRefused>;
-  /** Values, of this batch or an earlier one, whose files others of this batch have taken, as left out. */
+  /** Values, of this batch or an earlier one, whose files others of this batch have taken, as skipped. */
   readonly replaced: Tally;
   /** Of those that are too large, one a tag. */
   readonly notes: readonly Note[];
@@ -86,7 +83,7 @@ export class RunArtifacts {
 
   /**
    * Store the files that show a batch's data. Stored again, they replace themselves. A value of whose files one is too
-   * large is left out with all of them.
+   * large is skipped with all of them.
    *
    * @throws TraceletError; ContentRefused if the store refuses whatever it is given
    * @param segments those that the data's histograms and curves belong to
@@ -131,7 +128,7 @@ export class RunArtifacts {
       });
       // Where a file was refused, the one before it is still there.
       const reason = REPLACED.get(kind);
-      if (reason !== undefined) replaced.leftOut(kind, reason, this.#countReplaced(stored));
+      if (reason !== undefined) replaced.skipped(kind, reason, this.#countReplaced(stored));
     }
     // A store that takes none of them and not even this is at fault itself.
     await this.#writeIndex(store, refused.size > 0 && !anyStored);
@@ -150,7 +147,7 @@ export class RunArtifacts {
       if (!this.#fits(page, `page of ${kind} ${tag}`, notes)) continue;
       const error = await refusalOf(store.put(page));
       if (error === undefined) continue;
-      notes.push({ code: "artifacts", message: `page of ${kind} ${tag} is left out: ${error.message}` });
+      notes.push({ code: "artifacts", message: `page of ${kind} ${tag} is skipped: ${error.message}` });
     }
     await this.#writeIndex(store);
     return notes;
@@ -161,7 +158,7 @@ export class RunArtifacts {
     if (bytes.length <= this.#options.maxBytes) return true;
     if (!this.#noted.has(what)) {
       this.#noted.add(what);
-      const message = `${what}: ${path} is left out, its ${bytes.length} bytes are more than --max-artifact-size`;
+      const message = `${what}: ${path} is skipped, its ${bytes.length} bytes are more than --max-artifact-size`;
       notes.push({ code: "oversize", message });
     }
     return false;
@@ -172,7 +169,7 @@ export class RunArtifacts {
     const store = await this.#open();
     if (store === undefined) {
       const tally = new Tally();
-      tally.leftOut(artifact.kind, "no place for files", countOf(artifact));
+      tally.skipped(artifact.kind, "no-file-storage", countOf(artifact));
       return { tally, notes: [], problems: [], complete: false };
     }
     const { tally, notes, problems, complete } = await attachFiles(artifact, store, this.#paths);

@@ -1,8 +1,8 @@
 /**
- * What became of every value, by kind. The sums have to add up: what was read and what was derived from it is what was
- * sent, left out or has failed.
+ * What became of every value, by kind. The sums add up: read + derived = sent + skipped + failed.
  */
 import type { Kind } from "../../reader/datum.ts";
+import type { SkipReason } from "./skip-reason.ts";
 
 export interface KindTally {
   read: number;
@@ -10,8 +10,8 @@ export interface KindTally {
   derived: number;
   sent: number;
   failed: number;
-  /** Why values were left out on purpose, and how many. */
-  readonly leftOut: Map<string, number>;
+  /** How many values were not sent on purpose, by reason. */
+  readonly skipped: Map<SkipReason, number>;
 }
 
 export class Tally {
@@ -33,10 +33,10 @@ export class Tally {
     if (count > 0) this.#of(kind).failed += count;
   }
 
-  leftOut(kind: Kind, reason: string, count: number): void {
+  skipped(kind: Kind, reason: SkipReason, count: number): void {
     if (count === 0) return;
-    const { leftOut } = this.#of(kind);
-    leftOut.set(reason, (leftOut.get(reason) ?? 0) + count);
+    const { skipped } = this.#of(kind);
+    skipped.set(reason, (skipped.get(reason) ?? 0) + count);
   }
 
   add(other: Tally): void {
@@ -45,14 +45,14 @@ export class Tally {
       this.derived(kind, tally.derived);
       this.sent(kind, tally.sent);
       this.failed(kind, tally.failed);
-      for (const [reason, count] of tally.leftOut) this.leftOut(kind, reason, count);
+      for (const [reason, count] of tally.skipped) this.skipped(kind, reason, count);
     }
   }
 
   #of(kind: Kind): KindTally {
     let tally = this.kinds.get(kind);
     if (tally === undefined) {
-      tally = { read: 0, derived: 0, sent: 0, failed: 0, leftOut: new Map() };
+      tally = { read: 0, derived: 0, sent: 0, failed: 0, skipped: new Map() };
       this.kinds.set(kind, tally);
     }
     return tally;

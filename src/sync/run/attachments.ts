@@ -111,7 +111,7 @@ export class Attachments {
         continue;
       }
       tally.read("source_files", 1);
-      tally.leftOut("source_files", "no record in it", 1);
+      tally.skipped("source_files", "no-records", 1);
       this.#attached.set(path, stampOf(entry));
       // One that was just created is no news.
       if (entry.size === 0) continue;

@@ -172,7 +172,7 @@ export class Pump {
     } catch (error) {
       const interrupted = this.#work.context.signal.aborted;
       this.count(batch, (kind, n) =>
-        interrupted ? this.#work.news.tally.leftOut(kind, "interrupted", n) : this.#work.news.tally.failed(kind, n),
+        interrupted ? this.#work.news.tally.skipped(kind, "interrupted", n) : this.#work.news.tally.failed(kind, n),
       );
       throw error;
     }

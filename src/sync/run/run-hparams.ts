@@ -93,7 +93,7 @@ export class RunHparams {
     if (lost.length > 0) {
       const named = lost.slice(0, MAX_NAMED).map(([name, what]) => `${JSON.stringify(name)} (${what})`);
       const more = lost.length > MAX_NAMED ? `, and ${lost.length - MAX_NAMED} more` : "";
-      const message = `hyperparameters of hparams.yaml that only Python can read are left out: ${named.join(", ")}${more}`;
+      const message = `hyperparameters of hparams.yaml that only Python can read are skipped: ${named.join(", ")}${more}`;
       notes.push({ code: "unreadable-hparams", message });
     }
     return rest;

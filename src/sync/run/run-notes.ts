@@ -5,7 +5,7 @@ import type { RunGroup } from "../source/run-group.ts";
 
 /** @param first the first of the values in which there is nothing */
 export function emptyNote({ tag, step }: Datum): Note {
-  const message = `values that hold nothing but their tag are left out, first ${JSON.stringify(tag)} at step ${step} (torch's add_video writes such ones where moviepy is not installed)`;
+  const message = `values that hold nothing but their tag are skipped, first ${JSON.stringify(tag)} at step ${step} (torch's add_video writes such ones where moviepy is not installed)`;
   return { code: "without-content", message };
 }
 

@@ -103,7 +103,7 @@ export class RunSession {
 
   /** How long until something is to be looked at again though nothing happens to the files, ms; undefined: for ever. */
   get waitsFor(): number | undefined {
-    const waits = [...this.#work.files, ...this.#work.leftOut].flatMap(
+    const waits = [...this.#work.files, ...this.#work.unreadable].flatMap(
       (file) => file.waitsFor(this.#work.context.patienceMs) ?? [],
     );
     if (this.#lacksSince !== undefined) waits.push(Math.max(0, this.#lacksSince + RETRY_MS - performance.now()));
@@ -165,7 +165,7 @@ export class RunSession {
       if (remoteId === undefined && !this.#mustBeThere()) {
         this.#pump.rememberBarren();
         this.#work.news.tally.read("hparams", this.#experiments);
-        this.#work.news.tally.leftOut("hparams", "of an experiment, not of a run", this.#experiments);
+        this.#work.news.tally.skipped("hparams", "experiment-level", this.#experiments);
         return "empty";
       }
       // Of a live file something may be waiting to become a record.
@@ -277,7 +277,7 @@ export class RunSession {
               await this.#pump.flush(batch);
             }
             if (signal.aborted) {
-              this.#pump.count(batch, (kind, n) => this.#work.news.tally.leftOut(kind, "interrupted", n));
+              this.#pump.count(batch, (kind, n) => this.#work.news.tally.skipped(kind, "interrupted", n));
               return false;
             }
           }

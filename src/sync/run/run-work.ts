@@ -28,7 +28,7 @@ export class RunWork {
   readonly choices: RunChoices;
   files: SourceFile[];
   /** Those that could not be read. */
-  readonly leftOut: SourceFile[] = [];
+  readonly unreadable: SourceFile[] = [];
 
   constructor(group: RunGroup, stored: StoredRun, files: SourceFile[], context: RunSyncContext) {
     this.group = group;
@@ -62,7 +62,7 @@ export class RunWork {
     requireGoingOn(this.context.signal);
   }
 
-  /** Do something with each file; one that cannot be read any more is left out from here on. */
+  /** Do something with each file; one that cannot be read any more is skipped from here on. */
   async eachFile(work: (file: SourceFile) => Promise<void>): Promise<void> {
     for (const file of [...this.files]) {
       this.requireGoingOn();
@@ -96,7 +96,7 @@ export class RunWork {
   leaveOut(file: SourceFile, error: unknown): void {
     this.isProblemOf(file, error);
     this.files = this.files.filter((other) => other !== file);
-    this.leftOut.push(file);
+    this.unreadable.push(file);
   }
 
   /** Note what the file system says of a file; throw on whatever else it is. */

@@ -91,7 +91,7 @@ async function attach(artifact: SourceArtifact, count: number, attaching: Attach
     problems.push(...receipt.problems);
     return receipt.complete;
   } catch (error) {
-    if (signal.aborted) tally.leftOut(artifact.kind, "interrupted", count);
+    if (signal.aborted) tally.skipped(artifact.kind, "interrupted", count);
     else tally.failed(artifact.kind, count);
     throw error;
   }

@@ -32,7 +32,7 @@ export interface MissingFile {
   readonly role: EmbeddingRole;
   /** As written. */
   readonly path: string;
-  readonly reason: "outside the run's directory" | "not there";
+  readonly reason: "outside-run" | "not-found";
 }
 
 /** An embedding, and what there is of it. */
@@ -117,19 +117,19 @@ export async function findEmbeddings(
 async function find(root: string, path: string): Promise<Found | MissingFile["reason"]> {
   // A backslash separates on Windows, where the file may have been written.
   const absolute = resolve(root, path.includes("/") ? path : path.replaceAll("\\", "/"));
-  if (!isWithin(root, absolute)) return "outside the run's directory";
+  if (!isWithin(root, absolute)) return "outside-run";
   try {
     const file = await realpath(absolute);
-    if (!isWithin(root, file)) return "outside the run's directory";
+    if (!isWithin(root, file)) return "outside-run";
     const stats = await stat(file, { bigint: true });
-    if (!stats.isFile()) return "not there";
+    if (!stats.isFile()) return "not-found";
     return {
       file,
       size: Number(stats.size),
       stamp: `${relative(root, file)}:${stats.size}:${stats.mtimeNs}:${stats.ino}`,
     };
   } catch {
-    return "not there";
+    return "not-found";
   }
 }
 

@@ -1,4 +1,4 @@
-/** Images and audio clips that are too large: left out, or made smaller, before a batch is written. */
+/** Images and audio clips that are too large: skipped, or made smaller, before a batch is written. */
 import type { Sharp } from "sharp";
 import { encoded, loadSharp, type OpenPicture } from "../../encode/pictures.ts";
 import type { AudioClip, AudioDatum, Datum, EncodedImage, ImageFormat, ImagesDatum } from "../../reader/datum.ts";
@@ -11,7 +11,7 @@ export interface LimitOptions {
   readonly maxImageBytes?: number | undefined;
   /** Of one clip as it is written, bytes. */
   readonly maxAudioBytes?: number | undefined;
-  /** What becomes of an image that is larger; a clip is always left out. */
+  /** What becomes of an image that is larger; a clip is always skipped. */
   readonly oversize?: "skip" | "downscale" | undefined;
 }
 
@@ -35,15 +35,15 @@ export class Limits {
   /** Why an image is not made smaller. */
   #cannot = "they cannot be made smaller";
 
-  /** @param trace told what is left out or made smaller */
+  /** @param trace told what is skipped or made smaller */
   constructor(options: LimitOptions, trace?: (line: string) => void) {
     this.#options = options;
     this.#trace = trace;
   }
 
   /**
-   * Leave out, or make smaller, what is too large. Of several images or clips of one step those that fit keep their
-   * places; a value that has none left is left out and counted.
+   * Skip, or make smaller, what is too large. Of several images or clips of one step those that fit keep their
+   * places; a value that has none left is skipped and counted.
    *
    * @param notes given one a tag
    */
@@ -56,7 +56,7 @@ export class Limits {
       if (datum.kind === "images") fitting = await this.#fitImages(datum, maxImageBytes ?? Infinity, notes);
       if (datum.kind === "audio") fitting = this.#fitAudio(datum, maxAudioBytes ?? Infinity, notes);
       if (fitting !== undefined) kept.push(fitting);
-      else tally.leftOut(datum.kind, `larger than ${OPTION[datum.kind as "images" | "audio"]}`, 1);
+      else tally.skipped(datum.kind, LIMIT[datum.kind as "images" | "audio"], 1);
     }
     batch.data.splice(0, batch.data.length, ...kept);
   }
@@ -97,14 +97,14 @@ export class Limits {
     notes: Note[],
   ): void {
     const { kind, tag, step } = datum;
-    const became = after === undefined ? "left out" : "made smaller";
+    const became = after === undefined ? "skipped" : "made smaller";
     const size = `${before.bytes.length} bytes${after === undefined ? "" : ` to ${after.bytes.length}`}`;
     this.#trace?.(`${describeDatum(datum)}: number ${index} ${became} (${size})`);
     if (this.#noted.has(`${became} ${kind} ${tag}`)) return;
     this.#noted.add(`${became} ${kind} ${tag}`);
     const cannot = kind === "images" && after === undefined && this.#options.oversize === "downscale";
     const why = cannot ? `, since ${this.#cannot}` : "";
-    const message = `${kind} ${JSON.stringify(tag)}: those larger than ${OPTION[kind]} are ${became}${why} (the first: step ${step}, ${size})`;
+    const message = `${kind} ${JSON.stringify(tag)}: those larger than --${LIMIT[kind]} are ${became}${why} (the first: step ${step}, ${size})`;
     notes.push({ code: "oversize", message });
   }
 }
@@ -118,7 +118,8 @@ export function leftOf(datum: Datum, { maxImageBytes, maxAudioBytes, oversize }:
   return parts.map((part) => (fits(part, limit) ? Infinity : less));
 }
 
-const OPTION = { images: "--max-image-size", audio: "--max-audio-size" } as const;
+/** The option that sets each limit, which is also the reason. */
+const LIMIT = { images: "max-image-size", audio: "max-audio-size" } as const;
 
 function fits(part: { readonly bytes: Uint8Array } | undefined, limit: number): boolean {
   return part === undefined || part.bytes.length <= limit;

@@ -3,12 +3,13 @@ import picomatch from "picomatch";
 import type { Datum, Kind } from "../../reader/datum.ts";
 import type { RecordBatch } from "../../reader/record-batch.ts";
 import { type Obsolete, seriesOf } from "../../reader/restarts.ts";
+import type { SkipReason } from "../report/skip-reason.ts";
 import type { Tally } from "../report/tally.ts";
 import { type DeriveOptions, derive } from "./derived-metrics.ts";
 import type { SeriesCounts } from "./series-counts.ts";
 
 export interface TransformOptions {
-  /** Kinds that are left out. */
+  /** Kinds that are skipped. */
   readonly excludeKinds?: ReadonlySet<Kind>;
   /** Globs over tags; `*` crosses `/`. Empty: all. */
   readonly includeTags: readonly string[];
@@ -19,7 +20,7 @@ export interface TransformOptions {
   readonly every?: number | undefined;
   /** How many steps of each series of media are kept in each event file: the first of those that `every` keeps. */
   readonly maxSteps?: number | undefined;
-  /** Which scalars are computed from what is passed on. Left out: none. */
+  /** Which scalars are computed from what is passed on; none by default. */
   readonly derive?: DeriveOptions;
 }
 
@@ -34,9 +35,6 @@ const MEDIA: ReadonlySet<Kind> = new Set<Kind>([
   "tensors",
 ]);
 
-/** Why a value is left out that a writer has written without anything in it: no damage, and nothing is lost. */
-export const WITHOUT_CONTENT = "without content";
-
 /** Where a batch's newest values came from. */
 export interface Origin {
   /** Index of the file in its run. */
@@ -48,7 +46,7 @@ export interface Origin {
   readonly counts: SeriesCounts;
 }
 
-/** Leaves out of a batch what is not to be sent, and counts it. One for each run. */
+/** Removes from a batch what is not to be sent, and counts it. One for each run. */
 export class Transform {
   readonly #options: TransformOptions;
   readonly #obsolete: Obsolete;
@@ -56,10 +54,10 @@ export class Transform {
   readonly #trace: ((line: string) => void) | undefined;
   /** Whether each tag is wanted, by its number. */
   readonly #wantedIds: boolean[] = [];
-  /** The first value that was left out for holding nothing. */
+  /** The first value that was skipped for holding nothing. */
   firstEmpty: Datum | undefined;
 
-  /** @param trace told what is left out */
+  /** @param trace told what is skipped */
   constructor(options: TransformOptions, obsolete: Obsolete, trace?: (line: string) => void) {
     this.#options = options;
     this.#trace = trace;
@@ -106,43 +104,54 @@ export class Transform {
     }
   }
 
-  #emptiness(datum: Datum): string | undefined {
+  #emptiness(datum: Datum): SkipReason | undefined {
     if (datum.kind !== "unreadable" || !datum.isEmpty) return undefined;
     this.firstEmpty ??= datum;
-    return WITHOUT_CONTENT;
+    return "empty";
   }
 
   /** It has to be known at once whether a value is kept: what comes behind it may not be written yet. */
-  #surplus(datum: Datum, counts: SeriesCounts): string | undefined {
+  #surplus(datum: Datum, counts: SeriesCounts): SkipReason | undefined {
     if (!MEDIA.has(datum.kind)) return undefined;
     const { every = 1, maxSteps = Infinity } = this.#options;
     const number = counts.number(datum);
-    if (number % every !== 0) return "between --every";
-    return number / every < maxSteps ? undefined : "beyond --max-steps";
+    if (number % every !== 0) return "every";
+    return number / every < maxSteps ? undefined : "max-steps";
   }
 
   #wantsId(batch: RecordBatch, id: number): boolean {
     return (this.#wantedIds[id] ??= this.#wanted(batch.tags[id] as string));
   }
 
-  #filterScalars(batch: RecordBatch, from: number, keep: (i: number) => boolean, reason: string, tally: Tally): void {
+  #filterScalars(
+    batch: RecordBatch,
+    from: number,
+    keep: (i: number) => boolean,
+    reason: SkipReason,
+    tally: Tally,
+  ): void {
     const before = batch.length;
     const trace = this.#trace;
     batch.filterScalars(from, (i) => {
       const kept = keep(i);
-      if (!kept && trace !== undefined) trace(`${describeScalar(batch, i)}: left out (${reason})`);
+      if (!kept && trace !== undefined) trace(`${describeScalar(batch, i)}: skipped (${reason})`);
       return kept;
     });
-    tally.leftOut("scalars", reason, before - batch.length);
+    tally.skipped("scalars", reason, before - batch.length);
   }
 
-  /** @param reasonOf why a datum is left out; undefined if it is not */
-  #filterData(batch: RecordBatch, from: number, reasonOf: (datum: Datum) => string | undefined, tally: Tally): void {
+  /** @param reasonOf why a datum is skipped; undefined if it is kept */
+  #filterData(
+    batch: RecordBatch,
+    from: number,
+    reasonOf: (datum: Datum) => SkipReason | undefined,
+    tally: Tally,
+  ): void {
     const kept = batch.data.slice(from).filter((datum) => {
       const reason = reasonOf(datum);
       if (reason === undefined) return true;
-      tally.leftOut(datum.kind, reason, 1);
-      this.#trace?.(`${describeDatum(datum)}: left out (${reason})`);
+      tally.skipped(datum.kind, reason, 1);
+      this.#trace?.(`${describeDatum(datum)}: skipped (${reason})`);
       return false;
     });
     batch.data.splice(from, batch.data.length - from, ...kept);

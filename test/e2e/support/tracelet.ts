@@ -20,7 +20,7 @@ export interface SyncJson {
     readonly [kind: string]: {
       readonly read: number;
       readonly sent: number;
-      readonly leftOut: { readonly [reason: string]: number };
+      readonly skipped: { readonly [reason: string]: number };
     };
   };
   readonly runs: readonly {
