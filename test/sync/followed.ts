@@ -2,8 +2,9 @@
 import { setTimeout } from "node:timers/promises";
 import { expect } from "vitest";
 import { type DiscoveredRun, discover } from "../../src/reader/discover.ts";
+import type { RunChanges } from "../../src/sync/tree/subscription.ts";
 import { formatWatchNote, type WatchNote } from "../../src/sync/tree/watch-notes.ts";
-import { type RunChanges, type TreeWatchOptions, watchRuns } from "../../src/sync/tree/watcher.ts";
+import { type TreeWatchOptions, watchRuns } from "../../src/sync/tree/watcher.ts";
 
 export class Followed {
   /** By logdir and name. */

@@ -5,11 +5,11 @@
  * is opened, and nothing is ever left in the tree.
  */
 import type { BigIntStats } from "node:fs";
-import { setTimeout } from "node:timers/promises";
 import { type DiscoveredRun, type DiscoveryProblem, displayPath, isRunFileName } from "../../reader/discover.ts";
 import { sourcesOf } from "../source/logdirs.ts";
 import { DirectoryEvents } from "./directory-events.ts";
 import { type Attention, LookSchedule } from "./look-schedule.ts";
+import { type RunChanges, Subscription } from "./subscription.ts";
 import type { WatchNote } from "./watch-notes.ts";
 import { entryKey, errorCode, isAbsence, WatchedDirectory } from "./watched-directory.ts";
 
@@ -22,55 +22,42 @@ export interface TreeWatchOptions {
   readonly pollMs: number;
   /** How often everything is looked at, whatever was heard of it. */
   readonly rescanMs: number;
-  /** Ends it. */
-  readonly signal: AbortSignal;
   readonly onNote: (note: WatchNote) => void;
 }
 
-/** What has happened since the last changes were handed out; however much that was, each run is in it once. */
-export interface RunChanges {
-  /** Runs that are new, or whose files have other sizes, times, names or inodes: as they were last seen. */
-  readonly changed: readonly DiscoveredRun[];
-  /** Runs that are there no longer, as they were last seen; also ones that were too short-lived to be handed out before. */
-  readonly gone: readonly DiscoveredRun[];
-  /** Whether every directory known so far has been looked at: from then on, what is not there does not exist. */
-  readonly complete: boolean;
-}
-
 /**
- * The changes of all runs below the logdirs, beginning with all there are.
+ * The changes of all runs below the logdirs, for one reader: see `Subscription.changes`.
  *
- * While changes are being worked on, further ones gather and are handed out with the next; a run that changes meanwhile is
- * handed out again. One batch with `complete` is handed out as soon as everything has been looked at, be it empty.
- * Ends when the signal is aborted; `return()` alone would wait for the next change.
+ * @param options `signal` ends it
  */
-export async function* watchRuns(options: TreeWatchOptions): AsyncGenerator<RunChanges, void, void> {
-  const watcher = new Watcher(options);
+export async function* watchRuns(
+  options: TreeWatchOptions & { readonly signal: AbortSignal },
+): AsyncGenerator<RunChanges, void, void> {
+  const tree = new TreeWatch(options);
   try {
-    for (let changes = await watcher.next(); changes !== undefined; changes = await watcher.next()) yield changes;
+    yield* tree.subscribe().changes(options.signal);
   } finally {
-    watcher.close();
+    tree.close();
   }
 }
 
-class Watcher {
+/** A tree that is looked at once for all who read its changes, each at a pace of its own. */
+export class TreeWatch {
   readonly #options: TreeWatchOptions;
   readonly #events: DirectoryEvents | undefined;
   readonly #schedule: LookSchedule<WatchedDirectory>;
   readonly #roots: ReadonlyMap<WatchedDirectory, Root>;
-  /** What is to be handed out, by `#keyOf`. */
-  readonly #pending = new Map<string, { readonly run: DiscoveredRun; readonly isGone: boolean }>();
+  readonly #subscriptions: Subscription[] = [];
   /** The problems that were noted. */
   readonly #problems = new Map<WatchedDirectory, DiscoveryProblem>();
   /** Directories that could not be looked at the last time, while it is found out why. */
   readonly #doubts = new Set<WatchedDirectory>();
   /** Directories that were found changed with no event heard, and when. */
   readonly #suspects = new Map<WatchedDirectory, number>();
-  readonly #wake = () => this.#resume?.();
-  #resume: (() => void) | undefined;
-  #saidComplete = false;
-  /** When changes were last handed out. */
-  #handedOutAt = Number.POSITIVE_INFINITY;
+  readonly #wake = () => {
+    for (const subscription of this.#subscriptions) subscription.wake();
+  };
+  #isStarted = false;
   #failure: { readonly error: unknown } | undefined;
 
   constructor(options: TreeWatchOptions) {
@@ -94,41 +81,30 @@ class Watcher {
       ({ path: logdir, files }) => new WatchedDirectory(logdir, "", logdir, undefined, false, files),
     );
     this.#roots = new Map(roots.map((root) => [root, { isMissing: false }]));
-    for (const root of roots) this.#schedule.add(root);
-    options.signal.addEventListener("abort", this.#wake);
   }
 
-  /** @returns undefined once the signal is aborted */
-  async next(): Promise<RunChanges | undefined> {
-    const ratio = this.#saidComplete ? GATHER_RATIO : FIRST_GATHER_RATIO;
-    const gatherMs = Math.max(GATHER_MS, Math.min(ratio * (performance.now() - this.#handedOutAt), MAX_GATHER_MS));
-    let isGathered = false;
-    const { signal } = this.#options;
-    while (!signal.aborted) {
-      if (this.#failure !== undefined) throw this.#failure.error;
-      const complete = !this.#schedule.hasUnseen;
-      if (this.#pending.size === 0 && (!complete || this.#saidComplete)) {
-        await new Promise<void>((resolve) => {
-          this.#resume = resolve;
-        });
-      } else if (!isGathered) {
-        await setTimeout(gatherMs, undefined, { signal }).catch(() => {});
-        isGathered = true;
-      } else {
-        this.#saidComplete ||= complete;
-        const pending = [...this.#pending.values()];
-        this.#pending.clear();
-        const changed = pending.filter(({ isGone }) => !isGone).map(({ run }) => run);
-        const gone = pending.filter(({ isGone }) => isGone).map(({ run }) => run);
-        this.#handedOutAt = performance.now();
-        return { changed, gone, complete };
-      }
-    }
-    return undefined;
+  /** A reader from now on; whoever comes after `start` misses what others were handed before. */
+  subscribe(): Subscription {
+    const subscription = new Subscription(this);
+    this.#subscriptions.push(subscription);
+    return subscription;
+  }
+
+  start(): void {
+    if (this.#isStarted) return;
+    this.#isStarted = true;
+    for (const root of this.#roots.keys()) this.#schedule.add(root);
+  }
+
+  get isComplete(): boolean {
+    return this.#isStarted && !this.#schedule.hasUnseen;
+  }
+
+  get failure(): { readonly error: unknown } | undefined {
+    return this.#failure;
   }
 
   close(): void {
-    this.#options.signal.removeEventListener("abort", this.#wake);
     this.#schedule.close();
     for (const root of this.#roots.keys()) this.#drop(root);
   }
@@ -237,8 +213,7 @@ class Watcher {
     // The same directory can lie in two logdirs, and a name that is not UTF-8 is no string.
     const { path: fsPath, logdir } = directory;
     const name = typeof fsPath === "string" ? fsPath : `\0${fsPath.toString("latin1")}`;
-    this.#pending.set(`${logdir}\0${name}`, { run, isGone });
-    this.#wake();
+    for (const subscription of this.#subscriptions) subscription.tell(`${logdir}\0${name}`, run, isGone);
   }
 
   #noteFound(directory: WatchedDirectory): void {
@@ -282,16 +257,6 @@ class Watcher {
     }
   }
 }
-
-/** How long changes gather before they are handed out, in ms: what begins together is handed out together. */
-const GATHER_MS = 20;
-/**
- * Where working on them takes long, as finding out what each of ten thousand runs is a part of does, so many times as
- * long: at first, when more comes all the time, and later; and at most, in ms.
- */
-const FIRST_GATHER_RATIO = 16;
-const GATHER_RATIO = 4;
-const MAX_GATHER_MS = 1000;
 
 interface Root {
   isMissing: boolean;
