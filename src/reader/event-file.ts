@@ -81,7 +81,10 @@ export class EventFileReader {
     if (event.sessionLog) {
       this.counts.sessionLogs++;
       const start = sessionStartStep(event);
-      if (start !== undefined && (this.restartStep === undefined || start < this.restartStep)) this.restartStep = start;
+      if (start !== undefined) {
+        batch.sessionStarts.push(records.recordOffset);
+        if (this.restartStep === undefined || start < this.restartStep) this.restartStep = start;
+      }
     }
     if (event.logMessage) this.counts.logMessages++;
     this.#summaries.decode(event, records.recordOffset, sink);

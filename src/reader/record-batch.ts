@@ -33,6 +33,8 @@ export class RecordBatch implements ScalarColumns {
   /** Sizes of such records that values of it came in, in bytes, by their offsets. */
   readonly large: Map<number, number> = new Map();
   readonly data: Datum[] = [];
+  /** Byte offsets of the `SessionLog START` records that were read with the values. */
+  readonly sessionStarts: number[] = [];
   #dataBytes = 0;
 
   constructor(capacity: number, tagTable: TagTable, tellsLarger: number = Infinity) {
@@ -101,6 +103,7 @@ export class RecordBatch implements ScalarColumns {
     const copy = new RecordBatch(this.capacity, this.tagTable);
     for (let i = 0; i < this.length; i++) copy.pushFrom(this, i);
     for (const datum of this.data) copy.data.push(datum);
+    copy.sessionStarts.push(...this.sessionStarts);
     return copy;
   }
 
@@ -113,6 +116,7 @@ export class RecordBatch implements ScalarColumns {
   clear(): void {
     this.length = 0;
     this.data.length = 0;
+    this.sessionStarts.length = 0;
     this.large.clear();
     this.#dataBytes = 0;
   }

@@ -94,10 +94,17 @@ const STORY = story();
 /** The values that a choice lets in of a file that holds these. */
 function letIn(asked: Asked, written: readonly Written[]): Written[] {
   const policy = asked.restarts ?? "explicit";
-  const seen = new Map<string, number>();
+  const seen = new Map<string, { number: number; step: number }>();
   return written.filter((value, i) => {
     const { kind, tag, step } = value;
-    if (kind === "restart") return false;
+    if (kind === "restart") {
+      if (policy === "explicit") seen.clear();
+      return false;
+    }
+    // Steps are counted by what the file holds before them.
+    const before = seen.get(`${kind} ${tag}`);
+    const number = before === undefined || (policy === "any" && step < before.step) ? 0 : before.number + 1;
+    seen.set(`${kind} ${tag}`, { number, step });
     const later = written.slice(i + 1);
     const isObsolete =
       policy === "explicit"
@@ -108,8 +115,6 @@ function letIn(asked: Asked, written: readonly Written[]): Written[] {
     if (asked.exclude !== undefined && tag.startsWith(asked.exclude.replace("*", ""))) return false;
     if (asked.nan === "skip" && value.isNan === true) return false;
     if (kind !== "scalars") {
-      const number = seen.get(`${kind} ${tag}`) ?? 0;
-      seen.set(`${kind} ${tag}`, number + 1);
       const { every = 1, maxSteps = Infinity } = asked;
       if (number % every !== 0 || number / every >= maxSteps) return false;
     }
@@ -322,6 +327,7 @@ const NARROW: readonly (readonly [string, Asked])[] = [
   ["--max-steps", { maxSteps: 2 }],
   ["--every and --max-steps", { every: 2, maxSteps: 2 }],
   ["--restarts any", { restarts: "any" }],
+  ["--every and --restarts any", { every: 2, restarts: "any" }],
   ["--max-image-size", { maxImageBytes: 100 }],
   ["--max-artifact-size", { maxFileBytes: 15_000 }],
   ["--max-record-size", { maxRecordBytes: 15_000 }],

@@ -193,7 +193,7 @@ describe("in a batch", () => {
     batch.pushDatum(histogram([0, 1, 1]), 1);
     const tally = new Tally();
     const options = { includeTags: [], excludeTags: ["unwanted"], nan: "skip", derive: BOTH } as const;
-    new Transform(options, NOTHING_OBSOLETE).apply(
+    new Transform(options, "explicit", NOTHING_OBSOLETE).apply(
       batch,
       { file: 0, firstScalar: 0, firstDatum: 0, counts: new SeriesCounts() },
       tally,

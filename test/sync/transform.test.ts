@@ -3,7 +3,7 @@ import picomatch from "picomatch";
 import { describe, expect, test } from "vitest";
 import type { Datum, Kind, TagMetadata } from "../../src/reader/datum.ts";
 import { RecordBatch } from "../../src/reader/record-batch.ts";
-import { NOTHING_OBSOLETE, type Obsolete } from "../../src/reader/restarts.ts";
+import { NOTHING_OBSOLETE, type Obsolete, type RestartPolicy } from "../../src/reader/restarts.ts";
 import { TagTable } from "../../src/reader/tag-table.ts";
 import { Tally } from "../../src/sync/report/tally.ts";
 import { SeriesCounts } from "../../src/sync/transform/series-counts.ts";
@@ -83,7 +83,7 @@ test("what is not wanted is left out and counted, each for its first reason", ()
   const obsolete: Obsolete = { some: true, has: (_file, _offset, _series, step) => step >= 9n };
   const tally = new Tally();
   const lines: string[] = [];
-  new Transform({ ...ALL, excludeTags: ["b"], nan: "skip" }, obsolete, (line) => lines.push(line)).apply(
+  new Transform({ ...ALL, excludeTags: ["b"], nan: "skip" }, "explicit", obsolete, (line) => lines.push(line)).apply(
     batch,
     START,
     tally,
@@ -128,7 +128,7 @@ test("only what is new in the batch is looked at", () => {
     [datum("b", 1), datum("b", 2)],
   );
   const tally = new Tally();
-  new Transform({ ...ALL, includeTags: ["a"] }, NOTHING_OBSOLETE).apply(
+  new Transform({ ...ALL, includeTags: ["a"] }, "explicit", NOTHING_OBSOLETE).apply(
     batch,
     { ...START, firstScalar: 1, firstDatum: 1 },
     tally,
@@ -145,7 +145,7 @@ test("every value is asked about once, in order, and with its place", () => {
     some: true,
     has: (file, offset, series, step) => asked.push(`${file} ${offset} ${series.replace("\0", ":")} ${step}`) < 0,
   };
-  const transform = new Transform(ALL, obsolete);
+  const transform = new Transform(ALL, "explicit", obsolete);
   transform.apply(
     batchOf(
       [
@@ -172,7 +172,7 @@ test("for any values and any choice: in order, and adding up", () => {
       const batch = batchOf(scalars, []);
       const before = left(batch);
       const tally = new Tally();
-      new Transform(chosen, NOTHING_OBSOLETE).apply(batch, START, tally);
+      new Transform(chosen, "explicit", NOTHING_OBSOLETE).apply(batch, START, tally);
       const wants = globFilter(chosen.includeTags, chosen.excludeTags);
       const kept = scalars.map(([tag, , value]) => wants(tag) && !(chosen.nan === "skip" && Number.isNaN(value)));
       expect(left(batch)).toEqual(before.filter((_, i) => kept[i]));
@@ -188,7 +188,11 @@ describe("kinds", () => {
     const batch = batchOf([["a", 1, 1]], [datum("a", 1), datum("g", 1, "graphs"), datum("b", 1)]);
     const tally = new Tally();
     const excludeKinds = new Set<Kind>(["scalars", "tensors"]);
-    new Transform({ ...ALL, excludeKinds, excludeTags: ["g"] }, NOTHING_OBSOLETE).apply(batch, START, tally);
+    new Transform({ ...ALL, excludeKinds, excludeTags: ["g"] }, "explicit", NOTHING_OBSOLETE).apply(
+      batch,
+      START,
+      tally,
+    );
     expect([batch.length, batch.data.length]).toEqual([0, 0]);
     const out = Object.fromEntries([...tally.kinds].map(([kind, { skipped }]) => [kind, Object.fromEntries(skipped)]));
     expect(out).toEqual({ scalars: { excluded: 1 }, tensors: { excluded: 2 }, graphs: { excluded: 1 } });
@@ -208,7 +212,7 @@ describe("steps of media", () => {
   function thinned(options: Partial<TransformOptions>, data: readonly Datum[], counts = new SeriesCounts()) {
     const batch = batchOf([["loss", 1, 1]], data);
     const tally = new Tally();
-    new Transform({ ...ALL, ...options }, NOTHING_OBSOLETE).apply(batch, { ...START, counts }, tally);
+    new Transform({ ...ALL, ...options }, "explicit", NOTHING_OBSOLETE).apply(batch, { ...START, counts }, tally);
     expect(batch.length).toBe(1);
     return { kept: steps(batch), tally };
   }
@@ -246,14 +250,34 @@ describe("steps of media", () => {
     expect(thinned({ every: 2, maxSteps: 1 }, data).kept).toHaveLength(8);
   });
 
-  test("that a restart makes obsolete do not count", () => {
-    const batch = batchOf(
-      [],
-      [1, 2, 3, 4].map((step) => datum("a", step)),
-    );
-    const obsolete: Obsolete = { some: true, has: (_file, offset) => offset < 3 };
-    new Transform({ ...ALL, every: 2 }, obsolete).apply(batch, { ...START, counts: new SeriesCounts() }, new Tally());
-    expect(steps(batch)).toEqual(["a 3"]);
+  test("are counted anew after a restart in the file, and whatever a restart elsewhere makes obsolete", () => {
+    const keptOf = (written: readonly number[], policy: RestartPolicy, starts: readonly number[] = []) => {
+      const batch = batchOf(
+        [],
+        written.map((step, i): Datum => ({ ...datum("a", step), offset: 10 * i }) as Datum),
+      );
+      batch.sessionStarts.push(...starts);
+      const obsolete: Obsolete = { some: true, has: (_file, offset) => offset < 20 };
+      const origin = { ...START, counts: new SeriesCounts() };
+      new Transform({ ...ALL, every: 2, maxSteps: 2 }, policy, obsolete).apply(batch, origin, new Tally());
+      return steps(batch);
+    };
+    // The first two are obsolete, and the others keep their numbers.
+    expect(keptOf([1, 2, 3, 4, 5], "explicit")).toEqual(["a 3"]);
+    expect(keptOf([1, 2, 1, 2, 3, 4], "explicit", [15])).toEqual(["a 1", "a 3"]);
+    expect(keptOf([1, 2, 1, 2, 3, 4], "keep", [15])).toEqual(["a 1"]);
+    expect(keptOf([1, 2, 1, 2, 3, 4], "any")).toEqual(["a 1", "a 3"]);
+  });
+
+  test("are counted anew where a batch ends with the restart", () => {
+    const counts = new SeriesCounts();
+    const transform = new Transform({ ...ALL, maxSteps: 1 }, "explicit", NOTHING_OBSOLETE);
+    const first = batchOf([], [datum("a", 1)]);
+    first.sessionStarts.push(Number.MAX_SAFE_INTEGER);
+    transform.apply(first, { ...START, counts }, new Tally());
+    const second = batchOf([], [datum("a", 2), datum("a", 3)]);
+    transform.apply(second, { ...START, counts }, new Tally());
+    expect([...steps(first), ...steps(second)]).toEqual(["a 1", "a 2"]);
   });
 
   test("are the same however the file is cut into batches and processes", () => {

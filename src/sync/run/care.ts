@@ -13,7 +13,7 @@ import type { Segments } from "./segments.ts";
 /** Send what has appeared in the damage that was passed over: blocks may arrive in another order than they were written. */
 export async function fillHoles(work: RunWork, pump: Pump, segments: Segments): Promise<void> {
   if (work.files.every(({ holes }) => holes.length === 0)) return;
-  const transform = new Transform(work.context.transform, NOTHING_OBSOLETE, work.trace);
+  const transform = new Transform(work.context.transform, work.context.restarts, NOTHING_OBSOLETE, work.trace);
   const batch = pump.newBatch();
   for (const [index, file] of work.files.entries()) {
     for (const hole of [...file.holes]) {
@@ -45,7 +45,7 @@ export async function attachPages(work: RunWork, handle: RunHandle): Promise<voi
   if (!work.stored.pagesDue) return;
   const obsolete = await work.findObsolete(() => 0);
   const readAgain: ReadAgain = async (take) => {
-    const transform = new Transform(work.context.transform, obsolete);
+    const transform = new Transform(work.context.transform, work.context.restarts, obsolete);
     for (const [index, file] of work.files.entries()) {
       if (file.barren !== undefined) continue;
       try {

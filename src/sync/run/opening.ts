@@ -141,7 +141,7 @@ async function recount(work: RunWork): Promise<void> {
   if (every === undefined && maxSteps === undefined) return;
   if (!work.files.some((file) => file.needsRecount)) return;
   const obsolete = await work.findObsolete(() => 0);
-  const transform = new Transform(work.context.transform, obsolete);
+  const transform = new Transform(work.context.transform, work.context.restarts, obsolete);
   for (const [index, file] of work.files.entries()) {
     const counts = new SeriesCounts();
     try {

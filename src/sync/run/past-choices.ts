@@ -147,7 +147,7 @@ class Passing {
 
   constructor(choice: Choice, obsolete: Obsolete) {
     this.choice = choice;
-    this.#transform = new Transform(choice.transform, obsolete);
+    this.#transform = new Transform(choice.transform, choice.restarts, obsolete);
   }
 
   /** Each file is counted from its start. */

@@ -260,7 +260,12 @@ export class RunSession {
   async #send(): Promise<boolean> {
     const { signal, patienceMs } = this.#work.context;
     const obsolete = await this.#work.findObsolete(({ start }) => start);
-    const transform = new Transform(this.#work.context.transform, obsolete, this.#work.trace);
+    const transform = new Transform(
+      this.#work.context.transform,
+      this.#work.context.restarts,
+      obsolete,
+      this.#work.trace,
+    );
     const batch = this.#pump.newBatch();
     const keys = this.#work.keys();
     for (const [index, file] of this.#work.files.entries()) {

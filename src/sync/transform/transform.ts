@@ -2,7 +2,7 @@
 import picomatch from "picomatch";
 import type { Datum, Kind } from "../../reader/datum.ts";
 import type { RecordBatch } from "../../reader/record-batch.ts";
-import { type Obsolete, seriesOf } from "../../reader/restarts.ts";
+import { type Obsolete, type RestartPolicy, seriesOf } from "../../reader/restarts.ts";
 import type { SkipReason } from "../report/skip-reason.ts";
 import type { Tally } from "../report/tally.ts";
 import { type DeriveOptions, derive } from "./derived-metrics.ts";
@@ -49,6 +49,7 @@ export interface Origin {
 /** Removes from a batch what is not to be sent, and counts it. One for each run. */
 export class Transform {
   readonly #options: TransformOptions;
+  readonly #restarts: RestartPolicy;
   readonly #obsolete: Obsolete;
   readonly #wanted: (tag: string) => boolean;
   readonly #trace: ((line: string) => void) | undefined;
@@ -58,8 +59,9 @@ export class Transform {
   firstEmpty: Datum | undefined;
 
   /** @param trace told what is skipped */
-  constructor(options: TransformOptions, obsolete: Obsolete, trace?: (line: string) => void) {
+  constructor(options: TransformOptions, restarts: RestartPolicy, obsolete: Obsolete, trace?: (line: string) => void) {
     this.#options = options;
+    this.#restarts = restarts;
     this.#trace = trace;
     this.#obsolete = obsolete;
     this.#wanted = globFilter(options.includeTags, options.excludeTags);
@@ -68,6 +70,7 @@ export class Transform {
   apply(batch: RecordBatch, { file, firstScalar, firstDatum, counts }: Origin, tally: Tally): void {
     tally.read("scalars", batch.length - firstScalar);
     for (let i = firstDatum; i < batch.data.length; i++) tally.read((batch.data[i] as Datum).kind, 1);
+    const surplus = this.#surplus(batch, firstDatum, counts);
     const obsolete = this.#obsolete;
     if (obsolete.some) {
       const has = (i: number) =>
@@ -84,7 +87,7 @@ export class Transform {
       this.#filterData(batch, firstDatum, (datum) => (isObsolete(datum) ? "obsolete" : undefined), tally);
     }
     this.#filterData(batch, firstDatum, (datum) => this.#emptiness(datum), tally);
-    const { includeTags, excludeTags, excludeKinds, nan, every, maxSteps } = this.#options;
+    const { includeTags, excludeTags, excludeKinds, nan } = this.#options;
     if (excludeKinds !== undefined && excludeKinds.size > 0) {
       if (excludeKinds.has("scalars")) this.#filterScalars(batch, firstScalar, () => false, "excluded", tally);
       const reason = ({ kind }: Datum) => (excludeKinds.has(kind) ? "excluded" : undefined);
@@ -99,9 +102,7 @@ export class Transform {
     if (nan === "skip") {
       this.#filterScalars(batch, firstScalar, (i) => !Number.isNaN(batch.value[i]), "nan", tally);
     }
-    if (every !== undefined || maxSteps !== undefined) {
-      this.#filterData(batch, firstDatum, (datum) => this.#surplus(datum, counts), tally);
-    }
+    if (surplus.size > 0) this.#filterData(batch, firstDatum, (datum) => surplus.get(datum), tally);
   }
 
   #emptiness(datum: Datum): SkipReason | undefined {
@@ -110,13 +111,31 @@ export class Transform {
     return "empty";
   }
 
-  /** It has to be known at once whether a value is kept: what comes behind it may not be written yet. */
-  #surplus(datum: Datum, counts: SeriesCounts): SkipReason | undefined {
-    if (!MEDIA.has(datum.kind)) return undefined;
-    const { every = 1, maxSteps = Infinity } = this.#options;
-    const number = counts.number(datum);
-    if (number % every !== 0) return "every";
-    return number / every < maxSteps ? undefined : "max-steps";
+  /**
+   * The media that `every` and `maxSteps` skip. Decided by what stands before a value alone: what comes behind it may not be
+   * written yet, and whoever reads the file later has to come to the same.
+   */
+  #surplus(batch: RecordBatch, firstDatum: number, counts: SeriesCounts): ReadonlyMap<Datum, SkipReason> {
+    const surplus = new Map<Datum, SkipReason>();
+    const { every, maxSteps = Infinity } = this.#options;
+    if (every === undefined && maxSteps === Infinity) return surplus;
+    const starts = this.#restarts === "explicit" ? batch.sessionStarts.splice(0) : [];
+    const restartBefore = (offset: number) => {
+      while (starts.length > 0 && (starts[0] as number) < offset) {
+        starts.shift();
+        counts.restart();
+      }
+    };
+    for (let i = firstDatum; i < batch.data.length; i++) {
+      const datum = batch.data[i] as Datum;
+      restartBefore(datum.offset);
+      if (!MEDIA.has(datum.kind)) continue;
+      const number = counts.number(datum, this.#restarts === "any");
+      if (number % (every ?? 1) !== 0) surplus.set(datum, "every");
+      else if (number / (every ?? 1) >= maxSteps) surplus.set(datum, "max-steps");
+    }
+    restartBefore(Infinity);
+    return surplus;
   }
 
   #wantsId(batch: RecordBatch, id: number): boolean {
