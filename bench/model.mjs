@@ -23,11 +23,12 @@ const STEPS_A_WORLD = 250;
 const began = performance.now();
 const sum = { steps: 0, calms: 0, kills: 0 };
 for (let world = 0; sum.steps < steps && process.exitCode === undefined; world++) await play(seed + world);
-const minutes = ((performance.now() - began) / 60_000).toFixed(1);
-if (process.exitCode === undefined)
-  console.log(
-    `${sum.steps} steps, ${sum.calms} calms, ${sum.kills} kills, nothing lost or doubled, ${minutes} minutes`,
-  );
+if (process.exitCode === undefined) console.log(`${summary()}: nothing lost or doubled`);
+
+function summary() {
+  const minutes = ((performance.now() - began) / 60_000).toFixed(1);
+  return `${sum.steps} steps, ${sum.calms} calms, ${sum.kills} kills, ${minutes} minutes`;
+}
 
 async function play(seedOfWorld) {
   const folder = mkdtempSync(path.join(os.tmpdir(), "tracelet-model-"));
@@ -41,6 +42,7 @@ async function play(seedOfWorld) {
     await world.calm();
     sum.calms += world.calms;
     sum.kills += world.kills;
+    console.error(`seed ${seedOfWorld}: ${summary()}`);
   } catch (error) {
     console.error(`seed ${seedOfWorld}, after:\n${world.log.join("\n")}\n${error.message}`);
     process.exitCode = 1;
