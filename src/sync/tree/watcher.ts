@@ -105,6 +105,7 @@ export class TreeWatch {
   }
 
   close(): void {
+    this.#isStarted = true;
     this.#schedule.close();
     for (const root of this.#roots.keys()) this.#drop(root);
   }

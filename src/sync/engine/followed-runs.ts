@@ -1,0 +1,193 @@
+/** Which runs of a destination a growing tree makes, and which of them may have something new. */
+import { type DiscoveredRun, type Discovery, displayPath } from "../../reader/discover.ts";
+import { ageOf } from "../../reader/file-age.ts";
+import { isSame } from "../run/match.ts";
+import { OtherRuns } from "../run/other-runs.ts";
+import { groupRuns, withRun } from "../source/groups.ts";
+import { withoutLinksInside } from "../source/linked-runs.ts";
+import type { RunGroup } from "../source/run-group.ts";
+import type { StoredRun } from "../state/stored-run.ts";
+import type { RunChanges } from "../tree/subscription.ts";
+import type { AwakeClock } from "./awake-clock.ts";
+import type { FollowReport } from "./follow-report.ts";
+import { FollowedRun } from "./followed-run.ts";
+import { followMoved, withoutGone } from "./moved-runs.ts";
+import { type SyncOptions, wantedRuns } from "./once.ts";
+import { groupAsBefore, regroupedMessage } from "./regrouping.ts";
+
+export interface FollowedRunsOptions {
+  readonly choice: Pick<SyncOptions, "checkpoints" | "group" | "regroups" | "transform" | "wantsRun">;
+  /** What was sent before, by name. */
+  readonly stored: Map<string, StoredRun[]>;
+  readonly clock: AwakeClock;
+  readonly report: FollowReport;
+  /** There may be something new of a run. */
+  readonly onDue: (run: FollowedRun) => void;
+  /** A run is in the logdirs no longer. */
+  readonly onGone: (run: FollowedRun) => void;
+  /** A run whose directory was renamed goes on under its new name; it is that no longer. */
+  readonly onRenamed: (run: FollowedRun, from: string, to: string) => void;
+}
+
+export class FollowedRuns {
+  /** The other runs of the logdirs. */
+  readonly others: OtherRuns;
+  /** Whether all that was there at the beginning is known. */
+  isComplete = false;
+  /** When any file was last seen to have grown, by the clock; when this began, before any has. */
+  grewAt: number;
+  readonly #options: FollowedRunsOptions;
+  /** All runs of the logdirs, those that are left out by name included, by logdir and name. */
+  readonly #lying = new Map<string, DiscoveredRun>();
+  /** TensorBoard's runs, by logdir and name. */
+  readonly #found = new Map<string, DiscoveredRun>();
+  /** The destination's, by logdir and name. */
+  readonly #runs = new Map<string, FollowedRun>();
+  /** Which of the destination's runs each of TensorBoard's is a part of. */
+  readonly #runOf = new Map<string, FollowedRun>();
+  readonly #saidLinks = new Set<string>();
+
+  constructor(options: FollowedRunsOptions) {
+    this.#options = options;
+    this.grewAt = options.clock.now();
+    const all = () => [...this.#lying.values(), ...Array.from(this.#runs.values(), ({ group }) => group)];
+    this.others = new OtherRuns(all, options.stored);
+  }
+
+  get size(): number {
+    return this.#runs.size;
+  }
+
+  values(): IterableIterator<FollowedRun> {
+    return this.#runs.values();
+  }
+
+  of(group: RunGroup): FollowedRun | undefined {
+    return this.#runs.get(keyOf(group));
+  }
+
+  /** Find out which of the runs were sent before. @throws TraceletError `usage` if they were sent in another grouping */
+  async recognize({ runs }: Discovery): Promise<void> {
+    const { choice, stored, report } = this.#options;
+    const all = choice.group === "none" ? runs : withoutLinksInside(runs);
+    for (const run of all) this.#lying.set(keyOf(run), run);
+    if (stored.size === 0) return;
+    const wanted = wantedRuns(all, choice);
+    const moved = await followMoved({ wanted, all, stored });
+    const { regrouped } = await groupAsBefore(wanted, choice, stored);
+    choice.checkpoints.rename(moved.map(({ run }) => run));
+    choice.checkpoints.reopen(regrouped.flatMap(({ to }) => stored.get(to) ?? []));
+    for (const each of regrouped) report.say("info", each.to, regroupedMessage(each));
+  }
+
+  /** Take over what has changed in the tree. */
+  async take({ changed, gone, complete }: RunChanges): Promise<void> {
+    const { choice, clock } = this.#options;
+    const own = choice.group === "none" ? changed : withoutLinksInside(changed);
+    this.#sayLinks(changed, new Set(own));
+    const wanted = wantedRuns(own, choice);
+    if (this.isComplete && wanted.length > 0) this.grewAt = clock.now();
+    const isKnown = (run: DiscoveredRun) => {
+      const known = this.#runOf.get(keyOf(run));
+      // What a run that holds nothing yet is a part of is not decided.
+      return known !== undefined && (known.session !== undefined || this.#storedOf(known.group) !== undefined);
+    };
+    for (const run of own) this.#lying.set(keyOf(run), run);
+    for (const run of gone) this.#lying.delete(keyOf(run));
+    let grows = gone.length === 0 && wanted.every(isKnown);
+    if (grows) for (const run of wanted) grows &&= !(await this.#isOther(run));
+    for (const run of gone) this.#found.delete(keyOf(run));
+    for (const run of wanted) this.#found.set(keyOf(run), run);
+    if (grows) for (const run of wanted) this.#grew(run);
+    else await this.#regroup(new Set(wanted.map(keyOf)));
+    // What was there at the beginning has not grown just now.
+    if (complete) this.isComplete = true;
+  }
+
+  /** Whether a file that was sent has given way to one of another run, as where two have exchanged their names. */
+  async #isOther({ name, logdir, files }: DiscoveredRun): Promise<boolean> {
+    const followed = this.#runOf.get(keyOf({ logdir, name }));
+    const member = followed?.group.members.find(({ run }) => run.name === name);
+    const stored = followed && this.#storedOf(followed.group);
+    for (const [index, entry] of files.entries()) {
+      const before = member?.run.files[index];
+      if (before === undefined || before.name !== entry.name || before.inode === entry.inode) continue;
+      const place = member?.path === "" ? entry.name : `${member?.path}/${entry.name}`;
+      const sent = stored?.files.find((file) => file.name === place);
+      if (sent !== undefined && !(await isSame(entry, sent))) return true;
+    }
+    return false;
+  }
+
+  /** Links that make no run are said once for each run that they lead to. */
+  #sayLinks(changed: readonly DiscoveredRun[], own: ReadonlySet<DiscoveredRun>): void {
+    const { choice, report } = this.#options;
+    for (const run of changed) {
+      const { name, realPath } = run;
+      if (own.has(run) || realPath === undefined || !choice.wantsRun(name)) continue;
+      const message = `a link to ${displayPath(realPath)}, which is followed under its own name if that is wanted, too`;
+      if (this.#saidLinks.has(`${name} ${message}`)) continue;
+      this.#saidLinks.add(`${name} ${message}`);
+      report.say("info", name, message);
+    }
+  }
+
+  #grew(run: DiscoveredRun): void {
+    const followed = this.#runOf.get(keyOf(run)) as FollowedRun;
+    followed.group = withRun(followed.group, run);
+    this.#options.onDue(followed);
+  }
+
+  async #regroup(changed: ReadonlySet<string>): Promise<void> {
+    const { choice, stored, clock, onDue, onGone } = this.#options;
+    if (this.isComplete) await this.#followMoved();
+    this.others.changed();
+    const groups = await groupRuns([...this.#found.values()], choice.group, stored);
+    const before = new Map(this.#runs);
+    this.#runs.clear();
+    this.#runOf.clear();
+    for (const group of groups) {
+      const key = keyOf(group);
+      const known = before.get(key);
+      const followed = known ?? new FollowedRun(group, clock.now() - untouchedFor(group));
+      const isNew = known === undefined || known.group.members.length !== group.members.length;
+      followed.group = group;
+      this.#runs.set(key, followed);
+      for (const { run } of group.members) this.#runOf.set(keyOf(run), followed);
+      const lacksRun = group.isDirectory && followed.remoteId === undefined;
+      if (isNew || lacksRun || group.members.some(({ run }) => changed.has(keyOf(run)))) onDue(followed);
+      before.delete(key);
+    }
+    for (const followed of before.values()) onGone(followed);
+  }
+
+  async #followMoved(): Promise<void> {
+    const { choice, stored, onRenamed } = this.#options;
+    const all = withoutGone([...this.#found.values()]);
+    this.#found.clear();
+    for (const run of all) this.#found.set(keyOf(run), run);
+    const moved = await followMoved({ wanted: all, all, stored });
+    choice.checkpoints.rename(moved.map(({ run }) => run));
+    for (const { from, run } of moved) {
+      const before = [...this.#runs.values()].filter(({ session, unfinished }) => (session ?? unfinished)?.isOf(run));
+      for (const followed of before) {
+        this.#runs.delete(keyOf(followed.group));
+        onRenamed(followed, from, run.name);
+      }
+    }
+  }
+
+  #storedOf({ name, files }: RunGroup): StoredRun | undefined {
+    const names = new Set(files.map((file) => file.name));
+    return this.#options.stored.get(name)?.find((stored) => stored.files.some((file) => names.has(file.name)));
+  }
+}
+
+function keyOf({ logdir, name }: Pick<DiscoveredRun, "logdir" | "name">): string {
+  return `${logdir}\0${name}`;
+}
+
+/** For how long none of the files was written, ms: a hint only, since clocks differ. */
+function untouchedFor({ files }: RunGroup): number {
+  return ageOf(files.reduce((latest, { mtime }) => (mtime > latest ? mtime : latest), 0n));
+}
