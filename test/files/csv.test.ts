@@ -1,30 +1,14 @@
 /** Tables of comma-separated values: what is in them, and what becomes of them when something breaks. */
 import { mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
-import path from "node:path";
 import { expect, test } from "vitest";
-import { FilesBackend } from "../../src/backends/files/backend.ts";
-import { CsvRuns } from "../../src/backends/files/csv-runs.ts";
-import { OutputDirectory } from "../../src/backends/files/output-directory.ts";
-import type { SyncOptions, SyncResult } from "../../src/sync/engine/once.ts";
+import { type CsvRun, CsvRuns } from "../../src/backends/files/csv-runs.ts";
 import { eventFile, hparamsEvent, scalarEvent, textEvent, versionEvent } from "../support/event-writer.ts";
-import { curve, fileOf, records, World } from "../sync/world.ts";
+import { curve, fileOf, records } from "../sync/world.ts";
+import { Output, range } from "./output.ts";
 
-class Output {
-  readonly world: World = World.create();
-  readonly root: string = path.join(this.world.root, "out");
-
-  async sync(options: Partial<SyncOptions> = {}): Promise<SyncResult> {
-    const directory = new OutputDirectory(this.root);
-    const backend = new FilesBackend(directory, new CsvRuns(directory));
-    try {
-      return await this.world.sync({ backend, ...options });
-    } finally {
-      await backend.close();
-    }
-  }
-
-  file(name: string): string {
-    return path.join(this.root, name);
+class CsvOutput extends Output<CsvRun> {
+  constructor() {
+    super((directory) => new CsvRuns(directory));
   }
 
   read(name = "train/scalars.csv"): string {
@@ -37,10 +21,8 @@ class Output {
   }
 }
 
-const RANGE = (n: number) => Array.from({ length: n }, (_, i) => i);
-
 test("a row a scalar, a row a hyperparameter; other kinds are counted as left out", async () => {
-  const output = new Output();
+  const output = new CsvOutput();
   output.world.logdir.write(
     "a,b",
     eventFile(
@@ -69,8 +51,24 @@ test("a row a scalar, a row a hyperparameter; other kinds are counted as left ou
   expect(runs[0]?.tally.kinds.get("text")?.skipped).toEqual(new Map([["unsupported-kind", 1]]));
 });
 
+test("a line of the state that is cut off counts as not written", async () => {
+  const output = new CsvOutput();
+  const { logdir } = output.world;
+  logdir.write("train", fileOf(curve("loss", 0, 20)));
+  await output.sync();
+  logdir.append("train", records(curve("loss", 20, 40)));
+  await output.sync();
+  const whole = readFileSync(output.file("train/tracelet.json"));
+  for (const cut of [1, 5, 100]) {
+    writeFileSync(output.file("train/tracelet.json"), whole.subarray(0, -cut));
+    output.world.loseState();
+    await output.sync();
+    expect(output.steps()).toEqual(range(40));
+  }
+});
+
 test("rows behind what is told of are cut off, and written again", async () => {
-  const output = new Output();
+  const output = new CsvOutput();
   const { logdir } = output.world;
   logdir.write("train", fileOf(curve("loss", 0, 20)));
   await output.sync();
@@ -85,30 +83,30 @@ test("rows behind what is told of are cut off, and written again", async () => {
     truncateSync(output.file("train/scalars.csv"), length - cut);
     restore();
     await output.sync();
-    expect(output.steps()).toEqual(RANGE(40));
+    expect(output.steps()).toEqual(range(40));
   }
 });
 
 test("a table that is shorter than what is told of is written again", async () => {
-  const output = new Output();
+  const output = new CsvOutput();
   output.world.logdir.write("train", fileOf(curve("loss", 0, 20)));
   await output.sync();
   truncateSync(output.file("train/scalars.csv"), 100);
   await output.sync();
-  expect(output.steps()).toEqual(RANGE(20));
+  expect(output.steps()).toEqual(range(20));
 });
 
 test("what another choice lets in is appended, once", async () => {
-  const output = new Output();
+  const output = new CsvOutput();
   output.world.logdir.write("train", fileOf([...curve("loss", 0, 20), ...curve("lr", 0, 20)]));
   await output.sync({ transform: { includeTags: [], excludeTags: ["lr"], nan: "keep" } });
-  expect(output.steps()).toEqual(RANGE(20));
+  expect(output.steps()).toEqual(range(20));
   await output.sync();
-  expect(output.steps()).toEqual([...RANGE(20), ...RANGE(20)]);
+  expect(output.steps()).toEqual([...range(20), ...range(20)]);
 });
 
 test("an event file that was cut and grows again doubles nothing", async () => {
-  const output = new Output();
+  const output = new CsvOutput();
   const { logdir } = output.world;
   logdir.write("train", fileOf(curve("loss", 0, 20)));
   await output.sync();
@@ -116,11 +114,11 @@ test("an event file that was cut and grows again doubles nothing", async () => {
   await output.sync();
   logdir.append("train", records(curve("loss", 5, 30)));
   await output.sync();
-  expect(output.steps()).toEqual(RANGE(30));
+  expect(output.steps()).toEqual(range(30));
 });
 
 test("another's table is not touched", async () => {
-  const output = new Output();
+  const output = new CsvOutput();
   output.world.logdir.write("train", fileOf(curve("loss", 0, 20)));
   mkdirSync(output.file("train"), { recursive: true });
   writeFileSync(output.file("train/scalars.csv"), "mine\n");

@@ -12,33 +12,19 @@ import {
 } from "node:fs";
 import path from "node:path";
 import { expect, test } from "vitest";
-import { FilesBackend } from "../../src/backends/files/backend.ts";
-import { JsonlRuns } from "../../src/backends/files/jsonl-runs.ts";
+import { type JsonlRun, JsonlRuns } from "../../src/backends/files/jsonl-runs.ts";
 import { OutputDirectory } from "../../src/backends/files/output-directory.ts";
 import { pathOfRun } from "../../src/backends/files/run-names.ts";
 import { openDatabase } from "../../src/sqlite.ts";
-import type { SyncOptions, SyncResult } from "../../src/sync/engine/once.ts";
 import { eventFile, hparamsEvent, imageEvent, scalarEvent, textEvent, versionEvent } from "../support/event-writer.ts";
-import { curve, fileOf, records, version, World } from "../sync/world.ts";
+import { curve, fileOf, records, version } from "../sync/world.ts";
+import { Output, range } from "./output.ts";
 
 type Line = Readonly<Record<string, unknown>>;
 
-class Output {
-  readonly world: World = World.create();
-  readonly root: string = path.join(this.world.root, "out");
-
-  async sync(options: Partial<SyncOptions> = {}): Promise<SyncResult> {
-    const directory = new OutputDirectory(this.root);
-    const backend = new FilesBackend(directory, new JsonlRuns(directory));
-    try {
-      return await this.world.sync({ backend, ...options });
-    } finally {
-      await backend.close();
-    }
-  }
-
-  file(name: string): string {
-    return path.join(this.root, name);
+class JsonlOutput extends Output<JsonlRun> {
+  constructor() {
+    super((directory) => new JsonlRuns(directory));
   }
 
   /** All that a file holds. */
@@ -60,10 +46,8 @@ class Output {
   }
 }
 
-const RANGE = (n: number) => Array.from({ length: n }, (_, i) => i);
-
 test("a line a value, exactly", async () => {
-  const output = new Output();
+  const output = new JsonlOutput();
   output.world.logdir.write(
     "train",
     eventFile(
@@ -87,7 +71,7 @@ test("a line a value, exactly", async () => {
 });
 
 test("other kinds, with their bytes in files that are called by their digest", async () => {
-  const output = new Output();
+  const output = new JsonlOutput();
   const png = Buffer.from("89504e470d0a1a0a0000", "hex");
   output.world.logdir.write(
     "train",
@@ -110,7 +94,7 @@ test("other kinds, with their bytes in files that are called by their digest", a
 });
 
 test("wherever a file was cut off, it goes on behind its last whole batch, with or without a state", async () => {
-  const output = new Output();
+  const output = new JsonlOutput();
   output.world.logdir.write("train", fileOf(curve("loss", 0, 20)));
   await output.sync();
   const whole = readFileSync(output.file("train.jsonl"));
@@ -120,12 +104,12 @@ test("wherever a file was cut off, it goes on behind its last whole batch, with 
     if (length % 2 === 0) output.world.loseState();
     const { error } = await output.sync();
     expect(error).toBeUndefined();
-    expect([length, output.steps()]).toEqual([length, RANGE(20)]);
+    expect([length, output.steps()]).toEqual([length, range(20)]);
   }
 });
 
 test("what a power failure has left behind of a batch is written again", async () => {
-  const output = new Output();
+  const output = new JsonlOutput();
   output.world.logdir.write("train", fileOf(curve("loss", 0, 20)));
   await output.sync();
   const file = output.file("train.jsonl");
@@ -136,20 +120,20 @@ test("what a power failure has left behind of a batch is written again", async (
   writeFileSync(file, bytes);
   output.world.loseState();
   await output.sync();
-  expect(output.steps()).toEqual(RANGE(20));
+  expect(output.steps()).toEqual(range(20));
 });
 
 test("a file that somebody has removed is written again", async () => {
-  const output = new Output();
+  const output = new JsonlOutput();
   output.world.logdir.write("train", fileOf(curve("loss", 0, 20)));
   await output.sync();
   truncateSync(output.file("train.jsonl"), 0);
   await output.sync();
-  expect(output.steps()).toEqual(RANGE(20));
+  expect(output.steps()).toEqual(range(20));
 });
 
 test("a directory that is removed while it is written to is made again", async () => {
-  const output = new Output();
+  const output = new JsonlOutput();
   const directory = new OutputDirectory(output.root);
   directory.exclusively("a", () => {});
   rmSync(output.root, { recursive: true });
@@ -168,7 +152,7 @@ test("a directory that is removed while it is written to is made again", async (
 });
 
 test("another's file is not touched", async () => {
-  const output = new Output();
+  const output = new JsonlOutput();
   output.world.logdir.write("train", fileOf(curve("loss", 0, 20)));
   mkdirSync(output.root);
   writeFileSync(output.file("train.jsonl"), '{"mine":true}\n');
@@ -178,7 +162,7 @@ test("another's file is not touched", async () => {
 });
 
 test("a file of another format is not touched", async () => {
-  const output = new Output();
+  const output = new JsonlOutput();
   output.world.logdir.write("train", fileOf(curve("loss", 0, 20)));
   mkdirSync(output.root);
   writeFileSync(output.file("train.jsonl"), '{"kind":"run","format":2}\n');
@@ -187,11 +171,11 @@ test("a file of another format is not touched", async () => {
 });
 
 test("what another choice lets in is appended, once, whoever dies meanwhile", async () => {
-  const output = new Output();
+  const output = new JsonlOutput();
   output.world.logdir.write("train", fileOf([...curve("loss", 0, 20), ...curve("lr", 0, 20)]));
   const without = { includeTags: [], excludeTags: ["lr"], nan: "keep" } as const;
   await output.sync({ transform: without });
-  expect(output.values().map(({ tag }) => tag)).toEqual(RANGE(20).map(() => "loss"));
+  expect(output.values().map(({ tag }) => tag)).toEqual(range(20).map(() => "loss"));
   const restore = output.world.keepState();
   await output.sync();
   // As if the process had ended before it could remember.
@@ -205,7 +189,7 @@ test("what another choice lets in is appended, once, whoever dies meanwhile", as
 });
 
 test("an event file that was cut and grows again doubles nothing", async () => {
-  const output = new Output();
+  const output = new JsonlOutput();
   const { logdir } = output.world;
   logdir.write("train", fileOf(curve("loss", 0, 20)));
   await output.sync();
@@ -213,11 +197,11 @@ test("an event file that was cut and grows again doubles nothing", async () => {
   await output.sync();
   logdir.append("train", records(curve("loss", 5, 30)));
   await output.sync();
-  expect(output.steps()).toEqual(RANGE(30));
+  expect(output.steps()).toEqual(range(30));
 });
 
 test("a status that has not changed is not written again", async () => {
-  const output = new Output();
+  const output = new JsonlOutput();
   output.world.logdir.write("train", fileOf(curve("loss", 0, 20)));
   await output.sync();
   const before = readFileSync(output.file("train.jsonl"));
@@ -227,9 +211,9 @@ test("a status that has not changed is not written again", async () => {
 });
 
 test("a run with many files tells all of them to whoever opens it", async () => {
-  const output = new Output();
+  const output = new JsonlOutput();
   const { logdir } = output.world;
-  const names = RANGE(40).map((i) => `train/events.out.tfevents.${i}`);
+  const names = range(40).map((i) => `train/events.out.tfevents.${i}`);
   for (const [i, name] of names.entries()) logdir.write(name, fileOf(curve(`t${i}`, 0, 3), i));
   await output.sync();
   for (const [i, name] of names.entries()) {
@@ -243,7 +227,7 @@ test("a run with many files tells all of them to whoever opens it", async () => 
 });
 
 test("a run that was renamed goes on in its file", async () => {
-  const output = new Output();
+  const output = new JsonlOutput();
   output.world.logdir.write("train", fileOf(curve("loss", 0, 20)));
   await output.sync();
   output.world.logdir.rename("train", "other");
@@ -251,21 +235,21 @@ test("a run that was renamed goes on in its file", async () => {
   output.world.loseState();
   await output.sync();
   expect(existsSync(output.file("other.jsonl"))).toBe(false);
-  expect(output.steps()).toEqual(RANGE(30));
+  expect(output.steps()).toEqual(range(30));
 });
 
 test("another run in the place of one gets a file of its own", async () => {
-  const output = new Output();
+  const output = new JsonlOutput();
   output.world.logdir.write("train", fileOf(curve("loss", 0, 20)));
   await output.sync();
   output.world.logdir.replace("train", fileOf(curve("loss", 0, 5), 1));
   await output.sync();
-  expect(output.steps()).toEqual(RANGE(20));
-  expect(output.steps("train-2.jsonl")).toEqual(RANGE(5));
+  expect(output.steps()).toEqual(range(20));
+  expect(output.steps("train-2.jsonl")).toEqual(range(5));
 });
 
 test("names that are one path are told apart", async () => {
-  const output = new Output();
+  const output = new JsonlOutput();
   const names = ["a:b", "a*b", "a_b"];
   for (const [i, name] of names.entries()) output.world.logdir.write(name, fileOf(curve("loss", 0, i + 1), i));
   for (let turn = 0; turn < 3; turn++) {
@@ -310,17 +294,17 @@ test("no name leads out of the directory, or is longer than a disk takes", () =>
 });
 
 test("a torn mark of another's making is no mark", async () => {
-  const output = new Output();
+  const output = new JsonlOutput();
   output.world.logdir.write("train", fileOf(curve("loss", 0, 20)));
   await output.sync();
   appendFileSync(output.file("train.jsonl"), '{"kind":"mark","start":-5}\n{"kind":"mark","start":1e99');
   output.world.logdir.append("train", records(curve("loss", 20, 25)));
   await output.sync();
-  expect(output.steps()).toEqual(RANGE(25));
+  expect(output.steps()).toEqual(range(25));
 });
 
 test("a disk that is full is an error of the run, and nothing of the batch stays", async () => {
-  const output = new Output();
+  const output = new JsonlOutput();
   output.world.logdir.write("train", Buffer.concat([version(), records(curve("loss", 0, 20))]));
   mkdirSync(output.root);
   // What cannot be made there: a directory is in the way.

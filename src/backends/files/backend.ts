@@ -20,11 +20,8 @@ import { pathOfRun } from "./run-names.ts";
 import { isAllNew, isRepeated, movedTo, newState, type RunState } from "./run-state.ts";
 import type { OpenRun, RunFile, RunsOnDisk, SeenRun } from "./runs-on-disk.ts";
 
-/** Scalars: about a megabyte, so that making it durable is the smaller part. */
-const BATCH_SIZE = 10_000;
-
 export class FilesBackend<Open extends OpenRun> implements Backend {
-  readonly batchSize: number = BATCH_SIZE;
+  readonly batchSize: number;
   readonly #directory: OutputDirectory;
   readonly #runs: RunsOnDisk<Open>;
   readonly #open = new WeakMap<RunHandle, Open>();
@@ -35,6 +32,7 @@ export class FilesBackend<Open extends OpenRun> implements Backend {
   constructor(directory: OutputDirectory, runs: RunsOnDisk<Open>) {
     this.#directory = directory;
     this.#runs = runs;
+    this.batchSize = runs.batchSize;
   }
 
   async open(run: RunDescription, knownId: string | undefined): Promise<RunHandle> {

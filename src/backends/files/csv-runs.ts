@@ -1,18 +1,19 @@
 /**
  * Runs as tables of comma-separated values (RFC 4180): a directory a run, with its scalars and its hyperparameters. How far
- * they are is told by a file beside them, which is replaced once a batch is durable: rows behind what it tells of are cut
- * off when the run goes on.
+ * they are is told by a file beside them, once a batch is durable: rows behind what it tells of are cut off when the run
+ * goes on.
  */
-import { createHash } from "node:crypto";
-import { closeSync, fsyncSync, ftruncateSync, openSync, readFileSync, statSync } from "node:fs";
-import { TraceletError } from "../../errors.ts";
+import { readFileSync, statSync } from "node:fs";
 import type { Datum } from "../../reader/datum.ts";
 import { type PythonValue, pythonText } from "../../reader/python-text.ts";
 import type { Batch } from "../../sync/backend.ts";
 import { Tally } from "../../sync/report/tally.ts";
-import { type OutputDirectory, writeAll } from "./output-directory.ts";
-import { FORMAT, isOffset, jsonOfState, newState, type RunState, stateOfJson } from "./run-state.ts";
+import { appendTo, cutTo, sizeOf } from "./appended-file.ts";
+import type { OutputDirectory } from "./output-directory.ts";
+import { RowDigests } from "./row-digests.ts";
+import { isOffset, newState, type RunState } from "./run-state.ts";
 import type { Addition, OpenRun, RunsOnDisk, SeenRun } from "./runs-on-disk.ts";
+import { type Log, notOurs, StateFiles, type ToldState } from "./state-file.ts";
 
 const STATE_FILE = "tracelet.json";
 const TABLES = {
@@ -26,18 +27,22 @@ const NAMES: readonly Table[] = ["scalars", "hparams"];
 type Lengths = Readonly<Record<Table, number>>;
 const EMPTY: Lengths = { scalars: 0, hparams: 0 };
 
-interface CsvRun extends OpenRun {
+export interface CsvRun extends OpenRun {
   readonly startTime: number | null;
+  log: Log;
   lengths: Lengths;
-  /** Digests of its rows, where one of them had to be looked for. */
-  rows: Set<string> | undefined;
+  /** Its rows, where one of them had to be looked for. */
+  rows: RowDigests | undefined;
 }
 
 export class CsvRuns implements RunsOnDisk<CsvRun> {
+  readonly batchSize = 10_000;
   readonly #directory: OutputDirectory;
+  readonly #states: StateFiles;
 
   constructor(directory: OutputDirectory) {
     this.#directory = directory;
+    this.#states = new StateFiles(directory);
   }
 
   idOf(path: string, n: number): string {
@@ -50,34 +55,26 @@ export class CsvRuns implements RunsOnDisk<CsvRun> {
 
   look(id: string): SeenRun | undefined {
     const run = this.#directory.guard(id, () => this.#read(id));
-    if (run === undefined) return undefined;
-    const sizes = this.#sizes(id);
-    return { id, state: run.state, isWhole: NAMES.every((table) => sizes[table] === run.lengths[table]) };
+    return (
+      run && { id, state: run.state, isWhole: NAMES.every((table) => this.#size(id, table) === run.lengths[table]) }
+    );
   }
 
   open(id: string): CsvRun | undefined {
     return this.#directory.exclusively(id, () => {
       const run = this.#read(id);
-      const sizes = run && this.#sizes(id);
-      for (const table of NAMES) if (run && sizes && sizes[table] > run.lengths[table]) this.#cut(run, table);
+      if (run !== undefined) for (const table of NAMES) cutTo(this.#file(id, table), run.lengths[table]);
       return run;
     });
   }
 
   create(id: string, state: RunState, startTime: number): CsvRun | undefined {
-    const run: CsvRun = {
-      id,
-      state,
-      startTime: Number.isFinite(startTime) ? startTime : null,
-      lengths: EMPTY,
-      rows: undefined,
-    };
+    const start = Number.isFinite(startTime) ? startTime : null;
     return this.#directory.exclusively(id, () => {
       if (statSync(this.#directory.path(id), { throwIfNoEntry: false }) !== undefined) return undefined;
-      for (const [table, size] of Object.entries(this.#sizes(id)))
-        if (size > 0) throw notOurs(this.#directory.path(siblingOf(id, table as Table)));
-      this.#place(run, state, EMPTY);
-      return run;
+      for (const table of NAMES) if (this.#size(id, table) > 0) throw notOurs(this.#file(id, table));
+      const log = this.#states.place(id, state, start, { lengths: EMPTY });
+      return { id, state, startTime: start, log, lengths: EMPTY, rows: undefined };
     });
   }
 
@@ -97,116 +94,64 @@ export class CsvRuns implements RunsOnDisk<CsvRun> {
   }
 
   #put(run: CsvRun, rows: Readonly<Record<Table, readonly string[]>>, next: RunState): void {
-    const { id } = run;
+    const { id, lengths } = run;
     this.#directory.exclusively(id, () => {
-      const now = this.#read(id);
-      if (now === undefined)
-        throw new TraceletError("deleted", `${this.#directory.path(id)} was removed while it was written`);
-      const sizes = this.#sizes(id);
+      this.#states.require(id, run.log);
+      const longer = { scalars: 0, hparams: 0 };
       for (const table of NAMES) {
-        if (now.lengths[table] !== run.lengths[table] || sizes[table] !== run.lengths[table])
-          throw new TraceletError("overtaken", `another process has written beside ${this.#directory.path(id)}`, {
-            hint: "the same command goes on behind what is there",
-          });
+        const header = lengths[table] === 0 && rows[table].length > 0 ? TABLES[table].header : "";
+        longer[table] = appendTo(this.#file(id, table), lengths[table], Buffer.from(header + rows[table].join("")));
       }
-      const lengths = { ...run.lengths };
-      for (const table of NAMES) lengths[table] += this.#add(run, table, rows[table]);
-      this.#place(run, next, lengths);
+      run.log = this.#states.change(id, run, next, { lengths: longer });
       run.state = next;
-      run.lengths = lengths;
+      run.lengths = longer;
     });
-    if (run.rows === undefined) return;
-    for (const table of NAMES) for (const row of rows[table]) run.rows.add(digestOf(table, row));
+    for (const table of NAMES) for (const row of rows[table]) run.rows?.add(table, row);
   }
 
-  /** @returns by how many bytes the table is longer @throws the system's error */
-  #add({ id, lengths }: CsvRun, table: Table, rows: readonly string[]): number {
-    if (rows.length === 0) return 0;
-    const length = lengths[table];
-    const bytes = Buffer.from((length === 0 ? TABLES[table].header : "") + rows.join(""));
-    const handle = openSync(this.#directory.path(siblingOf(id, table)), length === 0 ? "w" : "r+");
-    try {
-      writeAll(handle, bytes, length);
-      fsyncSync(handle);
-    } catch (error) {
-      ftruncateSync(handle, length);
-      throw error;
-    } finally {
-      closeSync(handle);
-    }
-    return bytes.length;
+  #file(id: string, table: Table): string {
+    return this.#directory.path(`${id.slice(0, -STATE_FILE.length)}${TABLES[table].file}`);
   }
 
-  #place({ id, startTime }: CsvRun, state: RunState, lengths: Lengths): void {
-    const json = {
-      kind: "run",
-      format: FORMAT,
-      start_time: startTime,
-      lengths,
-      ...jsonOfState(state, state.marks.values()),
-    };
-    this.#directory.place(id, Buffer.from(`${JSON.stringify(json)}\n`));
-  }
-
-  #cut({ id, lengths }: CsvRun, table: Table): void {
-    const handle = openSync(this.#directory.path(siblingOf(id, table)), "r+");
-    try {
-      ftruncateSync(handle, lengths[table]);
-      fsyncSync(handle);
-    } finally {
-      closeSync(handle);
-    }
-  }
-
-  #sizes(id: string): Record<Table, number> {
-    const size = (table: Table) =>
-      statSync(this.#directory.path(siblingOf(id, table)), { throwIfNoEntry: false })?.size ?? 0;
-    return { scalars: size("scalars"), hparams: size("hparams") };
+  #size(id: string, table: Table): number {
+    return sizeOf(this.#file(id, table));
   }
 
   /** @throws the system's error; TraceletError `rejected` if it is no file of ours */
   #read(id: string): CsvRun | undefined {
-    const file = this.#directory.path(id);
-    let text: string;
-    try {
-      text = readFileSync(file, "utf8");
-    } catch (error) {
-      if (["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) return undefined;
-      throw error;
-    }
-    const json = parse(text);
-    if (json?.["kind"] !== "run" || json["format"] !== FORMAT) throw notOurs(file);
-    const told = json["lengths"] as Partial<Record<Table, unknown>> | undefined;
-    const lengthOf = (table: Table) => (isOffset(told?.[table]) ? told[table] : 0);
-    const lengths = { scalars: lengthOf("scalars"), hparams: lengthOf("hparams") };
-    const startTime = typeof json["start_time"] === "number" ? json["start_time"] : null;
-    const state = stateOfJson(json);
-    const sizes = this.#sizes(id);
+    const told = this.#states.read(id);
+    if (told === undefined) return undefined;
+    const { state, startTime, log } = told;
+    const lengths = lengthsOf(told);
     // Rows are missing, and nobody knows whose they were.
-    if (NAMES.some((table) => sizes[table] < lengths[table]))
-      return { id, startTime, lengths: EMPTY, rows: undefined, state: newState(state.name, state.source, []) };
-    return { id, startTime, lengths, rows: undefined, state };
+    if (NAMES.some((table) => this.#size(id, table) < lengths[table]))
+      return { id, startTime, log, lengths: EMPTY, rows: undefined, state: newState(state.name, state.source, []) };
+    return { id, startTime, log, lengths, rows: undefined, state };
   }
 
   /** The rows that its tables do not have yet. */
   #without(run: CsvRun, rows: Readonly<Record<Table, string[]>>): Readonly<Record<Table, string[]>> {
     if (NAMES.every((table) => rows[table].length === 0)) return rows;
-    const known = this.#rowsOf(run);
-    const fresh = (table: Table) => rows[table].filter((row) => !known.has(digestOf(table, row)));
+    const known = (run.rows ??= this.#directory.guard(run.id, () => this.#rowsOf(run)));
+    const fresh = (table: Table) => rows[table].filter((row) => !known.has(table, row));
     return { scalars: fresh("scalars"), hparams: fresh("hparams") };
   }
 
-  #rowsOf(run: CsvRun): Set<string> {
-    return (run.rows ??= this.#directory.guard(run.id, () => {
-      const digests = new Set<string>();
-      for (const table of NAMES) {
-        if (run.lengths[table] === 0) continue;
-        const text = readFileSync(this.#directory.path(siblingOf(run.id, table))).subarray(0, run.lengths[table]);
-        for (const row of rowsOf(text.toString())) digests.add(digestOf(table, row));
-      }
-      return digests;
-    }));
+  #rowsOf({ id, lengths }: CsvRun): RowDigests {
+    const rows = new RowDigests();
+    for (const table of NAMES) {
+      if (lengths[table] === 0) continue;
+      const text = readFileSync(this.#file(id, table)).subarray(0, lengths[table]);
+      for (const row of rowsOf(text.toString())) rows.add(table, row);
+    }
+    return rows;
   }
+}
+
+function lengthsOf({ fields }: ToldState): Lengths {
+  const told = fields["lengths"] as Partial<Record<Table, unknown>> | undefined;
+  const lengthOf = (table: Table) => (isOffset(told?.[table]) ? told[table] : 0);
+  return { scalars: lengthOf("scalars"), hparams: lengthOf("hparams") };
 }
 
 /** Scalars have a row, and so have hyperparameters; all else is skipped. */
@@ -219,10 +164,6 @@ export function tallyOfTables({ scalars, data }: Batch): Tally {
     else tally.skipped(datum.kind, "unsupported-kind", 1);
   }
   return tally;
-}
-
-function siblingOf(id: string, table: Table): string {
-  return `${id.slice(0, -STATE_FILE.length)}${TABLES[table].file}`;
 }
 
 function scalarRows(run: string, { scalars }: Batch): string[] {
@@ -267,22 +208,3 @@ function* rowsOf(text: string): Iterable<string> {
 
 const QUOTE = 0x22;
 const LINE_FEED = 0x0a;
-
-function digestOf(table: Table, row: string): string {
-  return createHash("sha1").update(table).update(row).digest("base64");
-}
-
-function notOurs(file: string): TraceletError {
-  return new TraceletError("rejected", `${file} is no file of tracelet's, or another version's`, {
-    hint: "nothing is written over it: move it away, or give another --output",
-  });
-}
-
-function parse(text: string): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const json: unknown = JSON.parse(text);
-    return typeof json === "object" && json !== null ? (json as Record<string, unknown>) : undefined;
-  } catch {
-    return undefined;
-  }
-}

@@ -2,7 +2,6 @@
  * Runs as files of JSON lines. A batch is appended with a line behind it, its mark, that says how far the file is by it:
  * where a process or the power ends in the midst of one, it has no whole mark, and is cut off when the run goes on.
  */
-import { createHash } from "node:crypto";
 import { closeSync, fstatSync, fsync, fsyncSync, ftruncateSync, openSync, readSync, statSync } from "node:fs";
 import path from "node:path";
 import { promisify } from "node:util";
@@ -14,6 +13,7 @@ import type { FileMark } from "../../sync/source/fingerprint.ts";
 import { datumLine, hparamsLine, scalarLines, tallyOf } from "./json-lines.ts";
 import { Media } from "./media.ts";
 import { type OutputDirectory, writeAll } from "./output-directory.ts";
+import { RowDigests } from "./row-digests.ts";
 import { FORMAT, isOffset, jsonOfState, type RunState, stateOfJson } from "./run-state.ts";
 import type { Addition, OpenRun, RunsOnDisk, SeenRun } from "./runs-on-disk.ts";
 
@@ -25,13 +25,13 @@ const CHUNK = 256 * 1024;
 /** Bytes. */
 const MAX_HEADER = 64 * 1024;
 
-interface JsonlRun extends OpenRun {
+export interface JsonlRun extends OpenRun {
   /** Where the last mark's line ends, bytes. */
   length: number;
   /** How many files' marks were told since all of them were. */
   told: number;
-  /** Digests of its lines, where one of them had to be looked for. */
-  lines: Set<string> | undefined;
+  /** Its lines, where one of them had to be looked for. */
+  lines: RowDigests | undefined;
 }
 
 /** Where a file's last whole batch ends. */
@@ -41,6 +41,8 @@ interface End {
 }
 
 export class JsonlRuns implements RunsOnDisk<JsonlRun> {
+  /** About a megabyte, so that making it durable is the smaller part. */
+  readonly batchSize = 10_000;
   readonly #directory: OutputDirectory;
 
   constructor(directory: OutputDirectory) {
@@ -131,7 +133,7 @@ export class JsonlRuns implements RunsOnDisk<JsonlRun> {
     run.state = next;
     run.length = length + bytes.length + mark.length;
     run.told = isWhole ? 0 : run.told + changed.length;
-    if (run.lines !== undefined) for (const line of linesOf(bytes)) run.lines.add(digestOf(line));
+    if (run.lines !== undefined) for (const line of linesOf(bytes)) run.lines.add(line);
   }
 
   /** @returns the open file @throws the system's error; TraceletError if it is not as it was left */
@@ -165,13 +167,13 @@ export class JsonlRuns implements RunsOnDisk<JsonlRun> {
   /** The lines that the run's file does not have yet. */
   #without(run: JsonlRun, bytes: readonly Buffer[]): Buffer[] {
     const known = (run.lines ??= this.#directory.guard(run.id, () => {
-      const digests = new Set<string>();
+      const lines = new RowDigests();
       this.#read(run.id, "r", (handle) => {
-        for (const line of readLines(handle, run.length)) digests.add(digestOf(line));
+        for (const line of readLines(handle, run.length)) lines.add(line);
       });
-      return digests;
+      return lines;
     }));
-    return bytes.flatMap((each) => [...linesOf(each)].filter((line) => !known.has(digestOf(line))));
+    return bytes.flatMap((each) => [...linesOf(each)].filter((line) => !known.has(line)));
   }
 
   /** @returns undefined if there is no such file, or nothing in it @throws the system's error, and what `work` throws */
@@ -322,10 +324,6 @@ function* linesOf(bytes: Buffer): Iterable<Buffer> {
     yield bytes.subarray(at, end);
     at = end;
   }
-}
-
-function digestOf(line: Uint8Array): string {
-  return createHash("sha1").update(line).digest("base64");
 }
 
 function asBuffer(bytes: Uint8Array | undefined): Buffer | undefined {

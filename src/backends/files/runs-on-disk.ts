@@ -31,6 +31,8 @@ export interface Addition {
 
 /** Runs in one format. All methods throw `TraceletError`: `rejected` for what the system says, or what else is there. */
 export interface RunsOnDisk<Open extends OpenRun = OpenRun> {
+  /** How many scalars one batch should hold. */
+  readonly batchSize: number;
   /** @param path of `pathOfRun` @param n 1, or one that tells it from others of that path */
   idOf(path: string, n: number): string;
   /** Ids of all runs that are there, and of what else may be one. */
