@@ -32,8 +32,16 @@ export {
 } from "./reader/tfrecord.ts";
 export type * from "./sync/backend.ts";
 export type { Quarantine, RefusedValue } from "./sync/backend.ts";
+export type { Destination } from "./sync/engine/destination.ts";
 export { type SyncOptions, type SyncResult, sync } from "./sync/engine/once.ts";
-export { type WatchOptions, watch } from "./sync/engine/watch.ts";
+export { type SyncAllOptions, type SyncDestination, syncAll } from "./sync/engine/sync-all.ts";
+export {
+  type WatchAllOptions,
+  type WatchDestination,
+  type WatchOptions,
+  watch,
+  watchAll,
+} from "./sync/engine/watch.ts";
 export type { WatchEvent, WatchStatus } from "./sync/engine/watch-status.ts";
 export type { RunResult } from "./sync/run/run-result.ts";
 export { Checkpoints } from "./sync/state/checkpoints.ts";

@@ -2,7 +2,7 @@
 import PQueue from "p-queue";
 import { TraceletError } from "../../errors.ts";
 import type { Kind } from "../../reader/datum.ts";
-import type { DiscoveredRun, DiscoveryProblem } from "../../reader/discover.ts";
+import type { DiscoveredRun, Discovery, DiscoveryProblem } from "../../reader/discover.ts";
 import type { Progress } from "../report/progress.ts";
 import { untilOver } from "../run/interruption.ts";
 import { OtherRuns } from "../run/other-runs.ts";
@@ -23,6 +23,8 @@ import { confirm, settle, survey } from "./survey.ts";
 export interface SyncOptions
   extends Omit<RunSyncContext, "progress" | "parentId" | "onOpen" | "isLive" | "patienceMs" | "others"> {
   readonly logdirs: readonly string[];
+  /** What they hold, where that is known already. */
+  readonly discovery?: Discovery;
   /** Which runs, by their name. */
   readonly wantsRun: (name: string) => boolean;
   /** What becomes one run of the destination. */
@@ -75,7 +77,7 @@ export interface Left {
  */
 export async function sync(options: SyncOptions): Promise<SyncResult> {
   const { checkpoints, signal } = options;
-  const { runs: found, problems } = discoverAll(options.logdirs);
+  const { runs: found, problems } = options.discovery ?? discoverAll(options.logdirs);
   const all = options.group === "none" ? found : withoutLinksInside(found);
   const wanted = wantedRuns(all, options);
   const links = options.group === "none" ? [] : linkedRuns(found, options.wantsRun);

@@ -1,0 +1,23 @@
+/** All runs of the logdirs to several destinations, once. */
+import { discoverAll } from "../source/logdirs.ts";
+import type { Destination } from "./destination.ts";
+import { type SyncOptions, type SyncResult, sync } from "./once.ts";
+
+/** One of several. */
+export interface SyncDestination extends Destination, Pick<SyncOptions, "onStart" | "onRun" | "trace"> {}
+
+export interface SyncAllOptions extends Omit<SyncOptions, keyof SyncDestination | "discovery"> {
+  readonly destinations: readonly SyncDestination[];
+}
+
+/**
+ * Bring several destinations up to what the logdirs hold now, at the same time. None waits for another: where one fails, the
+ * others are finished, and it catches up alone the next time.
+ *
+ * @returns for each destination what `sync` returns, as soon as it has ended there
+ * @throws TraceletError `logdir` if one cannot be read
+ */
+export function syncAll({ destinations, ...options }: SyncAllOptions): Promise<SyncResult>[] {
+  const discovery = discoverAll(options.logdirs);
+  return destinations.map((destination) => sync({ ...options, ...destination, discovery }));
+}
