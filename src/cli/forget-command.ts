@@ -1,5 +1,6 @@
 /** `tracelet forget`: what this machine remembers of runs is removed, so that the next sync asks the destination. */
 import { existsSync } from "node:fs";
+import type { CommandOptions } from "../config/options.ts";
 import { discoverAll, sourcesOf } from "../sync/source/logdirs.ts";
 import { Checkpoints } from "../sync/state/checkpoints.ts";
 import { type Lock, lockSource } from "../sync/state/lock.ts";
@@ -7,11 +8,7 @@ import type { StoredRun } from "../sync/state/stored-run.ts";
 import { findRemembered } from "./remembered.ts";
 import { oneLine, outputTo, plural, printable } from "./terminal.ts";
 
-export interface ForgetCommandOptions {
-  readonly backend?: string;
-  readonly stateDir: string;
-  readonly json: boolean;
-}
+export type ForgetCommandOptions = CommandOptions<"forget">;
 
 /**
  * @param what logdirs, and names of runs
@@ -24,7 +21,7 @@ export async function runForget(what: readonly string[], options: ForgetCommandO
   const { runs } = discoverAll(logdirs);
   const forgotten: { destination: string; run: string; remoteId: string | null }[] = [];
   for (const destination of Checkpoints.destinations(options.stateDir)) {
-    if (options.backend !== undefined && !destination.startsWith(`${options.backend} `)) continue;
+    if (options.backend?.some((name) => destination.startsWith(`${name} `)) === false) continue;
     const locks: Lock[] = [];
     const checkpoints = Checkpoints.open(options.stateDir, destination);
     try {

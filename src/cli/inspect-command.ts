@@ -1,6 +1,7 @@
 /** `tracelet inspect`: what is in a logdir, without sending anything anywhere. */
 import { once } from "node:events";
 import { setImmediate as nextTurn } from "node:timers/promises";
+import type { CommandOptions } from "../config/options.ts";
 import { inspectRun, type RunSummary } from "../reader/inspect.ts";
 import type { SeriesSummary } from "../reader/series.ts";
 import { untilOver } from "../sync/run/interruption.ts";
@@ -10,12 +11,7 @@ import { exitCodeOf, onSignals } from "./signals.ts";
 import { linkLines, problemLine } from "./sync-report.ts";
 import { bytes, count, type Output, oneLine, outputTo, paint, plural, printable, table } from "./terminal.ts";
 
-export interface InspectCommandOptions {
-  readonly maxRecordSize: number;
-  readonly json: boolean;
-  /** How long ending may take once it is told to, ms. */
-  readonly shutdownTimeout: number;
-}
+export type InspectCommandOptions = CommandOptions<"inspect">;
 
 /** Characters that are written at once. */
 const JSON_PIECE = 100_000;

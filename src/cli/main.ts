@@ -27,7 +27,7 @@ async function main(all: readonly string[]): Promise<number> {
     stderr.write(
       wantsDebug(argv)
         ? `${printable(String(stack))}\n`
-        : "  this is a fault of tracelet; --log-level debug shows where\n",
+        : "  this is a bug in tracelet; --log-level debug shows where\n",
     );
     return 1;
   }

@@ -1,20 +1,10 @@
 /** The command line: what can be given, what it means by default. The commands themselves are loaded when they run. */
-import { Command, type Option } from "commander";
-import type { RestartPolicy } from "../reader/restarts.ts";
-import type { GroupMode } from "../sync/source/groups.ts";
+import { Command } from "commander";
+import { requireOwn } from "../config/destinations.ts";
+import { flagName } from "../config/environment.ts";
 import { VERSION } from "../version.ts";
-import type { BackendName } from "./destinations.ts";
-import { KINDS, kindNames, parseKinds } from "./kinds.ts";
-import { collect, option, parseBytes, parseCount, parseDuration, parsePort, stateDirOption } from "./options.ts";
+import { addOptions } from "./options.ts";
 import type { WatchCommandOptions, WatchEngine } from "./watch-engine.ts";
-
-const BACKENDS: readonly BackendName[] = ["mlflow", "jsonl", "csv"];
-// Said again here, since the modules that have them bring the whole reader: half of what `--version` would take.
-const GROUP_MODES: readonly GroupMode[] = ["run", "parent", "nested", "none"];
-const RESTART_POLICIES: readonly RestartPolicy[] = ["explicit", "any", "keep"];
-/** What a timer of Node can wait for: 24 days. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
-const MAX_RECORD_BYTES = 256 * 1024 * 1024;
 
 /**
  * What stands behind the first `--` of `tracelet watch runs/ -- python train.py` is a command of its own, whatever is in it.
@@ -40,6 +30,7 @@ export function buildProgram(
     .description("Send TensorBoard logs to MLflow or to files: every point, exactly once, resumable.")
     .version(VERSION)
     .exitOverride()
+    .hook("preAction", (_, command) => requireOwnOptions(command))
     .showHelpAfterError("(tracelet --help shows what there is)")
     .configureHelp({ showGlobalOptions: true });
   program.addCommand(syncCommand(onExit));
@@ -54,19 +45,10 @@ export function buildProgram(
 }
 
 function syncCommand(onExit: (code: number) => void): Command {
-  const command = new Command("sync").description("send what is new in one or more logdirs, then end");
-  return withSurvey(withChoice(withDestination(command)).optionsGroup("Options:"))
-    .addOption(stateDirOption())
-    .addOption(
-      option("--concurrency <n>", "runs sent at the same time (default: 4; into a database 16)").argParser(parseCount),
-    )
-    .addOption(option("--dry-run", "do all of it but send and remember nothing").default(false))
-    .addOption(option("--json", "print one JSON object on standard output at the end").default(false))
-    .addOption(option("-q, --quiet", "print nothing unless something goes wrong").default(false))
-    .addOption(option("-v, --verbose", "print every run and every note").default(false))
-    .addOption(
-      option("--log-level <level>", "debug: what becomes of every record").choices(["info", "debug"]).default("info"),
-    )
+  const command = new Command("sync")
+    .description("send what is new in one or more logdirs, then exit")
+    .argument("<logdir...>", LOGDIR);
+  return addOptions(command)
     .addHelpText(
       "after",
       `
@@ -112,11 +94,10 @@ Examples:
 }
 
 function verifyCommand(onExit: (code: number) => void): Command {
-  const command = new Command("verify").description("compare what is there with the source, and write nothing");
-  return withChoice(withDestination(command))
-    .addOption(option("--concurrency <n>", "runs compared at the same time").argParser(parseCount).default(4))
-    .addOption(option("--json", "print one JSON object on standard output at the end").default(false))
-    .addOption(option("-q, --quiet", "print nothing unless something is not the same").default(false))
+  const command = new Command("verify")
+    .description("check that the destination matches the logs exactly; change nothing")
+    .argument("<logdir...>", LOGDIR);
+  return addOptions(command)
     .addHelpText(
       "after",
       `
@@ -142,33 +123,11 @@ function watchCommand(
   training: readonly string[] | undefined,
   engineOf: ((options: WatchCommandOptions) => WatchEngine) | undefined,
 ): Command {
-  const command = new Command("watch").description("follow logdirs and send what is written to them, as it is written");
-  const described = withChoice(withDestination(command))
+  const command = new Command("watch")
+    .description("follow logdirs and send what is written to them, as it is written")
+    .argument("<logdir...>", LOGDIR);
+  return addOptions(command)
     .usage("[options] <logdir...> [-- <command...>]")
-    .optionsGroup("When it ends:")
-    .addOption(duration("--until-idle <time>", "when all is sent and no file has grown for so long"))
-    .addOption(option("--pid <id>", "when this process has ended and all is sent").argParser(parseCount))
-    .optionsGroup("How it follows:")
-    .addOption(duration("--flush-interval <time>", "how long values are collected at most").default(500, "500ms"))
-    .addOption(
-      duration("--poll [interval]", "look for growth so often; without it the file system decides").preset("1s"),
-    )
-    .addOption(duration("--rescan <time>", "how often to look for new runs all over").default(120_000, "2m"))
-    .addOption(duration("--idle-timeout <time>", "a run without growth is finished").default(1_800_000, "30m"))
-    .addOption(duration("--patience <time>", "how long bytes that are no record are read again").default(30_000, "30s"))
-    .optionsGroup("Options:");
-  return withSurvey(described)
-    .addOption(stateDirOption())
-    .addOption(option("--concurrency <n>", "runs sent at the same time").argParser(parseCount).default(4))
-    .addOption(
-      option("--metrics-port <port>", "Prometheus metrics and /healthz on 127.0.0.1; 0: any port").argParser(parsePort),
-    )
-    .addOption(option("--json", "print one JSON object a line on standard output").default(false))
-    .addOption(option("-q, --quiet", "print warnings and errors only").default(false))
-    .addOption(option("-v, --verbose", "print everything that happens, on a terminal too").default(false))
-    .addOption(
-      option("--log-level <level>", "debug: what becomes of every record").choices(["info", "debug"]).default("info"),
-    )
     .addHelpText(
       "after",
       `
@@ -201,41 +160,34 @@ Examples:
 }
 
 function inspectCommand(onExit: (code: number) => void): Command {
-  return new Command("inspect")
+  const command = new Command("inspect")
     .description("show what is in a logdir or event file: runs, tags, kinds, ranges, damage")
-    .argument("<logdir...>", "a logdir or a single event file")
-    .addOption(
-      option("--max-record-size <size>", "skip records that are larger")
-        .argParser(parseBytes)
-        .default(MAX_RECORD_BYTES, "256 MiB"),
-    )
-    .addOption(option("--json", "print one JSON object").default(false))
-    .addOption(shutdownOption())
-    .action(async (logdirs: string[], options: import("./inspect-command.ts").InspectCommandOptions) => {
+    .argument("<logdir...>", "a logdir or a single event file");
+  return addOptions(command).action(
+    async (logdirs: string[], options: import("./inspect-command.ts").InspectCommandOptions) => {
       const { runInspect } = await import("./inspect-command.ts");
       onExit(await runInspect(logdirs, options));
-    });
+    },
+  );
 }
 
 function statusCommand(onExit: (code: number) => void): Command {
-  return new Command("status")
+  const command = new Command("status")
     .description("show how far each run is at each destination, and how much is left")
-    .argument("<logdir...>", "a logdir or a single event file")
-    .addOption(stateDirOption())
-    .addOption(option("--json", "print one JSON object").default(false))
-    .action(async (logdirs: string[], options: import("./status-command.ts").StatusCommandOptions) => {
+    .argument("<logdir...>", "a logdir or a single event file");
+  return addOptions(command).action(
+    async (logdirs: string[], options: import("./status-command.ts").StatusCommandOptions) => {
       const { runStatus } = await import("./status-command.ts");
       onExit(await runStatus(logdirs, options));
-    });
+    },
+  );
 }
 
 function forgetCommand(onExit: (code: number) => void): Command {
-  return new Command("forget")
+  const command = new Command("forget")
     .description("remove what this machine remembers of runs; neither the logdir nor the destination is touched")
-    .argument("<logdir|run...>", "a logdir, with all its runs, or the name of a run as tracelet status shows it")
-    .addOption(option("--backend <name>", "only at destinations of this kind; else at all").choices(BACKENDS))
-    .addOption(stateDirOption())
-    .addOption(option("--json", "print one JSON object").default(false))
+    .argument("<logdir|run...>", "a logdir, with all its runs, or the name of a run as tracelet status shows it");
+  return addOptions(command)
     .addHelpText(
       "after",
       `
@@ -254,107 +206,13 @@ Examples:
     });
 }
 
-/** What is asked and told beside values: see `survey.ts`, `regrouping.ts` and `origin.ts`. */
-function withSurvey(command: Command): Command {
-  return command
-    .addOption(
-      option("--trust-state", "believe what this machine remembers instead of asking the destination first").default(
-        false,
-      ),
-    )
-    .addOption(option("--resend-deleted", "send runs that were deleted at the destination as new runs").default(false))
-    .addOption(
-      option("--regroup", "send runs that were sent with another --group anew; the old ones stay").default(false),
-    )
-    .addOption(option("--no-source-path", "do not note on a new run which host and directory its files are from"));
-}
+const LOGDIR = "what you give to tensorboard --logdir; or a single event file";
 
-/** What goes where: the same for every command that has to do with a destination. */
-function withDestination(command: Command): Command {
-  return command
-    .argument("<logdir...>", "what you give to tensorboard --logdir; or a single event file")
-    .optionsGroup("Where to:")
-    .addOption(option("--backend <name>", "where to send it: MLflow, or files").choices(BACKENDS).default("mlflow"))
-    .addOption(option("--output <dir>", "of files: the directory that they are written to; - is standard output"))
-    .addOption(
-      option(
-        "--tracking-uri <uri>",
-        "MLflow server (http://…) or database (sqlite:///…); else $MLFLOW_TRACKING_URI, else sqlite:///mlflow.db",
-      ),
-    )
-    .addOption(
-      option(
-        "--experiment <name>",
-        "MLflow experiment; else $MLFLOW_EXPERIMENT_NAME, else $TRACELET_PROJECT, else Default",
-      ),
-    )
-    .addOption(
-      option("--give-up-after <time>", "how long to try again without any success")
-        .argParser(parseDuration)
-        .default(600_000, "10m"),
-    )
-    .addOption(shutdownOption());
-}
-
-function shutdownOption(): Option {
-  return option("--shutdown-timeout <time>", "how long ending may take after Ctrl-C or SIGTERM")
-    .argParser((text) => Math.min(parseDuration(text), MAX_TIMER_MS))
-    .default(10_000, "10s");
-}
-
-/** What of the source counts: see `choice.ts`. */
-function withChoice(command: Command): Command {
-  command
-    .optionsGroup("What is sent:")
-    .addOption(
-      option("--only <kinds>", `only these kinds, or by --no-images and the like, not these: ${kindNames()}`).argParser(
-        parseKinds,
-      ),
-    );
-  // One line in the help for all of them: see there.
-  for (const name of KINDS.keys()) command.addOption(option(`--no-${name}`, `not ${name}`).hideHelp());
-  return command
-    .addOption(option("--group <how>", "what becomes one run: see below").choices(GROUP_MODES).default("run"))
-    .addOption(
-      option("--restarts <policy>", "what a restarted run keeps: see below")
-        .choices(RESTART_POLICIES)
-        .default("explicit"),
-    )
-    .addOption(option("--nan <what>", "what becomes of scalars that are NaN").choices(["keep", "skip"]).default("keep"))
-    .addOption(
-      option("--histogram-metrics", "metrics of each histogram: <tag>/p5 p25 p50 p75 p95 mean std").default(false),
-    )
-    .addOption(option("--pr-metrics", "a metric of each PR curve: <tag>/average_precision").default(false))
-    .addOption(globs("--include-runs <globs>", "only these runs"))
-    .addOption(globs("--exclude-runs <globs>", "not these runs", "none"))
-    .addOption(globs("--include-tags <globs>", "only these tags; * crosses /"))
-    .addOption(globs("--exclude-tags <globs>", "not these tags; * crosses /", "none"))
-    .addOption(option("--every <n>", "of each tag's media only each nth step, from the first on").argParser(parseCount))
-    .addOption(option("--max-steps <n>", "of each tag's media the first n steps at most").argParser(parseCount))
-    .addOption(size("--max-image-size <size>", "no image that is larger"))
-    .addOption(size("--max-audio-size <size>", "no audio clip that is larger"))
-    .addOption(
-      option("--oversize <what>", "what becomes of a larger image; larger audio is always skipped")
-        .choices(["skip", "downscale"])
-        .default("skip"),
-    )
-    .addOption(option("--attach-source", "the event files themselves, too, as artifacts").default(false))
-    .addOption(size("--max-artifact-size <size>", "no value or page with a file that is larger"))
-    .addOption(
-      option("--max-record-size <size>", "skip records that are larger")
-        .argParser(parseBytes)
-        .default(MAX_RECORD_BYTES, "256 MiB"),
-    );
-}
-
-function duration(flags: string, description: string): Option {
-  return option(flags, description).argParser(parseDuration);
-}
-
-function size(flags: string, description: string): Option {
-  return option(flags, description).argParser(parseBytes);
-}
-
-function globs(flags: string, description: string, byDefault = "all of them"): Option {
-  return option(flags, description).argParser(collect).default([], byDefault);
+/** @throws TraceletError `usage` if an option was given on the command line that is another backend's */
+function requireOwnOptions(command: Command): void {
+  const { backend } = command.opts<{ readonly backend?: readonly string[] }>();
+  const given = command.options
+    .map((each) => each.attributeName())
+    .filter((name) => command.getOptionValueSource(name) === "cli");
+  requireOwn(backend, given, (name) => `--${flagName(name)}`);
 }

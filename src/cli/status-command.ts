@@ -1,4 +1,5 @@
 /** `tracelet status`: how far each run is at each destination, as far as this machine remembers. */
+import type { CommandOptions } from "../config/options.ts";
 import type { DiscoveredRun } from "../reader/discover.ts";
 import { ownRuns } from "../sync/source/linked-runs.ts";
 import { discoverAll } from "../sync/source/logdirs.ts";
@@ -7,10 +8,7 @@ import type { StoredRun } from "../sync/state/stored-run.ts";
 import { findRemembered } from "./remembered.ts";
 import { bytes, oneLine, outputTo, paint, plural, printable, table } from "./terminal.ts";
 
-export interface StatusCommandOptions {
-  readonly stateDir: string;
-  readonly json: boolean;
-}
+export type StatusCommandOptions = CommandOptions<"status">;
 
 interface RunStatus {
   readonly destination: string;

@@ -1,24 +1,19 @@
 /** `tracelet sync`: options → backend, engine, report. */
+import type { BackendOptions } from "../config/backends.ts";
+import { chosen } from "../config/choice.ts";
+import { openDestinations, requireOne } from "../config/destinations.ts";
+import type { CommandOptions } from "../config/options.ts";
 import { TraceletError } from "../errors.ts";
 import { sync } from "../sync/engine/once.ts";
 import { requireLogdir, sourcesOf } from "../sync/source/logdirs.ts";
 import { Checkpoints } from "../sync/state/checkpoints.ts";
 import { type Lock, lockSource } from "../sync/state/lock.ts";
-import { type ChoiceOptions, chosen } from "./choice.ts";
-import { type DestinationOptions, openDestination } from "./destinations.ts";
 import { type ProgressView, showProgress } from "./progress-view.ts";
 import { exitCodeOf, onSignals, type Signals } from "./signals.ts";
 import { errorJson, exitCode, printSummary, runLine, toJson } from "./sync-report.ts";
 import { canRedraw, type Output, oneLine, outputTo, printable } from "./terminal.ts";
 
-export interface SyncCommandOptions extends DestinationOptions, ChoiceOptions {
-  readonly concurrency?: number;
-  readonly trustState: boolean;
-  readonly regroup: boolean;
-  readonly sourcePath: boolean;
-  readonly quiet: boolean;
-  readonly logLevel: "info" | "debug";
-}
+export type SyncCommandOptions = CommandOptions<"sync"> & BackendOptions;
 
 /**
  * @returns the exit code
@@ -72,7 +67,9 @@ async function syncAndReport(
     if (!options.quiet) stderr.write(`${oneLine(line)}\n`);
   };
   for (const logdir of logdirs) requireLogdir(logdir);
-  const destination = await openDestination(options, { signal: stop, live: false, say });
+  const { dryRun, verbose, json } = options;
+  const surroundings = { signal: stop, live: false, dryRun, verbose, stdoutUser: json ? "--json" : undefined, say };
+  const destination = requireOne(await openDestinations(options.backend, options, surroundings));
   const locks: Lock[] = [];
   const checkpoints = Checkpoints.open(destination.stateDir, destination.key, { readOnly: options.dryRun });
   if (checkpoints.loss !== undefined) say(checkpoints.loss);

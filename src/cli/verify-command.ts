@@ -1,12 +1,13 @@
 /** `tracelet verify`: options → a look at source and destination, report. */
+import { openToRead } from "../backends/mlflow/open.ts";
+import type { BackendOptions } from "../config/backends.ts";
+import { chosen } from "../config/choice.ts";
+import type { CommandOptions } from "../config/options.ts";
 import { TraceletError } from "../errors.ts";
 import { untilOver } from "../sync/run/interruption.ts";
 import { requireLogdir } from "../sync/source/logdirs.ts";
 import { verify } from "../verify/mlflow/verify.ts";
 import { VERSION } from "../version.ts";
-import { type ChoiceOptions, chosen } from "./choice.ts";
-import type { BackendName } from "./destinations.ts";
-import { type MlflowOptions, openMlflowToRead } from "./mlflow-options.ts";
 import { type ProgressView, showProgress } from "./progress-view.ts";
 import { exitCodeOf, onSignals, type Signals } from "./signals.ts";
 import { printJson } from "./sync-command.ts";
@@ -14,14 +15,10 @@ import { errorJson } from "./sync-report.ts";
 import { canRedraw, type Output, oneLine, outputTo } from "./terminal.ts";
 import { exitCode, printVerified, toJson } from "./verify-report.ts";
 
-export interface VerifyCommandOptions
-  extends ChoiceOptions,
-    Pick<MlflowOptions, "trackingUri" | "experiment" | "giveUpAfter" | "shutdownTimeout" | "maxArtifactSize"> {
-  readonly backend: BackendName;
-  readonly concurrency: number;
-  readonly json: boolean;
-  readonly quiet: boolean;
-}
+export type VerifyCommandOptions = CommandOptions<"verify"> & BackendOptions;
+
+/** Runs that are compared at the same time, unless told otherwise. */
+const CONCURRENCY = 4;
 
 /**
  * @returns the exit code
@@ -74,12 +71,18 @@ async function verifyAndReport(
   const say = (line: string) => {
     if (!options.quiet) stderr.write(`${oneLine(line)}\n`);
   };
-  if (options.backend !== "mlflow")
-    throw new TraceletError("usage", `verify cannot compare what --backend ${options.backend} has written yet`, {
+  const other = options.backend?.find((name) => name !== "mlflow");
+  if (other !== undefined)
+    throw new TraceletError("usage", `verify cannot compare what --backend ${other} has written yet`, {
       hint: "docs/files.md shows how to read the files",
     });
   for (const logdir of logdirs) requireLogdir(logdir);
-  const { store, experiment } = await openMlflowToRead(options, { signal: stop, say });
+  const { store, experiment } = await openToRead(options, {
+    signal: stop,
+    giveUpAfterMs: options.giveUpAfter,
+    shutdownTimeoutMs: options.shutdownTimeout,
+    say,
+  });
   try {
     const result = await verify({
       logdirs,
@@ -88,7 +91,7 @@ async function verifyAndReport(
       version: VERSION,
       maxArtifactBytes: options.maxArtifactSize,
       ...chosen(options),
-      concurrency: options.concurrency,
+      concurrency: options.concurrency ?? CONCURRENCY,
       signal: stop,
       over: signals.over,
       onStart: (state) => progress.start(state),

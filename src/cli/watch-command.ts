@@ -1,8 +1,8 @@
 /** `tracelet watch`: options, signals, a training → the engine; how it is doing → view and metrics. */
 
+import { chosen } from "../config/choice.ts";
 import { TraceletError } from "../errors.ts";
 import type { WatchStatus } from "../sync/engine/watch-status.ts";
-import { chosen } from "./choice.ts";
 import { type EndConditions, endCondition, followProcess } from "./end-condition.ts";
 import { exitCodeOf, onSignals, withoutEchoes } from "./signals.ts";
 import { canRedraw, duration, oneLine, outputTo } from "./terminal.ts";
@@ -13,6 +13,8 @@ import { showWatch, type WatchEnd, type WatchMode, type WatchView } from "./watc
 
 /** What share of the time that ending may take is for sending; the rest is for what is under way then. */
 const SENDING_SHARE = 0.5;
+/** Runs that are sent at the same time, unless told otherwise. */
+const CONCURRENCY = 4;
 
 /** The engine with all its options but those that say when it ends. */
 type Follow = (
@@ -52,7 +54,7 @@ export async function runWatch(
       engine({
         ...choice,
         logdirs,
-        concurrency: options.concurrency,
+        concurrency: options.concurrency ?? CONCURRENCY,
         flushIntervalMs: options.flushInterval,
         idleTimeoutMs: options.idleTimeout,
         patienceMs: options.patience,
@@ -245,7 +247,7 @@ function showError(view: WatchView, message: string, hint: string | undefined): 
 
 function asTraceletError(error: unknown): TraceletError {
   if (error instanceof TraceletError) return error;
-  return new TraceletError("interrupted", `${(error as Error).message}: this is a fault of tracelet`, { cause: error });
+  return new TraceletError("interrupted", `${(error as Error).message}: this is a bug in tracelet`, { cause: error });
 }
 
 function interruption(): TraceletError {

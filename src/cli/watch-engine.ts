@@ -2,14 +2,16 @@
 
 import { existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { BackendOptions } from "../config/backends.ts";
+import type { chosen } from "../config/choice.ts";
+import { openDestinations, requireOne } from "../config/destinations.ts";
+import type { CommandOptions } from "../config/options.ts";
 import { type SyncOptions, type SyncResult, sync } from "../sync/engine/once.ts";
 import { watch } from "../sync/engine/watch.ts";
 import type { WatchEvent, WatchStatus } from "../sync/engine/watch-status.ts";
 import { sourcesOf } from "../sync/source/logdirs.ts";
 import { Checkpoints } from "../sync/state/checkpoints.ts";
 import { type Lock, lockSource } from "../sync/state/lock.ts";
-import type { ChoiceOptions, chosen } from "./choice.ts";
-import { type DestinationOptions, openDestination } from "./destinations.ts";
 import { exitCode, isLoss } from "./sync-report.ts";
 import { bytes, plural } from "./terminal.ts";
 
@@ -17,24 +19,7 @@ import { bytes, plural } from "./terminal.ts";
 const POLL_MS = 1000;
 
 /** What the command line says. */
-export interface WatchCommandOptions extends Omit<DestinationOptions, "dryRun">, ChoiceOptions {
-  readonly stateDir: string;
-  readonly concurrency: number;
-  /** These are ms. */
-  readonly flushInterval: number;
-  readonly poll?: number;
-  readonly rescan: number;
-  readonly idleTimeout: number;
-  readonly patience: number;
-  readonly trustState: boolean;
-  readonly regroup: boolean;
-  readonly sourcePath: boolean;
-  readonly untilIdle?: number;
-  readonly pid?: number;
-  readonly metricsPort?: number;
-  readonly quiet: boolean;
-  readonly logLevel: "info" | "debug";
-}
+export type WatchCommandOptions = CommandOptions<"watch"> & BackendOptions;
 
 export interface WatchEngineOptions extends ReturnType<typeof chosen> {
   /** They may not be there yet, where a training is going to make them. */
@@ -93,7 +78,9 @@ export function watchEngine(command: WatchCommandOptions): WatchEngine {
   return async (options) => {
     const { logdirs, stop, finish, onEvent } = options;
     const say = (message: string) => onEvent({ level: "warning", run: undefined, message, hint: undefined });
-    const destination = await openDestination({ ...command, dryRun: false }, { signal: stop, live: true, say });
+    const { verbose, json } = command;
+    const surroundings = { live: true, dryRun: false, verbose, stdoutUser: json ? "--json" : undefined, say };
+    const destination = requireOne(await openDestinations(command.backend, command, { ...surroundings, signal: stop }));
     const locks: Lock[] = [];
     let checkpoints: Checkpoints | undefined;
     try {

@@ -1,10 +1,12 @@
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import fc from "fast-check";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { type ChoiceOptions, chosen } from "../../src/cli/choice.ts";
-import { KINDS } from "../../src/cli/kinds.ts";
-import { collect, defaultStateDir, option, parseBytes, parseCount, parseDuration } from "../../src/cli/options.ts";
+import { option } from "../../src/cli/options.ts";
 import { buildProgram } from "../../src/cli/program.ts";
+import { type ChoiceOptions, chosen } from "../../src/config/choice.ts";
+import { collect, parseBytes, parseCount, parseDuration } from "../../src/config/forms.ts";
+import { KINDS } from "../../src/config/kinds.ts";
+import { defaultStateDir } from "../../src/config/options.ts";
 import { TraceletError } from "../../src/errors.ts";
 import { RESTART_POLICIES } from "../../src/reader/restarts.ts";
 import { DEFAULT_MAX_RECORD_BYTES } from "../../src/reader/tfrecord.ts";
@@ -14,7 +16,7 @@ afterEach(() => vi.unstubAllEnvs());
 test("counts are whole numbers from 1 on", () => {
   expect(["1", "16", "1e3", "9007199254740991"].map(parseCount)).toEqual([1, 16, 1000, 2 ** 53 - 1]);
   for (const text of ["0", "-1", "1.5", "", " ", "x", "Infinity", "9007199254740992", "1 000"]) {
-    expect(() => parseCount(text)).toThrow(InvalidArgumentError);
+    expect(() => parseCount(text)).toThrow(TraceletError);
   }
 });
 
@@ -23,7 +25,7 @@ test("times have a unit", () => {
     90_000, 600_000, 7_200_000, 250, 90_000, 0,
   ]);
   for (const text of ["90", "", "s", "-1s", "1 s", "1d", "1m30s", "1e3s"]) {
-    expect(() => parseDuration(text)).toThrow(InvalidArgumentError);
+    expect(() => parseDuration(text)).toThrow(TraceletError);
   }
 });
 
@@ -31,7 +33,7 @@ test("sizes have one if they like", () => {
   const sizes = ["512", "512B", "512kB", "256MB", "1GB", "1.5 MB", "64k", "1gb"];
   expect(sizes.map(parseBytes)).toEqual([512, 512, 512_000, 256e6, 1e9, 1.5e6, 64_000, 1e9]);
   for (const text of ["", "x", "-1", "1TB", "1MBB", "MB", "1e3"])
-    expect(() => parseBytes(text)).toThrow(InvalidArgumentError);
+    expect(() => parseBytes(text)).toThrow(TraceletError);
 });
 
 test("globs are collected over commas and repetitions; commas in braces are a glob's own", () => {
@@ -63,7 +65,7 @@ describe("every option", () => {
   test("that takes something away is given by a variable that does, and by one that says no to it", () => {
     const given = (variables: Readonly<Record<string, string>>) => {
       for (const [name, value] of Object.entries(variables)) vi.stubEnv(name, value);
-      const command = new Command().addOption(option("--no-x-y", "flag")).parse([], { from: "user" });
+      const command = new Command().addOption(option("xY", { form: "switch", help: "it" })).parse([], { from: "user" });
       vi.unstubAllEnvs();
       return !command.opts<{ xY: boolean }>().xY;
     };
@@ -87,12 +89,12 @@ describe("every option", () => {
   test("is not given by a variable that is empty, nor a flag by one that says no", () => {
     for (const value of ["", "0", "false", "No", "off"]) {
       vi.stubEnv("TRACELET_X_Y", value);
-      expect(option("--x-y", "flag").envVar).toBeUndefined();
-      expect(option("--x-y <value>", "value").envVar).toBe(value === "" ? undefined : "TRACELET_X_Y");
+      expect(option("xY", { form: "flag", help: "it" }).envVar).toBeUndefined();
+      expect(option("xY", { form: "text", value: "<value>", help: "it" }).envVar).toBe(value === "" ? undefined : "TRACELET_X_Y");
     }
     for (const value of ["1", "true", "yes"]) {
       vi.stubEnv("TRACELET_X_Y", value);
-      expect(option("--x-y", "flag").envVar).toBe("TRACELET_X_Y");
+      expect(option("xY", { form: "flag", help: "it" }).envVar).toBe("TRACELET_X_Y");
     }
   });
 });

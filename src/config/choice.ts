@@ -1,28 +1,14 @@
 /** What the command line says of the source: which of its runs and values count, and how. */
-import type { RestartPolicy } from "../reader/restarts.ts";
 import type { SyncOptions } from "../sync/engine/once.ts";
-import type { GroupMode } from "../sync/source/groups.ts";
 import { globFilter } from "../sync/transform/transform.ts";
-import { excludedKinds, type KindOptions } from "./kinds.ts";
+import { excludedKinds } from "./kinds.ts";
+import type { CommandOptions } from "./options.ts";
 
-export interface ChoiceOptions extends KindOptions {
-  readonly group: GroupMode;
-  readonly restarts: RestartPolicy;
-  readonly nan: "keep" | "skip";
-  readonly histogramMetrics: boolean;
-  readonly prMetrics: boolean;
-  readonly includeRuns: readonly string[];
-  readonly excludeRuns: readonly string[];
-  readonly includeTags: readonly string[];
-  readonly excludeTags: readonly string[];
-  readonly every?: number;
-  readonly maxSteps?: number;
-  readonly maxImageSize?: number;
-  readonly maxAudioSize?: number;
-  readonly oversize: "skip" | "downscale";
-  readonly maxRecordSize: number;
-  readonly attachSource: boolean;
-}
+/** Those that `verify` takes as `sync` does. */
+export type ChoiceOptions = Omit<
+  CommandOptions<"verify">,
+  "backend" | "concurrency" | "json" | "quiet" | "giveUpAfter" | "shutdownTimeout"
+>;
 
 /** The same for the engine. @throws TraceletError `usage` */
 export function chosen(

@@ -1,7 +1,7 @@
 /** The kinds of values by the names the command line has for them, and which of them are to be sent. */
-import { InvalidArgumentError } from "commander";
 import { TraceletError } from "../errors.ts";
 import type { Kind } from "../reader/datum.ts";
+import type { CommandOptions } from "./options.ts";
 
 /** Each but `unreadable`, which nobody can ask for. */
 export const KINDS: ReadonlyMap<string, Kind> = new Map<string, Kind>([
@@ -19,22 +19,23 @@ export const KINDS: ReadonlyMap<string, Kind> = new Map<string, Kind>([
   ["tensors", "tensors"],
 ]);
 
-/** What `--only` and the `--no-…` of each kind say; each of these is true unless it was taken away. */
-export interface KindOptions {
-  readonly only?: readonly Kind[];
-  readonly scalars: boolean;
-  readonly images: boolean;
-  readonly histograms: boolean;
-  readonly audio: boolean;
-  readonly text: boolean;
-  readonly graphs: boolean;
-  readonly hparams: boolean;
-  readonly prCurves: boolean;
-  readonly meshes: boolean;
-  readonly embeddings: boolean;
-  readonly customScalars: boolean;
-  readonly tensors: boolean;
-}
+/** What `--only` and the `--no-…` of each kind say. */
+export type KindOptions = Pick<
+  CommandOptions<"sync">,
+  | "only"
+  | "scalars"
+  | "images"
+  | "histograms"
+  | "audio"
+  | "text"
+  | "graphs"
+  | "hparams"
+  | "prCurves"
+  | "meshes"
+  | "embeddings"
+  | "customScalars"
+  | "tensors"
+>;
 
 /** Names with commas between, also those that reports have, such as `pr_curves`; several lists add up. */
 export function parseKinds(text: string, before: readonly Kind[] | undefined): Kind[] {
@@ -44,7 +45,7 @@ export function parseKinds(text: string, before: readonly Kind[] | undefined): K
 
 function kindOf(name: string): Kind {
   const kind = KINDS.get(name) ?? [...KINDS.values()].find((kind) => kind === name);
-  if (kind === undefined) throw new InvalidArgumentError(`There is no kind ${name}; there are ${kindNames()}.`);
+  if (kind === undefined) throw new TraceletError("usage", `There is no kind ${name}; there are ${kindNames()}.`);
   return kind;
 }
 

@@ -1,0 +1,4 @@
+/** The options of files. Nothing here loads anything: the help needs it at once. */
+export const FILE_OPTIONS = {
+  output: { form: "text", value: "<dir>", help: "directory to write to; - is standard output (jsonl only)" },
+} as const;

@@ -1,0 +1,63 @@
+/** The text of an option → its value. */
+import { TraceletError } from "../errors.ts";
+import type { FormValues } from "../sync/option.ts";
+import { parseKinds } from "./kinds.ts";
+
+/**
+ * @param before what the option was given earlier in the same place, for those that may be given several times
+ * @throws TraceletError `usage`
+ */
+type Parse<Value> = (text: string, before: Value | undefined) => Value;
+
+/** A whole number, 1 or more. */
+export function parseCount(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 1)
+    throw new TraceletError("usage", "It must be a whole number, 1 or more.");
+  return value;
+}
+
+/** A TCP port; 0 is any that is free. */
+export function parsePort(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value > 65_535) throw new TraceletError("usage", "It must be a port, 0 to 65535.");
+  return value;
+}
+
+/** A time such as `90s`, `10m`, `2h`, in ms. */
+export function parseDuration(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text);
+  const units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+  if (match === null) throw new TraceletError("usage", "It must be a time such as 90s, 10m or 2h.");
+  return Number(match[1]) * units[match[2] as keyof typeof units];
+}
+
+/** Bytes, such as `512kB`, `256MB`, `1GB`. */
+export function parseBytes(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*([kMG]?)B?$/i.exec(text);
+  const units: Record<string, number> = { "": 1, k: 1e3, m: 1e6, g: 1e9 };
+  if (match === null) throw new TraceletError("usage", "It must be a size such as 512kB, 256MB or 1GB.");
+  return Math.floor(Number(match[1]) * (units[(match[2] as string).toLowerCase()] as number));
+}
+
+/** For an option that may be given several times, or once with commas between; those in braces are a glob's own. */
+export function collect(text: string, before: readonly string[] | undefined): string[] {
+  return [...(before ?? []), ...text.split(/,(?![^{]*\})/).filter((part) => part !== "")];
+}
+
+function parseNames(text: string, before: readonly string[] | undefined): string[] {
+  const names = text.split(",").map((name) => name.trim());
+  return [...(before ?? []), ...names.filter((name) => name !== "")];
+}
+
+/** Flags and switches are given without a value. */
+export const PARSERS: { readonly [Form in Exclude<keyof FormValues, "flag" | "switch">]: Parse<FormValues[Form]> } = {
+  text: (text) => text,
+  count: parseCount,
+  port: parsePort,
+  duration: parseDuration,
+  bytes: parseBytes,
+  globs: collect,
+  names: parseNames,
+  kinds: parseKinds,
+};
