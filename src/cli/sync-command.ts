@@ -69,7 +69,7 @@ async function syncAndReport(
   for (const logdir of logdirs) requireLogdir(logdir);
   const { dryRun, verbose, json } = options;
   const surroundings = { signal: stop, live: false, dryRun, verbose, stdoutUser: json ? "--json" : undefined, say };
-  const destination = requireOne(await openDestinations(options.backend, options, surroundings));
+  const destination = await requireOne(await openDestinations(options.backend, options, surroundings));
   const locks: Lock[] = [];
   const checkpoints = Checkpoints.open(destination.stateDir, destination.key, { readOnly: options.dryRun });
   if (checkpoints.loss !== undefined) say(checkpoints.loss);

@@ -80,7 +80,9 @@ export function watchEngine(command: WatchCommandOptions): WatchEngine {
     const say = (message: string) => onEvent({ level: "warning", run: undefined, message, hint: undefined });
     const { verbose, json } = command;
     const surroundings = { live: true, dryRun: false, verbose, stdoutUser: json ? "--json" : undefined, say };
-    const destination = requireOne(await openDestinations(command.backend, command, { ...surroundings, signal: stop }));
+    const destination = await requireOne(
+      await openDestinations(command.backend, command, { ...surroundings, signal: stop }),
+    );
     const locks: Lock[] = [];
     let checkpoints: Checkpoints | undefined;
     try {

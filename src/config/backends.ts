@@ -2,7 +2,7 @@
 import { FILE_OPTIONS } from "../backends/files/options.ts";
 import { MLFLOW_OPTIONS } from "../backends/mlflow/options.ts";
 import type { OptionsOf } from "../sync/option.ts";
-import type { OpenBackend, OptionSection } from "../sync/plugin.ts";
+import type { OpenBackend, OptionSection } from "../sync/backend-plugin.ts";
 
 export interface RegisteredBackend extends OptionSection {
   /** What `--backend` calls it; several where they share their options. */

@@ -4,7 +4,7 @@ import os from "node:os";
 import path from "node:path";
 import { TraceletError } from "../errors.ts";
 import type { Backend, Quarantine } from "../sync/backend.ts";
-import type { Surroundings } from "../sync/plugin.ts";
+import type { Surroundings } from "../sync/backend-plugin.ts";
 import { BACKENDS, backendNames, type RegisteredBackend } from "./backends.ts";
 
 /** A destination with what the engine needs beside it. */
@@ -62,12 +62,12 @@ export async function openDestinations(
   return opened;
 }
 
-/** @throws TraceletError `usage` if there are several */
-export function requireOne(destinations: readonly Destination[]): Destination {
+/** @throws TraceletError `usage` if there are several: they are closed */
+export async function requireOne(destinations: readonly Destination[]): Promise<Destination> {
   const [only, ...others] = destinations;
-  if (only === undefined || others.length > 0)
-    throw new TraceletError("usage", "name one backend", { hint: "--backend mlflow" });
-  return only;
+  if (only !== undefined && others.length === 0) return only;
+  for (const { backend } of destinations) await backend.close();
+  throw new TraceletError("usage", "only one backend at a time is supported so far", { hint: "--backend mlflow" });
 }
 
 async function openOne(

@@ -15,13 +15,22 @@ test.each([
   [["--output", "out"], "--output is an option of files"],
   [["--backend", "csv", "--output", "-"], "--output - takes --backend jsonl alone"],
   [["--backend", "jsonl", "--output", "-", "--json"], "--json and --output - would both write to standard output"],
-  [["--backend", "parquet", "--output", "out"], "Allowed choices are mlflow, jsonl, csv"],
+  [["--backend", "parquet", "--output", "out"], "there is no backend parquet\n  --backend mlflow, jsonl, csv"],
 ])("tracelet sync runs %j is refused", async (args, message) => {
   const machine = machineWithRun();
   const { code, stderr, stdout } = await machine.run("sync", "runs", ...args);
   expect([code, stderr]).toEqual([2, expect.stringContaining(message)]);
   if (!args.includes("--json")) expect(stdout).toBe("");
   expect(existsSync(path.join(machine.root, "out"))).toBe(false);
+});
+
+test("a variable of a backend that was not chosen is ignored", async () => {
+  const machine = machineWithRun();
+  machine.env = { TRACELET_OUTPUT: "elsewhere", TRACELET_EXPERIMENT: "e" };
+  expect(await machine.sync()).toMatchObject({ code: 0, outcome: "ok" });
+  expect(existsSync(path.join(machine.root, "elsewhere"))).toBe(false);
+  const { code } = await machine.run("sync", "runs", "--backend", "jsonl", "--output", "out");
+  expect([code, existsSync(path.join(machine.root, "out/train.jsonl"))]).toEqual([0, true]);
 });
 
 test("verify says that it cannot read files yet", async () => {

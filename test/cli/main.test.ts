@@ -178,7 +178,7 @@ describe("an error", () => {
     const machine = machineWithRun();
     const end = await machine.run("sync", "runs", ...prepare(machine));
     expect(end).toMatchObject({ code: 1, stdout: "" });
-    expect(end.stderr).not.toContain("fault of tracelet");
+    expect(end.stderr).not.toContain("bug in tracelet");
     expectHarmless(end.stderr);
   });
 

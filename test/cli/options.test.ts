@@ -32,8 +32,7 @@ test("times have a unit", () => {
 test("sizes have one if they like", () => {
   const sizes = ["512", "512B", "512kB", "256MB", "1GB", "1.5 MB", "64k", "1gb"];
   expect(sizes.map(parseBytes)).toEqual([512, 512, 512_000, 256e6, 1e9, 1.5e6, 64_000, 1e9]);
-  for (const text of ["", "x", "-1", "1TB", "1MBB", "MB", "1e3"])
-    expect(() => parseBytes(text)).toThrow(TraceletError);
+  for (const text of ["", "x", "-1", "1TB", "1MBB", "MB", "1e3"]) expect(() => parseBytes(text)).toThrow(TraceletError);
 });
 
 test("globs are collected over commas and repetitions; commas in braces are a glob's own", () => {
@@ -90,7 +89,9 @@ describe("every option", () => {
     for (const value of ["", "0", "false", "No", "off"]) {
       vi.stubEnv("TRACELET_X_Y", value);
       expect(option("xY", { form: "flag", help: "it" }).envVar).toBeUndefined();
-      expect(option("xY", { form: "text", value: "<value>", help: "it" }).envVar).toBe(value === "" ? undefined : "TRACELET_X_Y");
+      expect(option("xY", { form: "text", value: "<value>", help: "it" }).envVar).toBe(
+        value === "" ? undefined : "TRACELET_X_Y",
+      );
     }
     for (const value of ["1", "true", "yes"]) {
       vi.stubEnv("TRACELET_X_Y", value);

@@ -148,8 +148,8 @@ describe("a command behind --", () => {
 
   test.each([
     ["throws an error of its own", { steps: [{ fail: "auth" }] }, "no more"],
-    ["rejects unexpectedly", { steps: [{ crash: "rejects" }] }, "oh no: this is a fault of tracelet"],
-    ["throws where nobody catches", { steps: [{ crash: "throws" }], deaf: "finish" }, "oh no: this is a fault"],
+    ["rejects unexpectedly", { steps: [{ crash: "rejects" }] }, "oh no: this is a bug in tracelet"],
+    ["throws where nobody catches", { steps: [{ crash: "throws" }], deaf: "finish" }, "oh no: this is a bug"],
     ["ends by itself", { steps: [{ end: 1 }] }, "nothing more is sent"],
     ["is locked out", { refuse: "locked" }, "it cannot be"],
   ] as const)("sending that %s does not disturb the training", async (_, script, message) => {
