@@ -2,8 +2,8 @@
 import path from "node:path";
 import { TraceletError } from "../../errors.ts";
 import type { Backend } from "../../sync/backend.ts";
-import type { OptionsOf } from "../../sync/option.ts";
 import type { OpenedBackend, Surroundings } from "../../sync/backend-plugin.ts";
+import type { OptionsOf } from "../../sync/option.ts";
 import { FilesBackend } from "./backend.ts";
 import { CsvRuns, tallyOfTables } from "./csv-runs.ts";
 import { JsonlRuns } from "./jsonl-runs.ts";

@@ -1,7 +1,7 @@
 /** Options and environment → an MLflow. */
 import os from "node:os";
-import type { OptionsOf } from "../../sync/option.ts";
 import type { OpenedBackend, Surroundings } from "../../sync/backend-plugin.ts";
+import type { OptionsOf } from "../../sync/option.ts";
 import { VERSION } from "../../version.ts";
 import { MlflowBackend } from "./backend.ts";
 import { DryRunStore } from "./dry-run-store.ts";
