@@ -148,6 +148,19 @@ describe.each(["database", "server"] as const)("a %s", (kind) => {
     expect(await world.active()).toEqual(world.all(10));
   });
 
+  test("from which mlflow gc has removed what was sent anew for a deleted run gets it once more", async () => {
+    const world = new World(kind);
+    const idOf = ({ runs }: SyncJson) => runs.find(({ name }) => name === "one")?.remoteId as string;
+    const first = idOf(await world.sync());
+    await observer.setStage(world.database, first, "deleted");
+    const second = idOf(await world.sync("--resend-deleted"));
+    await observer.setStage(world.database, second, "deleted");
+    await collectGarbage(`sqlite:///${world.database}`, second, server.uri);
+    expect(await world.ids()).toContain(first);
+    expect((await world.sync()).code).toBe(0);
+    expect(await world.active()).toEqual(world.all(10));
+  });
+
   test("of which the experiment was deleted: it is an error, also with nothing new", async () => {
     const world = new World(kind);
     await world.sync();

@@ -75,9 +75,11 @@ export class RunFinder {
       const counted = this.#count;
       await counted;
       const { found, seen, isEmpty } = await this.#find(run, knownId);
-      // One whose source was renamed is known by its id alone.
-      const known = found ?? (knownId === undefined || seen.has(knownId) ? undefined : await store.run(knownId));
-      const isOurs = found !== undefined || !(await this.#contradicts(run, known));
+      // One whose source was renamed is known by its id alone. Where that one is gone for good, one that was deleted before
+      // it is no reason to send nothing.
+      const isElsewhere = knownId !== undefined && !seen.has(knownId) && found?.active !== true;
+      const known = isElsewhere ? await store.run(knownId) : found;
+      const isOurs = !isElsewhere || !(await this.#contradicts(run, known));
       if (known !== undefined && isOurs && this.#counts(known)) return { run: this.#active(known) };
       if (await this.#hasToLookAgain(counted)) continue;
       const moved = isEmpty ? undefined : await this.#findMoved(run);
@@ -155,7 +157,9 @@ export class RunFinder {
     const own: { readonly found: RunRecord; readonly rank: string }[] = [];
     for (const found of await store.runsByTag(experimentId, markTag(mark.key))) {
       const source = found.tags.get(RUN_TAG);
-      if (source === undefined || !this.#counts(found) || (await run.isOthers(thereOf(found, source)))) continue;
+      // Those of its own name have been looked at.
+      if (source === undefined || source === run.source || !this.#counts(found)) continue;
+      if (await run.isOthers(thereOf(found, source))) continue;
       const marks = marksOfTags(found.tags);
       // Where runs are nested, the directory above knows the file by a longer name.
       const isAlike = marks.some(({ key, name }) => key === mark.key && name === mark.name);
