@@ -57,6 +57,8 @@ interface Directory {
   name: string;
   nextStep: number;
   files: number;
+  /** Steps of the histograms in each of them. */
+  histograms: string[][];
   /** Whether a sync may have made a run of it. */
   wasSynced: boolean;
 }
@@ -113,10 +115,7 @@ export class World {
   }
 
   async step(): Promise<void> {
-    const fitting = this.#actions.filter(
-      ({ name, fits }) =>
-        !["rewrite", "rename", "copy", "root", "choice", "link"].includes(name) && (fits === undefined || fits()),
-    );
+    const fitting = this.#actions.filter(({ fits }) => fits === undefined || fits());
     let at = this.#random() * fitting.reduce((sum, { weight }) => sum + weight, 0);
     const action = fitting.find(({ weight }) => (at -= weight) < 0) ?? (fitting[0] as Action);
     this.log.push(action.name);
@@ -160,6 +159,7 @@ export class World {
       name: `${inner}run${this.#names++}`,
       nextStep: 0,
       files: 0,
+      histograms: [],
       wasSynced: false,
     };
     mkdirSync(this.#pathOf(directory), { recursive: true });
@@ -182,6 +182,7 @@ export class World {
 
   #restart(directory: Directory): string {
     const number = directory.files++;
+    directory.histograms.push([]);
     const file = path.join(this.#pathOf(directory), `events.out.tfevents.${TIME + number}.host.${number}.0`);
     const begun = eventFile(versionEvent(), event({ wallTime: TIME + Number(directory.lineage.slice(1)) }));
     writeFileSync(file, Buffer.concat([begun, this.#records(directory, 1 + Math.floor(this.#random() * 20))]));
@@ -192,7 +193,13 @@ export class World {
   #rewrite(directory: Directory): string {
     this.#leavesGhost(directory);
     for (const file of readdirSync(this.#pathOf(directory))) rmSync(path.join(this.#pathOf(directory), file));
-    Object.assign(directory, { lineage: `L${this.#lineages++}`, nextStep: 0, files: 0, wasSynced: false });
+    Object.assign(directory, {
+      lineage: `L${this.#lineages++}`,
+      nextStep: 0,
+      files: 0,
+      histograms: [],
+      wasSynced: false,
+    });
     return `${this.#restart(directory)} as ${directory.lineage}`;
   }
 
@@ -206,7 +213,8 @@ export class World {
 
   #copy(): string {
     const original = this.#any();
-    const copy = { ...original, name: `${this.#random() < 0.5 ? "exp/" : ""}run${this.#names++}`, wasSynced: false };
+    const name = `${this.#random() < 0.5 ? "exp/" : ""}run${this.#names++}`;
+    const copy = { ...original, name, histograms: structuredClone(original.histograms), wasSynced: false };
     cpSync(this.#pathOf(original), this.#pathOf(copy), { recursive: true });
     this.#directories.push(copy);
     return `${original.name} to ${copy.name}`;
@@ -235,7 +243,10 @@ export class World {
       const value = step % 7 === 3 ? Number.NaN : Math.fround(this.#random());
       payloads.push(scalarEvent(`loss/${lineage}`, step, value, TIME + step));
       if (step % 3 === 0) payloads.push(scalarEvent("aux", step, step, TIME + step));
-      if (step < 0) payloads.push(histogramEvent("weights", step));
+      if (step % 5 === 0) {
+        payloads.push(histogramEvent("weights", step));
+        directory.histograms.at(-1)?.push(String(step));
+      }
     }
     directory.nextStep = nextStep + count;
     return eventFile(...payloads);
@@ -367,12 +378,12 @@ export class World {
       if (run === undefined || !run.active) throw new Error(`${name} has no active run: ${JSON.stringify(reported)}`);
       if (ids.has(run.id)) throw new Error(`${name} shares run ${run.id} with another directory`);
       ids.add(run.id);
-      this.#comparePoints(name, truth[this.#pathOf(directory)] as SourceRun, run);
+      this.#comparePoints(name, truth[this.#pathOf(directory)] as SourceRun, run, directory.histograms);
     }
     this.#compareNumbers(runs);
   }
 
-  #comparePoints(name: string, { scalars, histograms }: SourceRun, run: StoredRun): void {
+  #comparePoints(name: string, { scalars, histograms }: SourceRun, run: StoredRun, written: string[][]): void {
     const there = new Set(Object.entries(run.metrics).flatMap(([key, points]) => points.map(textOf(key))));
     const known = new Set(Object.entries(scalars).flatMap(([tag, points]) => points.map(textOf(tag))));
     for (const [tag, points] of Object.entries(scalars)) {
@@ -384,7 +395,9 @@ export class World {
     if (extra.length > 0) throw new Error(`${name}: ${extra.length} points are in no file, first ${extra[0]}`);
     for (const [tag, steps] of Object.entries(histograms)) {
       const lines = run.histograms[tag] ?? [];
-      const lost = this.#choice.wantsHistograms(steps).filter((step) => !lines.includes(step));
+      // Each file is counted by itself.
+      const wanted = written.flatMap((ofFile) => this.#choice.wantsHistograms(ofFile));
+      const lost = wanted.filter((step) => !lines.includes(step));
       if (lost.length > 0)
         throw new Error(`${name}: ${lost.length} of ${steps.length} histograms are lost, first ${lost[0]}`);
       if (new Set(lines).size < lines.length) throw new Error(`${name}: histogram lines are there twice: ${lines}`);
