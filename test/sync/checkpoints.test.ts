@@ -258,6 +258,66 @@ test("of the log that a power failure leaves, whatever its length, an earlier st
   expect(found).toEqual(new Set(Array.from({ length: 21 }, (_, i) => 20 - i)));
 });
 
+describe("several destinations of one process", () => {
+  const rowsIn = (directory: string, table: string) => {
+    const database = openDatabase(path.join(directory, "state.db"), { busyTimeout: 0 });
+    const rows = database.prepare(`SELECT * FROM ${table}`).all();
+    database.close();
+    return rows;
+  };
+
+  test("share what is known of the source, and nothing else", () => {
+    const directory = stateDirectory();
+    const [here, there] = [Checkpoints.open(directory, "here"), Checkpoints.open(directory, "there")];
+    const [ours, theirs] = [newRun({ remoteId: "1" }), newRun({ remoteId: "2", files: [{ ...FILE, offset: 200 }] })];
+    here.save(ours, learnt([["", "loss", metadata("scalars")]]));
+    there.save(theirs, learnt([["", "loss", metadata("scalars")]]));
+    expect([rowsIn(directory, "source_run").length, rowsIn(directory, "tag_metadata").length]).toEqual([1, 1]);
+    expect([...here.runs().values(), ...there.runs().values()].flat()).toEqual([ours, theirs]);
+
+    // One has been told that the run is called otherwise now, the other has not.
+    ours.name = "renamed";
+    here.rename([ours]);
+    expect([[...here.runs().keys()], [...there.runs().keys()]]).toEqual([["renamed"], [newRun().name]]);
+    expect(there.runs().get(theirs.name)?.[0]?.done).toBe(true);
+
+    there.forget([theirs]);
+    expect(there.runs().size).toBe(0);
+    expect(here.metadata(ours, "").size).toBe(1);
+    here.forget([ours]);
+    for (const table of ["run", "file", "tag", "source_run", "tag_metadata"])
+      expect(rowsIn(directory, table)).toEqual([]);
+    here.close();
+    there.close();
+  });
+
+  test("save in turns, as their runs happen to be acknowledged", async () => {
+    const directory = stateDirectory();
+    const names = ["mlflow", "jsonl", "parquet"];
+    const all = names.map((name) => Checkpoints.open(directory, name));
+    await Promise.all(
+      all.map(async (checkpoints, i) => {
+        for (let n = 0; n < 30; n++) {
+          const run = newRun({ name: `run ${n}`, remoteId: `${names[i]} ${n}` });
+          checkpoints.save(run, learnt([["", "loss", metadata(`plugin ${n % 3}`)]]), n % 7 === 0);
+          await setTimeout(i);
+          run.files = [{ ...FILE, offset: 1000 * i + n }];
+          checkpoints.save(run, NOTHING);
+        }
+      }),
+    );
+    for (const checkpoints of all) checkpoints.close();
+    for (const [i, name] of names.entries()) {
+      const runs = reopened(directory, (checkpoints) => [...checkpoints.runs().values()].flat(), name);
+      expect(runs.map(({ remoteId, files }) => [remoteId, files.map(({ offset }) => offset)])).toEqual(
+        Array.from({ length: 30 }, (_, n) => [`${name} ${n}`, [1000 * i + n]]),
+      );
+    }
+    expect(rowsIn(directory, "source_run")).toHaveLength(30);
+    expect(rowsIn(directory, "tag_metadata")).toHaveLength(3);
+  });
+});
+
 describe("the state directory", () => {
   test("is made for its owner alone", () => {
     const directory = path.join(stateDirectory(), "deep", "er");

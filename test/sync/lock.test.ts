@@ -56,6 +56,18 @@ test("other sources and other destinations are free", async () => {
   lockSource(where.state, "here", other).release();
 });
 
+test("one process holds several destinations of a source, each once", () => {
+  const where = place();
+  const locks = ["mlflow", "jsonl"].map((destination) => lockSource(where.state, destination, where.logdir));
+  const twice = () => lockSource(where.state, "mlflow", where.logdir);
+  expect(twice).toThrow(expect.objectContaining({ code: "locked" }));
+  // Nor has the attempt given the lock away.
+  expect(twice).toThrow(expect.objectContaining({ code: "locked" }));
+  locks[0]?.release();
+  twice().release();
+  locks[1]?.release();
+});
+
 test("it is free again when its process was killed, and when it is given back", async () => {
   const where = place();
   const child = await holder(where);

@@ -186,7 +186,7 @@ describe("with its state", () => {
     world.logdir.write("a", fileOf(curve("loss", 0, 10)));
     await world.sync();
     const database = openDatabase(path.join(world.stateDir, "state.db"), { busyTimeout: 1000 });
-    database.exec("UPDATE run SET directory = NULL");
+    database.exec("UPDATE source_run SET directory = NULL");
     database.close();
     expect(outcomes(await world.sync())).toEqual({ a: "unchanged" });
     const other = world.otherLogdir("other");

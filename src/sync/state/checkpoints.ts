@@ -10,7 +10,7 @@ import type { FsPath } from "../../reader/discover.ts";
 import type { Database, SqlValue } from "../../sqlite.ts";
 import { type BarrenFile, BarrenFiles, type Finding } from "./barren-files.ts";
 import { guard, openStateFile } from "./state-file.ts";
-import { columnsOf, fileOf, idsOf, lastParsed, metadataOf, rowOf, runOf } from "./state-rows.ts";
+import { columnsOf, fileOf, idsOf, lastParsed, metadataOf, rowOf, runOf, sourceColumnsOf } from "./state-rows.ts";
 import type { StoredFile, StoredRun } from "./stored-run.ts";
 
 /** How old what a power failure takes may be: so much is read again then, ms. */
@@ -80,7 +80,10 @@ export class Checkpoints {
       const runs = new Map<string, StoredRun[]>();
       const parse = lastParsed<string>();
       const runRows = this.#database
-        .prepare("SELECT * FROM run WHERE destination = ? ORDER BY id")
+        .prepare(
+          `SELECT run.*, source_run.name, source_run.directory, source_run.folds
+           FROM run JOIN source_run ON source_run.id = run.source WHERE destination = ? ORDER BY run.id`,
+        )
         .iterate(this.#destination);
       for (const row of runRows) {
         const run = runOf(row, files.get(Number(row["id"])) ?? [], parse);
@@ -134,8 +137,8 @@ export class Checkpoints {
     if (this.#readOnly || runs.length === 0) return;
     guard("the state", () =>
       this.#database.transaction(() => {
-        const update = this.#database.prepare("UPDATE run SET name = ?, directory = ?, done = 0 WHERE id = ?");
-        for (const { name, directory, id } of runs) if (id !== undefined) update.run(name, directory ?? null, id);
+        const update = this.#database.prepare("UPDATE run SET source = ?, done = 0 WHERE id = ?");
+        for (const run of runs) if (run.id !== undefined) update.run(this.#source(run), run.id);
       }),
     );
   }
@@ -145,9 +148,9 @@ export class Checkpoints {
     if (this.#readOnly || runs.length === 0) return;
     guard("the state", () =>
       this.#database.transaction(() => {
-        const update = this.#database.prepare("UPDATE run SET directory = ? WHERE id = ?");
-        for (const { directory, id } of runs)
-          if (directory !== undefined && id !== undefined) update.run(directory, id);
+        const update = this.#database.prepare("UPDATE run SET source = ? WHERE id = ?");
+        for (const run of runs)
+          if (run.directory !== undefined && run.id !== undefined) update.run(this.#source(run), run.id);
       }),
     );
   }
@@ -160,6 +163,8 @@ export class Checkpoints {
         for (const table of ["claim", "tag", "file"])
           this.#database.prepare(`DELETE FROM ${table} WHERE run IN (SELECT value FROM json_each(?))`).run(ids);
         this.#database.prepare("DELETE FROM run WHERE id IN (SELECT value FROM json_each(?))").run(ids);
+        this.#database.prepare("DELETE FROM source_run WHERE id NOT IN (SELECT source FROM run)").run();
+        this.#database.prepare("DELETE FROM tag_metadata WHERE id NOT IN (SELECT metadata FROM tag)").run();
         // Which run each of these is in is not remembered; to look at all of them again costs little.
         this.#database.prepare("DELETE FROM barren WHERE destination = ?").run(this.#destination);
       }),
@@ -181,7 +186,7 @@ export class Checkpoints {
     if (run.id === undefined) return new Map();
     const id = run.id;
     return guard("the state", () => {
-      const rows = this.#database.prepare("SELECT * FROM tag WHERE run = ? AND member = ?").all(id, member);
+      const rows = this.#database.prepare(SELECT_METADATA).all(id, member);
       return new Map(rows.map((row) => [String(row["tag"]), metadataOf(row)]));
     });
   }
@@ -234,35 +239,49 @@ export class Checkpoints {
 
   #save(run: StoredRun, learnt: Learnt): number {
     const database = this.#database;
-    const columns = columnsOf(run);
+    const columns = [this.#source(run), ...columnsOf(run)];
     let id = run.id;
     if (id === undefined) {
       id = database
         .prepare(
-          `INSERT INTO run (destination, name, remote_id, done, pages_due, status, first_wall_time, last_wall_time,
-             hparams_files, folds, projector_files, attached, choice, choices, directory, cursor)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+          `INSERT INTO run (destination, source, remote_id, done, pages_due, status, first_wall_time, last_wall_time,
+             hparams_files, projector_files, attached, choice, choices, cursor)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
         )
-        .run(this.#destination, run.name, ...columns).lastInsertRowid;
+        .run(this.#destination, ...columns).lastInsertRowid;
     } else {
       database
         .prepare(
-          `UPDATE run SET confirmed = 0, remote_id = ?, done = ?, pages_due = ?, status = ?, first_wall_time = ?, last_wall_time = ?,
-             hparams_files = ?, folds = ?, projector_files = ?, attached = ?, choice = ?, choices = ?,
-             directory = ?, cursor = ?
+          `UPDATE run SET confirmed = 0, source = ?, remote_id = ?, done = ?, pages_due = ?, status = ?,
+             first_wall_time = ?, last_wall_time = ?, hparams_files = ?, projector_files = ?, attached = ?,
+             choice = ?, choices = ?, cursor = ?
            WHERE id = ?`,
         )
         .run(...columns, id);
     }
     this.#saveFiles(id, run);
-    const insertTag = database.prepare("INSERT OR IGNORE INTO tag VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
+    const insertMetadata = database.prepare(INSERT_METADATA);
+    const insertTag = database.prepare(INSERT_TAG);
     for (const [member, tag, metadata] of learnt.metadata) {
       const { plugin, displayName, description, dataClass, content } = metadata;
-      insertTag.run(id, member, tag, plugin, displayName, description, dataClass, content);
+      const columns = [plugin, displayName, description, dataClass, content];
+      insertMetadata.run(...columns);
+      insertTag.run(id, member, tag, ...columns);
     }
     const insertClaim = database.prepare("INSERT OR IGNORE INTO claim VALUES (?, ?, ?)");
     for (const [name, owner] of learnt.claims) insertClaim.run(id, name, owner);
     return id;
+  }
+
+  /** The row of what is known of the run's source, which other destinations may share: a new one where none says the same. */
+  #source(run: StoredRun): number {
+    const columns = sourceColumnsOf(run);
+    const known = this.#database
+      .prepare("SELECT id FROM source_run WHERE name = ? AND directory IS ? AND folds = ?")
+      .get(...columns);
+    if (known !== undefined) return Number(known["id"]);
+    return this.#database.prepare("INSERT INTO source_run (name, directory, folds) VALUES (?, ?, ?)").run(...columns)
+      .lastInsertRowid;
   }
 
   /** A run may have thousands of files, of which a batch moves a few. */
@@ -288,6 +307,15 @@ export class Checkpoints {
     this.#saved.set(run, rows);
   }
 }
+
+const SELECT_METADATA = `
+  SELECT tag.tag, tag_metadata.* FROM tag JOIN tag_metadata ON tag_metadata.id = tag.metadata
+  WHERE tag.run = ? AND tag.member = ?`;
+const INSERT_METADATA = `
+  INSERT OR IGNORE INTO tag_metadata (plugin, display_name, description, data_class, content) VALUES (?, ?, ?, ?, ?)`;
+const INSERT_TAG = `
+  INSERT OR IGNORE INTO tag SELECT ?, ?, ?, id FROM tag_metadata
+  WHERE plugin = ? AND display_name = ? AND description = ? AND data_class = ? AND content = ?`;
 
 function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {
   const values = map.get(key);

@@ -1,5 +1,6 @@
 /** The state's file: opened, brought to this version, and set aside where it is damaged. */
-import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { TraceletError } from "../../errors.ts";
 import { ageOf } from "../../reader/file-age.ts";
@@ -10,7 +11,7 @@ import { migrate, VERSION, versionOf } from "./migrations.ts";
  * Open the state of a directory, creating it where it is missing. One that is damaged, as some disks leave it behind after a
  * power cut, is set aside for a new one.
  *
- * @param readOnly whether nothing is created
+ * @param readOnly whether the directory stays as it is: what is opened is then a copy
  * @returns with it, what has become of an earlier state that cannot be used; undefined if nothing has
  * @throws TraceletError `state`, `unsupported`; SQLite's and the system's errors
  */
@@ -19,10 +20,7 @@ export function openStateFile(
   readOnly: boolean,
 ): { readonly database: Database; readonly loss: string | undefined } {
   const existing = path.join(stateDir, "state.db");
-  if (readOnly) {
-    const file = existsSync(existing) ? existing : ":memory:";
-    return { database: openState(stateDir, file), loss: undefined };
-  }
+  if (readOnly) return { database: openCopy(stateDir, existing), loss: undefined };
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });
   const before = statSync(existing, { bigint: true, throwIfNoEntry: false });
   try {
@@ -40,6 +38,62 @@ export function openStateFile(
   }
 }
 
+/**
+ * Open a copy, which may be migrated, and is removed when it is closed. Even a read-only connection to the file itself would
+ * leave a `-shm` and a `-wal` beside it.
+ */
+function openCopy(stateDir: string, file: string): Database {
+  if (!existsSync(file)) return openState(stateDir, ":memory:");
+  const directory = mkdtempSync(path.join(tmpdir(), "tracelet-state-"));
+  const remove = () => rmSync(directory, { recursive: true, force: true });
+  try {
+    const copy = path.join(directory, "state.db");
+    copyAtRest(file, copy);
+    const database = openState(stateDir, copy);
+    return {
+      ...database,
+      close() {
+        database.close();
+        remove();
+      },
+    };
+  } catch (error) {
+    remove();
+    throw error;
+  }
+}
+
+/** Copy the file and its log as they are at one moment: another process may be writing to them. */
+function copyAtRest(from: string, to: string): void {
+  const parts = ["", "-wal"];
+  const look = () => parts.map((part) => stampOf(`${from}${part}`)).join();
+  for (let attempt = 1; attempt <= COPIES; attempt++) {
+    const before = look();
+    for (const part of parts) {
+      rmSync(`${to}${part}`, { force: true });
+      copyIfThere(`${from}${part}`, `${to}${part}`);
+    }
+    if (look() === before) return;
+  }
+  throw new TraceletError("state", `${from} changes all the time`, {
+    hint: "try again in a moment: another tracelet is writing to it",
+  });
+}
+
+/** The log is there only while another process has the file open, or after a crash. */
+function copyIfThere(from: string, to: string): void {
+  try {
+    copyFileSync(from, to);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  }
+}
+
+function stampOf(file: string): string {
+  const stats = statSync(file, { bigint: true, throwIfNoEntry: false });
+  return stats === undefined ? "" : `${stats.ino}:${stats.size}:${stats.mtimeNs}`;
+}
+
 /** @throws TraceletError `state` if a newer tracelet has written it; SQLite's errors */
 function openState(stateDir: string, file: string): Database {
   const database = openDatabase(file, { busyTimeout: BUSY_MS });
@@ -50,7 +104,8 @@ function openState(stateDir: string, file: string): Database {
     database.exec("PRAGMA synchronous = NORMAL");
     const version = versionOf(database);
     if (version > VERSION) {
-      throw new TraceletError("state", `the state in ${stateDir} was written by a newer tracelet`, {
+      const versions = `its version is ${version}, this tracelet knows up to ${VERSION}`;
+      throw new TraceletError("state", `the state in ${stateDir} was written by a newer tracelet (${versions})`, {
         hint: "update tracelet, or give another --state-dir",
       });
     }
@@ -113,6 +168,8 @@ function setAside(file: string, inode: bigint): void {
 
 const FOUND_AGAIN = "what was sent is found again at the destination";
 const BUSY_MS = 10_000;
+/** How often a file that is being written to is copied before that is given up. */
+const COPIES = 100;
 /** How long it may take a process that makes a new state to write into it, ms. */
 const NEW_MS = 200;
 /** https://www.sqlite.org/rescode.html */

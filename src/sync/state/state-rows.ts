@@ -32,7 +32,12 @@ export function runOf(
   };
 }
 
-/** What is stored of a run beside its id, destination and name. */
+/** The source's half of what is stored of a run. */
+export function sourceColumnsOf({ name, directory, folds }: StoredRun): SqlValue[] {
+  return [name, directory ?? null, jsonOf(folds)];
+}
+
+/** The destination's half, beside the run's id and destination. */
 export function columnsOf(run: StoredRun): SqlValue[] {
   const { remoteId, done, pagesDue, status, firstWallTime, lastWallTime } = run;
   return [
@@ -43,12 +48,10 @@ export function columnsOf(run: StoredRun): SqlValue[] {
     firstWallTime ?? null,
     lastWallTime === -Infinity ? null : lastWallTime,
     jsonOf(run.hparamsFiles),
-    jsonOf(run.folds),
     jsonOf(run.projectorFiles),
     jsonOf(run.attached),
     run.choice ?? null,
     jsonOf(run.choices),
-    run.directory ?? null,
     run.cursor ?? null,
   ];
 }

@@ -5,7 +5,7 @@ import type { FinalStatus } from "../backend.ts";
 import type { FileMark } from "../source/fingerprint.ts";
 import type { Fold } from "../source/folds.ts";
 
-/** What is known of a file. */
+/** What one destination has of a file. All of it holds as of `offset`, so that no destination shares it with another. */
 export interface StoredFile extends FileMark {
   /** Size, modification time and inode when it was last looked at: if none has changed, neither has the file. */
   readonly stamp: string;
@@ -17,13 +17,19 @@ export interface StoredFile extends FileMark {
   readonly counts: string;
 }
 
-/** What is known of a run. */
-export interface StoredRun {
-  /** This state's own number of it; undefined while it has not been saved. */
-  id: number | undefined;
+/** What is known of a run of the source, as a destination was last told of it. */
+interface SourceRun {
   name: string;
   /** Where its directory really lies; undefined where that is not known. The bytes of the path. */
   directory: Uint8Array | undefined;
+  /** The members that were folded into it, by their paths. */
+  folds: ReadonlyMap<string, Fold>;
+}
+
+/** What one destination has of a run. */
+export interface StoredRun extends SourceRun {
+  /** This state's own number of it; undefined while it has not been saved. */
+  id: number | undefined;
   /** The destination's name of it; undefined before it was opened there. */
   remoteId: string | undefined;
   /** Where the destination stood when the places of its files were saved; undefined where it needs none. */
@@ -42,8 +48,6 @@ export interface StoredRun {
   lastWallTime: number;
   /** Stamps of the `hparams.yaml` files whose params were sent, by the paths of the members that they lie in. */
   hparamsFiles: ReadonlyMap<string, string>;
-  /** The members that were folded into it, by their paths. */
-  folds: ReadonlyMap<string, Fold>;
   /** Stamps of the `projector_config.pbtxt` files whose embeddings were sent, by the paths of the members. */
   projectorFiles: ReadonlyMap<string, string>;
   /** Stamps of the source's files that were sent as they are, by path. */
