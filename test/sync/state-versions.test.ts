@@ -128,7 +128,7 @@ const plain = (rows: ReturnType<typeof rowsOf>) => ({
     ...("directory" in row && { directory: Buffer.from((row["directory"] ?? []) as Uint8Array).toString() }),
   })),
   // The number of a row is nobody's business.
-  file: rows.file.map(({ id: _, ...row }) => row).sort(byText),
+  file: rows.file.map((row) => ({ ...row, id: undefined })).sort(byText),
   tag: rows.tag
     .map((row) => ({ ...row, content: Buffer.from(row["content"] as Uint8Array).toString("hex") }))
     .sort(byText),
