@@ -83,7 +83,9 @@ async function act(logdir: string, step: Action): Promise<boolean> {
 
 test.each([
   // The rescan comes too late to help.
-  ["events", { events: true, pollMs: 100, rescanMs: 600_000 }, 60],
+  ["events by chokidar", { events: true, chokidarLimit: 1000, pollMs: 100, rescanMs: 600_000 }, 60],
+  ["events by watches of our own", { events: true, chokidarLimit: 0, pollMs: 100, rescanMs: 600_000 }, 60],
+  ["events of a tree that outgrows chokidar", { events: true, chokidarLimit: 4, pollMs: 100, rescanMs: 600_000 }, 25],
   ["polling", { events: false, pollMs: 100, rescanMs: 600_000 }, 25],
   ["both and the rescan", { events: true, pollMs: 50, rescanMs: 200 }, 25],
 ])(

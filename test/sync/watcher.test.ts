@@ -56,7 +56,9 @@ async function follow(options?: Partial<TreeWatchOptions>): Promise<Followed> {
 
 describe.each([
   // All else comes too late to help: what is seen is seen by events, or by polling.
-  ["events", { events: true, pollMs: 100_000, rescanMs: 600_000 }],
+  ["events by chokidar", { events: true, chokidarLimit: 1000, pollMs: 100_000, rescanMs: 600_000 }],
+  ["events by watches of our own", { events: true, chokidarLimit: 0, pollMs: 100_000, rescanMs: 600_000 }],
+  ["events of a tree that outgrows chokidar", { events: true, chokidarLimit: 3, pollMs: 100_000, rescanMs: 600_000 }],
   ["polling", { events: false, pollMs: 100, rescanMs: 600_000 }],
   ["nothing but the rescan", { events: false, pollMs: 100_000, rescanMs: 300 }],
 ])("with %s", (_, options) => {

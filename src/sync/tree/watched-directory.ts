@@ -1,8 +1,6 @@
 /** One directory of a watched tree: what the last look at it found, and what a new look finds changed. */
-import { isUtf8 } from "node:buffer";
-import type { BigIntStats, FSWatcher } from "node:fs";
+import type { BigIntStats } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
-import path from "node:path";
 import { setImmediate } from "node:timers/promises";
 import {
   type Candidate,
@@ -19,6 +17,8 @@ import {
   runOf,
   runOfFiles,
 } from "../../reader/discover.ts";
+import type { DirectoryWatch } from "./directory-watch.ts";
+import { entryKey } from "./entry-key.ts";
 import { Turn } from "./look-schedule.ts";
 
 /** What a look found to be different from the last one. */
@@ -47,11 +47,13 @@ export class WatchedDirectory {
   /** What cannot be looked at, if there is anything. */
   problem: DiscoveryProblem | undefined;
   /** The watch that tells of changes, if it has one. */
-  watch: FSWatcher | undefined;
+  watch: DirectoryWatch | undefined;
   /** Whether another directory may be at its path by now, even with the same inode number: the watch is on the old one. */
   watchIsStale = false;
   /** Whether it is still part of the tree. */
   attached = true;
+  /** How many entries it had when it was last listed; 0 if it never was. */
+  entries = 0;
   readonly #isLink: boolean;
   /** Of a logdir that files were given of one by one: their paths. */
   readonly #given: readonly string[];
@@ -124,6 +126,7 @@ export class WatchedDirectory {
       listed = await list(this.path);
       this.#settled = unchanged;
       this.#candidates = listed.others;
+      this.entries = listed.entries;
     }
     this.#stamp = stamp;
     const vanished = isNew ? this.#takeChildren() : [];
@@ -235,14 +238,6 @@ export class WatchedDirectory {
   }
 }
 
-/** What an entry is known by in its directory: its base name, also where that is not UTF-8. */
-export function entryKey(fsPath: FsPath): string {
-  if (typeof fsPath === "string") return path.basename(fsPath);
-  const name = fsPath.subarray(fsPath.lastIndexOf(0x2f) + 1);
-  // No name of UTF-8 begins with a zero byte.
-  return isUtf8(name) ? name.toString() : `\0${name.toString("latin1")}`;
-}
-
 /** The system's code of what was thrown; rethrows what is no error of the system's. */
 export function errorCode(error: unknown): string {
   const { code, errno } = error as NodeJS.ErrnoException;
@@ -262,6 +257,8 @@ interface Listed {
   /** By `entryKey`. */
   readonly directories: ReadonlyMap<string, Candidate>;
   readonly others: readonly Candidate[];
+  /** How many entries there are in all. */
+  readonly entries: number;
 }
 
 interface Found {
@@ -288,7 +285,7 @@ async function list(directory: FsPath): Promise<Listed> {
       else others.push(candidate);
     }
   }
-  return { directories, others };
+  return { directories, others, entries: entries.length };
 }
 
 function isSame(a: Identity, b: Identity): boolean {

@@ -7,17 +7,20 @@
 import type { BigIntStats } from "node:fs";
 import { type DiscoveredRun, type DiscoveryProblem, displayPath, isRunFileName } from "../../reader/discover.ts";
 import { sourcesOf } from "../source/logdirs.ts";
-import { DirectoryEvents } from "./directory-events.ts";
+import { CHOKIDAR_LIMIT, DirectoryEvents } from "./directory-events.ts";
+import { entryKey } from "./entry-key.ts";
 import { type Attention, LookSchedule } from "./look-schedule.ts";
 import { type RunChanges, Subscription } from "./subscription.ts";
 import type { WatchNote } from "./watch-notes.ts";
-import { entryKey, errorCode, isAbsence, WatchedDirectory } from "./watched-directory.ts";
+import { errorCode, isAbsence, WatchedDirectory } from "./watched-directory.ts";
 
 export interface TreeWatchOptions {
   /** Directories, or single event files; they need not exist yet. */
   readonly logdirs: readonly string[];
   /** Whether to use the system's events where they can be relied on; otherwise everything is polled. */
   readonly events: boolean;
+  /** How many directories chokidar watches at most; a larger tree has watches of our own. Left out: `CHOKIDAR_LIMIT`. */
+  readonly chokidarLimit?: number;
   /** How often a live run is looked at where no event would tell of it. */
   readonly pollMs: number;
   /** How often everything is looked at, whatever was heard of it. */
@@ -61,10 +64,10 @@ export class TreeWatch {
   #failure: { readonly error: unknown } | undefined;
 
   constructor(options: TreeWatchOptions) {
-    const { pollMs, rescanMs, onNote } = options;
+    const { pollMs, rescanMs, onNote, chokidarLimit = CHOKIDAR_LIMIT } = options;
     this.#options = options;
     this.#events = options.events
-      ? new DirectoryEvents({ pollMs, onNote, onEvent: (...heard) => this.#heard(...heard) })
+      ? new DirectoryEvents({ pollMs, chokidarLimit, onNote, onEvent: (...heard) => this.#heard(...heard) })
       : undefined;
     this.#schedule = new LookSchedule({
       pollMs,
@@ -150,6 +153,7 @@ export class TreeWatch {
     this.#doubts.delete(directory);
     for (const vanished of sight.vanished) this.#drop(vanished);
     if (!directory.attached) return;
+    this.#events?.listed(directory);
     for (const appeared of sight.appeared) this.#schedule.add(appeared);
     for (const moved of sight.moved) this.#schedule.hint(moved, true);
     this.#noteProblem(directory, directory.problem);
