@@ -12,7 +12,12 @@ export interface RegisteredBackend extends OptionSection {
 
 export const BACKENDS: readonly RegisteredBackend[] = [
   { names: ["mlflow"], title: "MLflow", options: MLFLOW_OPTIONS, load: () => import("../backends/mlflow/open.ts") },
-  { names: ["jsonl", "csv"], title: "files", options: FILE_OPTIONS, load: () => import("../backends/files/open.ts") },
+  {
+    names: ["jsonl", "csv", "parquet"],
+    title: "files",
+    options: FILE_OPTIONS,
+    load: () => import("../backends/files/open.ts"),
+  },
 ];
 
 /** The options of all of them. */

@@ -13,9 +13,9 @@ test.each([
     "--tracking-uri is an option of MLflow",
   ],
   [["--output", "out"], "--output is an option of files"],
-  [["--backend", "csv", "--output", "-"], "--output - takes --backend jsonl alone"],
+  [["--backend", "csv", "--output", "-"], "--output - takes --backend jsonl only"],
   [["--backend", "jsonl", "--output", "-", "--json"], "--json and --output - would both write to standard output"],
-  [["--backend", "parquet", "--output", "out"], "there is no backend parquet\n  --backend mlflow, jsonl, csv"],
+  [["--backend", "xls", "--output", "out"], "there is no backend xls\n  --backend mlflow, jsonl, csv, parquet"],
 ])("tracelet sync runs %j is refused", async (args, message) => {
   const machine = machineWithRun();
   const { code, stderr, stdout } = await machine.run("sync", "runs", ...args);
@@ -38,7 +38,11 @@ test("verify says that it cannot read files yet", async () => {
   expect([code, stderr]).toEqual([2, expect.stringContaining("verify cannot compare")]);
 });
 
-test.each(["jsonl", "csv"])("status, forget and a dry run of %s", async (backend) => {
+test.each([
+  ["jsonl", "train.jsonl"],
+  ["csv", "train/scalars.csv"],
+  ["parquet", "scalars/train/part-0.parquet"],
+])("status, forget and a dry run of %s", async (backend, name) => {
   const machine = machineWithRun();
   const to = ["--backend", backend, "--output", "out"];
   const out = path.join(machine.root, "out");
@@ -50,7 +54,7 @@ test.each(["jsonl", "csv"])("status, forget and a dry run of %s", async (backend
   expect(JSON.parse(stdout).runs).toMatchObject([{ destination: `${backend} ${out}`, run: "train", state: "done" }]);
   expect((await machine.run("forget", "train", "--backend", "mlflow")).code).toBe(1);
   expect((await machine.run("forget", "train", "--backend", backend)).code).toBe(0);
-  const file = path.join(out, backend === "csv" ? "train/scalars.csv" : "train.jsonl");
+  const file = path.join(out, name);
   const before = readFileSync(file);
   const again = await machine.sync(...to);
   expect([again.code, readFileSync(file).equals(before)]).toEqual([0, true]);

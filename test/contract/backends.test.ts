@@ -1,10 +1,12 @@
 /** The contract of destinations, kept by each of them. */
 import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
+import { parquetReadObjects } from "hyparquet";
 import { FilesBackend } from "../../src/backends/files/backend.ts";
 import { CsvRuns } from "../../src/backends/files/csv-runs.ts";
 import { JsonlRuns } from "../../src/backends/files/jsonl-runs.ts";
 import { OutputDirectory } from "../../src/backends/files/output-directory.ts";
+import { ParquetRuns } from "../../src/backends/files/parquet-runs.ts";
 import { MlflowBackend } from "../../src/backends/mlflow/backend.ts";
 import { SqliteStore } from "../../src/backends/mlflow/sqlite-store.ts";
 import { openDatabase } from "../../src/sqlite.ts";
@@ -102,6 +104,28 @@ describeContract("tables of comma-separated values", (root) => ({
         return pointText(String(tag), BigInt(String(step)), Number(wallTime), Number(value));
       });
       runs.set(path.dirname(name), points);
+    }
+    return runs;
+  },
+  keepsMarks: true,
+}));
+
+describeContract("Parquet", (root) => ({
+  connect() {
+    const directory = new OutputDirectory(root);
+    return new FilesBackend(directory, new ParquetRuns(directory));
+  },
+  async points() {
+    const runs = new Map<string, string[]>();
+    for (const name of readdirSync(path.join(root, "scalars"), { recursive: true, encoding: "utf8" })) {
+      if (!name.endsWith(".parquet")) continue;
+      const file = Uint8Array.from(readFileSync(path.join(root, "scalars", name))).buffer;
+      const rows = await parquetReadObjects({ file });
+      const points = rows.map(({ tag, step, wall_time_seconds: seconds, value }) =>
+        pointText(tag, step, seconds, value),
+      );
+      const run = path.dirname(name);
+      runs.set(run, [...(runs.get(run) ?? []), ...points]);
     }
     return runs;
   },

@@ -63,7 +63,7 @@ export class CsvRuns implements RunsOnDisk<CsvRun> {
   open(id: string): CsvRun | undefined {
     return this.#directory.exclusively(id, () => {
       const run = this.#read(id);
-      if (run !== undefined) for (const table of NAMES) cutTo(this.#file(id, table), run.lengths[table]);
+      if (run !== undefined) this.#removeSurplus(run);
       return run;
     });
   }
@@ -98,15 +98,25 @@ export class CsvRuns implements RunsOnDisk<CsvRun> {
     this.#directory.exclusively(id, () => {
       this.#states.require(id, run.log);
       const longer = { scalars: 0, hparams: 0 };
-      for (const table of NAMES) {
-        const header = lengths[table] === 0 && rows[table].length > 0 ? TABLES[table].header : "";
-        longer[table] = appendTo(this.#file(id, table), lengths[table], Buffer.from(header + rows[table].join("")));
+      try {
+        for (const table of NAMES) {
+          const header = lengths[table] === 0 && rows[table].length > 0 ? TABLES[table].header : "";
+          longer[table] = appendTo(this.#file(id, table), lengths[table], Buffer.from(header + rows[table].join("")));
+        }
+        run.log = this.#states.change(id, run, next, { lengths: longer });
+      } catch (error) {
+        this.#removeSurplus(run);
+        throw error;
       }
-      run.log = this.#states.change(id, run, next, { lengths: longer });
       run.state = next;
       run.lengths = longer;
     });
     for (const table of NAMES) for (const row of rows[table]) run.rows?.add(table, row);
+  }
+
+  /** Rows that do not count: of a batch that was not written whole. @throws the system's error */
+  #removeSurplus({ id, lengths }: CsvRun): void {
+    for (const table of NAMES) cutTo(this.#file(id, table), lengths[table]);
   }
 
   #file(id: string, table: Table): string {

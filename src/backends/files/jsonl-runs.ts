@@ -13,6 +13,7 @@ import type { FileMark } from "../../sync/source/fingerprint.ts";
 import { datumLine, hparamsLine, scalarLines, tallyOf } from "./json-lines.ts";
 import { Media } from "./media.ts";
 import { type OutputDirectory, writeAll } from "./output-directory.ts";
+import { CHUNK, lastIndexOf, lineAt, linesOf, readLines } from "./read-lines.ts";
 import { RowDigests } from "./row-digests.ts";
 import { FORMAT, isOffset, jsonOfState, type RunState, stateOfJson } from "./run-state.ts";
 import type { Addition, OpenRun, RunsOnDisk, SeenRun } from "./runs-on-disk.ts";
@@ -20,8 +21,6 @@ import type { Addition, OpenRun, RunsOnDisk, SeenRun } from "./runs-on-disk.ts";
 const ENDING = ".jsonl";
 /** What a mark's line begins with: no line break is within a line, so that these bytes are found nowhere else. */
 const MARK = '{"kind":"mark",';
-/** Bytes of a file that are read at a time. */
-const CHUNK = 256 * 1024;
 /** Bytes. */
 const MAX_HEADER = 64 * 1024;
 
@@ -274,56 +273,6 @@ function isIntact(handle: number, { json, start, at }: FoundMark): boolean {
     from += read;
   }
   return sum === json["crc32"];
-}
-
-/** Where the last of these texts begins that ends before `end`. */
-function lastIndexOf(handle: number, text: string, end: number): number | undefined {
-  for (let to = end; to > 0; ) {
-    const from = Math.max(0, to - CHUNK);
-    const chunk = Buffer.alloc(to - from);
-    readSync(handle, chunk, 0, chunk.length, from);
-    const at = chunk.lastIndexOf(text);
-    if (at >= 0) return from + at;
-    if (from === 0) return undefined;
-    to = from + text.length - 1;
-  }
-  return undefined;
-}
-
-/** The line that begins at a place, with its line break; undefined if it does not end before `end`. */
-function lineAt(handle: number, at: number, end: number): Buffer | undefined {
-  const chunks: Buffer[] = [];
-  for (let from = at; from < end; ) {
-    const chunk = Buffer.alloc(Math.min(CHUNK, end - from));
-    readSync(handle, chunk, 0, chunk.length, from);
-    const length = chunk.indexOf("\n") + 1;
-    chunks.push(length === 0 ? chunk : chunk.subarray(0, length));
-    if (length > 0) return Buffer.concat(chunks);
-    from += chunk.length;
-  }
-  return undefined;
-}
-
-/** All lines before a place. */
-function* readLines(handle: number, end: number): Iterable<Buffer> {
-  let rest = Buffer.alloc(0);
-  for (let from = 0; from < end; from += CHUNK) {
-    const chunk = Buffer.alloc(Math.min(CHUNK, end - from));
-    readSync(handle, chunk, 0, chunk.length, from);
-    const bytes = Buffer.concat([rest, chunk]);
-    const whole = bytes.lastIndexOf("\n") + 1;
-    yield* linesOf(bytes.subarray(0, whole));
-    rest = bytes.subarray(whole);
-  }
-}
-
-/** Each with its line break. */
-function* linesOf(bytes: Buffer): Iterable<Buffer> {
-  for (let at = 0; at < bytes.length; ) {
-    const end = bytes.indexOf("\n", at) + 1;
-    yield bytes.subarray(at, end);
-    at = end;
-  }
 }
 
 function asBuffer(bytes: Uint8Array | undefined): Buffer | undefined {

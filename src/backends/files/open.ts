@@ -11,33 +11,39 @@ import { LinesBackend } from "./lines-backend.ts";
 import type { FILE_OPTIONS } from "./options.ts";
 import { OutputDirectory } from "./output-directory.ts";
 
-type Format = "jsonl" | "csv";
+const FORMATS = ["jsonl", "csv", "parquet"] as const;
+type Format = (typeof FORMATS)[number];
 
 /** @throws TraceletError `usage` */
-export function open(
+export async function open(
   { output }: OptionsOf<typeof FILE_OPTIONS>,
   { dryRun, stdoutUser }: Surroundings,
   format: string,
-): OpenedBackend {
+): Promise<OpenedBackend> {
   if (!isFormat(format)) throw new Error(`there is no format ${format}`);
   if (output === undefined || output === "")
     throw new TraceletError("usage", `--backend ${format} needs to be told where the files go`, {
       hint: "--output out/",
     });
-  if (output === "-" && format === "csv")
-    throw new TraceletError("usage", "--output - takes --backend jsonl alone: a run has several tables", {
+  if (output === "-" && format !== "jsonl")
+    throw new TraceletError("usage", "--output - takes --backend jsonl only: the others write several files a run", {
       hint: "--output out/",
     });
   if (output === "-") return openStdout(dryRun, stdoutUser);
   const directory = new OutputDirectory(path.resolve(output));
-  return { backend: dryRun ? dryRunOf(format) : backendOf(format, directory), address: directory.root };
+  return { backend: dryRun ? dryRunOf(format) : await backendOf(format, directory), address: directory.root };
 }
 
 function isFormat(name: string): name is Format {
-  return name === "jsonl" || name === "csv";
+  return FORMATS.some((format) => format === name);
 }
 
-function backendOf(format: Format, directory: OutputDirectory): Backend {
+async function backendOf(format: Format, directory: OutputDirectory): Promise<Backend> {
+  if (format === "parquet") {
+    // Its libraries are of no use to the others.
+    const { ParquetRuns } = await import("./parquet-runs.ts");
+    return new FilesBackend(directory, new ParquetRuns(directory));
+  }
   if (format === "csv") return new FilesBackend(directory, new CsvRuns(directory));
   return new FilesBackend(directory, new JsonlRuns(directory));
 }

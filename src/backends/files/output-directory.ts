@@ -86,7 +86,8 @@ export class OutputDirectory {
   /** Put a file in its place whole and durably, over one that is there. @throws the system's error */
   place(file: string, bytes: Uint8Array): void {
     const target = this.path(file);
-    const temporary = `${target}.${process.pid}.part`;
+    // Readers of whole directories pass over names that begin with a dot.
+    const temporary = path.join(path.dirname(target), `.${path.basename(target)}.${process.pid}.part`);
     this.makeDirectory(path.dirname(target));
     const handle = openSync(temporary, "w");
     try {

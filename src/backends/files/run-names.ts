@@ -17,7 +17,7 @@ const EDGES = /^[. ]+|[. ]+$/g;
 /** Names of devices on Windows. */
 const RESERVED = /^(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$) *(?:\.|$)/i;
 /** A directory of this name would be in the way of a run's file. */
-const OWN_ENDING = /\.(?=(?:jsonl|csv|json)$)/gi;
+const OWN_ENDING = /\.(?=(?:jsonl|csv|json|parquet)$)/gi;
 
 /** @returns a relative path, its parts separated by `/` */
 export function pathOfRun(name: string): string {
