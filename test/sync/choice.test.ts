@@ -486,6 +486,22 @@ test("over several segments, too: the same files, byte by byte, also where a cho
   expect(await segmentsOf(widened, 3)).toEqual(once);
 });
 
+test("steps are counted on where another machine had got to the choice first", async () => {
+  const place = new Place();
+  const [own, others] = [path.join(place.root, "own"), path.join(place.root, "others")];
+  const every: Asked = { every: 2 };
+  for (const [stateDir, held, asked] of [
+    [own, 5, {}],
+    [others, 5, every],
+    [own, STORY.length, every],
+  ] as const) {
+    place.stateDir = stateDir;
+    place.hold(STORY.slice(0, held));
+    await place.sync(asked);
+  }
+  expectThere(place, letIn(every, STORY), [...STORY.slice(0, 5), ...letIn(every, STORY)]);
+});
+
 test("that fails in the middle is gone on with: all of it in the end, and nothing twice", async () => {
   const narrow: Asked = { only: ["images"] };
   for (const failsAt of [1, 2, 3]) {
@@ -519,7 +535,7 @@ test("whatever is asked for in whatever order, the last choice is there, and not
   const step = fc.record({
     grow: fc.nat({ max: 30 }),
     choice: fc.nat({ max: choices.length - 1 }),
-    state: fc.constantFrom("kept", "lost", "another's"),
+    state: fc.constantFrom("kept", "lost", "another's", "the first's"),
     batchSize: fc.constantFrom(2, 1000),
   });
   await fc.assert(
@@ -527,6 +543,7 @@ test("whatever is asked for in whatever order, the last choice is there, and not
       const place = new Place();
       try {
         let held = 20;
+        const first = place.stateDir;
         const sent: Written[] = [];
         for (const { grow, choice, state, batchSize } of steps) {
           held = Math.min(written.length, held + grow);
@@ -534,6 +551,7 @@ test("whatever is asked for in whatever order, the last choice is there, and not
           place.hold(written.slice(0, held));
           if (state === "lost") place.loseState();
           if (state === "another's") place.stateDir = `${place.stateDir}2`;
+          if (state === "the first's") place.stateDir = first;
           await place.sync(asked, batchSize);
           sent.push(...letIn(asked, written.slice(0, held)));
           expectThere(place, letIn(asked, written.slice(0, held)), sent);

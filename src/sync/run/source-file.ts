@@ -186,9 +186,10 @@ export class SourceFile {
     return known < this.start ? { start: known, end: this.start } : undefined;
   }
 
-  /** Whether its counts are not those at the place where sending begins. */
+  /** Whether its counts are not those at the place where sending begins, under the choice that it was sent under to there. */
   get needsRecount(): boolean {
-    return this.start !== (this.#stored?.offset ?? 0);
+    const isElsewhere = this.start !== (this.#stored?.offset ?? 0);
+    return isElsewhere || (this.start > 0 && this.choice !== this.#stored?.choice);
   }
 
   /** Note that all that a choice lets in before the place reached has been sent. @param choice its id */
