@@ -20,6 +20,8 @@ export type ErrorCode =
   | "overtaken"
   /** The run that a run is to be nested in could not be opened. */
   | "nested"
+  /** A plug-in failed in a way that it has no error for. */
+  | "plugin"
   /** The user asked to stop. */
   | "interrupted"
   /** The destination is of a kind that is not supported. */

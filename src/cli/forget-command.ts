@@ -1,6 +1,7 @@
 /** `tracelet forget`: what this machine remembers of runs is removed, so that the next sync asks the destination. */
 import { existsSync } from "node:fs";
 import type { CommandOptions } from "../config/options.ts";
+import { nameInState } from "../config/registry.ts";
 import { discoverAll, sourcesOf } from "../sync/source/logdirs.ts";
 import { Checkpoints } from "../sync/state/checkpoints.ts";
 import { type Lock, lockSource } from "../sync/state/lock.ts";
@@ -16,12 +17,13 @@ export type ForgetCommandOptions = CommandOptions<"forget">;
  * @throws TraceletError `logdir`, `state`; `locked` while a logdir is being synced
  */
 export async function runForget(what: readonly string[], options: ForgetCommandOptions): Promise<number> {
+  const backends = options.backend && (await Promise.all(options.backend.map(nameInState)));
   const logdirs = what.filter((each) => existsSync(each));
   const names = new Set(what.filter((each) => !existsSync(each)));
   const { runs } = discoverAll(logdirs);
   const forgotten: { destination: string; run: string; remoteId: string | null }[] = [];
   for (const destination of Checkpoints.destinations(options.stateDir)) {
-    if (options.backend?.some((name) => destination.startsWith(`${name} `)) === false) continue;
+    if (backends?.some((name) => destination.startsWith(`${name} `)) === false) continue;
     const locks: Lock[] = [];
     const checkpoints = Checkpoints.open(options.stateDir, destination);
     try {

@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 import { CommanderError } from "commander";
+import { registered } from "../config/registry.ts";
 import { TraceletError } from "../errors.ts";
-import { buildProgram, splitTraining } from "./program.ts";
+import { buildProgram, namedPlugins, splitTraining } from "./program.ts";
 import { oneLine, outputTo, paint, printable } from "./terminal.ts";
 
 /** Usage errors end with 2, as they do in most tools. */
@@ -12,7 +13,8 @@ async function main(all: readonly string[]): Promise<number> {
   const stderr = outputTo(process.stderr);
   let code = 0;
   try {
-    await buildProgram((result) => (code = result), training).parseAsync(argv);
+    const plugins = await Promise.all(namedPlugins(argv).map(registered));
+    await buildProgram((result) => (code = result), training, undefined, plugins).parseAsync(argv);
     return code;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE;

@@ -1,6 +1,6 @@
 /** Options of the table → those of commander. */
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { BACKENDS } from "../config/backends.ts";
+import { BACKENDS, type RegisteredBackend } from "../config/backends.ts";
 import { flagName, variableOf } from "../config/environment.ts";
 import { PARSERS } from "../config/forms.ts";
 import { type CommandOption, OPTIONS } from "../config/options.ts";
@@ -11,7 +11,7 @@ import type { CommandName, OptionDefinition } from "../sync/option.ts";
 const OPENS: readonly CommandName[] = ["sync", "watch", "verify"];
 
 /** The options of the command, those of the backends included where it takes `--backend`. */
-export function addOptions(command: Command): Command {
+export function addOptions(command: Command, plugins: readonly RegisteredBackend[] = []): Command {
   const name = command.name() as CommandName;
   const groups = new Map<string, Option[]>();
   const add = (group: string, made: Option) => groups.set(group, [...(groups.get(group) ?? []), made]);
@@ -20,9 +20,14 @@ export function addOptions(command: Command): Command {
     const help = definition.helpOf?.[name] ?? definition.help;
     add(definition.groupOf?.[name] ?? definition.group ?? "Options:", option(attribute, { ...definition, help }));
     if (attribute !== "backend" || !OPENS.includes(name)) continue;
-    for (const { title, options } of BACKENDS) {
-      for (const [own, each] of Object.entries(options))
-        if ((each.commands ?? OPENS).includes(name)) add(headingOf(title), option(own, each));
+    const added = new Set<string>();
+    for (const { title, options } of [...BACKENDS, ...plugins]) {
+      const heading = `${title.charAt(0).toUpperCase()}${title.slice(1)}:`;
+      for (const [own, each] of Object.entries(options)) {
+        if (added.has(own) || !(each.commands ?? OPENS).includes(name)) continue;
+        added.add(own);
+        add(heading, option(own, each));
+      }
     }
   }
   for (const [group, options] of groups) {
@@ -30,10 +35,6 @@ export function addOptions(command: Command): Command {
     for (const each of options) command.addOption(each);
   }
   return command;
-}
-
-function headingOf(title: string): string {
-  return `${title.charAt(0).toUpperCase()}${title.slice(1)}:`;
 }
 
 /** @param attribute its name in the table */

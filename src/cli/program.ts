@@ -1,5 +1,6 @@
 /** The command line: what can be given, what it means by default. The commands themselves are loaded when they run. */
 import { Command } from "commander";
+import { backendNames, type RegisteredBackend } from "../config/backends.ts";
 import { requireOwn } from "../config/destinations.ts";
 import { flagName } from "../config/environment.ts";
 import { VERSION } from "../version.ts";
@@ -16,15 +17,28 @@ export function splitTraining(all: readonly string[]): { argv: readonly string[]
   return at === -1 ? { argv: all } : { argv: all.slice(0, at), training: all.slice(at + 1) };
 }
 
+/** The plug-ins that the arguments or the environment name: they are loaded before the options are known. */
+export function namedPlugins(argv: readonly string[]): string[] {
+  if (!["sync", "watch", "verify"].includes(argv[2] ?? "")) return [];
+  const named = argv.flatMap((arg, i) =>
+    arg === "--backend" ? [argv[i + 1] ?? ""] : arg.startsWith("--backend=") ? [arg.slice("--backend=".length)] : [],
+  );
+  const names = (named.length > 0 ? named.join(",") : (process.env["TRACELET_BACKEND"] ?? "")).split(",");
+  const own = backendNames();
+  return names.map((name) => name.trim()).filter((name) => name !== "" && !own.includes(name));
+}
+
 /**
  * @param onExit told the exit code of the command that ran
  * @param training of `splitTraining`
  * @param engineOf what follows the logdirs of a watch; the real one by default
+ * @param plugins those whose options are options of the commands
  */
 export function buildProgram(
   onExit: (code: number) => void,
   training?: readonly string[],
   engineOf?: (options: WatchCommandOptions) => WatchEngine,
+  plugins: readonly RegisteredBackend[] = [],
 ): Command {
   const program = new Command("tracelet")
     .description("Send TensorBoard logs to MLflow or to files: every point, exactly once, resumable.")
@@ -33,8 +47,8 @@ export function buildProgram(
     .hook("preAction", (_, command) => requireOwnOptions(command))
     .showHelpAfterError("(tracelet --help shows what there is)")
     .configureHelp({ showGlobalOptions: true });
-  program.addCommand(syncCommand(onExit));
-  program.addCommand(watchCommand(onExit, training, engineOf));
+  program.addCommand(syncCommand(onExit, plugins));
+  program.addCommand(watchCommand(onExit, training, engineOf, plugins));
   program.addCommand(verifyCommand(onExit));
   program.addCommand(inspectCommand(onExit));
   program.addCommand(statusCommand(onExit));
@@ -44,11 +58,11 @@ export function buildProgram(
   return program;
 }
 
-function syncCommand(onExit: (code: number) => void): Command {
+function syncCommand(onExit: (code: number) => void, plugins: readonly RegisteredBackend[]): Command {
   const command = new Command("sync")
     .description("send what is new in one or more logdirs, then exit")
     .argument("<logdir...>", LOGDIR);
-  return addOptions(command)
+  return addOptions(command, plugins)
     .addHelpText(
       "after",
       `
@@ -122,11 +136,12 @@ function watchCommand(
   onExit: (code: number) => void,
   training: readonly string[] | undefined,
   engineOf: ((options: WatchCommandOptions) => WatchEngine) | undefined,
+  plugins: readonly RegisteredBackend[],
 ): Command {
   const command = new Command("watch")
     .description("follow logdirs and send what is written to them, as it is written")
     .argument("<logdir...>", LOGDIR);
-  return addOptions(command)
+  return addOptions(command, plugins)
     .usage("[options] <logdir...> [-- <command...>]")
     .addHelpText(
       "after",
@@ -209,10 +224,12 @@ Examples:
 const LOGDIR = "what you give to tensorboard --logdir; or a single event file";
 
 /** @throws TraceletError `usage` if an option was given on the command line that is another backend's */
-function requireOwnOptions(command: Command): void {
+async function requireOwnOptions(command: Command): Promise<void> {
+  // It asks what is remembered, of whatever backend.
+  if (command.name() === "forget") return;
   const { backend } = command.opts<{ readonly backend?: readonly string[] }>();
   const given = command.options
     .map((each) => each.attributeName())
     .filter((name) => command.getOptionValueSource(name) === "cli");
-  requireOwn(backend, given, (name) => `--${flagName(name)}`);
+  await requireOwn(backend, given, (name) => `--${flagName(name)}`);
 }

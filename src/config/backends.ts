@@ -26,3 +26,8 @@ export type BackendOptions = OptionsOf<typeof MLFLOW_OPTIONS> & OptionsOf<typeof
 export function backendNames(): string[] {
   return BACKENDS.flatMap(({ names }) => names);
 }
+
+/** Whether `--backend` means a file by it. */
+export function isPath(name: string): boolean {
+  return /[\\/]/.test(name) || /\.[cm]?[jt]s$/.test(name);
+}

@@ -5,7 +5,8 @@ import path from "node:path";
 import { TraceletError } from "../errors.ts";
 import type { Backend, Quarantine } from "../sync/backend.ts";
 import type { Surroundings } from "../sync/backend-plugin.ts";
-import { BACKENDS, backendNames, type RegisteredBackend } from "./backends.ts";
+import { BACKENDS, type RegisteredBackend } from "./backends.ts";
+import { registered } from "./registry.ts";
 
 /** A destination with what the engine needs beside it. */
 export interface Destination {
@@ -75,17 +76,18 @@ async function openOne(
   options: DestinationOptions,
   surroundings: Omit<Surroundings, "giveUpAfterMs" | "shutdownTimeoutMs">,
 ): Promise<Destination> {
-  const entry = entryOf(name);
+  const entry = await registered(name);
+  const called = entry.names.find((each) => each === name) ?? (entry.names[0] as string);
   const { open } = await entry.load();
-  const own = Object.fromEntries(Object.entries(options).filter(([option]) => option in entry.options));
+  const own = ownOptions(entry, options);
   const { giveUpAfter: giveUpAfterMs, shutdownTimeout: shutdownTimeoutMs } = options;
   const all = { ...surroundings, giveUpAfterMs, shutdownTimeoutMs };
-  const { backend, address, concurrency, howToLook, retries, isForgotten } = await open(own as never, all, name);
-  const key = `${name} ${address}`;
+  const { backend, address, concurrency, howToLook, retries, isForgotten } = await open(own as never, all, called);
+  const key = `${called} ${address}`;
   const stateDir = isForgotten === true ? temporaryState() : options.stateDir;
   const { QuarantineFiles } = await import("../sync/state/quarantine.ts");
   return {
-    name,
+    name: called,
     backend,
     quarantine: new QuarantineFiles(stateDir, key),
     key,
@@ -96,36 +98,38 @@ async function openOne(
   };
 }
 
-/** @throws TraceletError `usage` */
-function entryOf(name: string): RegisteredBackend {
-  const entry = BACKENDS.find(({ names }) => names.includes(name));
-  if (entry === undefined)
-    throw new TraceletError("usage", `there is no backend ${name}`, { hint: `--backend ${backendNames().join(", ")}` });
-  return entry;
-}
-
 /**
  * Whether each option that was given is one of the backends that were chosen.
  *
  * @param given names of options; those of no backend are everyone's
  * @throws TraceletError `usage`
  */
-export function requireOwn(
+export async function requireOwn(
   names: readonly string[] = DEFAULT_BACKENDS,
   given: readonly string[],
   flagOf: (option: string) => string,
-): void {
-  const chosen = names.map(entryOf);
+): Promise<void> {
+  const chosen = await Promise.all(names.map(registered));
   for (const option of given) {
-    const owners = BACKENDS.filter(({ options }) => option in options);
-    if (owners.length === 0 || owners.some((owner) => chosen.includes(owner))) continue;
-    const [owner] = owners as [RegisteredBackend];
+    const [owner] = BACKENDS.filter(({ options }) => option in options);
+    if (owner === undefined || chosen.some(({ options }) => option in options)) continue;
     throw new TraceletError(
       "usage",
       `${flagOf(option)} is an option of ${owner.title}, and this is --backend ${names.join(",")}`,
       { hint: `drop it, or add --backend ${owner.names.join(" or ")}` },
     );
   }
+}
+
+/** Those of the backend, with its defaults. */
+function ownOptions({ options: table }: RegisteredBackend, given: object): Record<string, unknown> {
+  const values = new Map(Object.entries(given));
+  return Object.fromEntries(
+    Object.entries(table).map(([option, { form, default: byDefault }]) => {
+      const absent = form === "flag" ? false : form === "switch" ? true : byDefault;
+      return [option, values.get(option) ?? (typeof absent === "function" ? absent(process.env) : absent)];
+    }),
+  );
 }
 
 function temporaryState(): string {

@@ -61,3 +61,9 @@ export const PARSERS: { readonly [Form in Exclude<keyof FormValues, "flag" | "sw
   names: parseNames,
   kinds: parseKinds,
 };
+
+export const FORMS: readonly (keyof FormValues)[] = [
+  ...(Object.keys(PARSERS) as (keyof typeof PARSERS)[]),
+  "flag",
+  "switch",
+];

@@ -26,7 +26,7 @@ export const OPTIONS = {
   backend: {
     form: "names",
     value: "<names>",
-    help: "where to send it: mlflow (default), jsonl, csv, parquet",
+    help: "where to send it: mlflow (default), jsonl, csv, parquet, or a plug-in: ./my-backend.mjs, or <name> for tracelet-backend-<name>",
     helpOf: { verify: "where it was sent: mlflow (default)", forget: "only at destinations of these backends" },
     group: "Where to:",
     groupOf: { forget: "Options:" },

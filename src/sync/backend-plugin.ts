@@ -1,6 +1,9 @@
 /** How a backend is offered: its options, and what opens it. Those that come with tracelet and plug-ins are the same here. */
-import type { Backend } from "./backend.ts";
-import type { OptionTable } from "./option.ts";
+import type { TraceletError } from "../errors.ts";
+import type { Kind } from "../reader/datum.ts";
+import type { Backend, Batch, Receipt, Refuse, RunDescription, RunHandle, Survey } from "./backend.ts";
+import type { OptionsOf, OptionTable } from "./option.ts";
+import type { FileMark } from "./source/fingerprint.ts";
 
 /** What a backend is told beside its own options. */
 export interface Surroundings {
@@ -49,4 +52,67 @@ export interface OptionSection {
   /** What the options are of, as in "an option of MLflow". */
   readonly title: string;
   readonly options: OptionTable;
+}
+
+/**
+ * Version of what a plug-in and tracelet expect of each other: `BackendPlugin`, `PluginBackend` and what they are given. It
+ * changes when a plug-in has to change; an addition that plug-ins may ignore does not change it.
+ */
+export const SEAM_VERSION = 1;
+
+/** The default export of a plug-in: `--backend ./my-backend.mjs`, or the npm package `tracelet-backend-<name>`. */
+export interface BackendPlugin<Table extends OptionTable = OptionTable> {
+  /** The version of the seam it was written for: the `SEAM_VERSION` of that time. */
+  readonly seam: number;
+  /** Names it in messages and in the state; left out: the name of its file or package. */
+  readonly name?: string;
+  /** Its section of the help. Each option is a flag and an environment variable of tracelet. */
+  readonly options?: Table;
+  /** Which kinds of values it stores; left out: scalars. The others are counted as skipped, and never given to `write`. */
+  readonly kinds?: readonly Kind[];
+  /** The address or account, without credentials: tells this destination from others of the same plug-in in the state. */
+  address(options: OptionsOf<Table>): string;
+  /** Not called for a dry run. @throws TraceletError `usage`, `unsupported` */
+  open(options: OptionsOf<Table>, surroundings: PluginSurroundings): PluginBackend | Promise<PluginBackend>;
+}
+
+export interface PluginSurroundings extends Surroundings {
+  /**
+   * What to throw on purpose, so that a plug-in need not import tracelet. Whatever else it throws counts as a bug in it, and
+   * ends the run.
+   */
+  readonly TraceletError: typeof TraceletError;
+}
+
+/** What a plug-in has to do; the rest of `Backend` is up to it. */
+export interface PluginBackend extends Partial<Omit<Backend, "open" | "write" | "survey">> {
+  /** Find the run, or create it. See `Backend.open`. */
+  open(run: PluginRun, knownId: string | undefined, cursor: string | undefined): Promise<PluginRunHandle>;
+  /**
+   * Resolves once the batch is durable, its marks not before its values. Writing the same batch again changes nothing.
+   *
+   * @returns nothing if all of it was stored
+   */
+  write(run: RunHandle, batch: Batch, refuse: Refuse): Promise<Partial<Receipt> | undefined | void>;
+  /** See `Backend.survey`; left out: the destination is believed to be as it was left. */
+  survey?(known: Parameters<Backend["survey"]>[0], memory: string | undefined): Promise<Partial<Survey>>;
+}
+
+/** A run of the source, as `open` is asked for it. */
+export interface PluginRun extends RunDescription {
+  /**
+   * Whether a run of the destination is this one: it has none of its files yet, or these are this run's, and no other run
+   * of the logdirs has them.
+   */
+  matches(id: string, marks: readonly FileMark[]): Promise<boolean>;
+}
+
+export interface PluginRunHandle extends Partial<RunHandle> {
+  /** The destination's own name for the run, the same each time. */
+  readonly id: string;
+  /**
+   * The marks of the batches that were written, last of each key. Left out: the destination keeps none, and the run goes on
+   * where the checkpoint says; `write` returns a cursor then, and `open` goes back to the one it is given.
+   */
+  readonly marks?: readonly FileMark[];
 }
