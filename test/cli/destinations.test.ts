@@ -15,7 +15,7 @@ test.each([
   [["--output", "out"], "--output is an option of files"],
   [["--backend", "csv", "--output", "-"], "--output - takes --backend jsonl only"],
   [["--backend", "jsonl", "--output", "-", "--json"], "--json and --output - would both write to standard output"],
-  [["--backend", "xls", "--output", "out"], "there is no backend xls\n  --backend mlflow, jsonl, csv, parquet"],
+  [["--backend", "xls", "--output", "out"], "there is no backend xls: it is none of mlflow, jsonl, csv, parquet"],
 ])("tracelet sync runs %j is refused", async (args, message) => {
   const machine = machineWithRun();
   const { code, stderr, stdout } = await machine.run("sync", "runs", ...args);
