@@ -2,7 +2,7 @@
  * What people do to an MLflow behind tracelet's back is found out, and made up for, by the next sync and by a watch that
  * runs: nothing that local state says is believed.
  */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, renameSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
@@ -157,8 +157,15 @@ describe.each(["database", "server"] as const)("a %s", (kind) => {
     await observer.setStage(world.database, second, "deleted");
     await collectGarbage(`sqlite:///${world.database}`, second, server.uri);
     expect(await world.ids()).toContain(first);
-    expect((await world.sync()).code).toBe(0);
+    const third = await world.sync();
+    expect(third.code).toBe(0);
     expect(await world.active()).toEqual(world.all(10));
+    // The same under a new name.
+    await observer.setStage(world.database, idOf(third), "deleted");
+    await collectGarbage(`sqlite:///${world.database}`, idOf(third), server.uri);
+    renameSync(world.directory("one"), world.directory("renamed"));
+    expect((await world.sync()).code).toBe(0);
+    expect(Object.keys(await world.active()).sort()).toEqual(["deep/three", "renamed", "two"]);
   });
 
   test("of which the experiment was deleted: it is an error, also with nothing new", async () => {

@@ -75,15 +75,16 @@ export class RunFinder {
       const counted = this.#count;
       await counted;
       const { found, seen, isEmpty } = await this.#find(run, knownId);
-      // One whose source was renamed is known by its id alone. Where that one is gone for good, one that was deleted before
-      // it is no reason to send nothing.
+      // One whose source was renamed is known by its id alone. Where that one is gone for good, one that was deleted, and
+      // given up, before it was made is no reason to send nothing.
       const isElsewhere = knownId !== undefined && !seen.has(knownId) && found?.active !== true;
       const known = isElsewhere ? await store.run(knownId) : found;
       const isOurs = !isElsewhere || !(await this.#contradicts(run, known));
       if (known !== undefined && isOurs && this.#counts(known)) return { run: this.#active(known) };
       if (await this.#hasToLookAgain(counted)) continue;
       const moved = isEmpty ? undefined : await this.#findMoved(run);
-      if (moved !== undefined) return { run: this.#active(moved) };
+      const wasGivenUp = knownId !== undefined && moved?.active === false;
+      if (moved !== undefined && !wasGivenUp) return { run: this.#active(moved) };
       const made = await this.#create(run, seen);
       if (made === undefined) continue;
       if (made.run === undefined && run.replaces !== undefined) await this.#noteReplaced(run.replaces, made.id);

@@ -302,7 +302,11 @@ export class World {
       )
         throw new Error(`a deleted run is not reported: ${ended.code} ${ended.stderr}\n${ended.stdout}`);
       if (how === "restore") await this.#observer.setStage(database, victim.id, "active");
-      else await this.calm(["--resend-deleted"]);
+      else {
+        await this.calm(["--resend-deleted"]);
+        // Given up for good: a machine without its state could not tell it from one that was just deleted.
+        await this.#observer.gc(database, victim.id);
+      }
     }
     return `${victim.name} and ${how}`;
   }
