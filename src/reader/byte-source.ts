@@ -1,8 +1,8 @@
 /** The reader's only door to storage. */
 import { closeSync, constants, fstatSync, lstatSync, openSync, readSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
-import { displayPath, type FsPath } from "./discover.ts";
 import { NO_LINK } from "./file-links.ts";
+import { displayPath, type FsPath } from "./fs-path.ts";
 import { MAX_SMALL, recentFiles } from "./recent-files.ts";
 
 /** Bytes that can be read at any position; what is before the end never changes, the end may move. */

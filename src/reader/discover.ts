@@ -8,24 +8,19 @@ import { isUtf8 } from "node:buffer";
 import { type BigIntStats, type Dirent, lstatSync, readdirSync, realpathSync, statSync } from "node:fs";
 import path from "node:path";
 import { followedLink, LEADS_OUT } from "./file-links.ts";
+import type { FileEntry, FileStore } from "./file-store.ts";
+import { decodeName, displayPath, type FsPath } from "./fs-path.ts";
+import { localFiles } from "./local-files.ts";
 
-/** A path as the file system has it: a string, or bytes where it is not UTF-8. */
-export type FsPath = string | Buffer;
+export { displayPath, type FsPath };
 
 /** A regular file whose name says that it holds events. */
-export interface EventFileEntry {
-  readonly path: FsPath;
-  /** Its base name, to print and to order by. */
-  readonly name: string;
-  /** Bytes. */
-  readonly size: number;
-  /** Modification time in ns since the Unix epoch: a hint that something changed, never an identity. */
-  readonly mtime: bigint;
-  readonly inode: bigint;
-}
+export type EventFileEntry = FileEntry;
 
 /** A directory that holds at least one event file. */
 export interface DiscoveredRun {
+  /** What holds its files. */
+  readonly store: FileStore;
   /** Path relative to the logdir with `/` between its parts; `.` for the logdir itself. */
   readonly name: string;
   readonly directory: FsPath;
@@ -84,11 +79,6 @@ export function isRunFileName(name: string): boolean {
   return isEventFileName(name) || name === HPARAMS_FILE || name === PROJECTOR_FILE;
 }
 
-/** A path for a message: bytes that are not UTF-8 are written `\xNN`. */
-export function displayPath(fsPath: FsPath): string {
-  return typeof fsPath === "string" ? fsPath : decodeName(fsPath);
-}
-
 /** An entry of a directory that, as far as its name and type tell, is part of a run or leads to one. */
 export interface Candidate {
   readonly path: FsPath;
@@ -141,6 +131,7 @@ export function runOf(
   if (files.length === 0) return undefined;
   if (files.length > 1) files.sort((a, b) => compareBytes(a.name, b.name));
   return {
+    store: (files[0] as EventFileEntry).store,
     name: name === "" ? "." : name,
     directory,
     logdir,
@@ -179,6 +170,7 @@ export function runOfFiles(given: readonly GivenFile[]): DiscoveredRun {
   const isBeside = ({ name }: EventFileEntry) => found.length > 1 && isRunFileName(name) && !isEventFileName(name);
   const files = found.filter((file) => !isBeside(file)).sort((a, b) => compareBytes(a.name, b.name));
   return {
+    store: localFiles,
     name: ".",
     directory,
     logdir: directory,
@@ -260,7 +252,7 @@ export function realPathOf(directory: FsPath): FsPath {
 }
 
 function entryOf(fsPath: FsPath, name: string, stats: BigIntStats): EventFileEntry {
-  return { path: fsPath, name, size: Number(stats.size), mtime: stats.mtimeNs, inode: stats.ino };
+  return { store: localFiles, path: fsPath, name, size: Number(stats.size), mtime: stats.mtimeNs, token: stats.ino };
 }
 
 /**
@@ -277,15 +269,4 @@ const SURROGATE = /[\ud800-\udfff]/;
 function join(directory: FsPath, name: Buffer): FsPath {
   if (typeof directory === "string" && isUtf8(name)) return `${directory === "/" ? "" : directory}/${name.toString()}`;
   return Buffer.concat([Buffer.from(directory as string), Buffer.from("/"), name]);
-}
-
-function decodeName(name: Buffer): string {
-  if (isUtf8(name)) return name.toString();
-  let text = "";
-  for (let at = 0; at < name.length; ) {
-    const length = [1, 2, 3, 4].find((n) => at + n <= name.length && isUtf8(name.subarray(at, at + n)));
-    text += length ? name.toString("utf8", at, at + length) : `\\x${name.toString("hex", at, at + 1)}`;
-    at += length ?? 1;
-  }
-  return text;
 }

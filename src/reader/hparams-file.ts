@@ -1,6 +1,5 @@
 /** `hparams.yaml`, which Lightning writes beside its event files with the exact types of what the user gave. */
 import { Lexer, Parser, parseDocument } from "yaml";
-import { SmallFile } from "./byte-source.ts";
 import { displayPath, type EventFileEntry } from "./discover.ts";
 import { dictOf, listOf, NotReadable, pythonBytes, pythonObject, pythonScalar, setText } from "./python-objects.ts";
 import { PythonObject, type PythonValue, pythonText } from "./python-text.ts";
@@ -32,7 +31,7 @@ export interface HparamsFile {
 export async function readHparamsFile(entry: EventFileEntry): Promise<HparamsFile> {
   const name = displayPath(entry.path);
   if (entry.size > MAX_BYTES) throw new Error(`${name} is larger than ${MAX_BYTES} bytes`);
-  const text = Buffer.from(new SmallFile(entry.path, entry.size).bytes).toString();
+  const text = Buffer.from((await entry.store.whole(entry)).bytes).toString();
   if (text.split("<<").length * text.length > 20 * MAX_VALUES) throw new Error(`${name} merges too many mappings`);
   if (isDeep(text)) throw new Error(`${name} is nested more than ${MAX_DEPTH} deep`);
   const document = parseDocument(text, OPTIONS);

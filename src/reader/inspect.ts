@@ -1,5 +1,4 @@
 /** What is in a run: its tags, kinds, counts and ranges, and the damage in its files. */
-import { FileSource, SmallFile } from "./byte-source.ts";
 import type { TagMetadata } from "./datum.ts";
 import { type DiscoveredRun, displayPath } from "./discover.ts";
 import { EventFileReader } from "./event-file.ts";
@@ -60,8 +59,7 @@ export async function inspectRun(
     let reader: EventFileReader | undefined;
     let problem: string | undefined;
     try {
-      const { path, size } = entry;
-      const source = size <= SMALL ? new SmallFile(path, size) : await FileSource.open(path);
+      const source = await (entry.size <= SMALL ? entry.store.whole(entry) : entry.store.open(entry));
       try {
         records = new RecordReader(source, { end: entry.size, maxRecordBytes });
         reader = new EventFileReader(records, metadata);
@@ -79,8 +77,8 @@ export async function inspectRun(
         await source.close();
       }
     } catch (error) {
-      if (isVanishedTemporary(entry.name, error)) continue;
-      problem = (error as NodeJS.ErrnoException).code ?? String(error);
+      if (isVanishedTemporary(entry, error)) continue;
+      problem = entry.store.judge(error)?.code ?? String(error);
     }
     files.push({
       path: displayPath(entry.path),

@@ -3,7 +3,7 @@
  * in it: it is opened and read once for all of them.
  */
 import type { BigIntStats } from "node:fs";
-import type { FsPath } from "./discover.ts";
+import type { FsPath } from "./fs-path.ts";
 
 /** Bytes; larger files are read where somebody asks. */
 export const MAX_SMALL: number = 256 * 1024;

@@ -1,3 +1,6 @@
+/** Files that are only there until a copy is whole. */
+import type { FileEntry } from "./file-store.ts";
+
 /**
  * Files that whoever copies a log keeps only until the copy is whole, and which may be gone at any time: rsync's
  * `.events.out.tfevents.1.host.AbC123`, rclone's `….partial`, a browser's `….crdownload`. What they held is in the file that
@@ -11,6 +14,6 @@ export function isTemporaryName(name: string): boolean {
 }
 
 /** Whether it is no problem that a file could not be read: it was there only until a copy was whole. */
-export function isVanishedTemporary(name: string, error: unknown): boolean {
-  return (error as NodeJS.ErrnoException).code === "ENOENT" && isTemporaryName(name);
+export function isVanishedTemporary({ store, name }: FileEntry, error: unknown): boolean {
+  return isTemporaryName(name) && store.judge(error)?.kind === "gone";
 }

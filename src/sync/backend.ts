@@ -1,7 +1,7 @@
 /** The way out: what every destination has to keep. */
 
 import type { Datum, HistogramDatum, Kind, PrCurveDatum, ScalarColumns } from "../reader/datum.ts";
-import type { FsPath } from "../reader/discover.ts";
+import type { FileRef } from "../reader/file-store.ts";
 import type { PythonValue } from "../reader/python-text.ts";
 import type { FileProblem } from "./report/file-problem.ts";
 import type { Note } from "./report/note.ts";
@@ -158,7 +158,7 @@ export interface SourceFileArtifact {
   readonly kind: "source_files";
   /** Its name within the destination's run, its parts separated by `/`. */
   readonly path: string;
-  readonly file: FsPath;
+  readonly file: FileRef;
   /** How many of its bytes; it may have grown since. */
   readonly size: number;
 }

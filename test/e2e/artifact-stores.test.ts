@@ -11,6 +11,7 @@ import { RestStore } from "../../src/backends/mlflow/rest-store.ts";
 import { SqliteStore } from "../../src/backends/mlflow/sqlite-store.ts";
 import type { MlflowStore } from "../../src/backends/mlflow/store.ts";
 import { type HttpTrackingUri, resolveTrackingUri } from "../../src/backends/mlflow/tracking-uri.ts";
+import { localFile } from "../support/local-file.ts";
 import { FaultProxy } from "./support/fault-proxy.ts";
 import { MlflowServer } from "./support/mlflow-server.ts";
 import { MotoServer } from "./support/moto-server.ts";
@@ -158,7 +159,7 @@ describe.each(Object.keys(PLACES))("%s", (name) => {
       ["large.bin", largest],
       ["d/small.bin", 12_345],
     ] as const) {
-      await artifacts.putFile(each, large, size);
+      await artifacts.putFile(each, localFile(large), size);
       expected[each] = [size, digest(content.subarray(0, size))];
     }
     expect(await readArtifacts(uri, run.id, moto.env, executable)).toEqual(expected);
@@ -191,7 +192,7 @@ test("an empty file is one", async () => {
       continue;
     }
     await put;
-    await run.artifacts.putFile("empty too.txt", large, 0);
+    await run.artifacts.putFile("empty too.txt", localFile(large), 0);
     expect(await run.artifacts.list("")).toEqual([
       { path: "empty too.txt", size: 0 },
       { path: "empty.txt", size: 0 },
@@ -209,7 +210,7 @@ test("lost requests and replies leave one whole file", async () => {
       { fault: { kind: "reset-before" }, requests: /^(?!GET)/, nth: (n) => n <= 3 },
     );
     await run.artifacts.put({ path: "a.txt", bytes: content.subarray(0, 1000) });
-    await run.artifacts.putFile("b.bin", large, 5 * MIB);
+    await run.artifacts.putFile("b.bin", localFile(large), 5 * MIB);
     expect(proxy.faults).toBe(3);
     expect(await readArtifacts(local.uri, run.id)).toEqual({
       "a.txt": [1000, digest(content.subarray(0, 1000))],
@@ -238,7 +239,7 @@ test("a large file behind a server goes to its object store in parts", async () 
     const between = await FaultProxy.start(server.port);
     const run = await newRun(rest(between.uri));
     between.requests.length = 0;
-    await run.artifacts.putFile("d/huge ü.bin", file, size);
+    await run.artifacts.putFile("d/huge ü.bin", localFile(file), size);
     const shown = between.requests.map(({ method, path }) =>
       `${method} ${path}`.replace(/ .*mpu\/(\w+).*/, " $1").replace(/ \/.*/, ""),
     );
@@ -261,7 +262,7 @@ describe("S3 itself", () => {
     const store = await open("s3://nobodys/x");
     const rejected = { name: "TraceletError", code: "rejected", message: expect.stringContaining("NoSuchBucket") };
     await expect(store.put({ path: "a", bytes })).rejects.toMatchObject(rejected);
-    await expect(store.putFile("a", large, LARGE)).rejects.toMatchObject(rejected);
+    await expect(store.putFile("a", localFile(large), LARGE)).rejects.toMatchObject(rejected);
     await expect(store.get("a")).rejects.toMatchObject(rejected);
     await expect(store.list("")).rejects.toMatchObject(rejected);
   });
@@ -270,7 +271,7 @@ describe("S3 itself", () => {
     const store = await open("s3://bucket/x", { MLFLOW_S3_ENDPOINT_URL: "http://127.0.0.1:9" });
     const unreachable = { name: "TraceletError", code: "unreachable" };
     await expect(store.put({ path: "a", bytes })).rejects.toMatchObject(unreachable);
-    await expect(store.putFile("a", large, LARGE)).rejects.toMatchObject(unreachable);
+    await expect(store.putFile("a", localFile(large), LARGE)).rejects.toMatchObject(unreachable);
   });
 
   test("no credentials", async () => {
@@ -298,7 +299,7 @@ describe("S3 itself", () => {
   test("a file that has become shorter", async () => {
     const store = await open("s3://bucket/short");
     for (const size of [LARGE + 1, 5 * LARGE]) {
-      await expect(store.putFile("a", large, size)).rejects.toMatchObject({ code: "logdir" });
+      await expect(store.putFile("a", localFile(large), size)).rejects.toMatchObject({ code: "logdir" });
     }
     expect(await store.list("")).toEqual([]);
   });

@@ -17,6 +17,7 @@ import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { FileSource, SmallFile } from "../../src/reader/byte-source.ts";
 import { type Discovery, discover, displayPath, isEventFileName } from "../../src/reader/discover.ts";
+import { localFile } from "../support/local-file.ts";
 
 const EVENTS = "events.out.tfevents.1700000000.host";
 
@@ -134,7 +135,7 @@ describe("files", () => {
     utimesSync(file, 1_700_000_000, 1_700_000_000.5);
     const { ino } = statSync(file, { bigint: true });
     expect(discover(logdir).runs[0]?.files).toEqual([
-      { path: file, name: EVENTS, size: 5, mtime: 1_700_000_000_500_000_000n, inode: ino },
+      { ...localFile(file), name: EVENTS, size: 5, mtime: 1_700_000_000_500_000_000n, token: ino },
     ]);
   });
 

@@ -7,6 +7,7 @@ import { discover, type EventFileEntry } from "../../src/reader/discover.ts";
 import { readHparamsFile } from "../../src/reader/hparams-file.ts";
 import { pythonText } from "../../src/reader/python-text.ts";
 import { cpuTime } from "../support/cpu-time.ts";
+import { localFile } from "../support/local-file.ts";
 
 const directory = mkdtempSync(path.join(tmpdir(), "tracelet-hparams-"));
 const file = path.join(directory, "hparams.yaml");
@@ -14,7 +15,7 @@ afterAll(() => rmSync(directory, { recursive: true }));
 
 function entryOf(text: string | Uint8Array): EventFileEntry {
   writeFileSync(file, text);
-  return { path: file, name: "hparams.yaml", size: text.length, mtime: 0n, inode: 0n };
+  return { ...localFile(file), name: "hparams.yaml", size: text.length, mtime: 0n, token: 0n };
 }
 
 async function read(text: string | Uint8Array): Promise<[string, HparamValue][]> {

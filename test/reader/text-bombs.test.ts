@@ -4,6 +4,7 @@ import path from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { type HparamsFile, readHparamsFile } from "../../src/reader/hparams-file.ts";
 import { parseProjectorConfig } from "../../src/reader/plugins/projector.ts";
+import { localFile } from "../support/local-file.ts";
 import { temporaryDirectory } from "../support/logdirs.ts";
 
 async function yaml(text: string): Promise<HparamsFile["hparams"]> {
@@ -13,11 +14,11 @@ async function yaml(text: string): Promise<HparamsFile["hparams"]> {
   writeFileSync(file, text);
   const stats = statSync(file, { bigint: true });
   const { hparams } = await readHparamsFile({
-    path: file,
+    ...localFile(file),
     name: "hparams.yaml",
     size: Number(stats.size),
     mtime: stats.mtimeNs,
-    inode: stats.ino,
+    token: stats.ino,
   });
   return hparams;
 }

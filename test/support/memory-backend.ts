@@ -2,8 +2,8 @@
  * A destination in memory that keeps points as MLflow's store does: as a set, so that sending one again changes nothing.
  * It counts what is asked of it, and fails as it is told to.
  */
-import { readFileSync } from "node:fs";
 import { TraceletError } from "../../src/errors.ts";
+import { type FileRef, useFile } from "../../src/reader/file-store.ts";
 import type { PythonValue } from "../../src/reader/python-text.ts";
 import type {
   Backend,
@@ -188,11 +188,14 @@ export class MemoryBackend implements Backend {
     const run = this.#byId(handle.id);
     return this.#call("attachFiles", run.name, async () => {
       const tally = new Tally();
-      const put = (path: string, file: string | Buffer, size: number) =>
-        run.files.set(path, readFileSync(file).subarray(0, size).toString("latin1"));
-      if (artifact.kind === "source_files") put(artifact.path, artifact.file, artifact.size);
+      const put = async (path: string, file: FileRef, size: number) => {
+        const bytes = new Uint8Array(size);
+        const length = await useFile(file, (source) => source.read(bytes, 0, size, 0));
+        run.files.set(path, Buffer.from(bytes.subarray(0, length)).toString("latin1"));
+      };
+      if (artifact.kind === "source_files") await put(artifact.path, artifact.file, artifact.size);
       for (const { embedding, files } of artifact.kind === "embeddings" ? artifact.embeddings : []) {
-        for (const { role, file, size } of files) put(`${embedding.tensorName} ${role}`, file, size);
+        for (const { role, file } of files) await put(`${embedding.tensorName} ${role}`, file, file.size);
       }
       tally.sent(artifact.kind, artifact.kind === "embeddings" ? artifact.embeddings.length : 1);
       return { tally, notes: [], problems: [], complete: true };

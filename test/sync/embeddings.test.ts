@@ -3,6 +3,7 @@ import { appendFileSync, mkdirSync, renameSync, rmSync, symlinkSync, truncateSyn
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { type DiscoveredRun, discover } from "../../src/reader/discover.ts";
+import { localFiles } from "../../src/reader/local-files.ts";
 import { findEmbeddings, readProjector } from "../../src/sync/source/embeddings.ts";
 import { temporaryDirectory } from "../support/logdirs.ts";
 
@@ -40,7 +41,7 @@ test("no path leads out of the run's directory", async () => {
   ];
   const missing = ["nothing.tsv", "00002", "nul\0.tsv"];
   const embeddings = [...outside, ...missing].map((tensorPath) => ({ ...NONE, tensorPath }));
-  const found = await findEmbeddings(embeddings, run);
+  const found = await findEmbeddings(embeddings, localFiles, run);
   expect(found.flatMap(({ files }) => files)).toEqual([]);
   expect(found.flatMap((each) => each.missing)).toEqual([
     ...outside.map((path) => ({ role: "tensors", path, reason: "outside-run" })),
@@ -70,8 +71,8 @@ test("what it names is sent again when any of it changes, or comes", async () =>
     embeddings: [
       {
         files: [
-          { role: "tensors", size: 11 },
-          { role: "metadata", path: "00002\\default\\metadata.tsv", size: 12 },
+          { role: "tensors", file: { size: 11 } },
+          { role: "metadata", path: "00002\\default\\metadata.tsv", file: { size: 12 } },
         ],
         missing: [{ role: "bookmarks", path: "later.json", reason: "not-found" }],
       },

@@ -105,15 +105,15 @@ describe("files that cannot be read", () => {
   });
 
   test("deleted or swapped between listing and reading: the others are sent", async () => {
-    const ways: [string, (world: World) => void][] = [
-      ["ENOENT", (world) => world.logdir.remove("train/tfevents.2")],
-      ["EINVAL", (world) => world.logdir.swapForDirectory("train/tfevents.2")],
+    const ways: [code: string, kind: string, (world: World) => void][] = [
+      ["ENOENT", "gone", (world) => world.logdir.remove("train/tfevents.2")],
+      ["EINVAL", "refused", (world) => world.logdir.swapForDirectory("train/tfevents.2")],
     ];
-    for (const [code, spoil] of ways) {
+    for (const [code, kind, spoil] of ways) {
       const world = threeFiles();
       const result = await world.sync(spoiled(world, () => spoil(world)));
       expect(outcomes(result)).toEqual({ other: "sent", train: "sent" });
-      expect(result.runs[1]?.problems).toEqual([{ path: world.logdir.path("train/tfevents.2"), code }]);
+      expect(result.runs[1]?.problems).toEqual([{ path: world.logdir.path("train/tfevents.2"), code, kind }]);
       expectPoints(world.backend.run("train"), [...curve("a", 0, 5), ...curve("c", 0, 5)]);
     }
   });

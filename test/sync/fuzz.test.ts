@@ -24,6 +24,7 @@ import { RecordReader } from "../../src/reader/tfrecord.ts";
 import { makePages } from "../../src/sync/run/run-pages.ts";
 import { cpuTime } from "../support/cpu-time.ts";
 import { event, eventFile, type Fields, header, ScriptedSource } from "../support/event-writer.ts";
+import { localFile } from "../support/local-file.ts";
 import { temporaryDirectory } from "../support/logdirs.ts";
 import { parseWire, type WireField, wireBytes } from "../support/wire.ts";
 import { contextOf } from "./media/support.ts";
@@ -482,7 +483,13 @@ fuzz(
   ),
   async (text) => {
     writeFileSync(yamlFile, text);
-    const entry = { path: yamlFile, name: "hparams.yaml", size: Buffer.byteLength(text), mtime: 0n, inode: 0n };
+    const entry = {
+      ...localFile(yamlFile),
+      name: "hparams.yaml",
+      size: Buffer.byteLength(text),
+      mtime: 0n,
+      token: 0n,
+    };
     await readHparamsFile(entry).catch((error: Error) => expect(error.message).toContain("hparams.yaml"));
   },
 );

@@ -143,7 +143,7 @@ describe("the source's own files", () => {
     expect(await attachSource(files, attached, world.attaching())).toBe(true);
     expect(world.problems).toEqual([
       { path: first, code: expect.stringContaining("shorter than it was") as string },
-      { path: second, code: "ENOENT" },
+      { path: second, code: "ENOENT", kind: "gone" },
     ]);
     expect([...attached.keys()]).toEqual(["train/hparams.yaml"]);
     expect(world.tally.kinds.get("source_files")).toMatchObject({ read: 3, sent: 1, failed: 2 });

@@ -16,6 +16,7 @@ import { ArtifactCheck } from "../../src/verify/mlflow/artifact-check.ts";
 import { type Difference, Findings } from "../../src/verify/mlflow/findings.ts";
 import { type VerifiedRun, type VerifyOptions, type VerifyResult, verify } from "../../src/verify/mlflow/verify.ts";
 import { event, eventFile, imageEvent, scalarEvent, sessionStart, textEvent } from "../support/event-writer.ts";
+import { localFile } from "../support/local-file.ts";
 import { Logdir, temporaryDirectory } from "../support/logdirs.ts";
 import { curve, fileOf, interleaved, records, version } from "./world.ts";
 
@@ -641,12 +642,12 @@ test("a file that was sent as it is is compared by its digest", async () => {
   const there = new LocalStore(path.join(place.root, "artifacts"));
   const file = path.join(place.root, "tensors.tsv");
   writeFileSync(file, "0123456789");
-  for (const name of ["same", "longer", "other"]) await there.putFile(name, file, 8);
+  for (const name of ["same", "longer", "other"]) await there.putFile(name, localFile(file), 8);
   await there.put({ path: "other", bytes: Buffer.from("0123456_") });
   const findings = new Findings();
   const check = new ArtifactCheck(there, findings, () => {});
-  for (const name of ["same", "other", "missing"]) await check.putFile(name, file, 8);
-  await check.putFile("longer", file, 9);
+  for (const name of ["same", "other", "missing"]) await check.putFile(name, localFile(file), 8);
+  await check.putFile("longer", localFile(file), 9);
   await check.finish();
   const states = findings.differences.map((each) => [each.name, (each as { state?: string }).state]);
   expect(states.sort()).toEqual([

@@ -1,6 +1,7 @@
 /** Files of a run: what they are, and where an MLflow keeps them. */
 
 import { createHash } from "node:crypto";
+import type { FileRef } from "../../reader/file-store.ts";
 
 /** A file for a run's artifacts. */
 export interface Artifact {
@@ -32,8 +33,8 @@ export interface StoredArtifact {
 export interface ArtifactStore {
   /** Resolves once the file is durable there; one of the same path is replaced. */
   put(artifact: Artifact): Promise<void>;
-  /** The same with the first `size` bytes of a file of this machine, streamed. */
-  putFile(path: string, file: string | Buffer, size: number): Promise<void>;
+  /** The same with the first `size` bytes of a file of the source, streamed. */
+  putFile(path: string, file: FileRef, size: number): Promise<void>;
   /** The file's bytes; undefined if there is none. @param atMost bytes: one that is larger counts as none */
   get(path: string, atMost?: number): Promise<Uint8Array | undefined>;
   /** SHA-256 of the file's bytes, which are not held; undefined if there is none. */

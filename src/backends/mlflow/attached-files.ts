@@ -1,6 +1,7 @@
 /** Files of the source → a run's artifacts, as they are. */
 import { TraceletError } from "../../errors.ts";
-import { displayPath, type FsPath } from "../../reader/discover.ts";
+import { displayPath } from "../../reader/discover.ts";
+import type { FileRef } from "../../reader/file-store.ts";
 import type { EmbeddingArtifacts, FilesReceipt, SourceArtifact } from "../../sync/backend.ts";
 import type { FileProblem } from "../../sync/report/file-problem.ts";
 import type { Note } from "../../sync/report/note.ts";
@@ -41,7 +42,7 @@ async function attachEmbeddings(
     const files: PlacedEmbedding["files"][number][] = [];
     let tensor: Outcome = missing.find(({ role }) => role === "tensors")?.reason ?? "in-checkpoint";
     for (const file of placed.files) {
-      const outcome = await attached.put(file.artifact, file.file, file.size);
+      const outcome = await attached.put(file.artifact, file.file, file.file.size);
       if (outcome === "sent") files.push(file);
       if (file.role === "tensors") tensor = outcome;
     }
@@ -73,15 +74,19 @@ class Attached implements FilesReceipt {
   }
 
   /** @throws TraceletError for what this one file is no reason of */
-  async put(path: string, file: FsPath, size: number): Promise<Outcome> {
+  async put(path: string, file: FileRef, size: number): Promise<Outcome> {
     try {
       await this.store.putFile(path, file, size);
       return "sent";
     } catch (error) {
       if (!(error instanceof TraceletError)) throw error;
       if (error.code === "logdir") {
-        const { code } = (error.cause ?? {}) as NodeJS.ErrnoException;
-        this.problems.push({ path: displayPath(file), code: code ?? error.message });
+        const trouble = file.store.judge(error.cause);
+        this.problems.push({
+          path: displayPath(file.path),
+          code: trouble?.code ?? error.message,
+          kind: trouble?.kind,
+        });
         return "failed";
       }
       if (error.code !== "rejected") throw error;

@@ -5,7 +5,6 @@
  * protobufjs ships a reader of that format (`protobufjs/ext/textformat.js`), which cannot be used here: it refuses
  * unknown fields, and it needs the whole of the reflection that the generated decoder does without.
  */
-import { SmallFile } from "../byte-source.ts";
 import type { EventFileEntry } from "../discover.ts";
 import { UnreadableError } from "./plugin.ts";
 
@@ -38,11 +37,11 @@ const MAX_BYTES = 16 * 1024 * 1024;
 /**
  * Read a run's `projector_config.pbtxt`.
  *
- * @throws UnreadableError if it is no text format; the system's error if it cannot be read; Error if it is too large
+ * @throws UnreadableError if it is no text format; its store's error if it cannot be read; Error if it is too large
  */
 export async function readProjectorFile(entry: EventFileEntry): Promise<ProjectorConfig> {
   if (entry.size > MAX_BYTES) throw new Error(`it is larger than ${MAX_BYTES} bytes`);
-  return parseProjectorConfig(Buffer.from(new SmallFile(entry.path, entry.size).bytes).toString());
+  return parseProjectorConfig(Buffer.from((await entry.store.whole(entry)).bytes).toString());
 }
 
 /**

@@ -42,9 +42,9 @@ export class FollowReport {
       this.anySetAside ||= isLoss;
       this.say(isLoss ? "error" : "info", group.name, message);
     }
-    for (const { path, code } of problems) {
+    for (const { path, code, kind } of problems) {
       // Of a directory that was renamed while it was read.
-      const isGone = run.isGone && code === "ENOENT";
+      const isGone = run.isGone && kind === "gone";
       if (isGone || run.saidProblems.has(`${path} ${code}`)) continue;
       run.saidProblems.add(`${path} ${code}`);
       this.say("error", group.name, `${path} could not be read: ${code}`);

@@ -111,7 +111,7 @@ export class FollowedRuns {
     const stored = followed && this.#storedOf(followed.group);
     for (const [index, entry] of files.entries()) {
       const before = member?.run.files[index];
-      if (before === undefined || before.name !== entry.name || before.inode === entry.inode) continue;
+      if (before === undefined || before.name !== entry.name || entry.store.isSameFile(before, entry)) continue;
       const place = member?.path === "" ? entry.name : `${member?.path}/${entry.name}`;
       const sent = stored?.files.find((file) => file.name === place);
       if (sent !== undefined && !(await isSame(entry, sent))) return true;
@@ -163,7 +163,7 @@ export class FollowedRuns {
 
   async #followMoved(): Promise<void> {
     const { choice, stored, onRenamed } = this.#options;
-    const all = withoutGone([...this.#found.values()]);
+    const all = await withoutGone([...this.#found.values()]);
     this.#found.clear();
     for (const run of all) this.#found.set(keyOf(run), run);
     const moved = await followMoved({ wanted: all, all, stored });

@@ -2,13 +2,12 @@
  * Runs whose directories were renamed or moved, or are reached from another root: the same runs under other names. Told by
  * the content of their files; where those still lie at the old place, too, the new one is a copy, and a run of its own.
  */
-import { existsSync, realpathSync } from "node:fs";
 import path from "node:path";
-import { FileSource } from "../../reader/byte-source.ts";
-import type { DiscoveredRun, EventFileEntry, FsPath } from "../../reader/discover.ts";
+import type { ByteSource } from "../../reader/byte-source.ts";
+import type { DiscoveredRun, EventFileEntry } from "../../reader/discover.ts";
+import { type FileRef, useFile } from "../../reader/file-store.ts";
 import { changeOf, isSame } from "../run/match.ts";
 import { hashHead, hashHeads, headHash } from "../source/fingerprint.ts";
-import { placeOf as realPlaceOf } from "../source/origin.ts";
 import type { StoredFile, StoredRun } from "../state/stored-run.ts";
 
 export interface MovedFrom {
@@ -59,11 +58,18 @@ export async function followMoved(from: MovedFrom): Promise<readonly Moved[]> {
  * The runs without those whose files are there no longer, though nobody has noticed yet: of those alone that share the name
  * of a file with another run, as one that was renamed does.
  */
-export function withoutGone(runs: readonly DiscoveredRun[]): DiscoveredRun[] {
+export async function withoutGone(runs: readonly DiscoveredRun[]): Promise<DiscoveredRun[]> {
   const numbers = new Map<string, number>();
   for (const { files } of runs) for (const { name } of files) numbers.set(name, (numbers.get(name) ?? 0) + 1);
   const isShared = ({ files }: DiscoveredRun) => files.some(({ name }) => (numbers.get(name) ?? 0) > 1);
-  return runs.filter((run) => !isShared(run) || run.files.some((file) => existsSync(file.path)));
+  const left: DiscoveredRun[] = [];
+  for (const run of runs) if (!isShared(run) || (await isAnyThere(run))) left.push(run);
+  return left;
+}
+
+async function isAnyThere({ files }: DiscoveredRun): Promise<boolean> {
+  for (const file of files) if ((await file.store.sizeNow(file)) !== undefined) return true;
+  return false;
 }
 
 /**
@@ -80,7 +86,7 @@ async function compare({ wanted, all, stored }: MovedFrom): Promise<{ vanished: 
     for (const file of run.files) {
       const place = placeOf(run.name, file.name);
       for (const entry of entries.get(place) ?? []) {
-        const isSameFile = file.stamp.endsWith(`:${entry.inode}`) || (await isSame(entry, file));
+        const isSameFile = entry.store.isStampOf(file.stamp, entry) || (await isSame(entry, file));
         if (isSameFile) held.add(place);
         isThere ||= isSameFile;
       }
@@ -133,9 +139,9 @@ async function tracesOf(fresh: readonly DiscoveredRun[], vanished: readonly Stor
   }
   const sorted = [...lengths].sort((one, other) => one - other);
   const traces: Trace[] = [];
-  for (const { name: found, directory: at, files } of fresh) {
+  for (const { store, name: found, directory: at, files } of fresh) {
     for (const entry of files) {
-      const look = async (source: FileSource) => {
+      const look = async (source: ByteSource) => {
         const head = new Uint8Array(sorted.at(-1) ?? 0);
         const length = await source.read(head, 0, head.length, 0);
         for (const [size, hash] of hashHeads(head.subarray(0, length), sorted)) {
@@ -146,22 +152,21 @@ async function tracesOf(fresh: readonly DiscoveredRun[], vanished: readonly Stor
             // A shorter one may be a copy from before it was read to there, and go on in another way.
             if ((await changeOf(entry, file)) !== undefined) continue;
             const alike = partsAlike(name, run.name);
-            const directory = directoryAbove(at, below);
-            const isCopy = () => isStillThere(run, file, entry.path);
+            const directory = directoryAbove(store.placeOf(at), below);
+            const isCopy = () => isStillThere(run, file, entry);
             traces.push({ run, name, directory, verified: file.offset, alike, isCopy });
           }
         }
       };
       // What cannot be read is met again, and reported, when it is to be sent.
-      await FileSource.use(entry.path, look).catch(() => {});
+      await useFile(entry, look).catch(() => {});
     }
   }
   return traces;
 }
 
 /** Where the directory really lies in which that of a run lies at the path `below`; undefined if that cannot be told. */
-function directoryAbove(directory: FsPath, below: string): Uint8Array | undefined {
-  const place = realPlaceOf(directory);
+function directoryAbove(place: Uint8Array | undefined, below: string): Uint8Array | undefined {
   if (place === undefined || below === ".") return place;
   const end = Buffer.from(`/${below}`);
   return Buffer.from(place).subarray(-end.length).equals(end) ? place.subarray(0, -end.length) : undefined;
@@ -184,14 +189,15 @@ function partsAlike(one: string, other: string): number {
 async function isStillThere(
   { directory }: StoredRun,
   { name, head, key }: StoredFile,
-  found: FsPath,
+  found: FileRef,
 ): Promise<boolean> {
   // A version before 0.2 did not keep where a run lies.
   if (directory === undefined) return false;
-  const before = Buffer.concat([directory, Buffer.from(`/${name}`)]);
+  const before = found.store.at(directory, name);
+  const [there, here] = [before, found].map(({ store, path }) => store.placeOf(path));
+  if (there === undefined || here === undefined || Buffer.from(there).equals(here)) return false;
   try {
-    if (realpathSync(before, "buffer").equals(realpathSync(found, "buffer"))) return false;
-    return (await FileSource.use(before, (source) => hashHead(source, head))) === headHash(key);
+    return (await useFile(before, (source) => hashHead(source, head))) === headHash(key);
   } catch {
     return false;
   }

@@ -12,7 +12,6 @@ import { syncRun, unchangedAtAGlance } from "../run/run-sync.ts";
 import type { GroupMode } from "../source/groups.ts";
 import { type LinkedRun, linkedRuns, withoutLinksInside } from "../source/linked-runs.ts";
 import { discoverAll } from "../source/logdirs.ts";
-import { placeOf } from "../source/origin.ts";
 import type { RunGroup } from "../source/run-group.ts";
 import type { StoredRun } from "../state/stored-run.ts";
 import { followMoved } from "./moved-runs.ts";
@@ -191,8 +190,8 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
 }
 
 /** A version before 0.2 did not keep where a run lies, by which a copy is told from a run that has moved. */
-export function placed(stored: StoredRun, { directory }: RunGroup): StoredRun {
-  stored.directory = placeOf(directory);
+export function placed(stored: StoredRun, { store, directory }: RunGroup): StoredRun {
+  stored.directory = store.placeOf(directory);
   return stored;
 }
 

@@ -1,8 +1,8 @@
 /** Runs that were sent in another grouping: sent again in this one, every point would be there twice. */
 import path from "node:path";
 import { TraceletError } from "../../errors.ts";
-import { FileSource } from "../../reader/byte-source.ts";
 import type { DiscoveredRun } from "../../reader/discover.ts";
+import { useFile } from "../../reader/file-store.ts";
 import { hashHead, headHash } from "../source/fingerprint.ts";
 import { type GroupMode, groupRuns, holds, pathBelow } from "../source/groups.ts";
 import { type GroupFile, type RunGroup } from "../source/run-group.ts";
@@ -92,7 +92,7 @@ function sentRuns(runs: readonly StoredRun[] = []): readonly StoredRun[] {
 /** Whether the file begins as the one that was sent: another logdir may have one of that name. */
 async function isSame(file: GroupFile, mark: StoredRun["files"][number]): Promise<boolean> {
   try {
-    return (await FileSource.use(file.path, (source) => hashHead(source, mark.head))) === headHash(mark.key);
+    return (await useFile(file, (source) => hashHead(source, mark.head))) === headHash(mark.key);
   } catch {
     // It is met again, and reported, when it is to be sent.
     return false;

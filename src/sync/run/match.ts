@@ -1,8 +1,8 @@
 /** Which of the runs that were synced before a directory is, and how much of each of its files is known. */
 
-import { stat } from "node:fs/promises";
-import { type ByteSource, FileSource } from "../../reader/byte-source.ts";
+import type { ByteSource } from "../../reader/byte-source.ts";
 import { displayPath, type EventFileEntry } from "../../reader/discover.ts";
+import { useFile } from "../../reader/file-store.ts";
 import { type FileProblem, problemsOf } from "../report/file-problem.ts";
 import type { Note } from "../report/note.ts";
 import { hashTail, hashWaypoint, headHash, lastWaypoint, TAIL_BYTES } from "../source/fingerprint.ts";
@@ -64,9 +64,9 @@ export function isUnchanged(
 
 /** Whether any of its files is longer now than when it was last looked at. */
 export async function hasGrown(run: RunGroup): Promise<boolean> {
-  for (const { path, size } of run.files) {
-    const now = await stat(path).catch(() => undefined);
-    if (now !== undefined && now.size > size) return true;
+  for (const file of run.files) {
+    const now = await file.store.sizeNow(file);
+    if (now !== undefined && now > file.size) return true;
   }
   return false;
 }
@@ -90,7 +90,7 @@ export async function matchRun(
       continue;
     }
     try {
-      await FileSource.use(entry.path, async () => readable.push(entry));
+      await useFile(entry, async () => readable.push(entry));
     } catch (error) {
       problems.push(...problemsOf(entry, error));
     }
@@ -178,7 +178,7 @@ export async function changeOf(entry: EventFileEntry, stored: StoredFile): Promi
   if (stampOf(entry) === stored.stamp) return undefined;
   if (entry.size < stored.offset) return (await isCut(entry, stored)) ? "cut" : "other";
   // What cannot be read at the moment is not another file for that.
-  const tail = await FileSource.use(entry.path, (source) => hashTail(source, stored.offset)).catch(() => stored.tail);
+  const tail = await useFile(entry, (source) => hashTail(source, stored.offset)).catch(() => stored.tail);
   if (tail === stored.tail) return undefined;
   // Damage that was passed over may have been filled since.
   if (stored.losses.some(({ end }) => end > stored.offset - TAIL_BYTES)) return "cut";
@@ -191,7 +191,7 @@ async function isCut(entry: EventFileEntry, stored: StoredFile): Promise<boolean
   const last = lastWaypoint(stored, entry.size);
   // Damage that was passed over may have been filled since.
   if (last === undefined || stored.losses.length > 0) return true;
-  const hash = await FileSource.use(entry.path, (source) => hashWaypoint(source, last.at)).catch(() => undefined);
+  const hash = await useFile(entry, (source) => hashWaypoint(source, last.at)).catch(() => undefined);
   // What is being copied may have its length before its content.
   return hash === undefined || hash === last.hash || hash === (await hashWaypoint(ZEROS, last.at));
 }

@@ -7,7 +7,7 @@ import type { Note } from "../report/note.ts";
 import { Tally } from "../report/tally.ts";
 import { atStart, type FileMark, hashText } from "../source/fingerprint.ts";
 import { MarkIndex } from "../source/mark-index.ts";
-import { originOf, placeOf } from "../source/origin.ts";
+import { originOf } from "../source/origin.ts";
 import { titleOf } from "../source/titles.ts";
 import { newRun, type StoredFile, type StoredRun } from "../state/stored-run.ts";
 import { SeriesCounts } from "../transform/series-counts.ts";
@@ -78,7 +78,7 @@ export async function openRun(
   }
   if (handle.renamed !== undefined) work.news.notes.push(movedNote(titleOf(work.group), handle.renamed));
   if (handle.created) await attachments.startOver();
-  work.stored.directory = placeOf(work.group.directory);
+  work.stored.directory = work.group.store.placeOf(work.group.directory);
   work.stored.remoteId = handle.id;
   onOpen(work.group, handle.id);
   if (work.context.isLive && !handle.created) await backend.resume(handle);
@@ -104,7 +104,7 @@ function describe(work: RunWork, before: readonly StoredFile[], parentId: string
     name: titleOf(work.group),
     source: hashText(name),
     startTime: work.stored.firstWallTime ?? Number.NaN,
-    origin: work.context.tellsOrigin === true ? originOf(work.group.directory) : undefined,
+    origin: work.context.tellsOrigin === true ? originOf(work.group) : undefined,
     parentId,
     marks: work.files.flatMap((file) => file.mark() ?? []).map(atStart),
     replaces: work.context.replaces,

@@ -53,10 +53,11 @@ export class RunHparams {
           for (const [name, value] of file.hparams) add(found, name, value, notes);
           for (const [name, what] of file.unreadable) unreadable.set(name, what);
         } catch (error) {
-          const { code, message } = error as NodeJS.ErrnoException;
-          problems.push({ path: displayPath(hparamsFile.path), code: code ?? message });
+          const trouble = hparamsFile.store.judge(error);
+          const code = trouble?.code ?? (error as Error).message;
+          problems.push({ path: displayPath(hparamsFile.path), code, kind: trouble?.kind });
           // What it holds stays wrong until it changes; what kept it from being read may be over the next time.
-          if (code !== undefined) continue;
+          if (trouble !== undefined) continue;
         }
       }
       stamps.set(path, stamp);

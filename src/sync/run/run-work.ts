@@ -99,10 +99,9 @@ export class RunWork {
     this.unreadable.push(file);
   }
 
-  /** Note what the file system says of a file; throw on whatever else it is. */
+  /** Note what a file's store says of it; throw on whatever else it is. */
   isProblemOf(file: SourceFile, error: unknown): void {
-    if (!(error instanceof Error) || !("syscall" in error || (error as NodeJS.ErrnoException).code === "EINVAL"))
-      throw error;
+    if (file.entry.store.judge(error) === undefined) throw error;
     file.failed();
     this.news.problems.push(...problemsOf(file.entry, error));
   }

@@ -75,7 +75,7 @@ export async function attachSource(
     const stamp = stampOf(entry);
     if (attached.get(path) === stamp) continue;
     if (attaching.signal.aborted) return false;
-    const artifact = { kind: "source_files", path, file: entry.path, size: entry.size } as const;
+    const artifact = { kind: "source_files", path, file: entry, size: entry.size } as const;
     if (await attach(artifact, 1, attaching)) attached.set(path, stamp);
   }
   return true;

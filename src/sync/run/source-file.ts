@@ -1,10 +1,11 @@
 /** One event file while its run is being synced: where reading stands, and the mark that says so. */
-import { FileSource } from "../../reader/byte-source.ts";
+import type { ByteSource } from "../../reader/byte-source.ts";
 import type { TagMetadata } from "../../reader/datum.ts";
 import { displayPath } from "../../reader/discover.ts";
 import { EventFileReader } from "../../reader/event-file.ts";
 import { ageOf } from "../../reader/file-age.ts";
 import { FORMAT_BYTES, formatOf } from "../../reader/file-format.ts";
+import { useFile } from "../../reader/file-store.ts";
 import { RecordBatch } from "../../reader/record-batch.ts";
 import { TagTable } from "../../reader/tag-table.ts";
 import { FRAME, type Loss, RecordReader, type Tail } from "../../reader/tfrecord.ts";
@@ -105,7 +106,7 @@ export class SourceFile {
     return this.#head?.key;
   }
 
-  /** Open the file for reading, from `start` to its end unless told otherwise. @throws the system's error */
+  /** Open the file for reading, from `start` to its end unless told otherwise. @throws its store's error */
   async open(
     metadata: Map<string, TagMetadata>,
     start: number = this.start,
@@ -113,7 +114,7 @@ export class SourceFile {
     damage: "pass" | "wait" = "pass",
     maxRecordBytes: number = this.#maxRecordBytes,
   ): Promise<OpenFile> {
-    const source = await FileSource.open(this.entry.path);
+    const source = await this.entry.store.open(this.entry);
     const records = new RecordReader(source, { start, end, maxRecordBytes, damage });
     return { reader: new EventFileReader(records, metadata), source, close: () => source.close() };
   }
@@ -122,7 +123,7 @@ export class SourceFile {
    * Read all values from `start` to `end` and hand them on, batch by batch, without sending them.
    *
    * @returns the reader, for what it has learnt beside values
-   * @throws the system's error
+   * @throws its store's error
    */
   async readAgain(
     metadata: Map<string, TagMetadata>,
@@ -145,7 +146,7 @@ export class SourceFile {
   }
 
   /** Give the file its key from what stands before `offset`. @param taken the keys of the run's other files; gets its own */
-  async name(source: FileSource, offset: number, taken: Set<string>): Promise<void> {
+  async name(source: ByteSource, offset: number, taken: Set<string>): Promise<void> {
     if (this.#head !== undefined || offset === 0) return;
     const length = headLength(offset);
     const hash = await hashHead(source, length);
@@ -163,7 +164,7 @@ export class SourceFile {
    * nothing behind it is known to be there, whatever the local checkpoint says.
    */
   async resume(marks: MarkIndex): Promise<void> {
-    await FileSource.use(this.entry.path, async (source) => {
+    await useFile(this.entry, async (source) => {
       const { name } = this.entry;
       const mark = this.#stored ? marks.withKey(this.#stored.key) : await marks.of(source, name);
       const holds = mark !== undefined && (await hashTail(source, mark.offset)) === mark.tail;
@@ -245,13 +246,13 @@ export class SourceFile {
    * @returns false if that is not how the same file looks when it has grown
    */
   follow(entry: MatchedFile["entry"]): boolean {
-    if (entry.inode !== this.entry.inode || entry.size < Math.max(this.start, this.#offset)) return false;
+    if (!entry.store.isSameFile(this.entry, entry) || entry.size < Math.max(this.start, this.#offset)) return false;
     this.entry = entry;
     return true;
   }
 
   /** Whether the bytes before the place reached are still those that were read. @throws the source's error */
-  async isAsRead(source: FileSource): Promise<boolean> {
+  async isAsRead(source: ByteSource): Promise<boolean> {
     return (await hashTail(source, this.#offset)) === this.#tailHash;
   }
 
@@ -319,7 +320,7 @@ export class SourceFile {
   }
 
   /** Tell what it is if it holds no record at all, so that it does not count as damage. */
-  async tellFormat(source: FileSource, notes: Note[]): Promise<void> {
+  async tellFormat(source: ByteSource, notes: Note[]): Promise<void> {
     if (this.tail?.state !== "damaged" || this.tail.start > 0 || this.#format !== undefined) return;
     const head = new Uint8Array(FORMAT_BYTES);
     this.#format = formatOf(head.subarray(0, await source.read(head, 0, FORMAT_BYTES, 0)));
@@ -334,7 +335,7 @@ export class SourceFile {
   }
 
   /** Note what of a hole is still damaged. */
-  async filled(source: FileSource, hole: Loss, rest: readonly Loss[]): Promise<void> {
+  async filled(source: ByteSource, hole: Loss, rest: readonly Loss[]): Promise<void> {
     const at = this.#losses.indexOf(hole);
     this.#losses.splice(at, 1, ...rest);
     // It may be part of what the file is told by.
@@ -388,7 +389,7 @@ export class SourceFile {
 
 export interface OpenFile {
   readonly reader: EventFileReader;
-  readonly source: FileSource;
+  readonly source: ByteSource;
   close(): Promise<void>;
 }
 

@@ -2,9 +2,8 @@
  * The embedding projector's files: which ones `projector_config.pbtxt` names, where they are, and whether any has changed
  * since they were last sent. The configuration is written anew with each embedding, so that it may be half written.
  */
-import { realpath, stat } from "node:fs/promises";
-import { isAbsolute, relative, resolve, sep } from "node:path";
 import { type DiscoveredRun, displayPath } from "../../reader/discover.ts";
+import type { FileEntry, FileStore, NotBeside } from "../../reader/file-store.ts";
 import { UnreadableError } from "../../reader/plugins/plugin.ts";
 import { type ProjectorEmbedding, readProjectorFile } from "../../reader/plugins/projector.ts";
 import { type FileProblem } from "../report/file-problem.ts";
@@ -19,10 +18,8 @@ export interface EmbeddingFile {
   readonly role: EmbeddingRole;
   /** As written. */
   readonly path: string;
-  /** Where it is, no link. */
-  readonly file: string;
-  /** Bytes. */
-  readonly size: number;
+  /** As it was found, no link. */
+  readonly file: FileEntry;
   /** Another one as soon as the file is another one. */
   readonly stamp: string;
 }
@@ -32,7 +29,7 @@ export interface MissingFile {
   readonly role: EmbeddingRole;
   /** As written. */
   readonly path: string;
-  readonly reason: "outside-run" | "not-found";
+  readonly reason: NotBeside;
 }
 
 /** An embedding, and what there is of it. */
@@ -57,7 +54,7 @@ export type Projector =
  * @param known the `stamp` of the last time; what is to be remembered once all is done is the new one
  */
 export async function readProjector(
-  { directory, projectorFile }: Pick<DiscoveredRun, "directory" | "projectorFile">,
+  { store, directory, projectorFile }: Pick<DiscoveredRun, "store" | "directory" | "projectorFile">,
   known: string | undefined,
 ): Promise<Projector> {
   if (projectorFile === undefined) return { state: "unchanged", stamp: undefined };
@@ -67,20 +64,18 @@ export async function readProjector(
   }
   try {
     const { embeddings } = await readProjectorFile(projectorFile);
-    const found = await findEmbeddings(embeddings, directory);
+    const found = await findEmbeddings(embeddings, store, directory);
     const files = found.flatMap(({ files, missing }) => [...files.map(({ stamp }) => stamp), ...missing]);
     const stamp = `${stampOf(projectorFile)};${hashText(JSON.stringify(files))}`;
     return stamp === known ? { state: "unchanged", stamp } : { state: "changed", stamp, embeddings: found };
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    const problem = { path, code: code ?? message };
+    const trouble = store.judge(error);
+    const problem = { path, code: trouble?.code ?? (error as Error).message, kind: trouble?.kind };
     if (!(error instanceof UnreadableError)) return { state: "problem", stamp: known, problem };
     const stamp = `unreadable;${stampOf(projectorFile)}`;
     return stamp === known ? { state: "problem", stamp, problem } : { state: "unfinished", stamp };
   }
 }
-
-type Found = Pick<EmbeddingFile, "file" | "size" | "stamp">;
 
 /**
  * The files of each embedding. No path of the configuration leads out of the run's directory, neither by `..` nor as an
@@ -90,9 +85,9 @@ type Found = Pick<EmbeddingFile, "file" | "size" | "stamp">;
  */
 export async function findEmbeddings(
   embeddings: readonly ProjectorEmbedding[],
+  store: FileStore,
   directory: string,
 ): Promise<FoundEmbedding[]> {
-  const root = await realpath(directory);
   const all: FoundEmbedding[] = [];
   for (const embedding of embeddings) {
     const files: EmbeddingFile[] = [];
@@ -105,35 +100,11 @@ export async function findEmbeddings(
     ];
     for (const [role, path] of named) {
       if (path === "") continue;
-      const found = await find(root, path);
-      if (typeof found === "string") missing.push({ role, path, reason: found });
-      else files.push({ role, path, ...found });
+      const file = await store.beside(directory, path);
+      if (typeof file === "string") missing.push({ role, path, reason: file });
+      else files.push({ role, path, file, stamp: `${file.name}:${stampOf(file)}` });
     }
     all.push({ embedding, files, missing });
   }
   return all;
-}
-
-async function find(root: string, path: string): Promise<Found | MissingFile["reason"]> {
-  // A backslash separates on Windows, where the file may have been written.
-  const absolute = resolve(root, path.includes("/") ? path : path.replaceAll("\\", "/"));
-  if (!isWithin(root, absolute)) return "outside-run";
-  try {
-    const file = await realpath(absolute);
-    if (!isWithin(root, file)) return "outside-run";
-    const stats = await stat(file, { bigint: true });
-    if (!stats.isFile()) return "not-found";
-    return {
-      file,
-      size: Number(stats.size),
-      stamp: `${relative(root, file)}:${stats.size}:${stats.mtimeNs}:${stats.ino}`,
-    };
-  } catch {
-    return "not-found";
-  }
-}
-
-function isWithin(root: string, path: string): boolean {
-  const way = relative(root, path);
-  return way !== "" && way !== ".." && !way.startsWith(`..${sep}`) && !isAbsolute(way);
 }

@@ -4,9 +4,10 @@
  *
  * Source: `add_scalars`, `add_hparams` in torch/utils/tensorboard/writer.py and tensorboardX/writer.py.
  */
-import { FileSource } from "../../reader/byte-source.ts";
+import type { ByteSource } from "../../reader/byte-source.ts";
 import type { DiscoveredRun } from "../../reader/discover.ts";
 import { EventFileReader } from "../../reader/event-file.ts";
+import { useFile } from "../../reader/file-store.ts";
 import { RecordBatch } from "../../reader/record-batch.ts";
 import { TagTable } from "../../reader/tag-table.ts";
 import { RecordReader } from "../../reader/tfrecord.ts";
@@ -30,7 +31,7 @@ export async function foldOf(run: DiscoveredRun, above: DiscoveredRun, below: st
   if (file === undefined) return undefined;
   let batch: RecordBatch;
   try {
-    batch = await FileSource.use(file.path, (source) => firstValues(source, file.size));
+    batch = await useFile(file, (source) => firstValues(source, file.size));
   } catch {
     // It is met again, and reported, as a run of its own.
     return undefined;
@@ -65,7 +66,7 @@ function writersOf({ files }: DiscoveredRun): ReadonlySet<string> {
 
 const WRITERS = new WeakMap<DiscoveredRun["files"], ReadonlySet<string>>();
 
-async function firstValues(source: FileSource, size: number): Promise<RecordBatch> {
+async function firstValues(source: ByteSource, size: number): Promise<RecordBatch> {
   const records = new RecordReader(source, { end: Math.min(size, LOOKED_AT), maxRecordBytes: LOOKED_AT });
   const batch = new RecordBatch(1, new TagTable());
   await new EventFileReader(records, new Map()).read(batch);

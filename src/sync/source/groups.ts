@@ -167,7 +167,7 @@ function joinByParent(runs: readonly Member[][], logdir: string): RunGroup[] {
     else known.push(...moved);
   }
   return Array.from(joined, ([name, members]) => {
-    const directory = name === "." ? logdir : path.join(logdir, name);
+    const directory = name === "." ? logdir : pathIn(logdir, name);
     return groupOf(members, { name, directory });
   });
 }
@@ -199,6 +199,11 @@ function nest(groups: readonly RunGroup[]): RunGroup[] {
   return [...nested.values()];
 }
 
+/** The directory of a run, whatever holds it. */
+function pathIn(logdir: string, name: string): string {
+  return `${logdir.replace(/\/$/, "")}/${name}`;
+}
+
 /** By as many files a directory can be told. */
 const TELLING_FILES = 20;
 
@@ -207,11 +212,12 @@ function directoryOf(name: string, groups: readonly RunGroup[]): RunGroup {
   const files = below.flatMap((group) =>
     group.files.map((file) => ({ ...file, name: `${pathBelow(group.name, name)}/${file.name}` })),
   );
-  const { logdir } = below[0] as RunGroup;
+  const { logdir, store } = below[0] as RunGroup;
   return {
+    store,
     name,
     title: undefined,
-    directory: path.join(logdir, name),
+    directory: pathIn(logdir, name),
     logdir,
     members: [],
     files: files.slice(0, TELLING_FILES),
@@ -233,6 +239,7 @@ function groupOf(members: readonly Member[], place?: Pick<RunGroup, "name" | "di
     })),
   );
   return {
+    store: first.run.store,
     name,
     title: undefined,
     directory,

@@ -1,6 +1,6 @@
 /** Files by the hashes of their beginnings, so that one is found again without being compared with each of thousands. */
-import { FileSource } from "../../reader/byte-source.ts";
 import type { EventFileEntry } from "../../reader/discover.ts";
+import { useFile } from "../../reader/file-store.ts";
 import { type FileMark, HEAD_BYTES, hashHead, headHash } from "./fingerprint.ts";
 
 /** Hash of the first `length` bytes of a file; undefined if there are fewer. */
@@ -67,8 +67,8 @@ export class FileHeads {
   }
 }
 
-function readHead({ path }: EventFileEntry): Promise<Uint8Array> {
-  return FileSource.use(path, async (source) => {
+function readHead(file: EventFileEntry): Promise<Uint8Array> {
+  return useFile(file, async (source) => {
     const bytes = new Uint8Array(HEAD_BYTES);
     return bytes.subarray(0, await source.read(bytes, 0, bytes.length, 0));
   });

@@ -1,5 +1,4 @@
 /** Directories that are reached more than once, such as `latest -> run_7` beside `run_7`: each is one run, under its own name. */
-import { realpathSync } from "node:fs";
 import path from "node:path";
 import { type DiscoveredRun, displayPath, type FsPath, isEventFileName } from "../../reader/discover.ts";
 
@@ -9,9 +8,10 @@ import { type DiscoveredRun, displayPath, type FsPath, isEventFileName } from ".
  */
 export function withoutLinksInside(runs: readonly DiscoveredRun[]): DiscoveredRun[] {
   const roots = new Map<string, string>();
-  return runs.filter(({ realPath, logdir }) => {
+  return runs.filter((run) => {
+    const { realPath } = run;
     if (realPath === undefined) return true;
-    const root = bytesOf(`${rootOf(logdir, roots)}/`).replace(/\/+$/, "/");
+    const root = `${rootOf(run, roots)}/`.replace(/\/+$/, "/");
     return !`${bytesOf(realPath)}/`.startsWith(root);
   });
 }
@@ -80,22 +80,21 @@ export function linkedRuns(found: readonly DiscoveredRun[], wantsRun: (name: str
 }
 
 /** Where the run's directory really lies, one character a byte. */
-function placeOf({ realPath, directory, logdir }: DiscoveredRun, roots: Map<string, string>): string {
+function placeOf(run: DiscoveredRun, roots: Map<string, string>): string {
+  const { realPath, directory, logdir } = run;
   if (realPath !== undefined) return bytesOf(realPath);
-  return bytesOf(rootOf(logdir, roots)) + bytesOf(directory).slice(bytesOf(logdir).length);
+  return rootOf(run, roots) + bytesOf(directory).slice(bytesOf(logdir).length);
 }
 
-function rootOf(logdir: string, roots: Map<string, string>): string {
-  const known = roots.get(logdir);
-  if (known !== undefined) return known;
-  let real = logdir;
-  try {
-    real = realpathSync(logdir);
-  } catch {
-    // It is there no longer, and is judged by the path that it had.
+/** Where the logdir really lies, one character a byte; the path that it had if it is gone. */
+function rootOf({ store, logdir }: Pick<DiscoveredRun, "store" | "logdir">, roots: Map<string, string>): string {
+  let root = roots.get(logdir);
+  if (root === undefined) {
+    const place = store.placeOf(logdir);
+    root = bytesOf(place === undefined ? logdir : Buffer.from(place));
+    roots.set(logdir, root);
   }
-  roots.set(logdir, real);
-  return real;
+  return root;
 }
 
 function bytesOf(fsPath: FsPath): string {

@@ -1,35 +1,17 @@
 /** Where a run's files lie, for whoever finds the run at its destination. */
-import { realpathSync } from "node:fs";
-import os from "node:os";
-import path from "node:path";
-import { displayPath, type FsPath, realPathOf } from "../../reader/discover.ts";
+import { displayPath } from "../../reader/discover.ts";
+import type { RunGroup } from "./run-group.ts";
 
 /** Where a run's files lie. Both may hold any character. */
 export interface Origin {
-  /** This machine's name. */
+  /** The name of the machine or store that holds them. */
   readonly host: string;
   /** Of the run's directory: absolute, without links. */
   readonly path: string;
 }
 
-export function originOf(directory: FsPath): Origin {
-  return { host: os.hostname(), path: displayPath(pathOf(directory)) };
-}
-
-/** As it was given where it is gone meanwhile. */
-function pathOf(directory: FsPath): FsPath {
-  try {
-    return realPathOf(directory);
-  } catch {
-    return typeof directory === "string" ? path.resolve(directory) : directory;
-  }
-}
-
-/** Where a directory really lies: the bytes of the path; undefined if it is there no longer. */
-export function placeOf(directory: FsPath): Uint8Array | undefined {
-  try {
-    return realpathSync(directory, "buffer");
-  } catch {
-    return undefined;
-  }
+export function originOf({ store, directory }: Pick<RunGroup, "store" | "directory">): Origin {
+  const place = store.placeOf(directory);
+  // As it was given where it is gone meanwhile.
+  return { host: store.host, path: displayPath(place === undefined ? directory : Buffer.from(place)) };
 }

@@ -1,5 +1,6 @@
 /** What becomes one run of a destination. */
 import type { DiscoveredRun, EventFileEntry, FsPath } from "../../reader/discover.ts";
+import type { FileStore } from "../../reader/file-store.ts";
 import type { Fold } from "./folds.ts";
 
 /** One of TensorBoard's runs, as a part of a group. */
@@ -22,6 +23,8 @@ export interface GroupFile extends EventFileEntry {
 
 /** What becomes one run of a destination. */
 export interface RunGroup {
+  /** What holds its files. */
+  readonly store: FileStore;
   /** As TensorBoard would name the directory; `.` for the logdir itself. */
   readonly name: string;
   /** What people see it called, if not by its name; see `titleOf`. */

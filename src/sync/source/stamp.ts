@@ -3,5 +3,5 @@ import type { EventFileEntry } from "../../reader/discover.ts";
 
 /** Everything that changes when a file changes. Equal stamps: nothing to do; different ones: look at the content. */
 export function stampOf(entry: EventFileEntry): string {
-  return `${entry.size}:${entry.mtime}:${entry.inode}`;
+  return entry.store.stampOf(entry);
 }

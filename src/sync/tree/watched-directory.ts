@@ -308,5 +308,5 @@ function isSameRun(a: DiscoveredRun | undefined, b: DiscoveredRun | undefined): 
 }
 
 function isSameFile(a: EventFileEntry, b: EventFileEntry): boolean {
-  return a.size === b.size && a.mtime === b.mtime && a.inode === b.inode && a.name === b.name;
+  return a.size === b.size && a.mtime === b.mtime && a.token === b.token && a.name === b.name;
 }

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { FilePart } from "../../backends/mlflow/artifact-stores/file-part.ts";
 import { type Artifact, type ArtifactStore, type Digest, digestOf } from "../../backends/mlflow/artifacts.ts";
 import { INDEX } from "../../backends/mlflow/run-artifacts.ts";
+import type { FileRef } from "../../reader/file-store.ts";
 import type { Findings, OneDifference } from "./findings.ts";
 import { eachLine, type TakeItem } from "./items.ts";
 
@@ -84,7 +85,7 @@ export class ArtifactCheck implements ArtifactStore {
     else this.#compare(path, bytes, await there.get(path));
   }
 
-  async putFile(path: string, file: string | Buffer, size: number): Promise<void> {
+  async putFile(path: string, file: FileRef, size: number): Promise<void> {
     const found = await this.#expect(path);
     if (found === undefined) return;
     if (found.size !== size) {
@@ -191,7 +192,7 @@ export class ArtifactCheck implements ArtifactStore {
   }
 }
 
-async function digestOfFile(file: string | Buffer, size: number): Promise<Digest> {
+async function digestOfFile(file: FileRef, size: number): Promise<Digest> {
   const source = await new FilePart(file, 0, size).open();
   try {
     return await digestOf(source);

@@ -4,6 +4,7 @@ import type { Artifact, ArtifactStore } from "../../backends/mlflow/artifacts.ts
 import { isSameParam } from "../../backends/mlflow/run.ts";
 import type { LogBatch } from "../../backends/mlflow/store.ts";
 import { TraceletError } from "../../errors.ts";
+import type { FileRef } from "../../reader/file-store.ts";
 import type { SyncResult } from "../../sync/engine/once.ts";
 import { ArtifactCheck } from "./artifact-check.ts";
 import { choicesOf } from "./earlier-choices.ts";
@@ -119,7 +120,7 @@ class SomeFiles implements ArtifactStore {
     if (this.#wants(artifact.path)) await this.check.put(artifact);
   }
 
-  async putFile(path: string, file: string | Buffer, size: number): Promise<void> {
+  async putFile(path: string, file: FileRef, size: number): Promise<void> {
     if (this.#wants(path)) await this.check.putFile(path, file, size);
   }
 

@@ -13,6 +13,7 @@ import {
 import path from "node:path";
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
 import { LocalStore } from "../../../src/backends/mlflow/artifact-stores/local.ts";
+import { localFile } from "../../support/local-file.ts";
 import { temporaryDirectory } from "../../support/logdirs.ts";
 
 const folder = temporaryDirectory();
@@ -139,11 +140,11 @@ describe("a file", () => {
     const content = randomBytes(1_000_000);
     writeFileSync(source, content);
     for (const size of [0, 1, 262_144, 999_999, 1_000_000]) {
-      await store.putFile("copy.bin", size % 2 ? Buffer.from(source) : source, size);
+      await store.putFile("copy.bin", localFile(size % 2 ? Buffer.from(source) : source), size);
       expect(content.subarray(0, size).equals((await store.get("copy.bin")) as Uint8Array)).toBe(true);
     }
-    await expect(store.putFile("new.bin", source, 1_000_001)).rejects.toMatchObject({ code: "logdir" });
-    await expect(store.putFile("new.bin", `${source}.gone`, 1)).rejects.toMatchObject({ code: "logdir" });
+    await expect(store.putFile("new.bin", localFile(source), 1_000_001)).rejects.toMatchObject({ code: "logdir" });
+    await expect(store.putFile("new.bin", localFile(`${source}.gone`), 1)).rejects.toMatchObject({ code: "logdir" });
     expect(filesIn(root)).toEqual(["copy.bin"]);
   });
 

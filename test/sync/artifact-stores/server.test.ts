@@ -12,6 +12,7 @@ import { readCredentials } from "../../../src/backends/mlflow/credentials.ts";
 import { HttpClient } from "../../../src/backends/mlflow/http.ts";
 import { systemTiming } from "../../../src/backends/mlflow/timing.ts";
 import { TraceletError } from "../../../src/errors.ts";
+import { localFile } from "../../support/local-file.ts";
 import { temporaryDirectory } from "../../support/logdirs.ts";
 import { type Answer, type Fault, FaultServer, type Handler, html, json, refusal } from "../fault-server.ts";
 
@@ -102,7 +103,7 @@ describe.each(kinds)("%s", (_, artifactUri) => {
     const { server, http, store } = await start(undefined, { artifactUri });
     const content = "0123456789".repeat(100_000);
     server.script(...FAULTS);
-    await store.putFile("a/b.txt", sourceFile(bytes(`${content}more`)), content.length);
+    await store.putFile("a/b.txt", localFile(sourceFile(bytes(`${content}more`))), content.length);
     expect(http.retries).toBe(FAULTS.length);
     const { body, headers } = server.requests.at(-1) ?? {};
     expect(body === content).toBe(true);
@@ -116,8 +117,8 @@ describe.each(kinds)("%s", (_, artifactUri) => {
     const { server, store } = await start(undefined, { artifactUri });
     const file = sourceFile(bytes("0123456789"));
     truncateSync(file, 5);
-    expect((await failure(store.putFile("a", file, 10))).code).toBe("logdir");
-    expect((await failure(store.putFile("a", `${file}.gone`, 10))).code).toBe("logdir");
+    expect((await failure(store.putFile("a", localFile(file), 10))).code).toBe("logdir");
+    expect((await failure(store.putFile("a", localFile(`${file}.gone`), 10))).code).toBe("logdir");
     expect(server.requests.filter(({ body }) => body !== "")).toEqual([]);
   });
 
@@ -142,7 +143,7 @@ describe.each(kinds)("%s", (_, artifactUri) => {
     await server.close();
     open.splice(open.indexOf(server), 1);
     expect((await failure(store.put({ path: "a", bytes: bytes("x") }))).code).toBe("unreachable");
-    expect((await failure(store.putFile("a", sourceFile(bytes("x")), 1))).code).toBe("unreachable");
+    expect((await failure(store.putFile("a", localFile(sourceFile(bytes("x"))), 1))).code).toBe("unreachable");
   });
 
   test.each(["", "../x", "a/../b", "/a", "a//b", "a#b", "a%20b", "a%2525b"])("the name %j is refused", async (name) => {
@@ -370,7 +371,7 @@ test("what is too large, or empty, for a run on the server's disk is not sent", 
   const { server, store } = await start(undefined, { artifactUri: "/srv/a" });
   const file = sourceFile(bytes("x"));
   for (const size of [10 * 1024 * 1024 + 1, 0]) {
-    const error = await failure(store.putFile("a", file, size));
+    const error = await failure(store.putFile("a", localFile(file), size));
     expect([error.code, error.hint]).toEqual(["rejected", expect.stringContaining("--serve-artifacts")]);
   }
   expect(server.requests).toEqual([]);
@@ -398,11 +399,11 @@ test("an upload may take longer than the time limit, as long as it goes on; one 
   const size = 40 * 1024 * 1024;
   const file = sourceFile(randomBytes(size));
   const begin = performance.now();
-  await store.putFile("slow", file, size);
+  await store.putFile("slow", localFile(file), size);
   expect(performance.now() - begin).toBeGreaterThan(3000);
   expect(http.retries).toBe(0);
   stand.add(`${PUT_PATH}/still`);
-  expect((await failure(store.putFile("still", file, size))).code).toBe("unreachable");
+  expect((await failure(store.putFile("still", localFile(file), size))).code).toBe("unreachable");
 });
 
 /** An offer of five parts, each like this. */
@@ -467,7 +468,7 @@ describe("in parts", () => {
   test("where the server offers it; the store gets neither login nor more than its part", async () => {
     const { server, bucket, parts, store } = await startBoth(etag);
     bucket.script({ kind: "reset-before" }, html(503));
-    await store.putFile("d/large.bin", file, SIZE);
+    await store.putFile("d/large.bin", localFile(file), SIZE);
     expect([...parts.values()].reduce((a, b) => a + b)).toBe(SIZE);
     expect(bucket.requests.map(({ headers }) => headers.authorization)).toEqual(bucket.requests.map(() => undefined));
     expect(bucket.requests.at(-1)?.headers["x-ms-blob-type"]).toBe("BlockBlob");
@@ -485,8 +486,8 @@ describe("in parts", () => {
 
   test("not where it cannot: the file goes through the server, which is not asked again", async () => {
     const { server, store } = await startBoth(etag, { create: refusal(501, "NOT_IMPLEMENTED", "no") });
-    await store.putFile("large.bin", file, SIZE);
-    await store.putFile("large2.bin", file, SIZE);
+    await store.putFile("large.bin", localFile(file), SIZE);
+    await store.putFile("large2.bin", localFile(file), SIZE);
     expect(server.requests.map(({ method, headers }) => [method, headers["content-length"]])).toEqual([
       ["POST", expect.anything()],
       ["PUT", String(SIZE)],
@@ -501,7 +502,7 @@ describe("in parts", () => {
     ...OFFERS.map(([what, offer]) => [what, etag, { create: offered(offer) }] as const),
   ])("%s: given up, and through the server", async (_, storage, mlflow: Partial<Record<string, Answer>>) => {
     const { server, store } = await startBoth(storage, mlflow);
-    await store.putFile("large.bin", file, SIZE);
+    await store.putFile("large.bin", localFile(file), SIZE);
     const methods = server.requests.map(({ method, target }) => /mpu\/(\w+)/.exec(target)?.[1] ?? method);
     expect(methods.slice(-2)).toEqual(["abort", "PUT"]);
   });
@@ -509,7 +510,7 @@ describe("in parts", () => {
   test("a file that has become shorter is no reason to try in another way", async () => {
     const { store, server } = await startBoth(etag);
     const short = sourceFile(content.subarray(0, SIZE - 5));
-    expect((await failure(store.putFile("large.bin", short, SIZE))).code).toBe("logdir");
+    expect((await failure(store.putFile("large.bin", localFile(short), SIZE))).code).toBe("logdir");
     expect(server.requests.filter(({ method }) => method === "PUT")).toEqual([]);
   });
 });
@@ -536,7 +537,7 @@ test("memory: a large file is never held", async () => {
   const watch = (async () => {
     for (; going; await sleep(5)) most = Math.max(most, process.memoryUsage().rss);
   })();
-  await store.putFile("large", file, size);
+  await store.putFile("large", localFile(file), size);
   going = false;
   await watch;
   expect(received).toBeGreaterThanOrEqual(size);
@@ -552,7 +553,7 @@ describe("a server that leads elsewhere", () => {
     const file = sourceFile(bytes("CANARY"));
     for (const request of [
       () => store.put({ path: "a", bytes: bytes("CANARY") }),
-      () => store.putFile("a", file, 6),
+      () => store.putFile("a", localFile(file), 6),
       () => store.get("a"),
       () => store.list(""),
     ]) {

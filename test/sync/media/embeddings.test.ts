@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { placeEmbeddings, projectorConfig } from "../../../src/backends/mlflow/media/embeddings.ts";
 import { parseProjectorConfig } from "../../../src/reader/plugins/projector.ts";
 import type { EmbeddingFile, EmbeddingRole, FoundEmbedding } from "../../../src/sync/source/embeddings.ts";
+import { localFile } from "../../support/local-file.ts";
 import { contextOf } from "./support.ts";
 
 function found(text: string): FoundEmbedding[] {
@@ -14,7 +15,10 @@ function found(text: string): FoundEmbedding[] {
     ];
     const files = named
       .filter(([, path]) => path !== "")
-      .map(([role, path]): EmbeddingFile => ({ role, path, file: `/run/${path}`, size: 1, stamp: "" }));
+      .map(([role, path]): EmbeddingFile => {
+        const file = { ...localFile(`/run/${path}`), name: path, size: 1, mtime: 0n, token: 0n };
+        return { role, path, file, stamp: "" };
+      });
     return { embedding, files, missing: [] };
   });
 }

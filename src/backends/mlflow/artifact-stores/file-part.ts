@@ -1,18 +1,17 @@
-/** A part of a file of this machine, streamed. */
-import { constants } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
+/** A part of a file of the source, streamed. */
 import { TraceletError } from "../../../errors.ts";
-import { NO_LINK } from "../../../reader/file-links.ts";
+import type { FileRef, OpenFile } from "../../../reader/file-store.ts";
+import { displayPath } from "../../../reader/fs-path.ts";
 import type { OpenUpload, Upload } from "../http-request.ts";
 
 const CHUNK_BYTES = 256 * 1024;
 
 export class FilePart implements Upload {
   readonly size: number;
-  readonly #file: string | Buffer;
+  readonly #file: FileRef;
   readonly #start: number;
 
-  constructor(file: string | Buffer, start: number, size: number) {
+  constructor(file: FileRef, start: number, size: number) {
     this.#file = file;
     this.#start = start;
     this.size = size;
@@ -20,29 +19,32 @@ export class FilePart implements Upload {
 
   /** @throws TraceletError `logdir` if it cannot be read; so does the iterator, also where the file is shorter */
   async open(): Promise<OpenUpload> {
-    const handle = await open(this.#file, constants.O_RDONLY | NO_LINK).catch((error: unknown) => {
+    const source = await this.#file.store.open(this.#file).catch((error: unknown) => {
       throw this.#unreadable(error);
     });
-    return { [Symbol.asyncIterator]: () => this.#chunks(handle), close: () => handle.close() };
+    return { [Symbol.asyncIterator]: () => this.#chunks(source), close: () => source.close() };
   }
 
-  async *#chunks(handle: FileHandle): AsyncGenerator<Uint8Array> {
+  async *#chunks(source: OpenFile): AsyncGenerator<Uint8Array> {
     const end = this.#start + this.size;
     for (let at = this.#start; at < end; ) {
       // A new one each time: who takes a chunk may keep it for a while.
       const chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, end - at));
-      const { bytesRead } = await handle.read(chunk, 0, chunk.length, at).catch((error: unknown) => {
+      const read = await source.read(chunk, 0, chunk.length, at).catch((error: unknown) => {
         throw this.#unreadable(error);
       });
-      if (bytesRead === 0) {
-        throw new TraceletError("logdir", `${this.#file} is shorter than it was: ${at} bytes instead of ${end}`);
-      }
-      at += bytesRead;
-      yield chunk.subarray(0, bytesRead);
+      if (read === 0)
+        throw new TraceletError("logdir", `${this.#name} is shorter than it was: ${at} bytes instead of ${end}`);
+      at += read;
+      yield chunk.subarray(0, read);
     }
   }
 
+  get #name(): string {
+    return displayPath(this.#file.path);
+  }
+
   #unreadable(cause: unknown): TraceletError {
-    return new TraceletError("logdir", `cannot read ${this.#file}: ${(cause as Error).message}`, { cause });
+    return new TraceletError("logdir", `cannot read ${this.#name}: ${(cause as Error).message}`, { cause });
   }
 }

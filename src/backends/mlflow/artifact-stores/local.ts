@@ -5,6 +5,7 @@ import { type FileHandle, mkdir, open, readdir, readFile, realpath, rename, rm, 
 import path from "node:path";
 import { TraceletError } from "../../../errors.ts";
 import { ageOf } from "../../../reader/file-age.ts";
+import type { FileRef } from "../../../reader/file-store.ts";
 import { type Artifact, type ArtifactStore, type Digest, digestOf, type StoredArtifact } from "../artifacts.ts";
 import { FilePart } from "./file-part.ts";
 import { partsOf, partsOfDirectory } from "./paths.ts";
@@ -28,7 +29,7 @@ export class LocalStore implements ArtifactStore {
     await this.#write(name, (file) => file.writeFile(bytes));
   }
 
-  async putFile(name: string, file: string | Buffer, size: number): Promise<void> {
+  async putFile(name: string, file: FileRef, size: number): Promise<void> {
     await this.#write(name, async (target) => {
       const source = await new FilePart(file, 0, size).open();
       try {

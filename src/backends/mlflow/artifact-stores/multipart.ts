@@ -3,6 +3,7 @@
  * An extra: whatever goes wrong, the whole file can be sent through the server.
  */
 import { TraceletError } from "../../../errors.ts";
+import type { FileRef } from "../../../reader/file-store.ts";
 import type { HttpClient } from "../http.ts";
 import type { JsonObject } from "../http-request.ts";
 import { ReplyLost } from "../store.ts";
@@ -39,7 +40,7 @@ export class Multipart {
    * @param parts of the path below the server's root
    * @returns false if the file has to be sent in another way
    */
-  async put(parts: readonly string[], file: string | Buffer, size: number): Promise<boolean> {
+  async put(parts: readonly string[], file: FileRef, size: number): Promise<boolean> {
     if (without.has(this.#http) || /^(false|0)$/i.test(process.env["MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD"] ?? "")) {
       return false;
     }
@@ -70,7 +71,7 @@ export class Multipart {
     }
   }
 
-  async #sendParts(credentials: unknown, file: string | Buffer, size: number, partBytes: number): Promise<SentPart[]> {
+  async #sendParts(credentials: unknown, file: FileRef, size: number, partBytes: number): Promise<SentPart[]> {
     const all = Array.isArray(credentials) ? (credentials as (JsonObject | null)[]) : [];
     if (all.length !== Math.ceil(size / partBytes)) throw notUnderstood();
     const sent: SentPart[] = [];

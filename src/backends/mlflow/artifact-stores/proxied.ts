@@ -1,5 +1,6 @@
 /** `mlflow-artifacts:`: the tracking server, or another MLflow server, keeps the files and passes them through. */
 import { TraceletError } from "../../../errors.ts";
+import type { FileRef } from "../../../reader/file-store.ts";
 import type { Artifact, ArtifactStore, Digest, StoredArtifact } from "../artifacts.ts";
 import { FileTooLarge, type HttpClient } from "../http.ts";
 import { asContentRefused, Refusal } from "../http-answer.ts";
@@ -35,7 +36,7 @@ export class ProxiedStore implements ArtifactStore {
     await this.#put(path, bytes, bytes.length <= SMALL);
   }
 
-  async putFile(path: string, file: string | Buffer, size: number): Promise<void> {
+  async putFile(path: string, file: FileRef, size: number): Promise<void> {
     const parts = [...this.#root, ...partsForServer(path)];
     if (size >= MULTIPART_MINIMUM && (await this.#multipart.put(parts, file, size))) return;
     await this.#put(path, new FilePart(file, 0, size), false);

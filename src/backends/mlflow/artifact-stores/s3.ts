@@ -2,6 +2,7 @@
 import { Agent } from "node:https";
 import type { GetObjectCommandOutput, S3Client, S3ClientConfig } from "@aws-sdk/client-s3";
 import { TraceletError } from "../../../errors.ts";
+import type { FileRef } from "../../../reader/file-store.ts";
 import { type Artifact, type ArtifactStore, type Digest, digestOf, type StoredArtifact } from "../artifacts.ts";
 import type { Environment } from "../credentials.ts";
 import { type Patience } from "../http.ts";
@@ -63,7 +64,7 @@ export class S3Store implements ArtifactStore {
     );
   }
 
-  async putFile(path: string, file: string | Buffer, size: number): Promise<void> {
+  async putFile(path: string, file: FileRef, size: number): Promise<void> {
     const object = this.#object(path);
     if (size <= PART_BYTES) {
       await this.put({ path, bytes: await wholeOf(new FilePart(file, 0, size)) });

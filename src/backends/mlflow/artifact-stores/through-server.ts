@@ -1,8 +1,11 @@
 /**
  * A run whose files are on a disk that only its server knows: the server writes them itself, up to 10 MB.
+import type { FileRef } from "../../../reader/file-store.ts";
  *
  * Its other endpoint for files would answer 200 and put them where the run's page does not look.
  */
+
+import type { FileRef } from "../../../reader/file-store.ts";
 import type { Artifact, ArtifactStore, Digest, StoredArtifact } from "../artifacts.ts";
 import type { HttpClient } from "../http.ts";
 import { asContentRefused } from "../http-answer.ts";
@@ -30,7 +33,7 @@ export class ThroughServerStore implements ArtifactStore {
     await this.#put(path, bytes, bytes.length);
   }
 
-  async putFile(path: string, file: string | Buffer, size: number): Promise<void> {
+  async putFile(path: string, file: FileRef, size: number): Promise<void> {
     await this.#put(path, new FilePart(file, 0, size), size);
   }
 
