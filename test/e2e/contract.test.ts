@@ -7,8 +7,7 @@ import { MlflowBackend } from "../../src/backends/mlflow/backend.ts";
 import { readCredentials } from "../../src/backends/mlflow/credentials.ts";
 import { RestStore } from "../../src/backends/mlflow/rest-store.ts";
 import { type HttpTrackingUri, resolveTrackingUri } from "../../src/backends/mlflow/tracking-uri.ts";
-import { describeContract } from "../contract/backend.contract.ts";
-import { pointText } from "../support/memory-backend.ts";
+import { describeContract } from "../contract/describe-contract.ts";
 import { MlflowServer } from "./support/mlflow-server.ts";
 import { readMlflow } from "./support/python.ts";
 
@@ -47,7 +46,12 @@ describeContract("an MLflow server", () => {
         runs.map(({ name, metrics }) => [
           name,
           Object.entries(metrics).flatMap(([key, points]) =>
-            points.map(([step, ms, value]) => pointText(key, BigInt(step), Number(ms) / 1000, Number(value))),
+            points.map(([step, ms, value]) => ({
+              tag: key,
+              step: BigInt(step),
+              wallTime: Number(ms) / 1000,
+              value: Number(value),
+            })),
           ),
         ]),
       );

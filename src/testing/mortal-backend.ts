@@ -1,6 +1,6 @@
 /** A destination that loses what it would have answered, or whose process ends: whatever backend it is. */
-import { TraceletError } from "../../src/errors.ts";
-import type { Backend, Batch, Receipt, Refuse, RunHandle } from "../../src/sync/backend.ts";
+import { TraceletError } from "../errors.ts";
+import type { Backend, Batch, Receipt, Refuse, RunHandle } from "../sync/backend.ts";
 
 export interface Death {
   /** The write with which it ends, from 1 on. */
