@@ -12,8 +12,8 @@ export async function openPlugin<Table extends OptionTable>(
   plugin: BackendPlugin<Table>,
   options: OptionsOf<Table>,
 ): Promise<Backend> {
-  const open = opening(plugin as unknown as BackendPlugin, plugin.name ?? "the plug-in");
-  const { backend } = await open(options as never, {
+  const name = plugin.name ?? "plug-in";
+  const surroundings = {
     signal: new AbortController().signal,
     live: false,
     dryRun: false,
@@ -22,6 +22,7 @@ export async function openPlugin<Table extends OptionTable>(
     shutdownTimeoutMs: 10_000,
     stdoutUser: undefined,
     say: () => {},
-  });
+  };
+  const { backend } = await opening(plugin as unknown as BackendPlugin, name)(options as never, surroundings, name);
   return backend;
 }
