@@ -15,7 +15,7 @@ export interface EndConditions {
 /** @returns which of them came first; undefined if there is none, or it was aborted before */
 export function endCondition(
   { isRunning, untilIdleMs }: EndConditions,
-  status: WatchStatus,
+  status: Pick<WatchStatus, "isCaughtUp" | "quietSince">,
   signal: AbortSignal,
 ): Promise<"process" | "idle" | undefined> {
   return new Promise((resolve) => {

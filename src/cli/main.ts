@@ -2,8 +2,9 @@
 import { CommanderError } from "commander";
 import { registered } from "../config/registry.ts";
 import { TraceletError } from "../errors.ts";
+import { exitCodeOfError, printError } from "./failure.ts";
 import { buildProgram, namedPlugins, splitTraining } from "./program.ts";
-import { oneLine, outputTo, paint, printable } from "./terminal.ts";
+import { outputTo } from "./terminal.ts";
 
 /** Usage errors end with 2, as they do in most tools. */
 const USAGE = 2;
@@ -18,20 +19,8 @@ async function main(all: readonly string[]): Promise<number> {
     return code;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE;
-    if (error instanceof TraceletError) {
-      stderr.write(`${paint(stderr, "red", "error:")} ${oneLine(error.message)}\n`);
-      if (error.hint !== undefined) stderr.write(`  ${oneLine(error.hint)}\n`);
-      if (wantsDebug(argv) && error.cause instanceof Error) stderr.write(`${printable(String(error.cause.stack))}\n`);
-      return error.code === "usage" ? USAGE : 1;
-    }
-    const { message, stack } = error as Error;
-    stderr.write(`${paint(stderr, "red", "error:")} ${oneLine(message)}\n`);
-    stderr.write(
-      wantsDebug(argv)
-        ? `${printable(String(stack))}\n`
-        : "  this is a bug in tracelet; --log-level debug shows where\n",
-    );
-    return 1;
+    printError(error, stderr, wantsDebug(argv));
+    return error instanceof TraceletError ? exitCodeOfError(error) : 1;
   }
 }
 

@@ -1,5 +1,6 @@
 /** `tracelet status`: how far each run is at each destination, as far as this machine remembers. */
 import type { CommandOptions } from "../config/options.ts";
+import { nameInState } from "../config/registry.ts";
 import type { DiscoveredRun } from "../reader/discover.ts";
 import { ownRuns } from "../sync/source/linked-runs.ts";
 import { discoverAll } from "../sync/source/logdirs.ts";
@@ -26,7 +27,9 @@ export async function runStatus(logdirs: readonly string[], options: StatusComma
   const { runs } = discoverAll(logdirs);
   const own = new Set(ownRuns(runs));
   const statuses: RunStatus[] = [];
+  const backends = options.backend && (await Promise.all(options.backend.map(nameInState)));
   for (const destination of Checkpoints.destinations(options.stateDir)) {
+    if (backends?.some((name) => destination.startsWith(`${name} `)) === false) continue;
     const checkpoints = Checkpoints.open(options.stateDir, destination, { readOnly: true });
     const stored = checkpoints.runs();
     checkpoints.close();

@@ -1,17 +1,30 @@
 /** `tracelet sync`: options → backend, engine, report. */
 import type { BackendOptions } from "../config/backends.ts";
 import { chosen } from "../config/choice.ts";
-import { openDestinations, requireOne } from "../config/destinations.ts";
+import { chosenBackends, type Destination, type Opening, openDestinations } from "../config/destinations.ts";
 import type { CommandOptions } from "../config/options.ts";
 import { TraceletError } from "../errors.ts";
-import { sync } from "../sync/engine/once.ts";
-import { requireLogdir, sourcesOf } from "../sync/source/logdirs.ts";
-import { Checkpoints } from "../sync/state/checkpoints.ts";
-import { type Lock, lockSource } from "../sync/state/lock.ts";
+import type { SyncResult } from "../sync/engine/once.ts";
+import { syncAll } from "../sync/engine/sync-all.ts";
+import type { Progress } from "../sync/report/progress.ts";
+import type { RunResult } from "../sync/run/run-result.ts";
+import { requireLogdir } from "../sync/source/logdirs.ts";
+import { type DestinationEnd, type Reporting, reportEnds } from "./destination-ends.ts";
+import { asTraceletError } from "./failure.ts";
+import { HeldDestination } from "./held-destination.ts";
 import { type ProgressView, showProgress } from "./progress-view.ts";
 import { exitCodeOf, onSignals, type Signals } from "./signals.ts";
-import { errorJson, exitCode, printSummary, runLine, toJson } from "./sync-report.ts";
-import { canRedraw, type Output, oneLine, outputTo, printable } from "./terminal.ts";
+import {
+  errorJson,
+  exitCode,
+  headline,
+  outcomeOf,
+  printSummary,
+  runLine,
+  type SyncReport,
+  toJson,
+} from "./sync-report.ts";
+import { canRedraw, type Output, oneLine, outputTo, printJson } from "./terminal.ts";
 
 export type SyncCommandOptions = CommandOptions<"sync"> & BackendOptions;
 
@@ -57,67 +70,120 @@ interface Surroundings {
   readonly progress: ProgressView;
 }
 
+type End = DestinationEnd<SyncReport>;
+
+/** One of the destinations, from when it is opened until it is let go. */
+interface Holding extends Opening {
+  readonly held: Promise<HeldDestination>;
+}
+
 async function syncAndReport(
   logdirs: readonly string[],
   options: SyncCommandOptions,
   { stop, signals, stderr, progress }: Surroundings,
 ): Promise<number> {
   const started = performance.now();
-  const say = (line: string) => {
-    if (!options.quiet) stderr.write(`${oneLine(line)}\n`);
+  const { dryRun, verbose, quiet, json, logLevel } = options;
+  const debug = logLevel === "debug";
+  const isOne = (await chosenBackends(options.backend)).length === 1;
+  const named = (name: string, text: string) => oneLine(isOne ? text : `${name}: ${text}`);
+  const say = (line: string, name: string) => {
+    if (!quiet) progress.line(named(name, line));
   };
   for (const logdir of logdirs) requireLogdir(logdir);
-  const { dryRun, verbose, json } = options;
   const surroundings = { signal: stop, live: false, dryRun, verbose, stdoutUser: json ? "--json" : undefined, say };
-  const destination = await requireOne(await openDestinations(options.backend, options, surroundings));
-  const locks: Lock[] = [];
-  const checkpoints = Checkpoints.open(destination.stateDir, destination.key, { readOnly: options.dryRun });
-  if (checkpoints.loss !== undefined) say(checkpoints.loss);
+  const openings = await openDestinations(options.backend, options, surroundings);
+  const holdings = openings.map(({ name, opened }) => {
+    return { name, opened, held: HeldDestination.take(opened, logdirs, { readOnly: dryRun }) };
+  });
+  const releases: Promise<void>[] = [];
   try {
-    if (!options.dryRun)
-      for (const source of sourcesOf(logdirs))
-        locks.push(lockSource(destination.stateDir, destination.key, source.path));
-    const result = await sync({
+    const results = syncAll({
       logdirs,
-      backend: destination.backend,
-      quarantine: destination.quarantine,
-      checkpoints,
       ...chosen(options),
       trustsState: options.trustState,
       regroups: options.regroup,
       tellsOrigin: options.sourcePath,
-      concurrency: options.concurrency ?? destination.concurrency,
       signal: stop,
       over: signals.over,
-      onStart: (state) => progress.start(state),
-      onRun: (run) => {
-        if (options.verbose && run.outcome !== "unchanged") progress.line(oneLine(runLine(run)));
-      },
-      ...(options.logLevel === "debug" ? { trace: (line: string) => stderr.write(`${oneLine(line)}\n`) } : {}),
+      destinations: holdings.map(async ({ name, held }) => {
+        const { destination, checkpoints } = await held;
+        if (checkpoints.loss !== undefined) say(checkpoints.loss, name);
+        return {
+          backend: destination.backend,
+          quarantine: destination.quarantine,
+          checkpoints,
+          concurrency: options.concurrency ?? destination.concurrency,
+          onStart: (state: Readonly<Progress>) => progress.start(state, isOne ? "" : name),
+          onRun: (run: RunResult) => {
+            if (verbose && run.outcome !== "unchanged") progress.line(named(name, runLine(run)));
+          },
+          ...(debug && { trace: (line: string) => stderr.write(`${named(name, line)}\n`) }),
+        };
+      }),
     });
-    progress.stop();
-    if (result.runs.length === 0 && result.excludedRuns === 0 && result.left === undefined)
-      say(`no event files in ${logdirs.join(", ")}`);
-    const report = {
-      result,
-      dryRun: options.dryRun,
-      elapsedMs: performance.now() - started,
-      retries: destination.retries(),
-      location: destination.backend.location(),
-      howToLook: destination.howToLook,
+    let left = holdings.length;
+    const endOf = async ({ name, opened, held }: Holding, result: Promise<SyncResult>): Promise<End> => {
+      let end: SyncReport | TraceletError;
+      try {
+        end = reportOf(await result, (await held).destination, { dryRun, elapsedMs: performance.now() - started });
+      } catch (error) {
+        if (isOne) throw error;
+        end = asTraceletError(error);
+      }
+      // Whoever else waits for this one need not wait for the others.
+      releases.push(
+        held.then(
+          (each) => each.release(),
+          () => {},
+        ),
+      );
+      progress.end(isOne ? "" : name);
+      left--;
+      if (left > 0) say(end instanceof TraceletError ? end.message : headline(end), name);
+      const key = await opened.then(
+        (destination) => destination.key,
+        () => undefined,
+      );
+      return { name, key, end };
     };
-    const code = exitCode(result);
-    if (!options.quiet || code !== 0 || result.interrupted) printSummary(report, stderr, options.verbose);
-    if (options.json) printJson(toJson(report));
+    const ends = await Promise.all(results.map((result, index) => endOf(holdings[index] as Holding, result)));
+    progress.stop();
+    const code = report(ends, logdirs, options, stderr);
     return signals.received === undefined ? code : exitCodeOf(signals.received);
   } finally {
     progress.stop();
-    for (const lock of locks) lock.release();
-    checkpoints.close();
-    await destination.backend.close();
+    if (releases.length === 0)
+      releases.push(...holdings.map(({ held }) => held.then((each) => each.release()).catch(() => {})));
+    await Promise.all(releases);
   }
 }
 
-export function printJson(value: object): void {
-  process.stdout.write(`${printable(JSON.stringify(value))}\n`);
+function reportOf(
+  result: SyncResult,
+  { backend, retries, howToLook }: Destination,
+  about: Pick<SyncReport, "dryRun" | "elapsedMs">,
+): SyncReport {
+  return { result, ...about, retries: retries(), location: backend.location(), howToLook };
+}
+
+/** @returns the exit code */
+function report(
+  ends: readonly End[],
+  logdirs: readonly string[],
+  { quiet, verbose, json, logLevel }: SyncCommandOptions,
+  stderr: Output,
+): number {
+  const reports = ends.flatMap(({ end }) => (end instanceof TraceletError ? [] : [end]));
+  const isNothing = ({ result: { runs, excludedRuns, left } }: SyncReport) =>
+    runs.length === 0 && excludedRuns === 0 && left === undefined;
+  if (!quiet && reports.length > 0 && reports.every(isNothing))
+    stderr.write(`${oneLine(`no event files in ${logdirs.join(", ")}`)}\n`);
+  const reporting: Reporting<SyncReport> = {
+    codeOf: ({ result }) => exitCode(result),
+    print: (each) => printSummary(each, stderr, verbose),
+    toJson,
+    outcomeOf: ({ result }) => outcomeOf(result),
+  };
+  return reportEnds(ends, reporting, stderr, { quiet, json, debug: logLevel === "debug" });
 }

@@ -88,7 +88,7 @@ export function printSummary(report: SyncReport, output: Output, verbose: boolea
 export function toJson(report: SyncReport): object {
   const { result } = report;
   return {
-    outcome: result.interrupted ? "interrupted" : (["ok", "failed", undefined, "damage"][exitCode(result)] as string),
+    outcome: outcomeOf(result),
     dryRun: report.dryRun,
     location: report.location ?? null,
     elapsedMs: Math.round(report.elapsedMs),
@@ -112,6 +112,11 @@ export function toJson(report: SyncReport): object {
       notes: run.notes,
     })),
   };
+}
+
+/** In a word: `ok`, `failed`, `damage`, or `interrupted`. */
+export function outcomeOf(result: SyncResult): string {
+  return result.interrupted ? "interrupted" : (["ok", "failed", undefined, "damage"][exitCode(result)] as string);
 }
 
 /** How many links one line names. */
@@ -171,7 +176,8 @@ function kindRows(tally: Tally, dryRun: boolean): string[][] {
   return rows;
 }
 
-function headline({ result, dryRun, elapsedMs, retries }: SyncReport): string {
+/** What became of how many runs, in one line. */
+export function headline({ result, dryRun, elapsedMs, retries }: SyncReport): string {
   const outcomes = new Map<string, number>();
   for (const run of result.runs) outcomes.set(run.outcome, (outcomes.get(run.outcome) ?? 0) + 1);
   if (dryRun) outcomes.set("to send", outcomes.get("sent") ?? 0).delete("sent");

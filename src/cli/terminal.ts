@@ -27,6 +27,11 @@ export function outputTo(stream: NodeJS.WriteStream): Output {
   return { write: (text) => void stream.write(text), colour };
 }
 
+/** One object, on standard output. */
+export function printJson(value: object): void {
+  process.stdout.write(`${printable(JSON.stringify(value))}\n`);
+}
+
 /** Whether what was written can be drawn again. In a terminal of no columns, as ones without a window are, ora never ends. */
 export function canRedraw(stream: NodeJS.WriteStream): boolean {
   return stream.isTTY && stream.columns > 0;

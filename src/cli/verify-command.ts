@@ -10,9 +10,8 @@ import { verify } from "../verify/mlflow/verify.ts";
 import { VERSION } from "../version.ts";
 import { type ProgressView, showProgress } from "./progress-view.ts";
 import { exitCodeOf, onSignals, type Signals } from "./signals.ts";
-import { printJson } from "./sync-command.ts";
 import { errorJson } from "./sync-report.ts";
-import { canRedraw, type Output, oneLine, outputTo } from "./terminal.ts";
+import { canRedraw, type Output, oneLine, outputTo, printJson } from "./terminal.ts";
 import { exitCode, printVerified, toJson } from "./verify-report.ts";
 
 export type VerifyCommandOptions = CommandOptions<"verify"> & BackendOptions;

@@ -1,15 +1,17 @@
 /** `tracelet watch`: options, signals, a training → the engine; how it is doing → view and metrics. */
 
 import { chosen } from "../config/choice.ts";
+import { chosenBackends } from "../config/destinations.ts";
 import { TraceletError } from "../errors.ts";
-import type { WatchStatus } from "../sync/engine/watch-status.ts";
 import { type EndConditions, endCondition, followProcess } from "./end-condition.ts";
+import { asTraceletError } from "./failure.ts";
 import { exitCodeOf, onSignals, withoutEchoes } from "./signals.ts";
 import { canRedraw, duration, oneLine, outputTo } from "./terminal.ts";
 import { FORWARDED, startTraining, type Training } from "./training.ts";
 import type { FinishReason, WatchCommandOptions, WatchEngine, WatchEngineOptions } from "./watch-engine.ts";
 import type { WatchMetrics } from "./watch-metrics.ts";
 import { showWatch, type WatchEnd, type WatchMode, type WatchView } from "./watch-view.ts";
+import { WatchedDestinations } from "./watched-destinations.ts";
 
 /** What share of the time that ending may take is for sending; the rest is for what is under way then. */
 const SENDING_SHARE = 0.5;
@@ -18,7 +20,7 @@ const CONCURRENCY = 4;
 
 /** The engine with all its options but those that say when it ends. */
 type Follow = (
-  options: Pick<WatchEngineOptions, "stop" | "finish" | "over"> & { readonly onStart: (status: WatchStatus) => void },
+  options: Pick<WatchEngineOptions, "stop" | "finish" | "over"> & { readonly onStart: () => void },
 ) => ReturnType<WatchEngine>;
 
 /**
@@ -35,8 +37,11 @@ export async function runWatch(
   const stderr = outputTo(process.stderr);
   if (options.json) outlive(process.stdout, (line) => stderr.write(`${line}\n`));
   const mode = modeOf(options, training !== undefined);
+  const names = await chosenBackends(options.backend);
+  const watched = new WatchedDestinations(names);
   const view = showWatch({
     mode,
+    names,
     output: mode === "json" ? outputTo(process.stdout) : stderr,
     dated: !process.stderr.isTTY,
     verbose: options.verbose,
@@ -66,17 +71,22 @@ export async function runWatch(
         stop,
         finish,
         over,
-        onStart(status) {
-          view.start(status);
-          metrics?.start(status);
-          onStart(status);
+        onStart(status, name) {
+          watched.started(name, status);
+          view.start(status, name);
+          metrics?.start(status, name);
+          onStart();
         },
-        onEvent: (event) => view.event(event),
+        onEvent: (event, name) => view.event(event, name),
+        onEnd(name) {
+          watched.ended(name);
+          metrics?.ended(name);
+        },
         trace: options.logLevel === "debug" ? (line) => stderr.write(`${oneLine(line)}\n`) : undefined,
       }).finally(() => metrics?.end());
     const end =
       training === undefined
-        ? await watchAlone(follow, view, options, { isRunning, untilIdleMs: options.untilIdle })
+        ? await watchAlone(follow, view, options, { isRunning, untilIdleMs: options.untilIdle }, watched)
         : await watchTraining(follow, view, options, training);
     view.stop(end);
     return end.code;
@@ -129,6 +139,7 @@ async function watchAlone(
   view: WatchView,
   { shutdownTimeout, json, quiet }: WatchCommandOptions,
   conditions: EndConditions,
+  watched: WatchedDestinations,
 ): Promise<WatchEnd> {
   const stop = new AbortController();
   const finish = new AbortController();
@@ -145,15 +156,18 @@ async function watchAlone(
       finish.abort("signal" satisfies FinishReason);
     },
   });
-  const onStart = (status: WatchStatus) => {
-    void endCondition(conditions, status, ended.signal).then((reason) => {
+  let isStarted = false;
+  const onStart = () => {
+    if (isStarted) return;
+    isStarted = true;
+    void endCondition(conditions, watched, ended.signal).then((reason) => {
       if (reason !== undefined) finish.abort(reason satisfies FinishReason);
     });
   };
   try {
     const { over } = signals;
-    const { code, interrupted } = await follow({ stop: stop.signal, finish: finish.signal, over, onStart });
-    return { code: signals.received === undefined ? code : exitCodeOf(signals.received), interrupted };
+    const sent = await follow({ stop: stop.signal, finish: finish.signal, over, onStart });
+    return signals.received === undefined ? sent : { ...sent, code: exitCodeOf(signals.received) };
   } catch (error) {
     if (signals.received === undefined || !(error instanceof TraceletError) || error.code !== "interrupted")
       throw error;
@@ -243,11 +257,6 @@ function endNow(view: WatchView, trained: number): never {
 
 function showError(view: WatchView, message: string, hint: string | undefined): void {
   view.event({ level: "error", run: undefined, message, hint });
-}
-
-function asTraceletError(error: unknown): TraceletError {
-  if (error instanceof TraceletError) return error;
-  return new TraceletError("interrupted", `${(error as Error).message}: this is a bug in tracelet`, { cause: error });
 }
 
 function interruption(): TraceletError {

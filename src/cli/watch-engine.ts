@@ -4,14 +4,15 @@ import { existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { BackendOptions } from "../config/backends.ts";
 import type { chosen } from "../config/choice.ts";
-import { openDestinations, requireOne } from "../config/destinations.ts";
+import { chosenBackends, openDestinations } from "../config/destinations.ts";
 import type { CommandOptions } from "../config/options.ts";
+import type { TraceletError } from "../errors.ts";
 import { type SyncOptions, type SyncResult, sync } from "../sync/engine/once.ts";
-import { watch } from "../sync/engine/watch.ts";
+import { watchAll } from "../sync/engine/watch.ts";
 import type { WatchEvent, WatchStatus } from "../sync/engine/watch-status.ts";
-import { sourcesOf } from "../sync/source/logdirs.ts";
-import { Checkpoints } from "../sync/state/checkpoints.ts";
-import { type Lock, lockSource } from "../sync/state/lock.ts";
+import { worstOf } from "./destination-ends.ts";
+import { asTraceletError, exitCodeOfError } from "./failure.ts";
+import { HeldDestination } from "./held-destination.ts";
 import { exitCode, isLoss } from "./sync-report.ts";
 import { bytes, plural } from "./terminal.ts";
 
@@ -49,11 +50,16 @@ export interface WatchEngineOptions extends ReturnType<typeof chosen> {
   /** Aborted: follow no longer, send all there is, then return. Its reason is a `FinishReason`. */
   readonly finish: AbortSignal;
   /**
-   * To be called once, when the options are known to be sound and before anything that may take long (reading the
-   * logdirs, speaking to the destination): a training is started by it.
+   * To be called once for each destination, when its options are known to be sound and before anything that may take long
+   * (reading the logdirs, speaking to the destination): a training is started by the first.
+   *
+   * @param name what `--backend` calls it
    */
-  readonly onStart: (status: WatchStatus) => void;
-  readonly onEvent: (event: WatchEvent) => void;
+  readonly onStart: (status: WatchStatus, name: string) => void;
+  /** @param name of the destination; left out for what concerns all of them */
+  readonly onEvent: (event: WatchEvent, name?: string) => void;
+  /** Nothing more is sent to that destination. */
+  readonly onEnd: (name: string) => void;
   /** Told what becomes of every record, where that was asked for. */
   readonly trace: ((line: string) => void) | undefined;
 }
@@ -61,68 +67,114 @@ export interface WatchEngineOptions extends ReturnType<typeof chosen> {
 /** Why a watch is to end. `signal`: whoever writes the runs may still be at it. */
 export type FinishReason = "signal" | "training" | "process" | "idle";
 
-/** @throws TraceletError `usage` or `unsupported`, before `onStart`, if the options ask for what cannot be */
-export type WatchEngine = (options: WatchEngineOptions) => Promise<{
-  /** 0: all sent. 1: something could not be sent. 3: sent, but damage in the source was passed over. */
-  readonly code: 0 | 1 | 3;
+/** How it ended at one destination. */
+export interface FollowEnd {
+  /** What `--backend` calls it. */
+  readonly name: string;
+  /** 0: all sent. 1: something could not be sent. 2: it cannot be, as it was asked for. 3: sent, but damage in the source was passed over. */
+  readonly code: number;
   /** Whether it was stopped before all that there was had been sent. */
   readonly interrupted: boolean;
+  /** Why nothing more was sent there. */
+  readonly error?: TraceletError;
+}
+
+/**
+ * Rejects where there is one destination, and it could not go on there. Of several each has its end, and none waits for
+ * another.
+ *
+ * @throws TraceletError `usage` or `unsupported`, before `onStart`, if the options ask for what cannot be
+ */
+export type WatchEngine = (options: WatchEngineOptions) => Promise<{
+  /** The worst of all. */
+  readonly code: number;
+  /** Whether any was stopped before all that there was had been sent. */
+  readonly interrupted: boolean;
+  /** Left out where there is only one. */
+  readonly destinations?: readonly FollowEnd[];
 }>;
 
 /** The first and the longest pause before the rest is tried again, ms. */
 const FIRST_PAUSE_MS = 1000;
 const LAST_PAUSE_MS = 30_000;
 
-/** The one for the destination and state that the command line asks for. */
+/** The one for the destinations and state that the command line asks for. */
 export function watchEngine(command: WatchCommandOptions): WatchEngine {
   return async (options) => {
-    const { logdirs, stop, finish, onEvent } = options;
-    const say = (message: string) => onEvent({ level: "warning", run: undefined, message, hint: undefined });
-    const { verbose, json } = command;
+    const { logdirs, stop, finish, onStart, onEvent, onEnd, pollMs, trace, ...choice } = options;
+    const { verbose, json, giveUpAfter } = command;
+    const isOne = (await chosenBackends(command.backend)).length === 1;
+    const say = (message: string, name: string) =>
+      onEvent({ level: "warning", run: undefined, message, hint: undefined }, name);
     const surroundings = { live: true, dryRun: false, verbose, stdoutUser: json ? "--json" : undefined, say };
-    const destination = await requireOne(
-      await openDestinations(command.backend, command, { ...surroundings, signal: stop }),
-    );
-    const locks: Lock[] = [];
-    let checkpoints: Checkpoints | undefined;
-    try {
-      checkpoints = Checkpoints.open(destination.stateDir, destination.key);
-      if (checkpoints.loss !== undefined) say(checkpoints.loss);
-      for (const source of sourcesOf(logdirs))
-        locks.push(lockSource(destination.stateDir, destination.key, source.path));
-      const { pollMs, trace, onStart, ...others } = options;
-      const shared = {
-        ...others,
-        ...(trace === undefined ? {} : { trace }),
+    const openings = await openDestinations(command.backend, command, { ...surroundings, signal: stop });
+    const holdings = openings.map(({ name, opened }) => {
+      return { name, held: HeldDestination.take(opened, logdirs, { readOnly: false }) };
+    });
+    const statuses = new Map<string, WatchStatus>();
+    const how = { events: pollMs === undefined, pollMs: pollMs ?? POLL_MS, signal: AbortSignal.any([stop, finish]) };
+    const destinations = holdings.map(async ({ name, held }) => {
+      const { destination, checkpoints } = await held;
+      if (checkpoints.loss !== undefined) say(checkpoints.loss, name);
+      return {
         backend: destination.backend,
         quarantine: destination.quarantine,
         checkpoints,
+        concurrency: options.concurrency,
+        onStart(status: WatchStatus) {
+          statuses.set(name, status);
+          onStart(status, name);
+        },
+        onEvent: (event: WatchEvent) => onEvent(event, name),
+        ...(trace && { trace: (line: string) => trace(isOne ? line : `${name}: ${line}`) }),
       };
-      const signal = AbortSignal.any([stop, finish]);
-      const how = { events: pollMs === undefined, pollMs: pollMs ?? POLL_MS, signal, onStart, onEvent };
-      let status: WatchStatus | undefined;
-      const anySetAside = await watch({ ...shared, ...how, onStart: (of) => onStart((status = of)) });
+    });
+    const followed = watchAll({ ...choice, ...how, logdirs, destinations, onEvent: (event) => onEvent(event) });
+    const finishOne = async (name: string, index: number): Promise<FollowEnd> => {
+      const anySetAside = await (followed[index] as Promise<boolean>);
+      const status = statuses.get(name);
+      const tell = (event: WatchEvent) => onEvent(event, name);
       if (stop.aborted) {
-        if (status?.isCaughtUp === false) sayLeft({ runs: undefined, bytes: status.bytesBehind }, onEvent);
-        return { code: 1, interrupted: true };
+        if (status?.isCaughtUp === false) sayLeft({ runs: undefined, bytes: status.bytesBehind }, tell);
+        return { name, code: 1, interrupted: true };
       }
       const leavesRunning = (finish.reason as FinishReason) === "signal";
-      const rest = await sendRest({ ...shared, signal: stop, leavesRunning }, command.giveUpAfter, onEvent);
-      if (rest.result.left !== undefined) sayLeft(rest.result.left, onEvent);
+      const destination = await (destinations[index] as (typeof destinations)[number]);
+      const { onStart: _, ...shared } = { ...choice, ...destination };
+      const rest = await sendRest({ ...shared, logdirs, signal: stop, leavesRunning }, giveUpAfter, tell);
+      if (rest.result.left !== undefined) sayLeft(rest.result.left, tell);
       const code = anySetAside || rest.anySetAside ? 1 : exitCode(rest.result);
-      return { code: code === 0 || code === 3 ? code : 1, interrupted: rest.result.interrupted };
-    } finally {
-      for (const lock of locks) lock.release();
-      checkpoints?.close();
-      await destination.backend.close();
-    }
+      return { name, code, interrupted: rest.result.interrupted };
+    };
+    const endOf = async ({ name, held }: (typeof holdings)[number], index: number): Promise<FollowEnd> => {
+      try {
+        return await finishOne(name, index);
+      } catch (cause) {
+        if (isOne) throw cause;
+        const error = asTraceletError(cause);
+        const interrupted = error.code === "interrupted" && stop.aborted;
+        const message = `${error.message}; nothing more is sent there`;
+        if (!interrupted) onEvent({ level: "error", run: undefined, message, hint: error.hint }, name);
+        return { name, code: exitCodeOfError(error), interrupted, error };
+      } finally {
+        onEnd(name);
+        await held.then(
+          (each) => each.release(),
+          () => {},
+        );
+      }
+    };
+    const ends = await Promise.all(holdings.map(endOf));
+    const code = worstOf(ends.map((end) => end.code));
+    const interrupted = ends.some((end) => end.interrupted);
+    return { code, interrupted, ...(isOne ? {} : { destinations: ends }) };
   };
 }
 
 /** What is left to whoever goes on from here. */
 function sayLeft(
   { runs, bytes: left }: { readonly runs: number | undefined; readonly bytes: number },
-  onEvent: WatchEngineOptions["onEvent"],
+  onEvent: (event: WatchEvent) => void,
 ): void {
   const what = [...(runs === undefined ? [] : [plural(runs, "run")]), `${bytes(left)} of event files`].join(", ");
   const isKnown = runs !== undefined || left > 0;
@@ -134,7 +186,7 @@ function sayLeft(
 async function sendRest(
   options: SyncOptions,
   giveUpAfterMs: number,
-  onEvent: WatchEngineOptions["onEvent"],
+  onEvent: (event: WatchEvent) => void,
 ): Promise<{ readonly result: SyncResult; readonly anySetAside: boolean }> {
   const end = performance.now() + giveUpAfterMs;
   // One that never came, or is gone, holds nothing that could be sent.

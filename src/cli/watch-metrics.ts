@@ -9,8 +9,10 @@ import type { WatchStatus } from "../sync/engine/watch-status.ts";
 export interface WatchMetrics {
   /** Of the metrics. */
   readonly url: string;
-  /** What there is to tell from here on. */
-  start(status: WatchStatus): void;
+  /** What there is to tell from here on. @param name of the destination */
+  start(status: WatchStatus, name: string): void;
+  /** Nothing more is sent to that destination. */
+  ended(name: string): void;
   /** The watch has ended, the process has not: there is a training to wait for. */
   end(): void;
   close(): Promise<void>;
@@ -28,7 +30,9 @@ const STUCK_MS = 300_000;
 export async function serveMetrics(port: number): Promise<WatchMetrics> {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  let health: () => Health = () => ({ status: "starting" });
+  const statuses = new Map<string, WatchStatus>();
+  const healths = new Map<string, () => Health>();
+  let health = () => (healths.size === 0 ? { status: "starting" as const } : worstHealth(healths));
   const server = http.createServer((request, response) => void answer(request, response, registry, () => health()));
   server.listen(port, "127.0.0.1");
   try {
@@ -42,12 +46,16 @@ export async function serveMetrics(port: number): Promise<WatchMetrics> {
   }
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/metrics`,
-    start(status) {
-      registerStatus(registry, status);
-      health = healthOf(status);
+    start(status, name) {
+      if (statuses.size === 0) registerStatuses(registry, statuses);
+      statuses.set(name, status);
+      healths.set(name, healthOf(status));
+    },
+    ended(name) {
+      healths.set(name, () => ({ status: "ended" }));
     },
     end() {
-      health = () => ({ status: "ended" });
+      health = () => ({ status: "ended" as const });
     },
     async close() {
       server.closeAllConnections();
@@ -92,6 +100,19 @@ interface Health {
   readonly status: "starting" | "ok" | "degraded" | "stuck" | "ended";
   /** s. */
   readonly sinceProgress?: number;
+  /** Each of several. */
+  readonly destinations?: Readonly<Record<string, Health>>;
+}
+
+/** The first one that any is in, is that of the whole. */
+const WORST_FIRST = ["stuck", "degraded", "ok", "ended"] as const;
+
+/** Of several destinations each is told, too. */
+function worstHealth(healths: ReadonlyMap<string, () => Health>): Health {
+  const all = Array.from(healths, ([name, health]) => [name, health()] as const);
+  const worst = WORST_FIRST.map((status) => all.find(([, health]) => health.status === status)).find(Boolean);
+  const [, health] = worst ?? (all[0] as (typeof all)[number]);
+  return all.length === 1 ? health : { ...health, destinations: Object.fromEntries(all) };
 }
 
 /** @returns judges by what has changed since it was last asked */
@@ -110,52 +131,57 @@ function healthOf(status: WatchStatus): () => Health {
 }
 
 /** Names, units and types as Prometheus' guidelines have them; no name of a run or path is ever in them. */
-function registerStatus(registry: Registry, status: WatchStatus): void {
+function registerStatuses(registry: Registry, statuses: ReadonlyMap<string, WatchStatus>): void {
   const registers: Registry[] = [];
-  const gauge = (name: string, help: string, value: () => number) =>
+  const gauge = (name: string, help: string, value: (status: WatchStatus) => number) =>
     registry.registerMetric(
       new Gauge({
         name: `tracelet_${name}`,
         help,
+        labelNames: ["destination"],
         registers,
         collect() {
-          this.set(value());
+          for (const [destination, status] of statuses) this.set({ destination }, value(status));
         },
       }),
     );
-  const counter = (name: string, help: string, value: () => number) =>
+  const counter = (name: string, help: string, value: (status: WatchStatus) => number) =>
     registry.registerMetric(
       new Counter({
         name: `tracelet_${name}`,
         help,
+        labelNames: ["destination"],
         registers,
         collect() {
           this.reset();
-          this.inc(value());
+          for (const [destination, status] of statuses) this.inc({ destination }, value(status));
         },
       }),
     );
-  gauge("runs", "Runs of the destination that the logdirs make.", () => status.runs);
-  gauge("live_runs", "Runs that grew lately.", () => status.liveRuns);
-  counter("values_sent_total", "Values that the destination has acknowledged.", () => status.sent);
-  counter("bytes_sent_total", "Bytes of event files that the destination has acknowledged.", () => status.bytesSent);
-  gauge("bytes_behind", "Bytes of event files that are not acknowledged yet.", () => status.bytesBehind);
-  const oldest = () => status.oldestUnsentMs / 1000;
-  gauge("oldest_unsent_seconds", "For how long the oldest of these have waited.", oldest);
-  const heldUp = () => (status.obstacle === undefined ? 0 : 1);
-  gauge("held_up", "1 while nothing can be sent, such as when the destination is down.", heldUp);
-  counter("retries_total", "Times that something was tried again.", () => status.retries);
-  counter("quarantined_total", "Values that the destination refuses.", () => status.quarantined);
+  gauge("runs", "Runs of the destination that the logdirs make.", ({ runs }) => runs);
+  gauge("live_runs", "Runs that grew lately.", ({ liveRuns }) => liveRuns);
+  counter("values_sent_total", "Values that the destination has acknowledged.", ({ sent }) => sent);
+  const sentBytes = "Bytes of event files that the destination has acknowledged.";
+  counter("bytes_sent_total", sentBytes, ({ bytesSent }) => bytesSent);
+  gauge("bytes_behind", "Bytes of event files that are not acknowledged yet.", ({ bytesBehind }) => bytesBehind);
+  const oldest = "For how long the oldest of these have waited.";
+  gauge("oldest_unsent_seconds", oldest, ({ oldestUnsentMs }) => oldestUnsentMs / 1000);
+  const heldUp = "1 while nothing can be sent, such as when the destination is down.";
+  gauge("held_up", heldUp, ({ obstacle }) => (obstacle === undefined ? 0 : 1));
+  counter("retries_total", "Times that something was tried again.", ({ retries }) => retries);
+  counter("quarantined_total", "Values that the destination refuses.", ({ quarantined }) => quarantined);
   const latency = new Gauge({
     name: "tracelet_latency_seconds",
     help: "From seeing that files had grown to the acknowledgement, over the last rounds.",
-    labelNames: ["quantile"],
+    labelNames: ["destination", "quantile"],
     registers,
     collect() {
-      const sorted = [...status.latencies].sort((a, b) => a - b);
-      for (const quantile of sorted.length === 0 ? [] : [0.5, 0.9, 0.99]) {
-        const rank = Math.ceil(quantile * sorted.length) - 1;
-        this.set({ quantile }, (sorted[rank] as number) / 1000);
+      for (const [destination, { latencies }] of statuses) {
+        const sorted = [...latencies].sort((a, b) => a - b);
+        for (const quantile of sorted.length === 0 ? [] : [0.5, 0.9, 0.99]) {
+          const rank = Math.ceil(quantile * sorted.length) - 1;
+          this.set({ destination, quantile }, (sorted[rank] as number) / 1000);
+        }
       }
     },
   });

@@ -3,6 +3,7 @@ import type { TraceletError } from "../errors.ts";
 import type { WatchEvent, WatchStatus } from "../sync/engine/watch-status.ts";
 import { errorJson } from "./sync-report.ts";
 import { bytes, count, duration, type Output, oneLine, paint, plural, printable } from "./terminal.ts";
+import type { FollowEnd } from "./watch-engine.ts";
 
 /**
  * `live`: a view that is redrawn, events above it. `lines`: events, and now and then how it is. `quiet`: what goes wrong.
@@ -11,9 +12,10 @@ import { bytes, count, duration, type Output, oneLine, paint, plural, printable 
 export type WatchMode = "live" | "lines" | "quiet" | "json";
 
 export interface WatchView {
-  /** Show it from here on; it is kept up to date by the watch. */
-  start(status: WatchStatus): void;
-  event(event: WatchEvent): void;
+  /** Show it from here on; it is kept up to date by the watch. @param name of the destination */
+  start(status: WatchStatus, name: string): void;
+  /** @param name of the destination; left out for what concerns all of them */
+  event(event: WatchEvent, name?: string): void;
   /** Something that is no event of the watch, but of use to whoever started it. */
   say(message: string): void;
   /** Shows how it was; called again it does nothing. */
@@ -28,10 +30,14 @@ export interface WatchEnd {
   readonly interrupted: boolean;
   /** Why it could not go on. */
   readonly error?: TraceletError;
+  /** Of several destinations each. */
+  readonly destinations?: readonly FollowEnd[];
 }
 
 interface ViewOptions {
   readonly mode: WatchMode;
+  /** What `--backend` calls the destinations; if there is only one, people need not be told which. */
+  readonly names: readonly string[];
   /** Where `json` goes to, or all else. */
   readonly output: Output;
   /** Whether lines say when they were written: not where somebody is looking on. */
@@ -47,52 +53,71 @@ const RATE_MS = 5000;
 /** Characters of an error in the live view: a few lines on any terminal. */
 const MAX_LIVE_ERROR = 200;
 
+/** A destination that is followed. */
+interface Started {
+  readonly name: string;
+  readonly status: WatchStatus;
+  /** Values per second, lately. */
+  readonly rate: () => number;
+}
+
 export function showWatch(options: ViewOptions): WatchView {
-  const { mode, output, dated, verbose } = options;
-  let status: WatchStatus | undefined;
+  const { mode, names, output, dated, verbose } = options;
+  const started = new Map<string, Started>();
+  /** Those that have started, in the order they were given in. */
+  const shown = () => names.flatMap((name) => started.get(name) ?? []);
   let timer: NodeJS.Timeout | undefined;
   let spinner: import("ora").Ora | undefined;
   let stopped = false;
   const line = (text: string) => output.write(`${dated ? `${new Date().toISOString()} ` : ""}${text}\n`);
   const object = (type: string, value: object) =>
     output.write(`${printable(JSON.stringify({ time: new Date().toISOString(), type, ...value }))}\n`);
-  const heartbeat = (of: WatchStatus) => {
-    if (mode === "json") object("status", statusJson(of));
-    else if (mode !== "quiet") line(statusText(of));
+  const named = (name: string | undefined, text: string) =>
+    names.length === 1 || name === undefined ? text : `[${oneLine(name)}] ${text}`;
+  const heartbeat = () => {
+    for (const { name, status } of shown()) {
+      if (mode === "json") object("status", { backend: name, ...statusJson(status) });
+      else if (mode !== "quiet") line(named(name, statusText(status)));
+    }
   };
-  const show = (event: WatchEvent) => {
+  const show = (event: WatchEvent, name?: string) => {
     const { level, run, message, hint } = event;
     if (mode === "json") {
-      object("event", { level, run: run ?? null, message, hint: hint ?? null });
+      object("event", { level, backend: name ?? null, run: run ?? null, message, hint: hint ?? null });
       return;
     }
     spinner?.clear();
-    line(eventText(event, output));
+    line(named(name, eventText(event, output)));
   };
   const every = (ms: number, what: () => void) => {
     timer = setInterval(what, ms);
     timer.unref();
   };
-  return {
-    start(started) {
-      status = started;
-      if (mode !== "live") {
-        every(HEARTBEAT_MS, () => heartbeat(started));
-        return;
-      }
-      const rate = rateOf(started);
-      void import("ora").then(({ default: ora }) => {
-        if (stopped) return;
-        const text = () => liveText(started, rate(), output);
-        const frames = { interval: REDRAW_MS, frames: ["●", "○"] };
-        spinner = ora({ text: text(), spinner: frames, stream: process.stderr, discardStdin: false }).start();
-        every(REDRAW_MS, () => {
-          if (spinner) spinner.text = text();
-        });
+  const begin = () => {
+    if (mode !== "live") {
+      every(HEARTBEAT_MS, heartbeat);
+      return;
+    }
+    void import("ora").then(({ default: ora }) => {
+      if (stopped) return;
+      const text = () =>
+        shown()
+          .map(({ name, status, rate }) => named(name, liveText(status, rate(), output)))
+          .join("\n  ");
+      const frames = { interval: REDRAW_MS, frames: ["●", "○"] };
+      spinner = ora({ text: text(), spinner: frames, stream: process.stderr, discardStdin: false }).start();
+      every(REDRAW_MS, () => {
+        if (spinner) spinner.text = text();
       });
+    });
+  };
+  return {
+    start(status, name) {
+      started.set(name, { name, status, rate: rateOf(status) });
+      if (started.size === 1) begin();
     },
-    event(event) {
-      if (event.level !== "info" || verbose || mode === "lines" || mode === "json") show(event);
+    event(event, name) {
+      if (event.level !== "info" || verbose || mode === "lines" || mode === "json") show(event, name);
     },
     say(message) {
       if (mode !== "quiet") show({ level: "info", run: undefined, message, hint: undefined });
@@ -103,10 +128,15 @@ export function showWatch(options: ViewOptions): WatchView {
       clearInterval(timer);
       spinner?.stop();
       spinner = undefined;
-      if (status !== undefined) heartbeat(status);
-      if (mode === "json" && end !== undefined) object("end", { ...end, error: errorJson(end.error) });
+      heartbeat();
+      if (mode === "json" && end !== undefined) object("end", endJson(end));
     },
   };
+}
+
+function endJson({ code, interrupted, error, destinations }: WatchEnd): object {
+  const each = destinations?.map(({ name, error: own, ...end }) => ({ backend: name, ...end, error: errorJson(own) }));
+  return { code, interrupted, error: errorJson(error), ...(each && { destinations: each }) };
 }
 
 /** Values per second over the last seconds, taken each time it is called. */

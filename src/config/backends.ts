@@ -1,13 +1,13 @@
 /** The backends that come with tracelet. Their code is loaded when they are opened, their options at once. */
 import { FILE_OPTIONS } from "../backends/files/options.ts";
 import { MLFLOW_OPTIONS } from "../backends/mlflow/options.ts";
-import type { OpenBackend, OptionSection } from "../sync/backend-plugin.ts";
+import type { CheckOptions, OpenBackend, OptionSection } from "../sync/backend-plugin.ts";
 import type { OptionsOf } from "../sync/option.ts";
 
 export interface RegisteredBackend extends OptionSection {
   /** What `--backend` calls it; several where they share their options. */
   readonly names: readonly string[];
-  readonly load: () => Promise<{ readonly open: OpenBackend<never> }>;
+  readonly load: () => Promise<{ readonly open: OpenBackend<never>; readonly check?: CheckOptions<never> }>;
 }
 
 export const BACKENDS: readonly RegisteredBackend[] = [

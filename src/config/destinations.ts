@@ -4,7 +4,7 @@ import os from "node:os";
 import path from "node:path";
 import { TraceletError } from "../errors.ts";
 import type { Backend, Quarantine } from "../sync/backend.ts";
-import type { Surroundings } from "../sync/backend-plugin.ts";
+import type { OpenedBackend, Surroundings } from "../sync/backend-plugin.ts";
 import { BACKENDS, type RegisteredBackend } from "./backends.ts";
 import { registered } from "./registry.ts";
 
@@ -41,53 +41,76 @@ const CONCURRENCY = 4;
 /** Without `--backend`. */
 const DEFAULT_BACKENDS = ["mlflow"];
 
+/** What the backends are called that were chosen, each once; MLflow if none are given. @throws TraceletError */
+export async function chosenBackends(names: readonly string[] = DEFAULT_BACKENDS): Promise<string[]> {
+  return (await choose(names)).map(({ name }) => name);
+}
+
+async function choose(names: readonly string[] = DEFAULT_BACKENDS): Promise<Chosen[]> {
+  const chosen = new Map<string, RegisteredBackend>();
+  for (const given of names) {
+    const entry = await registered(given);
+    chosen.set(entry.names.find((each) => each === given) ?? (entry.names[0] as string), entry);
+  }
+  return Array.from(chosen, ([name, entry]) => ({ name, entry }));
+}
+
+interface Chosen {
+  readonly name: string;
+  readonly entry: RegisteredBackend;
+}
+
+/** A destination that is being opened. */
+export interface Opening {
+  /** What `--backend` calls it. */
+  readonly name: string;
+  /** Rejects with a `TraceletError` if it cannot be opened. */
+  readonly opened: Promise<Destination>;
+}
+
+/** What backends are told; each line names the one that it is about. */
+export interface SharedSurroundings extends Omit<Surroundings, "giveUpAfterMs" | "shutdownTimeoutMs" | "say"> {
+  readonly say: (line: string, name: string) => void;
+}
+
 /**
- * Those that are open already are closed again if one cannot be opened.
+ * Begin to open all of them, once none has anything against its options. None waits for another: one may have to wait for a
+ * database that somebody else holds.
  *
  * @param names of backends; MLflow if none are given
  * @param options of the command or the caller; each backend takes its own from them
- * @throws TraceletError `usage` or `unsupported`
+ * @throws TraceletError `usage`, or `unsupported` for a plug-in of another version; then none is opened
  */
 export async function openDestinations(
   names: readonly string[] | undefined,
   options: DestinationOptions,
-  surroundings: Omit<Surroundings, "giveUpAfterMs" | "shutdownTimeoutMs">,
-): Promise<Destination[]> {
-  const opened: Destination[] = [];
-  try {
-    for (const name of new Set(names ?? DEFAULT_BACKENDS)) opened.push(await openOne(name, options, surroundings));
-  } catch (error) {
-    for (const { backend } of opened) await backend.close();
-    throw error;
-  }
-  return opened;
-}
-
-/** @throws TraceletError `usage` if there are several: they are closed */
-export async function requireOne(destinations: readonly Destination[]): Promise<Destination> {
-  const [only, ...others] = destinations;
-  if (only !== undefined && others.length === 0) return only;
-  for (const { backend } of destinations) await backend.close();
-  throw new TraceletError("usage", "only one backend at a time is supported so far", { hint: "--backend mlflow" });
+  { say, ...shared }: SharedSurroundings,
+): Promise<Opening[]> {
+  const { giveUpAfter: giveUpAfterMs, shutdownTimeout: shutdownTimeoutMs } = options;
+  const chosen = await choose(names);
+  const backends = await Promise.all(
+    chosen.map(async ({ name, entry }) => {
+      const { open, check } = await entry.load();
+      const own = ownOptions(entry, options) as never;
+      const surroundings = { ...shared, giveUpAfterMs, shutdownTimeoutMs, say: (line: string) => say(line, name) };
+      check?.(own, surroundings, name);
+      return { name, open: () => open(own, surroundings, name) };
+    }),
+  );
+  return backends.map(({ name, open }) => ({ name, opened: openOne(name, open, options.stateDir) }));
 }
 
 async function openOne(
   name: string,
-  options: DestinationOptions,
-  surroundings: Omit<Surroundings, "giveUpAfterMs" | "shutdownTimeoutMs">,
+  open: () => OpenedBackend | Promise<OpenedBackend>,
+  ownStateDir: string,
 ): Promise<Destination> {
-  const entry = await registered(name);
-  const called = entry.names.find((each) => each === name) ?? (entry.names[0] as string);
-  const { open } = await entry.load();
-  const own = ownOptions(entry, options);
-  const { giveUpAfter: giveUpAfterMs, shutdownTimeout: shutdownTimeoutMs } = options;
-  const all = { ...surroundings, giveUpAfterMs, shutdownTimeoutMs };
-  const { backend, address, concurrency, howToLook, retries, isForgotten } = await open(own as never, all, called);
-  const key = `${called} ${address}`;
-  const stateDir = isForgotten === true ? temporaryState() : options.stateDir;
+  const { backend, address, concurrency, howToLook, retries, isForgotten } = await open();
+  const key = `${name} ${address}`;
+  const stateDir = isForgotten === true ? temporaryState() : ownStateDir;
   const { QuarantineFiles } = await import("../sync/state/quarantine.ts");
   return {
-    name: called,
+    name,
     backend,
     quarantine: new QuarantineFiles(stateDir, key),
     key,

@@ -26,11 +26,15 @@ export const OPTIONS = {
   backend: {
     form: "names",
     value: "<names>",
-    help: "where to send it: mlflow (default), jsonl, csv, parquet, or a plug-in: ./my-backend.mjs, or <name> for tracelet-backend-<name>",
-    helpOf: { verify: "where it was sent: mlflow (default)", forget: "only at destinations of these backends" },
+    help: "where to send it: mlflow (default), jsonl, csv, parquet, or a plug-in: ./my-backend.mjs, or <name> for tracelet-backend-<name>; several with commas between",
+    helpOf: {
+      verify: "where it was sent: mlflow (default)",
+      status: "only destinations of these backends",
+      forget: "only at destinations of these backends",
+    },
     group: "Where to:",
-    groupOf: { forget: "Options:" },
-    commands: ["sync", "watch", "verify", "forget"],
+    groupOf: { status: "Options:", forget: "Options:" },
+    commands: ["sync", "watch", "verify", "status", "forget"],
   },
   giveUpAfter: {
     form: "duration",

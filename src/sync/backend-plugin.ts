@@ -47,6 +47,13 @@ export type OpenBackend<Options> = (
   name: string,
 ) => OpenedBackend | Promise<OpenedBackend>;
 
+/**
+ * What a backend has against its options, told before any destination is opened.
+ *
+ * @throws TraceletError `usage`
+ */
+export type CheckOptions<Options> = (options: Options, surroundings: Surroundings, name: string) => void;
+
 /** Options of a backend, and where the help shows them. */
 export interface OptionSection {
   /** What the options are of, as in "an option of MLflow". */

@@ -20,7 +20,7 @@ function statusOf(more: Partial<WatchStatus> = {}): { -readonly [K in keyof Watc
 async function serving(status?: WatchStatus): Promise<WatchMetrics> {
   const metrics = await serveMetrics(0);
   onTestFinished(() => metrics.close());
-  if (status !== undefined) metrics.start(status);
+  if (status !== undefined) metrics.start(status, "mlflow");
   return metrics;
 }
 
@@ -52,18 +52,18 @@ describe("/metrics", () => {
     expect([code, headers["content-type"]]).toEqual([200, "text/plain; version=0.0.4; charset=utf-8"]);
     const told = samples(text);
     const expected = {
-      tracelet_runs: 12,
-      tracelet_live_runs: 3,
-      tracelet_values_sent_total: 4567,
-      tracelet_bytes_sent_total: 89_000,
-      tracelet_bytes_behind: 17,
-      tracelet_oldest_unsent_seconds: 1.5,
-      tracelet_held_up: 0,
-      tracelet_retries_total: 5,
-      tracelet_quarantined_total: 2,
-      'tracelet_latency_seconds{quantile="0.5"}': 0.05,
-      'tracelet_latency_seconds{quantile="0.9"}': 0.09,
-      'tracelet_latency_seconds{quantile="0.99"}': 0.099,
+      'tracelet_runs{destination="mlflow"}': 12,
+      'tracelet_live_runs{destination="mlflow"}': 3,
+      'tracelet_values_sent_total{destination="mlflow"}': 4567,
+      'tracelet_bytes_sent_total{destination="mlflow"}': 89_000,
+      'tracelet_bytes_behind{destination="mlflow"}': 17,
+      'tracelet_oldest_unsent_seconds{destination="mlflow"}': 1.5,
+      'tracelet_held_up{destination="mlflow"}': 0,
+      'tracelet_retries_total{destination="mlflow"}': 5,
+      'tracelet_quarantined_total{destination="mlflow"}': 2,
+      'tracelet_latency_seconds{destination="mlflow",quantile="0.5"}': 0.05,
+      'tracelet_latency_seconds{destination="mlflow",quantile="0.9"}': 0.09,
+      'tracelet_latency_seconds{destination="mlflow",quantile="0.99"}': 0.099,
     };
     for (const [name, value] of Object.entries(expected)) expect([name, told.get(name)]).toEqual([name, value]);
     expect(told.get("process_resident_memory_bytes")).toBeGreaterThan(1e6);
@@ -71,7 +71,19 @@ describe("/metrics", () => {
     expect(text).not.toContain("secret");
     Object.assign(status, { sent: 5000, obstacle: "down", latencies: [] });
     const later = samples((await ask(metrics, "/metrics")).text);
-    expect([later.get("tracelet_values_sent_total"), later.get("tracelet_held_up")]).toEqual([5000, 1]);
+    expect([
+      later.get('tracelet_values_sent_total{destination="mlflow"}'),
+      later.get('tracelet_held_up{destination="mlflow"}'),
+    ]).toEqual([5000, 1]);
+  });
+
+  test("tells each of several destinations by itself", async () => {
+    const metrics = await serving(statusOf());
+    metrics.start(statusOf({ sent: 3, obstacle: "down", latencies: [] }), "jsonl");
+    const told = samples((await ask(metrics, "/metrics")).text);
+    const of = (name: string, destination: string) => told.get(`tracelet_${name}{destination="${destination}"}`);
+    expect([of("values_sent_total", "mlflow"), of("values_sent_total", "jsonl")]).toEqual([4567, 3]);
+    expect([of("held_up", "mlflow"), of("held_up", "jsonl")]).toEqual([0, 1]);
   });
 
   test("is there before the watch has begun", async () => {
@@ -90,7 +102,7 @@ describe("/healthz", () => {
     const metrics = await serving();
     expect(await health(metrics)).toEqual([200, "starting"]);
     const status = statusOf();
-    metrics.start(status);
+    metrics.start(status, "mlflow");
     expect(await health(metrics)).toEqual([200, "ok"]);
     status.obstacle = "down";
     expect(await health(metrics)).toEqual([200, "degraded"]);
@@ -109,6 +121,29 @@ describe("/healthz", () => {
     metrics.end();
     expect(await health(metrics)).toEqual([200, "ended"]);
   });
+});
+
+test("/healthz is that of the destination that is worst, and tells each", async () => {
+  const metrics = await serving();
+  const [one, other] = [statusOf(), statusOf()];
+  metrics.start(one, "mlflow");
+  metrics.start(other, "jsonl");
+  const health = async () => {
+    const { code, text } = await ask(metrics, "/healthz");
+    const { status, destinations } = JSON.parse(text) as {
+      status: string;
+      destinations: Record<string, { status: string }>;
+    };
+    return [code, status, destinations["mlflow"]?.status, destinations["jsonl"]?.status];
+  };
+  expect(await health()).toEqual([200, "ok", "ok", "ok"]);
+  one.obstacle = "down";
+  expect(await health()).toEqual([200, "degraded", "degraded", "ok"]);
+  const clock = vi.spyOn(performance, "now").mockReturnValue(performance.now() + 301_000);
+  onTestFinished(() => clock.mockRestore());
+  expect(await health()).toEqual([503, "stuck", "degraded", "stuck"]);
+  metrics.ended("jsonl");
+  expect(await health()).toEqual([200, "degraded", "degraded", "ended"]);
 });
 
 describe("a request", () => {
@@ -142,7 +177,7 @@ describe("--metrics-port", () => {
     const url = /http:\/\/127\.0\.0\.1:(\d+)\/metrics/.exec(String(line));
     await watch.until("log", "start");
     const text = await (await fetch((url as RegExpExecArray)[0])).text();
-    expect(samples(text).get("tracelet_runs")).toBe(7);
+    expect(samples(text).get('tracelet_runs{destination="mlflow"}')).toBe(7);
     const idle = net.connect(Number(url?.[1]), "127.0.0.1").on("error", () => {});
     await once(idle, "connect");
     child.kill("SIGTERM");

@@ -29,14 +29,14 @@ async function engine(options) {
     });
   });
   if (script.refuse) throw new TraceletError(script.refuse, "it cannot be", { hint: "do otherwise" });
-  onStart(status);
+  onStart(status, "mlflow");
   log("start", logdirs.join(","));
   for (const { after, set, event, fail, crash, end, since } of script.steps ?? []) {
     await sleep(after ?? 0);
     // JSON has no undefined.
     for (const [key, value] of Object.entries(set ?? {})) status[key] = value ?? undefined;
     if (since !== undefined) status.quietSince = performance.now() + since;
-    if (event) onEvent({ level: "info", ...event });
+    if (event) onEvent({ level: "info", ...event }, "mlflow");
     if (fail) throw new TraceletError(fail, "no more", { hint: "do otherwise" });
     if (crash === "rejects") throw new RangeError("oh no");
     if (crash)

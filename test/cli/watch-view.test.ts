@@ -50,9 +50,9 @@ describe("without a terminal", () => {
   function shown(mode: WatchMode, dated = true) {
     let text = "";
     const output = { write: (more: string) => (text += more), colour: false };
-    const view = showWatch({ mode, output, dated, verbose: false });
-    view.start(STATUS);
-    view.event(event("info", "begun", { run: `a${EVIL}` }));
+    const view = showWatch({ mode, names: ["mlflow"], output, dated, verbose: false });
+    view.start(STATUS, "mlflow");
+    view.event(event("info", "begun", { run: `a${EVIL}` }), "mlflow");
     view.event(event("warning", "slow", { hint: "wait" }));
     vi.advanceTimersByTime(300_000);
     view.stop({ code: 1, interrupted: false, error: new TraceletError("auth", "refused") });
@@ -87,15 +87,66 @@ describe("without a terminal", () => {
     const status = { ...STATUS, obstacle: null, lastError: null };
     const { latencies: _, lookedAt: __, quietSince: ___, ...told } = status;
     expect(objects).toEqual([
-      { ...at("04"), type: "event", level: "info", run: `a${EVIL}`, message: "begun", hint: null },
-      { ...at("04"), type: "event", level: "warning", run: null, message: "slow", hint: "wait" },
-      { ...at("09"), type: "status", ...told },
-      { ...at("09"), type: "status", ...told },
+      { ...at("04"), type: "event", level: "info", backend: "mlflow", run: `a${EVIL}`, message: "begun", hint: null },
+      { ...at("04"), type: "event", level: "warning", backend: null, run: null, message: "slow", hint: "wait" },
+      { ...at("09"), type: "status", backend: "mlflow", ...told },
+      { ...at("09"), type: "status", backend: "mlflow", ...told },
       {
         ...{ ...at("09"), type: "end", code: 1, interrupted: false },
         error: { code: "auth", message: "refused", hint: null },
       },
     ]);
+  });
+});
+
+describe("several destinations", () => {
+  function shown(mode: WatchMode) {
+    let text = "";
+    const output = { write: (more: string) => (text += more), colour: false };
+    const view = showWatch({ mode, names: ["mlflow", `j${EVIL}`], output, dated: false, verbose: false });
+    view.start(STATUS, "mlflow");
+    view.start({ ...STATUS, sent: 7 }, `j${EVIL}`);
+    view.event(event("error", "down", { run: "a" }), "mlflow");
+    view.event(event("warning", "no logdir"));
+    const error = new TraceletError("state", "the disk is full");
+    view.stop({
+      ...{ code: 1, interrupted: false },
+      destinations: [
+        { name: "mlflow", code: 0, interrupted: false },
+        { name: "jsonl", code: 1, interrupted: false, error },
+      ],
+    });
+    return text;
+  }
+
+  test("each line names its own", () => {
+    const text = shown("lines");
+    expectHarmless(text);
+    const [first, second, third, fourth] = text.split("\n");
+    expect([first, second]).toEqual(["[mlflow] error: a: down", "warning: no logdir"]);
+    expect(third).toBe("[mlflow] 123 runs (4 live), 12,345 values sent, 0 B behind, lag 0.3 s");
+    expect(fourth).toMatch(/^\[ja\\u001b.*\] 123 runs \(4 live\), 7 values sent/);
+  });
+
+  test("each object names its own, and the end tells them apart", () => {
+    const objects = shown("json")
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(objects.map(({ type, backend }) => [type, backend])).toEqual([
+      ["event", "mlflow"],
+      ["event", null],
+      ["status", "mlflow"],
+      ["status", `j${EVIL}`],
+      ["end", undefined],
+    ]);
+    expect(objects.at(-1)).toMatchObject({
+      ...{ code: 1, interrupted: false, error: null },
+      destinations: [
+        { backend: "mlflow", code: 0, interrupted: false, error: null },
+        { backend: "jsonl", code: 1, interrupted: false, error: { code: "state", message: "the disk is full" } },
+      ],
+    });
   });
 });
 

@@ -14,22 +14,32 @@ import { OutputDirectory } from "./output-directory.ts";
 const FORMATS = ["jsonl", "csv", "parquet"] as const;
 type Format = (typeof FORMATS)[number];
 
+type Options = OptionsOf<typeof FILE_OPTIONS>;
+
 /** @throws TraceletError `usage` */
-export async function open(
-  { output }: OptionsOf<typeof FILE_OPTIONS>,
-  { dryRun, stdoutUser }: Surroundings,
-  format: string,
-): Promise<OpenedBackend> {
-  if (!isFormat(format)) throw new Error(`there is no format ${format}`);
+export function check({ output }: Options, { stdoutUser }: Surroundings, format: string): void {
   if (output === undefined || output === "")
     throw new TraceletError("usage", `--backend ${format} needs to be told where the files go`, {
       hint: "--output out/",
     });
-  if (output === "-" && format !== "jsonl")
+  if (output !== "-") return;
+  if (format !== "jsonl")
     throw new TraceletError("usage", "--output - takes --backend jsonl only: the others write several files a run", {
       hint: "--output out/",
     });
-  if (output === "-") return openStdout(dryRun, stdoutUser);
+  if (stdoutUser !== undefined)
+    throw new TraceletError("usage", `${stdoutUser} and --output - would both write to standard output`, {
+      hint: "leave one of them out",
+    });
+}
+
+/** @throws TraceletError `usage` */
+export async function open(options: Options, surroundings: Surroundings, format: string): Promise<OpenedBackend> {
+  check(options, surroundings, format);
+  if (!isFormat(format)) throw new Error(`there is no format ${format}`);
+  const { output = "" } = options;
+  const { dryRun } = surroundings;
+  if (output === "-") return openStdout(dryRun);
   const directory = new OutputDirectory(path.resolve(output));
   return { backend: dryRun ? dryRunOf(format) : await backendOf(format, directory), address: directory.root };
 }
@@ -54,11 +64,7 @@ function dryRunOf(format: Format): Backend {
 }
 
 /** Nobody can tell what of it has arrived, so nothing is remembered: each command writes all there is. */
-function openStdout(dryRun: boolean, stdoutUser: string | undefined): OpenedBackend {
-  if (stdoutUser !== undefined)
-    throw new TraceletError("usage", `${stdoutUser} and --output - would both write to standard output`, {
-      hint: "leave one of them out",
-    });
+function openStdout(dryRun: boolean): OpenedBackend {
   return { backend: new LinesBackend(dryRun ? async () => {} : toStdout), address: "-", isForgotten: true };
 }
 

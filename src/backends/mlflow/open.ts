@@ -11,6 +11,11 @@ import { resolveTrackingUri, type TrackingUri } from "./tracking-uri.ts";
 
 export type MlflowOptions = OptionsOf<typeof MLFLOW_OPTIONS>;
 
+/** @throws TraceletError `usage` */
+export function check(options: MlflowOptions): void {
+  resolve(options);
+}
+
 /** @throws TraceletError `usage` or `unsupported` */
 export async function open(options: MlflowOptions, surroundings: Surroundings): Promise<OpenedBackend> {
   const { uri, experiment } = resolve(options);

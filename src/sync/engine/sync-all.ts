@@ -7,17 +7,18 @@ import { type SyncOptions, type SyncResult, sync } from "./once.ts";
 export interface SyncDestination extends Destination, Pick<SyncOptions, "onStart" | "onRun" | "trace"> {}
 
 export interface SyncAllOptions extends Omit<SyncOptions, keyof SyncDestination | "discovery"> {
-  readonly destinations: readonly SyncDestination[];
+  /** Promises of those that are still being opened. */
+  readonly destinations: readonly (SyncDestination | Promise<SyncDestination>)[];
 }
 
 /**
  * Bring several destinations up to what the logdirs hold now, at the same time. None waits for another: where one fails, the
  * others are finished, and it catches up alone the next time.
  *
- * @returns for each destination what `sync` returns, as soon as it has ended there
+ * @returns for each destination what `sync` returns, as soon as it has ended there; rejected as its opening was, if it was
  * @throws TraceletError `logdir` if one cannot be read
  */
 export function syncAll({ destinations, ...options }: SyncAllOptions): Promise<SyncResult>[] {
   const discovery = discoverAll(options.logdirs);
-  return destinations.map((destination) => sync({ ...options, ...destination, discovery }));
+  return destinations.map(async (destination) => sync({ ...options, ...(await destination), discovery }));
 }

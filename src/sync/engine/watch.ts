@@ -19,7 +19,8 @@ export interface WatchDestination extends Destination {
 }
 
 export interface WatchAllOptions extends Omit<WatchOptions, keyof Destination | "onStart"> {
-  readonly destinations: readonly WatchDestination[];
+  /** Promises of those that are still being opened. */
+  readonly destinations: readonly (WatchDestination | Promise<WatchDestination>)[];
   /** What concerns the logdirs, and so all destinations. */
   readonly onEvent: (event: WatchEvent) => void;
 }
@@ -40,7 +41,7 @@ export async function watch(options: WatchOptions): Promise<boolean> {
 /**
  * The same for several destinations. None waits for another: one that is away, slow or full catches up from the files alone.
  *
- * @returns for each destination what `watch` returns, as soon as it has ended there
+ * @returns for each destination what `watch` returns, as soon as it has ended there; rejected as its opening was, if it was
  */
 export function watchAll(options: WatchAllOptions): Promise<boolean>[] {
   const { destinations, onEvent, logdirs, events, pollMs, rescanMs, signal } = options;
@@ -60,7 +61,7 @@ export function watchAll(options: WatchAllOptions): Promise<boolean>[] {
   signal.addEventListener("abort", close, { once: true });
   const followed = destinations.map(async (destination) => {
     const subscription = tree.subscribe();
-    return new Follower({ ...options, ...destination }).follow(subscription, discover);
+    return new Follower({ ...options, ...(await destination) }).follow(subscription, discover);
   });
   void Promise.allSettled(followed).then(() => {
     signal.removeEventListener("abort", close);

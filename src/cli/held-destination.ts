@@ -1,0 +1,50 @@
+/** A destination that a command works with: its checkpoints are open, and the logdirs locked for it. */
+import type { Destination } from "../config/destinations.ts";
+import { sourcesOf } from "../sync/source/logdirs.ts";
+import { Checkpoints } from "../sync/state/checkpoints.ts";
+import { type Lock, lockSource } from "../sync/state/lock.ts";
+
+export class HeldDestination {
+  readonly destination: Destination;
+  readonly checkpoints: Checkpoints;
+  readonly #locks: readonly Lock[];
+
+  private constructor(destination: Destination, checkpoints: Checkpoints, locks: readonly Lock[]) {
+    this.destination = destination;
+    this.checkpoints = checkpoints;
+    this.#locks = locks;
+  }
+
+  /**
+   * @param options `readOnly`: nothing is locked or remembered
+   * @throws TraceletError `locked` if another process sends one of the logdirs there, `state`, `unsupported`; what the opening
+   *   was rejected with. Nothing is left open then.
+   */
+  static async take(
+    opened: Promise<Destination>,
+    logdirs: readonly string[],
+    { readOnly }: { readonly readOnly: boolean },
+  ): Promise<HeldDestination> {
+    const destination = await opened;
+    const { stateDir, key, backend } = destination;
+    const locks: Lock[] = [];
+    let checkpoints: Checkpoints | undefined;
+    try {
+      checkpoints = Checkpoints.open(stateDir, key, { readOnly });
+      if (!readOnly) for (const source of sourcesOf(logdirs)) locks.push(lockSource(stateDir, key, source.path));
+      return new HeldDestination(destination, checkpoints, locks);
+    } catch (error) {
+      for (const lock of locks) lock.release();
+      checkpoints?.close();
+      await backend.close();
+      throw error;
+    }
+  }
+
+  /** Let others have it. */
+  async release(): Promise<void> {
+    for (const lock of this.#locks) lock.release();
+    this.checkpoints.close();
+    await this.destination.backend.close();
+  }
+}
