@@ -1,4 +1,4 @@
-/** `--backend jsonl` and `csv`: what the built command writes, read back by Python. */
+/** `--backend jsonl`, `csv` and `parquet`: what the built command writes, read back by Python. */
 import { execFileSync } from "node:child_process";
 import {
   appendFileSync,
@@ -57,12 +57,13 @@ describe("all fixtures", () => {
   const pointOf = ([, step, wall, value]: LinePoint) => `${stepText(step)} ${wallText(wall)} ${JSON.stringify(value)}`;
   const withoutValue = (point: string) => point.split(" ", 2).join(" ");
 
-  test.each(cases())("$name", async ({ name, logdir, runs, resync }) => {
-    const out = path.join(workspace, "fixtures", name);
-    const args = ["--group", "none", "--restarts", "keep", "--backend", "jsonl", "--output", out];
+  const formats = (["jsonl", "parquet"] as const).flatMap((backend) => cases().map((each) => ({ backend, ...each })));
+  test.each(formats)("$name as $backend", async ({ backend, name, logdir, runs, resync }) => {
+    const out = path.join(workspace, "fixtures", backend, name);
+    const args = ["--group", "none", "--restarts", "keep", "--backend", backend, "--output", out];
     const { code, stderr } = await tracelet(["sync", logdir, ...args, "--state-dir", path.join(workspace, "state")]);
     expect([0, 3], stderr).toContain(code);
-    const found = await readFilesOf("jsonl", out);
+    const found = await readFilesOf(backend, out);
     for (const [run, { tags }] of Object.entries(runs)) {
       const title = run === "." ? path.basename(logdir) : run;
       const there = new Map<string, LinePoint[]>();
@@ -94,7 +95,7 @@ function values(out: string): string[] {
     .sort();
 }
 
-test.each(["jsonl", "csv"] as const)(
+test.each(["jsonl", "csv", "parquet"] as const)(
   "%s, with SIGKILL at random moments: each point is there, once",
   async (backend) => {
     const logdir = path.join(workspace, `killed-runs-${backend}`);

@@ -126,3 +126,23 @@ test("another's table is not touched", async () => {
   expect(runs[0]?.error).toMatchObject({ code: "rejected", message: expect.stringContaining("scalars.csv") });
   expect(output.read()).toBe("mine\n");
 });
+
+test("rows that a run has under its earlier name are not written again", async () => {
+  const output = new CsvOutput();
+  const { logdir } = output.world;
+  logdir.write("a,b", fileOf([...curve("loss", 0, 20), ...curve("lr", 0, 20)]));
+  await output.sync({ transform: { includeTags: [], excludeTags: ["lr"], nan: "keep" } });
+  logdir.rename("a,b", "renamed");
+  await output.sync();
+  const rows = output.read("a,b/scalars.csv").split("\r\n").slice(1, -1);
+  expect(
+    rows
+      .map((row) =>
+        row
+          .replace(/^("a,b"|renamed),/, "")
+          .split(",", 2)
+          .join(" "),
+      )
+      .toSorted(),
+  ).toEqual([...range(20).map((step) => `loss ${step}`), ...range(20).map((step) => `lr ${step}`)].toSorted());
+});

@@ -111,7 +111,7 @@ export class CsvRuns implements RunsOnDisk<CsvRun> {
       run.state = next;
       run.lengths = longer;
     });
-    for (const table of NAMES) for (const row of rows[table]) run.rows?.add(table, row);
+    for (const table of NAMES) for (const row of rows[table]) run.rows?.add(table, withoutRun(row));
   }
 
   /** Rows that do not count: of a batch that was not written whole. @throws the system's error */
@@ -143,7 +143,7 @@ export class CsvRuns implements RunsOnDisk<CsvRun> {
   #without(run: CsvRun, rows: Readonly<Record<Table, string[]>>): Readonly<Record<Table, string[]>> {
     if (NAMES.every((table) => rows[table].length === 0)) return rows;
     const known = (run.rows ??= this.#directory.guard(run.id, () => this.#rowsOf(run)));
-    const fresh = (table: Table) => rows[table].filter((row) => !known.has(table, row));
+    const fresh = (table: Table) => rows[table].filter((row) => !known.has(table, withoutRun(row)));
     return { scalars: fresh("scalars"), hparams: fresh("hparams") };
   }
 
@@ -152,7 +152,7 @@ export class CsvRuns implements RunsOnDisk<CsvRun> {
     for (const table of NAMES) {
       if (lengths[table] === 0) continue;
       const text = readFileSync(this.#file(id, table)).subarray(0, lengths[table]);
-      for (const row of rowsOf(text.toString())) rows.add(table, row);
+      for (const row of rowsOf(text.toString())) rows.add(table, withoutRun(row));
     }
     return rows;
   }
@@ -193,6 +193,11 @@ function hparamRows(run: string, { data, hparams }: Batch): string[] {
     datum.kind === "hparams" && datum.record.type === "session_start" ? [...datum.record.hparams] : [];
   const all = [...data.flatMap(told), ...hparams];
   return all.map(([name, value]) => `${quoted(run)},${quoted(name)},${quoted(pythonText(value))}\r\n`);
+}
+
+/** A run may have had another name when its rows were written. */
+function withoutRun(row: string): string {
+  return row.replace(/^(?:"(?:[^"]|"")*"|[^,]*),/, "");
 }
 
 function numberText(value: number): string {

@@ -16,7 +16,7 @@ import type { OutputDirectory } from "./output-directory.ts";
 import { type Content, contentOf, EMPTY, jsonOfContent, type OfTables, TABLES, type Table } from "./parquet/content.ts";
 import { histogramPart, histogramsOf } from "./parquet/histogram-part.ts";
 import { dueParts, PartFiles } from "./parquet/part-files.ts";
-import { addRows, NO_ROWS, type Rows, rowsOf, rowsWithout, sizeOfRows } from "./parquet/run-rows.ts";
+import { addLine, addRows, NO_ROWS, type Rows, rowsOf, rowsWithout, sizeOfRows } from "./parquet/run-rows.ts";
 import { joinedScalars, scalarPart, scalarsOf } from "./parquet/scalar-part.ts";
 import { linesUpTo } from "./read-lines.ts";
 import { RowDigests } from "./row-digests.ts";
@@ -94,7 +94,7 @@ export class ParquetRuns implements RunsOnDisk<ParquetRun> {
 
   async append(run: ParquetRun, { batch, next, isAllNew }: Addition): Promise<void> {
     const media = new Media(this.#directory);
-    const all = rowsOf(batch, media);
+    const all = rowsOf(next.name, batch, media);
     const rows = isAllNew ? all : await this.#without(run, all);
     if (batch.marks.length === 0 && sizeOfRows(rows) === 0) return;
     await media.write();
@@ -233,7 +233,7 @@ export class ParquetRuns implements RunsOnDisk<ParquetRun> {
       addRows(known, { ...NO_ROWS, scalars: await scalarsOf(scalars.read(number)) });
     for (const { number } of parts.histograms)
       addRows(known, { ...NO_ROWS, histograms: await histogramsOf(histograms.read(number)) });
-    for (const line of linesUpTo(this.#linesFile(id), length)) known.add(line);
+    for (const line of linesUpTo(this.#linesFile(id), length)) addLine(known, line);
     return known;
   }
 }

@@ -35,9 +35,9 @@ export async function readTensorBoard(logdir: string): Promise<{ [run: string]: 
 /** A value of a file of JSON lines; a step beyond 2^53 is a string. */
 export type LinePoint = readonly [kind: string, step: number | string, wallTime: number | string, value: Json];
 
-/** What `--backend jsonl` has written to a directory, or of `--backend csv` the scalars. */
+/** What `--backend jsonl` or `parquet` has written to a directory, or of `--backend csv` the scalars. */
 export async function readFilesOf(
-  backend: "jsonl" | "csv",
+  backend: "jsonl" | "csv" | "parquet",
   out: string,
 ): Promise<{ [run: string]: { [tag: string]: LinePoint[] } }> {
   return JSON.parse(await script(NEW_PYTHON, `read_${backend}.py`, [out])) as {

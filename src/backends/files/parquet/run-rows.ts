@@ -24,10 +24,11 @@ const NO_SCALARS: Scalars = {
 
 export const NO_ROWS: Rows = { scalars: NO_SCALARS, histograms: [], lines: [] };
 
-export function rowsOf({ scalars, data, hparams }: Batch, media: Media): Rows {
+/** @param run its name, which each line begins with */
+export function rowsOf(run: string, { scalars, data, hparams }: Batch, media: Media): Rows {
   const keep = media.keep.bind(media);
-  const lines = data.flatMap((datum) => (datum.kind === "histograms" ? [] : (datumLine(datum, keep) ?? [])));
-  if (hparams.size > 0) lines.push(hparamsLine(hparams));
+  const lines = data.flatMap((datum) => (datum.kind === "histograms" ? [] : (datumLine(datum, keep, { run }) ?? [])));
+  if (hparams.size > 0) lines.push(hparamsLine(hparams, { run }));
   const histograms = data.filter((datum): datum is HistogramDatum => datum.kind === "histograms").map(rowOf);
   return { scalars, histograms, lines };
 }
@@ -40,7 +41,7 @@ export function sizeOfRows({ scalars, histograms, lines }: Rows): number {
 export function addRows(known: RowDigests, { scalars, histograms, lines }: Rows): void {
   for (let i = 0; i < scalars.length; i++) known.add(...digestedScalar(scalars, i));
   for (const row of histograms) known.add(...digestedHistogram(row));
-  for (const line of lines) known.add(line);
+  for (const line of lines) addLine(known, line);
 }
 
 /** Those that are not there. */
@@ -48,8 +49,19 @@ export function rowsWithout(known: RowDigests, { scalars, histograms, lines }: R
   return {
     scalars: keptScalars(scalars, (i) => !known.has(...digestedScalar(scalars, i))),
     histograms: histograms.filter((row) => !known.has(...digestedHistogram(row))),
-    lines: lines.filter((line) => !known.has(line)),
+    lines: lines.filter((line) => !known.has(withoutRun(line))),
   };
+}
+
+export function addLine(known: RowDigests, line: Uint8Array): void {
+  known.add(withoutRun(line));
+}
+
+/** A run may have had another name when it was written. */
+function withoutRun(line: Uint8Array): string {
+  return Buffer.from(line)
+    .toString()
+    .replace(/^\{"run":"(?:[^"\\]|\\.)*",/, "{");
 }
 
 function digestedScalar({ tags, tag, step, wallTime, value }: Scalars, i: number): RowParts {
