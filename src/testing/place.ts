@@ -6,7 +6,7 @@ import path from "node:path";
 import type { RefusedValue } from "../sync/backend.ts";
 import { type SyncResult, sync } from "../sync/engine/once.ts";
 import { Checkpoints } from "../sync/state/checkpoints.ts";
-import type { DestinationUnderTest } from "./contract.ts";
+import type { DestinationUnderTest } from "./destination-under-test.ts";
 import { fileVersion, type Point, records } from "./event-file.ts";
 import { type Death, mortal } from "./mortal-backend.ts";
 
