@@ -2,6 +2,7 @@
 import type { BackendOptions } from "../config/backends.ts";
 import { chosen } from "../config/choice.ts";
 import { chosenBackends, type Destination, type Opening, openDestinations } from "../config/destinations.ts";
+import { HeldDestination } from "../config/held-destination.ts";
 import type { CommandOptions } from "../config/options.ts";
 import { TraceletError } from "../errors.ts";
 import type { SyncResult } from "../sync/engine/once.ts";
@@ -11,7 +12,6 @@ import type { RunResult } from "../sync/run/run-result.ts";
 import { requireLogdir } from "../sync/source/logdirs.ts";
 import { type DestinationEnd, type Reporting, reportEnds } from "./destination-ends.ts";
 import { asTraceletError } from "./failure.ts";
-import { HeldDestination } from "./held-destination.ts";
 import { type ProgressView, showProgress } from "./progress-view.ts";
 import { exitCodeOf, onSignals, type Signals } from "./signals.ts";
 import {

@@ -1,8 +1,9 @@
 /** A destination that a command works with: its checkpoints are open, and the logdirs locked for it. */
-import type { Destination } from "../config/destinations.ts";
+
 import { sourcesOf } from "../sync/source/logdirs.ts";
 import { Checkpoints } from "../sync/state/checkpoints.ts";
 import { type Lock, lockSource } from "../sync/state/lock.ts";
+import type { Destination } from "./destinations.ts";
 
 export class HeldDestination {
   readonly destination: Destination;
