@@ -49,6 +49,29 @@ export function openDatabase(path: string, options: OpenOptions): Database {
   return driver(path, options);
 }
 
+/** What SQLite says: another connection holds the lock; a row breaks a rule of its table; the file is damaged, or is none. */
+export type SqliteFailure = "busy" | "constraint" | "damaged";
+
+/** @returns undefined for other errors, SQLite's and anybody's */
+export function sqliteFailure(error: unknown): SqliteFailure | undefined {
+  // `better-sqlite3` names the code, `node:sqlite` numbers it. The lowest byte is the primary one.
+  const { code, errcode } = error as { code?: unknown; errcode?: unknown };
+  const name = /^SQLITE_([A-Z]+)/.exec(String(code))?.[1] ?? "";
+  return FAILURES.get(name) ?? FAILURES.get(Number(errcode) & 0xff);
+}
+
+/** https://www.sqlite.org/rescode.html */
+const FAILURES: ReadonlyMap<string | number, SqliteFailure> = new Map<string | number, SqliteFailure>([
+  ["BUSY", "busy"],
+  [5, "busy"],
+  ["CONSTRAINT", "constraint"],
+  [19, "constraint"],
+  ["CORRUPT", "damaged"],
+  [11, "damaged"],
+  ["NOTADB", "damaged"],
+  [26, "damaged"],
+]);
+
 type Driver = (path: string, options: OpenOptions) => Database;
 
 let driver: Driver | undefined;

@@ -1,13 +1,13 @@
 /** What `tracelet watch` needs of whatever follows the logdirs. */
 
 import { existsSync } from "node:fs";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { BackendOptions } from "../config/backends.ts";
 import type { chosen } from "../config/choice.ts";
 import { chosenBackends, openDestinations } from "../config/destinations.ts";
 import { HeldDestination } from "../config/held-destination.ts";
 import type { CommandOptions } from "../config/options.ts";
 import type { TraceletError } from "../errors.ts";
+import { pause } from "../pause.ts";
 import { type SyncOptions, type SyncResult, sync } from "../sync/engine/once.ts";
 import { watchAll } from "../sync/engine/watch.ts";
 import type { WatchEvent, WatchStatus } from "../sync/engine/watch-status.ts";
@@ -201,11 +201,11 @@ async function sendRest(
       }
     }
     const error = result.error ?? result.runs.find((run) => run.error !== undefined)?.error;
-    const pause = Math.max(ownPause, result.error?.retryAfterMs ?? 0);
-    const mayHelp = result.error?.code === "unreachable" && performance.now() + pause < end;
+    const pauseMs = Math.max(ownPause, result.error?.retryAfterMs ?? 0);
+    const mayHelp = result.error?.code === "unreachable" && performance.now() + pauseMs < end;
     // Whoever has sent a signal waits.
     if (mayHelp && !options.signal.aborted && !options.leavesRunning) {
-      await sleep(pause, undefined, { signal: options.signal }).catch(() => {});
+      await pause(pauseMs, options.signal);
       continue;
     }
     if (error !== undefined && !result.interrupted)

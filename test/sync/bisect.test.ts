@@ -2,12 +2,8 @@
 import { describe, expect, test } from "vitest";
 import { storeAround } from "../../src/backends/mlflow/bisect.ts";
 import { DryRunStore } from "../../src/backends/mlflow/dry-run-store.ts";
-import {
-  ContentRefused,
-  type LogBatch,
-  type MetricColumns,
-  type MlflowStore,
-} from "../../src/backends/mlflow/store.ts";
+import { type LogBatch, type MetricColumns, type MlflowStore } from "../../src/backends/mlflow/store.ts";
+import { ContentRefused } from "../../src/net/refusal.ts";
 
 interface Point {
   readonly key: string;

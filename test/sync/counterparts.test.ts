@@ -3,9 +3,9 @@ import { afterEach, describe, expect, test } from "vitest";
 import { readCredentials } from "../../src/backends/mlflow/credentials.ts";
 import { NO_METRICS } from "../../src/backends/mlflow/parts.ts";
 import { RestStore } from "../../src/backends/mlflow/rest-store.ts";
-import { ContentRefused } from "../../src/backends/mlflow/store.ts";
 import { resolveTrackingUri } from "../../src/backends/mlflow/tracking-uri.ts";
 import { TraceletError } from "../../src/errors.ts";
+import { ContentRefused } from "../../src/net/refusal.ts";
 import { type Answer, FaultServer, html, json, type RecordedRequest, refusal } from "./fault-server.ts";
 
 const open: { close(): Promise<void> }[] = [];

@@ -9,8 +9,9 @@ import { MlflowBackend, type MlflowBackendOptions } from "../../src/backends/mlf
 import { DryRunStore } from "../../src/backends/mlflow/dry-run-store.ts";
 import { isValidKey } from "../../src/backends/mlflow/names.ts";
 import { SqliteStore } from "../../src/backends/mlflow/sqlite-store.ts";
-import { type MlflowStore, ReplyLost, type RunRecord } from "../../src/backends/mlflow/store.ts";
+import { type MlflowStore, type RunRecord } from "../../src/backends/mlflow/store.ts";
 import { TraceletError } from "../../src/errors.ts";
+import { ReplyLost } from "../../src/net/refusal.ts";
 import type { Datum, HparamsDatum, HparamValue, TagMetadata } from "../../src/reader/datum.ts";
 import { EventFileReader } from "../../src/reader/event-file.ts";
 import { RecordBatch } from "../../src/reader/record-batch.ts";

@@ -3,12 +3,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inspect } from "node:util";
 import { afterEach, describe, expect, onTestFinished, test } from "vitest";
-import { readCredentials, Secret } from "../../src/backends/mlflow/credentials.ts";
-import { HttpClient, type RetryNotice } from "../../src/backends/mlflow/http.ts";
-import type { HttpRequest } from "../../src/backends/mlflow/http-request.ts";
-import { ReplyLost } from "../../src/backends/mlflow/store.ts";
-import { systemTiming } from "../../src/backends/mlflow/timing.ts";
+import { readCredentials } from "../../src/backends/mlflow/credentials.ts";
+import { MLFLOW } from "../../src/backends/mlflow/service.ts";
 import { TraceletError } from "../../src/errors.ts";
+import { Secret } from "../../src/net/access.ts";
+import { HttpClient } from "../../src/net/client.ts";
+import { ReplyLost } from "../../src/net/refusal.ts";
+import type { HttpRequest } from "../../src/net/request.ts";
+import { type RetryNotice } from "../../src/net/retries.ts";
+import { systemTiming } from "../../src/net/timing.ts";
 import { type Answer, type Fault, FaultServer, html, json, refusal } from "./fault-server.ts";
 
 const NOW = Date.UTC(2026, 10, 21, 12, 0, 0);
@@ -55,9 +58,9 @@ interface ClientOptions {
 
 function clientOf(base: string, { env = {}, timing = new FakeTiming(), ...options }: ClientOptions = {}) {
   const notices: RetryNotice[] = [];
-  const credentials = readCredentials(undefined, env, NO_HOME);
+  const access = readCredentials(undefined, env, NO_HOME);
   const onRetry = (notice: RetryNotice) => notices.push(notice);
-  const client = new HttpClient({ base, credentials, timing, onRetry, ...options });
+  const client = new HttpClient({ service: MLFLOW, base, access, timing, onRetry, ...options });
   open.push(client);
   return { client, notices, timing: timing as FakeTiming };
 }
@@ -592,11 +595,9 @@ test("no error, and no object, shows a credential that a server repeats", async 
     const server = await serve(...Array<Fault | Answer>(3).fill(fault));
     const { client, notices } = clientOf(server.url, { env, giveUpAfterMs: 300 });
     const error = await failure(client.request(READ));
-    const credentials = readCredentials(undefined, env, NO_HOME);
-    const shown = [error, client, credentials, notices].map((each) => inspect(each, { depth: 20, showHidden: true }));
-    const all = [...shown, JSON.stringify([error, client, credentials]), error.stack, error.hint, `${error}`].join(
-      "\n",
-    );
+    const access = readCredentials(undefined, env, NO_HOME);
+    const shown = [error, client, access, notices].map((each) => inspect(each, { depth: 20, showHidden: true }));
+    const all = [...shown, JSON.stringify([error, client, access]), error.stack, error.hint, `${error}`].join("\n");
     expect(all).not.toMatch(/canary/i);
     expect(all).not.toContain(header);
   }

@@ -1,10 +1,11 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { readCredentials } from "../../src/backends/mlflow/credentials.ts";
 import { RestStore } from "../../src/backends/mlflow/rest-store.ts";
-import { type LogBatch, type NewRun, ReplyLost } from "../../src/backends/mlflow/store.ts";
+import { type LogBatch, type NewRun } from "../../src/backends/mlflow/store.ts";
 import { nextNonce } from "../../src/backends/mlflow/survey.ts";
-import { systemTiming } from "../../src/backends/mlflow/timing.ts";
 import { type HttpTrackingUri, resolveTrackingUri } from "../../src/backends/mlflow/tracking-uri.ts";
+import { ReplyLost } from "../../src/net/refusal.ts";
+import { systemTiming } from "../../src/net/timing.ts";
 import { type Answer, FaultServer, type Handler, html, json, MlflowImitation, refusal } from "./fault-server.ts";
 
 const open: { close(): Promise<void> }[] = [];

@@ -1,5 +1,6 @@
 /** MLflow: which run a TensorBoard run is, and how its values look there. The store below does the talking. */
 import { TraceletError } from "../../errors.ts";
+import { ContentRefused } from "../../net/refusal.ts";
 import type {
   Backend,
   Batch,
@@ -28,7 +29,7 @@ import { followName } from "./renaming.ts";
 import { MlflowRun } from "./run.ts";
 import { RunArtifacts } from "./run-artifacts.ts";
 import { RunFinder, type RunFinderOptions } from "./run-finder.ts";
-import { ContentRefused, type MlflowStore, type RunRecord } from "./store.ts";
+import { type MlflowStore, type RunRecord } from "./store.ts";
 import { nextNonce, surveyRuns } from "./survey.ts";
 import { milliseconds } from "./wall-time.ts";
 

@@ -2,9 +2,11 @@
  * Finds what MLflow refuses of a batch, and sends the rest. MLflow refuses a request as a whole, mostly for one field of
  * it; which one, its words tell people only.
  */
+
+import { ContentRefused } from "../../net/refusal.ts";
 import { pick } from "./metric-columns.ts";
 import { isAscii } from "./storable-text.ts";
-import { ContentRefused, type MetricColumns, type MlflowStore } from "./store.ts";
+import { type MetricColumns, type MlflowStore } from "./store.ts";
 
 /** What was refused of a batch, and how. */
 export interface Refused {

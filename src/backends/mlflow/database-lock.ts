@@ -58,9 +58,3 @@ export async function whenFree<T>(work: () => T, { signal, stopGraceMs = GRACE_M
     await sleep(PAUSE_MS);
   }
 }
-
-/** Whether it is what SQLite says when another connection holds the lock, in the words of either driver. */
-export function isLocked(error: unknown): boolean {
-  const { code, errcode } = error as { code?: unknown; errcode?: unknown };
-  return String(code).startsWith("SQLITE_BUSY") || (typeof errcode === "number" && (errcode & 0xff) === 5);
-}

@@ -1,12 +1,12 @@
 /** What is said of a batch: how many of its values were stored, and which were refused. */
 import type { TraceletError } from "../../errors.ts";
+import type { ContentRefused } from "../../net/refusal.ts";
 import type { Datum } from "../../reader/datum.ts";
 import type { Batch, BatchPart, RefusedValue } from "../../sync/backend.ts";
 import { Tally } from "../../sync/report/tally.ts";
 import type { Refused } from "./bisect.ts";
 import type { Param } from "./run.ts";
 import type { Written } from "./run-artifacts.ts";
-import type { ContentRefused } from "./store.ts";
 
 interface Fate {
   /** Why files could not be stored at all. */

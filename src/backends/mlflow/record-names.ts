@@ -1,7 +1,9 @@
 /** The run tags that tell whose a key is where that is not the name itself. */
+
+import { ContentRefused } from "../../net/refusal.ts";
 import { asciiRecorded } from "./names.ts";
 import { NOTHING } from "./parts.ts";
-import { ContentRefused, type MlflowStore } from "./store.ts";
+import { type MlflowStore } from "./store.ts";
 
 /**
  * Store them as far as the database can. What it refuses as it is, is stored in ASCII; what it refuses even so has a key

@@ -1,11 +1,12 @@
 /** A run whose source is called otherwise now: the same run, under the new name. */
 import { TraceletError } from "../../errors.ts";
+import { ContentRefused, ReplyLost } from "../../net/refusal.ts";
 import type { RunDescription } from "../../sync/backend.ts";
 import { hashText } from "../../sync/source/fingerprint.ts";
 import { NOTE_TAG, noteOf, RUN_TAG, runName, SOURCE_TAG } from "./new-run.ts";
 import { NOTHING } from "./parts.ts";
 import { asciiName, isAscii } from "./storable-text.ts";
-import { ContentRefused, type MlflowStore, ReplyLost, type RunRecord } from "./store.ts";
+import { type MlflowStore, type RunRecord } from "./store.ts";
 
 const NAME_TAG = "mlflow.runName";
 const OWN_NOTE = /^TensorBoard run `.*, synced by tracelet \S+$/s;

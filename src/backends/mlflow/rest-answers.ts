@@ -1,6 +1,6 @@
 /** What MLflow's REST API answers, checked and as records. */
 import { TraceletError } from "../../errors.ts";
-import type { JsonObject } from "./http-request.ts";
+import type { JsonObject } from "../../net/request.ts";
 import { experimentId, runId as idOfRun } from "./ids.ts";
 import type { MetricColumns, RunRecord, RunStatus } from "./store.ts";
 

@@ -1,6 +1,6 @@
 /** What it means that MLflow refuses a request. */
 import { TraceletError } from "../../errors.ts";
-import { Refusal } from "./http-answer.ts";
+import { Refusal } from "../../net/refusal.ts";
 
 /**
  * Whether some of the points are there already and MLflow cannot cope with it. Older ones, up to 3.9 at least, compare

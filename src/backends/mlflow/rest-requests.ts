@@ -1,5 +1,5 @@
 /** What MLflow's REST API is asked, as text. */
-import type { JsonObject } from "./http-request.ts";
+import type { JsonObject } from "../../net/request.ts";
 
 /** The token of the page that begins with the run of this index. Source: `SearchUtils` in mlflow/utils/search_utils.py. */
 export function tokenAt(offset: number): string {

@@ -1,10 +1,13 @@
 /** MLflow behind its REST API, version 2.0: the one that all its releases speak for tracking. */
+
+import { HttpClient } from "../../net/client.ts";
+import { asContentRefused, ContentRefused, Refusal } from "../../net/refusal.ts";
+import type { HttpRequest, JsonObject } from "../../net/request.ts";
+import { type RetryNotice } from "../../net/retries.ts";
+import { type Timing } from "../../net/timing.ts";
 import { openArtifactStore } from "./artifact-stores/open.ts";
 import type { ArtifactStore } from "./artifacts.ts";
 import type { Credentials } from "./credentials.ts";
-import { HttpClient, type RetryNotice } from "./http.ts";
-import { asContentRefused, Refusal } from "./http-answer.ts";
-import type { HttpRequest, JsonObject } from "./http-request.ts";
 import { experimentId, runId as idOfRun } from "./ids.ts";
 import { type LogBatchPart, logBatchBody } from "./log-batch-body.ts";
 import { duplicateTags } from "./new-run.ts";
@@ -31,9 +34,9 @@ import {
   saysTooMuch,
 } from "./rest-refusals.ts";
 import { entries, json, literal, milliseconds, tagName, tokenAt } from "./rest-requests.ts";
+import { MLFLOW } from "./service.ts";
 import { isAscii } from "./storable-text.ts";
 import {
-  ContentRefused,
   type ExperimentRecord,
   type LogBatch,
   type MetricColumns,
@@ -44,7 +47,6 @@ import {
   type RunStatus,
   type RunTags,
 } from "./store.ts";
-import { type Timing } from "./timing.ts";
 import type { HttpTrackingUri } from "./tracking-uri.ts";
 
 export interface RestStoreOptions {
@@ -98,9 +100,15 @@ export class RestStore implements MlflowStore, RunLists {
   readonly #artifactUris = new Map<string, string>();
 
   /** @throws TraceletError `usage` if TLS material or a proxy's address cannot be used */
-  constructor({ uri, live = false, ...options }: RestStoreOptions) {
+  constructor({ uri, credentials, live = false, ...options }: RestStoreOptions) {
     this.#base = uri.redacted;
-    this.#http = new HttpClient({ ...options, retryWhen: live ? "throttled" : "always", base: uri.redacted });
+    this.#http = new HttpClient({
+      ...options,
+      retryWhen: live ? "throttled" : "always",
+      service: MLFLOW,
+      base: uri.redacted,
+      access: credentials,
+    });
   }
 
   get batchSize(): number {

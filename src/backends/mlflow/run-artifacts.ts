@@ -2,6 +2,7 @@
 
 import { readableJson } from "../../encode/json.ts";
 import { TraceletError } from "../../errors.ts";
+import { ContentRefused } from "../../net/refusal.ts";
 import type { Datum, Kind } from "../../reader/datum.ts";
 import type { FilesReceipt, Page, Segment, SourceArtifact } from "../../sync/backend.ts";
 import type { Note } from "../../sync/report/note.ts";
@@ -11,7 +12,6 @@ import { type ArtifactEntry, ArtifactPaths, type ArtifactRoot } from "./artifact
 import type { Artifact, ArtifactStore } from "./artifacts.ts";
 import { attachFiles, countOf } from "./attached-files.ts";
 import type { Encoded } from "./media/encode.ts";
-import { ContentRefused } from "./store.ts";
 
 /** Files on their way at the same time. */
 const CONCURRENCY = 8;

@@ -6,11 +6,12 @@
  * delete them, with a tag that names the one that counts. Who was writing to another goes on in it from its marks.
  */
 import { TraceletError } from "../../errors.ts";
+import { ContentRefused, ReplyLost } from "../../net/refusal.ts";
 import type { RunDescription } from "../../sync/backend.ts";
 import { marksOfTags, markTag } from "./marks.ts";
 import { CREATED_TAG, DUPLICATE_TAG, inAscii, isInAscii, newRun, REPLACED_TAG, RUN_TAG } from "./new-run.ts";
 import { NOTHING } from "./parts.ts";
-import { ContentRefused, type MlflowStore, ReplyLost, type RunRecord, RunTaken } from "./store.ts";
+import { type MlflowStore, type RunRecord, RunTaken } from "./store.ts";
 import { countRuns } from "./survey.ts";
 
 /** How long it is believed that an experiment holds no run of ours, ms. */

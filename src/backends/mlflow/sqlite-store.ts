@@ -8,10 +8,11 @@ import { randomUUID } from "node:crypto";
 import { existsSync, mkdirSync, statSync } from "node:fs";
 import path from "node:path";
 import { TraceletError } from "../../errors.ts";
-import { type Database, openDatabase, type SqlRow } from "../../sqlite.ts";
+import { ContentRefused } from "../../net/refusal.ts";
+import { type Database, openDatabase, type SqlRow, sqliteFailure } from "../../sqlite.ts";
 import { openArtifactStore } from "./artifact-stores/open.ts";
 import type { ArtifactStore } from "./artifacts.ts";
-import { DatabaseLocked, isLocked, type LockPatience, MOMENT_MS, whenFree } from "./database-lock.ts";
+import { DatabaseLocked, type LockPatience, MOMENT_MS, whenFree } from "./database-lock.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { runId as idOfRun } from "./ids.ts";
 import { putMetrics } from "./metric-rows.ts";
@@ -19,7 +20,6 @@ import { duplicateTags } from "./new-run.ts";
 import { RunIndex } from "./run-index.ts";
 import { checkSchema, columnsOf, ensureSchema } from "./schema.ts";
 import {
-  ContentRefused,
   type ExperimentRecord,
   type LogBatch,
   type MetricColumns,
@@ -484,9 +484,10 @@ function guard<T>(file: string, work: () => T): T {
     return work();
   } catch (cause) {
     if (cause instanceof TraceletError || cause instanceof RunTaken) throw cause;
-    if (isLocked(cause)) throw new DatabaseLocked(file, cause);
-    const { code, errcode, message } = cause as { code?: unknown; errcode?: unknown; message: string };
-    if (String(code).startsWith("SQLITE_CONSTRAINT") || (typeof errcode === "number" && (errcode & 0xff) === 19)) {
+    const failure = sqliteFailure(cause);
+    if (failure === "busy") throw new DatabaseLocked(file, cause);
+    const { message } = cause as Error;
+    if (failure === "constraint") {
       throw new ContentRefused(`the database ${file} refuses it: ${message}`, message, { cause });
     }
     throw new TraceletError("rejected", `cannot use the database ${file}: ${message}`, {

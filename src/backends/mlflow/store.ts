@@ -5,7 +5,6 @@
  * Words are MLflow's own: a *tag* is a label of a run, a *metric key* is what TensorBoard calls a tag.
  */
 
-import { TraceletError } from "../../errors.ts";
 import type { ArtifactStore } from "./artifacts.ts";
 
 /** An experiment as a store returns it. */
@@ -154,26 +153,6 @@ export interface MlflowStore {
   /** Address of the experiment's page, or undefined where there is no server. */
   experimentUrl(experimentId: string): string | undefined;
   close(): Promise<void>;
-}
-
-/** The answer to a request is no, and it may be for what the request holds: another may be taken. */
-export class ContentRefused extends TraceletError {
-  /** What was said, without credentials. */
-  readonly reason: string;
-
-  constructor(
-    message: string,
-    reason: string,
-    options: { readonly hint?: string | undefined; readonly cause?: unknown },
-  ) {
-    super("rejected", message, options);
-    this.reason = reason;
-  }
-}
-
-/** The request was sent, and whether it was carried out is not known. */
-export class ReplyLost extends Error {
-  override readonly name = "ReplyLost";
 }
 
 /** Somebody else has made the run meanwhile. */

@@ -2,7 +2,8 @@
 import { lstatSync, readdirSync, realpathSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { TraceletError } from "../../errors.ts";
-import { type Environment, Secret, type UriLogin } from "./credentials.ts";
+import { type Environment, Secret } from "../../net/access.ts";
+import { type UriLogin } from "./credentials.ts";
 
 /** An MLflow server. */
 export interface HttpTrackingUri {

@@ -1,5 +1,6 @@
 /** Holds everything back while a destination cannot be reached, and lets one try now and then. */
 import { TraceletError } from "../../errors.ts";
+import { pause } from "../../pause.ts";
 import type { WatchEvent } from "./watch-status.ts";
 
 const FIRST_PAUSE_MS = 1000;
@@ -116,18 +117,4 @@ export class Gate {
     const message = `sending goes on, after ${seconds} s`;
     this.#onEvent({ level: "info", run: undefined, message, hint: undefined });
   }
-}
-
-/** @param signal its abort ends the pause */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const end = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    signal.addEventListener("abort", end);
-  });
 }

@@ -8,7 +8,7 @@ import { chmodSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 
 import os from "node:os";
 import path from "node:path";
 import { TraceletError } from "../../errors.ts";
-import { openDatabase } from "../../sqlite.ts";
+import { openDatabase, sqliteFailure } from "../../sqlite.ts";
 import { logdirError } from "../source/logdirs.ts";
 
 /** A held lock. */
@@ -37,7 +37,7 @@ export function lockSource(stateDir: string, destination: string, logdir: string
       database.exec("BEGIN EXCLUSIVE");
     } catch (error) {
       database.close();
-      if (!isBusy(error)) throw error;
+      if (sqliteFailure(error) !== "busy") throw error;
       throw new TraceletError(
         "locked",
         `${logdir} is already being synced to this destination by ${readHolder(holder)}`,
@@ -68,11 +68,6 @@ function realPath(logdir: string): string {
     if ((cause as NodeJS.ErrnoException).code !== "ENOENT" || above === logdir) throw logdirError(logdir, cause);
     return path.join(realPath(above), path.basename(logdir));
   }
-}
-
-function isBusy(error: unknown): boolean {
-  const { code, errcode } = error as { code?: unknown; errcode?: unknown };
-  return code === "SQLITE_BUSY" || errcode === 5;
 }
 
 function readHolder(file: string): string {

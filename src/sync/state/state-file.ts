@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { TraceletError } from "../../errors.ts";
 import { ageOf } from "../../reader/file-age.ts";
-import { type Database, openDatabase } from "../../sqlite.ts";
+import { type Database, openDatabase, sqliteFailure } from "../../sqlite.ts";
 import { migrate, VERSION, versionOf } from "./migrations.ts";
 
 /**
@@ -125,9 +125,7 @@ function useLog(database: Database): void {
       database.exec("PRAGMA journal_mode = WAL");
       return;
     } catch (error) {
-      const { code, errcode } = error as { code?: unknown; errcode?: unknown };
-      const isBusy = String(code).startsWith("SQLITE_BUSY") || (Number(errcode) & 0xff) === BUSY;
-      if (!isBusy || performance.now() > end) throw error;
+      if (sqliteFailure(error) !== "busy" || performance.now() > end) throw error;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
     }
   }
@@ -154,9 +152,7 @@ class StateDamaged extends Error {
 /** What an error says of damage; undefined if it is about something else. */
 function damageOf(error: unknown): string | undefined {
   if (error instanceof StateDamaged) return error.message;
-  const { code, errcode, message } = error as { code?: unknown; errcode?: unknown; message: string };
-  const isDamage = /^SQLITE_(NOTADB|CORRUPT)/.test(String(code)) || errcode === NOTADB || errcode === CORRUPT;
-  return isDamage ? message : undefined;
+  return sqliteFailure(error) === "damaged" ? (error as Error).message : undefined;
 }
 
 /** @param inode of the file that is damaged: another process may have found it, too, and put a new one in its place */
@@ -172,10 +168,6 @@ const BUSY_MS = 10_000;
 const COPIES = 100;
 /** How long it may take a process that makes a new state to write into it, ms. */
 const NEW_MS = 200;
-/** https://www.sqlite.org/rescode.html */
-const BUSY = 5;
-const CORRUPT = 11;
-const NOTADB = 26;
 
 /** What has gone wrong with the state, as an error of tracelet. @param what it was about @throws TraceletError `state` */
 export function guard<T>(what: string, work: () => T): T {

@@ -1,9 +1,10 @@
 /** The files of one run: what the backend would put, compared with what is there. */
 import { createHash } from "node:crypto";
-import { FilePart } from "../../backends/mlflow/artifact-stores/file-part.ts";
-import { type Artifact, type ArtifactStore, type Digest, digestOf } from "../../backends/mlflow/artifacts.ts";
+import { type Artifact, type ArtifactStore } from "../../backends/mlflow/artifacts.ts";
 import { INDEX } from "../../backends/mlflow/run-artifacts.ts";
+import { type Digest, digestOf } from "../../net/object-store.ts";
 import type { FileRef } from "../../reader/file-store.ts";
+import { FilePart } from "../../sync/source/file-part.ts";
 import type { Findings, OneDifference } from "./findings.ts";
 import { eachLine, type TakeItem } from "./items.ts";
 

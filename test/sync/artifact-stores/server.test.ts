@@ -9,9 +9,10 @@ import { afterAll, afterEach, describe, expect, test } from "vitest";
 import { openArtifactStore } from "../../../src/backends/mlflow/artifact-stores/open.ts";
 import type { ArtifactStore } from "../../../src/backends/mlflow/artifacts.ts";
 import { readCredentials } from "../../../src/backends/mlflow/credentials.ts";
-import { HttpClient } from "../../../src/backends/mlflow/http.ts";
-import { systemTiming } from "../../../src/backends/mlflow/timing.ts";
+import { MLFLOW } from "../../../src/backends/mlflow/service.ts";
 import { TraceletError } from "../../../src/errors.ts";
+import { HttpClient } from "../../../src/net/client.ts";
+import { systemTiming } from "../../../src/net/timing.ts";
 import { localFile } from "../../support/local-file.ts";
 import { temporaryDirectory } from "../../support/logdirs.ts";
 import { type Answer, type Fault, FaultServer, type Handler, html, json, refusal } from "../fault-server.ts";
@@ -41,9 +42,9 @@ interface Options {
 }
 
 function clientOf(base: string, { env = {}, giveUpAfterMs }: Options = {}): HttpClient {
-  const credentials = readCredentials(undefined, env, "/nonexistent");
+  const access = readCredentials(undefined, env, "/nonexistent");
   const timing = { ...systemTiming, sleep: async () => {} };
-  const client = new HttpClient({ base, credentials, timing, giveUpAfterMs });
+  const client = new HttpClient({ service: MLFLOW, base, access, timing, giveUpAfterMs });
   open.push(client);
   return client;
 }

@@ -1,16 +1,16 @@
 /** The tree of a run's artifacts, walked by MLflow's listing of one directory. */
 import { posix } from "node:path";
 import { TraceletError } from "../../../errors.ts";
-import type { StoredArtifact } from "../artifacts.ts";
-import type { JsonObject } from "../http-request.ts";
+import type { StoredObject } from "../../../net/object-store.ts";
+import type { JsonObject } from "../../../net/request.ts";
 
 const MAX_ENTRIES = 5_000_000;
 /** Characters of the longest path that a file system takes. */
 const MAX_PATH = 4096;
 
 /** Every file below a directory. Of the listed paths only the last part is looked at: some endpoints give no more. */
-export async function walk(directory: string, listOne: ListOne): Promise<StoredArtifact[]> {
-  const found: StoredArtifact[] = [];
+export async function walk(directory: string, listOne: ListOne): Promise<StoredObject[]> {
+  const found: StoredObject[] = [];
   const left = [directory];
   for (let at = left.pop(); at !== undefined; at = left.pop()) {
     const { files, directories } = entries(at, await listOne(at));
@@ -34,8 +34,8 @@ export async function listedSize(path: string, listOne: ListOne): Promise<number
 /** MLflow's answer for what is in a directory; `""` is the one that holds all. */
 export type ListOne = (directory: string) => Promise<JsonObject>;
 
-function entries(directory: string, answer: JsonObject): { files: StoredArtifact[]; directories: string[] } {
-  const files: StoredArtifact[] = [];
+function entries(directory: string, answer: JsonObject): { files: StoredObject[]; directories: string[] } {
+  const files: StoredObject[] = [];
   const directories: string[] = [];
   for (const entry of Array.isArray(answer["files"]) ? answer["files"] : []) {
     const { path, is_dir: isDirectory, file_size: size } = entry as JsonObject;

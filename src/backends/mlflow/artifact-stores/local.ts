@@ -1,14 +1,15 @@
 /** A folder of this machine, as `LocalArtifactRepository` of MLflow keeps it. */
+
 import { randomUUID } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, readFile, realpath, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import { TraceletError } from "../../../errors.ts";
+import { type Digest, digestOf, partsOf, partsOfDirectory, type StoredObject } from "../../../net/object-store.ts";
 import { ageOf } from "../../../reader/file-age.ts";
 import type { FileRef } from "../../../reader/file-store.ts";
-import { type Artifact, type ArtifactStore, type Digest, digestOf, type StoredArtifact } from "../artifacts.ts";
-import { FilePart } from "./file-part.ts";
-import { partsOf, partsOfDirectory } from "./paths.ts";
+import { FilePart } from "../../../sync/source/file-part.ts";
+import { type Artifact, type ArtifactStore } from "../artifacts.ts";
 
 /** MLflow does not list files whose names begin so. Source: mlflow/store/artifact/local_artifact_repo.py. */
 const HIDDEN = ".artifact.uploading.";
@@ -56,8 +57,8 @@ export class LocalStore implements ArtifactStore {
     }).catch(missingAsUndefined);
   }
 
-  async list(directory: string): Promise<StoredArtifact[]> {
-    const found: StoredArtifact[] = [];
+  async list(directory: string): Promise<StoredObject[]> {
+    const found: StoredObject[] = [];
     const left = [partsOfDirectory(directory)];
     for (let at = left.pop(); at !== undefined; at = left.pop()) {
       const parts = at;

@@ -2,9 +2,12 @@
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { TraceletError } from "../../../errors.ts";
+import type { Environment } from "../../../net/access.ts";
+import type { HttpClient } from "../../../net/client.ts";
+import type { Patience } from "../../../net/retries.ts";
+import type { S3Place } from "../../../net/s3.ts";
+import { partOf } from "../../../sync/source/file-part.ts";
 import type { ArtifactStore } from "../artifacts.ts";
-import type { Environment } from "../credentials.ts";
-import type { HttpClient, Patience } from "../http.ts";
 import { partsOfRoot, percentDecode } from "./paths.ts";
 
 /** Who keeps the run itself. */
@@ -47,17 +50,33 @@ export async function openArtifactStore({
       if (tracking.kind === "database") throw unsupported("with an MLflow server", ASK_SERVER);
       return proxied(tracking.http, host, path);
     case "s3": {
-      const { S3Store } = await import("./s3.ts");
+      const { S3Store } = await import("../../../net/s3.ts");
       const patience = tracking.kind === "server" ? tracking.http.patience : (tracking.patience ?? {});
       if (!BUCKET.test(host)) throw unsupported("in a bucket of a name that none has", SERVE);
       // Its parts come from a server; an empty one is a part of the key.
       partsOfRoot(path);
-      return S3Store.open({ bucket: host, prefix: path.replace(/^\/+|\/+$/g, ""), env, patience });
+      const prefix = path.replace(/^\/+|\/+$/g, "");
+      return S3Store.open({ bucket: host, prefix, place: s3Place(env), env, patience, hints: S3_HINTS, partOf });
     }
     default:
       throw unsupported(`at ${scheme.toLowerCase()}://`, SERVE);
   }
 }
+
+/** What MLflow's client is told of an S3 by the environment. Source: mlflow/store/artifact/s3_artifact_repo.py. */
+function s3Place(env: Environment): S3Place {
+  return {
+    endpoint: env[S3_HINTS.endpoint],
+    isVirtualHosted: env["MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE"] === "virtual",
+    ignoresTls: /^(true|1)$/i.test(env["MLFLOW_S3_IGNORE_TLS"] ?? ""),
+    owner: env["MLFLOW_S3_EXPECTED_BUCKET_OWNER"],
+  };
+}
+
+const S3_HINTS = {
+  instead: "let the server pass the files on: `mlflow server --serve-artifacts`",
+  endpoint: "MLFLOW_S3_ENDPOINT_URL",
+} as const;
 
 /** Of every S3; an access point has letters and colons, and does not go into an address as it is. */
 const BUCKET = /^[a-z0-9][\w.:-]*$/i;
@@ -91,7 +110,7 @@ async function proxied(http: HttpClient, host: string, path: string): Promise<Ar
   const server = host.replace(/^.*@/s, "");
   const url = `${base.protocol}//${server}${base.pathname.replace(/\/$/, "")}`;
   if (!HOST.test(server) || !URL.canParse(url)) throw unsupported("at an address that is none", SERVE);
-  return new ProxiedStore(new URL(url).host === base.host ? http : http.elsewhere(url, "mlflow"), path);
+  return new ProxiedStore(new URL(url).host === base.host ? http : http.elsewhere(url, "service"), path);
 }
 
 /** @param folder what a relative path is meant from: where `mlflow ui` is started most often */

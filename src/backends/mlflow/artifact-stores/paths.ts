@@ -1,24 +1,9 @@
 /** Names inside artifact URIs and artifact paths. */
 import { TraceletError } from "../../../errors.ts";
+import { partsOf } from "../../../net/object-store.ts";
 
 /**
- * The parts of an artifact's path.
- *
- * @throws TraceletError `rejected` if it leads out of the run's artifacts, or is no path
- */
-export function partsOf(path: string): string[] {
-  const parts = path.split("/");
-  if (parts.every((part) => part !== "" && part !== "." && part !== ".." && !/[\0\\]/.test(part))) return parts;
-  throw new TraceletError("rejected", `${JSON.stringify(path)} is no path of an artifact`);
-}
-
-/** The same for a directory; `""` is the one that holds all. */
-export function partsOfDirectory(path: string): string[] {
-  return path === "" ? [] : partsOf(path);
-}
-
-/**
- * The same for a path that an MLflow server is to take. It decodes what looks like a percent escape, even twice, so that
+ * The parts of an artifact's path, which an MLflow server is to take. It decodes what looks like a percent escape, even twice, so that
  * one file would be written over another, and it refuses `#`.
  */
 export function partsForServer(path: string): string[] {
@@ -65,8 +50,3 @@ export function partsOfRoot(path: string): string[] {
 const MAX_DECODINGS = 8;
 /** Characters. */
 const MAX_SHOWN = 200;
-
-/** Each part encoded, so that it stands for itself in a URL. */
-export function encodeParts(parts: readonly string[]): string {
-  return parts.map(encodeURIComponent).join("/");
-}

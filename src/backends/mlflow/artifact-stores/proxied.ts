@@ -1,14 +1,18 @@
 /** `mlflow-artifacts:`: the tracking server, or another MLflow server, keeps the files and passes them through. */
+
 import { TraceletError } from "../../../errors.ts";
+import { type HttpClient } from "../../../net/client.ts";
+import type { Digest, StoredObject } from "../../../net/object-store.ts";
+import { encodeParts, partsOfDirectory } from "../../../net/object-store.ts";
+import { asContentRefused, Refusal } from "../../../net/refusal.ts";
+import type { HttpRequest } from "../../../net/request.ts";
+import { FileTooLarge } from "../../../net/transfer.ts";
 import type { FileRef } from "../../../reader/file-store.ts";
-import type { Artifact, ArtifactStore, Digest, StoredArtifact } from "../artifacts.ts";
-import { FileTooLarge, type HttpClient } from "../http.ts";
-import { asContentRefused, Refusal } from "../http-answer.ts";
-import type { HttpRequest } from "../http-request.ts";
-import { FilePart } from "./file-part.ts";
+import { FilePart } from "../../../sync/source/file-part.ts";
+import type { Artifact, ArtifactStore } from "../artifacts.ts";
 import { type ListOne, listedSize, walk } from "./listing.ts";
 import { MULTIPART_MINIMUM, Multipart } from "./multipart.ts";
-import { encodeParts, partsForServer, partsOfDirectory, partsOfRoot, percentDecode } from "./paths.ts";
+import { partsForServer, partsOfRoot, percentDecode } from "./paths.ts";
 
 const ENDPOINT = "/api/2.0/mlflow-artifacts/artifacts";
 /** How often to ask for a file that arrives cut off. */
@@ -50,7 +54,7 @@ export class ProxiedStore implements ArtifactStore {
     return getDigest(this.#http, path, { path: this.#url(path) }, this.#listOne);
   }
 
-  async list(directory: string): Promise<StoredArtifact[]> {
+  async list(directory: string): Promise<StoredObject[]> {
     return walk(directory, this.#listOne);
   }
 

@@ -1,19 +1,19 @@
 /**
  * A run whose files are on a disk that only its server knows: the server writes them itself, up to 10 MB.
-import type { FileRef } from "../../../reader/file-store.ts";
  *
  * Its other endpoint for files would answer 200 and put them where the run's page does not look.
  */
 
+import type { HttpClient } from "../../../net/client.ts";
+import type { Digest, StoredObject } from "../../../net/object-store.ts";
+import { partsOfDirectory } from "../../../net/object-store.ts";
+import { asContentRefused, ContentRefused } from "../../../net/refusal.ts";
+import type { HttpRequest } from "../../../net/request.ts";
 import type { FileRef } from "../../../reader/file-store.ts";
-import type { Artifact, ArtifactStore, Digest, StoredArtifact } from "../artifacts.ts";
-import type { HttpClient } from "../http.ts";
-import { asContentRefused } from "../http-answer.ts";
-import type { HttpRequest } from "../http-request.ts";
-import { ContentRefused } from "../store.ts";
-import { FilePart } from "./file-part.ts";
+import { FilePart } from "../../../sync/source/file-part.ts";
+import type { Artifact, ArtifactStore } from "../artifacts.ts";
 import { type ListOne, walk } from "./listing.ts";
-import { partsForServer, partsOfDirectory } from "./paths.ts";
+import { partsForServer } from "./paths.ts";
 import { getDigest, getFile } from "./proxied.ts";
 
 /** MLflow's. Bytes. */
@@ -45,7 +45,7 @@ export class ThroughServerStore implements ArtifactStore {
     return getDigest(this.#http, path, { path: "/get-artifact", query: this.#query(path) }, this.#listOne);
   }
 
-  async list(directory: string): Promise<StoredArtifact[]> {
+  async list(directory: string): Promise<StoredObject[]> {
     return walk(directory, this.#listOne);
   }
 

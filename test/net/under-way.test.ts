@@ -1,7 +1,7 @@
 import { setImmediate as turn } from "node:timers/promises";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { MOST_UNDER_WAY, UnderWay } from "../../src/backends/mlflow/under-way.ts";
+import { MOST_UNDER_WAY, UnderWay } from "../../src/net/under-way.ts";
 
 interface ServerOptions {
   /** How many requests it works on at once; the others wait. */

@@ -2,7 +2,7 @@
  * How many requests a server is given at once: as many as it works on, and a few that wait for it.
  *
  * Of `n` under way, `n · (1 − shortest / mean)` are waiting in the server, as TCP Vegas tells it from the times alone. More
- * that wait bring nothing and make every answer late; MLflow's own queue then ends in errors.
+ * that wait bring nothing and make every answer late, until the server's own queue ends in errors.
  */
 
 /** How many may wait in the server: at least these, so that it never runs dry, and at most these. */

@@ -1,7 +1,7 @@
-/** How an MLflow server is reached: kept or new connections, TLS, proxies. */
+/** How a server is reached: kept or new connections, TLS, proxies. */
 import { Agent, type Dispatcher, EnvHttpProxyAgent } from "undici";
-import { TraceletError } from "../../errors.ts";
-import type { Credentials } from "./credentials.ts";
+import { TraceletError } from "../errors.ts";
+import type { Access } from "./access.ts";
 
 const CONNECT_TIMEOUT_MS = 30_000;
 
@@ -10,8 +10,8 @@ export type Connection = "kept" | "fresh";
 /**
  * Which kind of connection answers faster.
  *
- * `mlflow server` with more than one worker, as it is by default, leaves Nagle's algorithm on: each answer on a kept
- * connection then comes 40 ms late, and the workers share the load badly. Elsewhere kept connections are the better.
+ * A server that leaves Nagle's algorithm on answers 40 ms late on a kept connection, and where it has several workers,
+ * they share the load badly. Elsewhere kept connections are faster.
  */
 export class ConnectionChoice {
   readonly #times: Readonly<Record<Connection, number[]>> = { kept: [], fresh: [] };
@@ -40,18 +40,18 @@ function median(values: readonly number[]): number {
  * @param base the address, without login
  * @throws TraceletError `usage` if TLS material or a proxy's address cannot be used
  */
-export function connect(base: string, credentials: Credentials, more: Agent.Options): Dispatcher {
-  const tls = credentials.tlsOptions();
-  const timeout = Math.min(CONNECT_TIMEOUT_MS, credentials.requestTimeoutMs);
+export function connect(base: string, access: Access, more: Agent.Options): Dispatcher {
+  const tls = access.tlsOptions();
+  const timeout = Math.min(CONNECT_TIMEOUT_MS, access.requestTimeoutMs);
   const options = { ...more, connect: { ...tls, timeout } };
-  const proxy = credentials.proxy(base.startsWith("https:") ? "https:" : "http:");
+  const proxy = access.proxy(base.startsWith("https:") ? "https:" : "http:");
   if (proxy === undefined) return new Agent(options);
   try {
     return new EnvHttpProxyAgent({
       ...options,
       httpProxy: proxy,
       httpsProxy: proxy,
-      noProxy: credentials.noProxy,
+      noProxy: access.noProxy,
       requestTls: tls,
       // As `requests` does it; many proxies refuse a tunnel to a port other than 443.
       proxyTunnel: base.startsWith("https:"),

@@ -1,4 +1,4 @@
-import { setTimeout as delay } from "node:timers/promises";
+import { pause } from "../pause.ts";
 
 /** Time and chance, passed in so that tests need neither. */
 export interface Timing {
@@ -16,9 +16,8 @@ export const systemTiming: Timing = {
   monotonic: () => performance.now(),
   wall: () => Date.now(),
   sleep: async (ms, signal) => {
-    await delay(ms, undefined, signal && { signal }).catch((error: unknown) => {
-      throw signal?.aborted ? signal.reason : error;
-    });
+    await pause(ms, signal);
+    signal?.throwIfAborted();
   },
   random: Math.random,
 };

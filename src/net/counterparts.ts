@@ -1,11 +1,11 @@
 /**
  * Whether a server that answers HTTP 5xx to a request is away, or cannot cope with what the request holds.
  *
- * MLflow answers 500 to a text that its database's driver does not take, and 503 to whatever its driver calls operational.
- * So another request is sent that asks as much of the server and holds nothing of the kind. One answer to that may mean that
+ * Some servers answer 500 to a text that their database's driver does not take, and 503 to whatever the driver calls
+ * operational. So another request is sent that asks as much of the server and holds nothing of the kind. One answer to that may mean that
  * the server has just come back; several mean that it was there all the time.
  */
-import type { Counterpart, HttpRequest } from "./http-request.ts";
+import type { Counterpart, HttpRequest } from "./request.ts";
 
 /** How often the counterpart has to be answered after a request has failed. */
 const ANSWERS = 3;

@@ -2,7 +2,7 @@
 
 export interface HttpRequest {
   readonly method: "GET" | "POST" | "PUT";
-  /** Behind the tracking URI, from the slash on: `/api/2.0/mlflow/runs/get`. */
+  /** Behind the server's address, from the slash on. */
   readonly path: string;
   readonly query?: Readonly<Record<string, string>>;
   /** JSON text, or bytes. */
@@ -16,7 +16,7 @@ export interface HttpRequest {
   readonly frequent?: boolean;
   /** One of many that may be there at once: it waits until the server can make use of it. */
   readonly inTurn?: boolean;
-  /** Whether an HTTP 500 is a refusal: MLflow answers some questions so for ever. */
+  /** Whether an HTTP 500 is a refusal: some servers answer some questions so for ever. */
   readonly refusedBy500?: boolean;
   /** Where it is answered while this request meets an HTTP 5xx again and again, that is a refusal of what this holds. */
   readonly counterpart?: Counterpart;
@@ -54,7 +54,7 @@ export function isUpload(body: HttpRequest["body"]): body is Upload {
   return typeof body === "object" && "open" in body;
 }
 
-/** Of its body, in bytes or, as text, in characters. */
+/** Size of its body: in bytes, or in characters where it is text. */
 export function sizeOf({ body }: HttpRequest): number {
   if (body === undefined) return 0;
   return isUpload(body) ? body.size : body.length;

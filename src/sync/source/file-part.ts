@@ -1,12 +1,11 @@
-/** A part of a file of the source, streamed. */
-import { TraceletError } from "../../../errors.ts";
-import type { FileRef, OpenFile } from "../../../reader/file-store.ts";
-import { displayPath } from "../../../reader/fs-path.ts";
-import type { OpenUpload, Upload } from "../http-request.ts";
+/** A part of a file of the source, streamed: a body for `src/net`. */
+import { TraceletError } from "../../errors.ts";
+import type { FileRef, OpenFile } from "../../reader/file-store.ts";
+import { displayPath } from "../../reader/fs-path.ts";
 
 const CHUNK_BYTES = 256 * 1024;
 
-export class FilePart implements Upload {
+export class FilePart {
   readonly size: number;
   readonly #file: FileRef;
   readonly #start: number;
@@ -18,7 +17,7 @@ export class FilePart implements Upload {
   }
 
   /** @throws TraceletError `logdir` if it cannot be read; so does the iterator, also where the file is shorter */
-  async open(): Promise<OpenUpload> {
+  async open(): Promise<AsyncIterable<Uint8Array> & { close(): Promise<void> }> {
     const source = await this.#file.store.open(this.#file).catch((error: unknown) => {
       throw this.#unreadable(error);
     });
@@ -47,4 +46,9 @@ export class FilePart implements Upload {
   #unreadable(cause: unknown): TraceletError {
     return new TraceletError("logdir", `cannot read ${this.#name}: ${(cause as Error).message}`, { cause });
   }
+}
+
+/** The same, for those who ask for one. */
+export function partOf(file: FileRef, start: number, size: number): FilePart {
+  return new FilePart(file, start, size);
 }

@@ -1,94 +1,44 @@
 /**
- * HTTP to one MLflow server, JSON mostly: sends, and tries again for as long as that can help. Nothing thrown here holds a
- * credential; `http-answer.ts` sees to that.
+ * HTTP to one server, JSON mostly: sends, and tries again for as long as that can help. Nothing thrown here holds a
+ * credential; `answers.ts` sees to that.
  */
 import { setMaxListeners } from "node:events";
 import type { Readable } from "node:stream";
 import { type Dispatcher, request as send } from "undici";
-import { TraceletError } from "../../errors.ts";
-import { type Digest, digestOf } from "./artifacts.ts";
+import { TraceletError } from "../errors.ts";
+import type { Access } from "./access.ts";
+import { type Answer, Answers, type Failure, type Outcome, RETRY_AFTER_CAP_MS, type Success } from "./answers.ts";
 import { type Connection, ConnectionChoice, connect } from "./connections.ts";
 import { Counterparts, type Verdict } from "./counterparts.ts";
-import { type Credentials, NoLogin } from "./credentials.ts";
-import { type Answer, Answers, type Failure, type Outcome, RETRY_AFTER_CAP_MS, type Success } from "./http-answer.ts";
-import {
-  bodyHeaders,
-  type Headers,
-  type HttpRequest,
-  isUpload,
-  type JsonObject,
-  nameOf,
-  sizeOf,
-} from "./http-request.ts";
-import { ReplyLost } from "./store.ts";
-import { systemTiming, type Timing } from "./timing.ts";
+import { type Digest, digestOf } from "./object-store.ts";
+import { ReplyLost } from "./refusal.ts";
+import { bodyHeaders, type Headers, type HttpRequest, isUpload, type JsonObject, nameOf, sizeOf } from "./request.ts";
+import { noUsefulAnswer, type Patience, Retries } from "./retries.ts";
+import type { Service } from "./service.ts";
+import type { Timing } from "./timing.ts";
+import { type Download, MAX_FILE_BYTES, progressing, type ReadFile, readFile, watched } from "./transfer.ts";
 import { UnderWay } from "./under-way.ts";
 
-export interface Download {
-  readonly bytes: Buffer;
-  /** Whether the server has said beforehand how long it is. */
-  readonly whole: boolean;
-}
-
-export interface RetryNotice {
-  readonly reason: string;
-  readonly delayMs: number;
-  /** How many attempts of this request have failed so far. */
-  readonly attempt: number;
-}
-
-/** How to try again. */
-export interface Patience {
-  /** How long to go on without a useful answer, ms. Default 10 minutes. */
-  readonly giveUpAfterMs?: number | undefined;
-  /**
-   * Which failures are tried again without asking the caller. `throttled`: HTTP 429 only. A server that was away may
-   * come back as an older backup of itself, so whoever has to look what it holds now is told of all others at once.
-   * Default `always`.
-   */
-  readonly retryWhen?: "always" | "throttled" | undefined;
-  readonly onRetry?: ((notice: RetryNotice) => void) | undefined;
-  /** Its abort ends every wait, and every request that is under way some time later; they then throw its reason. */
-  readonly signal?: AbortSignal | undefined;
-  readonly timing?: Timing | undefined;
-}
-
 export interface HttpClientOptions extends Patience {
-  /** The tracking URI without login and trailing slash. */
+  readonly service: Service;
+  /** The server's address, without login and trailing slash. */
   readonly base: string;
-  readonly credentials: Credentials;
+  readonly access: Access;
   /** How long a request that is under way when `signal` is aborted may still take, ms. Default 5 s. */
   readonly stopGraceMs?: number | undefined;
 }
 
-const BACKOFF_BASE_MS = 500;
-const BACKOFF_CAP_MS = 30_000;
 const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
-/** What one buffer can hold in each Node. */
-const MAX_FILE_BYTES = 2 ** 32 - 1;
 /** A request of more takes longer to be worked on than to be sent. */
 const LARGE_BYTES = 16 * 1024;
 /** Attempts that a large body gets even if one of them takes longer than all may. */
 const MIN_UPLOADS = 4;
 
-/** A file that is larger than whoever asks for it takes. */
-export class FileTooLarge extends TraceletError {
-  /** @param size bytes, as far as that is known */
-  constructor(size: number) {
-    super("rejected", `the server has a file of ${size} bytes or more, too many to be held in memory`);
-  }
-}
-
 export class HttpClient {
-  /** How many times a request was sent again so far. */
-  retries = 0;
   readonly #base: string;
-  readonly #credentials: Credentials;
-  readonly #giveUpAfterMs: number;
-  readonly #onRetry: ((notice: RetryNotice) => void) | undefined;
-  readonly #signal: AbortSignal | undefined;
+  readonly #access: Access;
+  readonly #retries: Retries;
   readonly #stopGraceMs: number;
-  readonly #timing: Timing;
   readonly #dispatchers: Readonly<Record<Connection, Dispatcher>>;
   /** By the kind of request: what takes long anyway says nothing of a short one. */
   readonly #connections = new Map<string, ConnectionChoice>();
@@ -103,13 +53,10 @@ export class HttpClient {
   constructor(options: HttpClientOptions) {
     this.#options = options;
     this.#base = options.base;
-    this.#credentials = options.credentials;
-    this.#giveUpAfterMs = options.giveUpAfterMs ?? 600_000;
-    this.#onRetry = options.onRetry;
-    this.#signal = options.signal;
+    this.#access = options.access;
+    this.#retries = new Retries(options);
     this.#stopGraceMs = options.stopGraceMs ?? 5000;
-    this.#timing = options.timing ?? systemTiming;
-    this.#answers = new Answers(this.#base, this.#credentials, this.#timing);
+    this.#answers = new Answers(options.service, this.#base, this.#access, this.#timing);
     this.#counterparts = new Counterparts(
       () => this.#timing.monotonic(),
       async (request) => {
@@ -122,8 +69,8 @@ export class HttpClient {
       },
     );
     this.#dispatchers = {
-      kept: connect(options.base, options.credentials, {}),
-      fresh: connect(options.base, options.credentials, { pipelining: 0 }),
+      kept: connect(options.base, options.access, {}),
+      fresh: connect(options.base, options.access, { pipelining: 0 }),
     };
     // Each request under way listens; Node would take more than ten for a leak.
     if (this.#signal) setMaxListeners(0, this.#signal);
@@ -145,7 +92,7 @@ export class HttpClient {
    */
   async upload(request: HttpRequest): Promise<Headers> {
     return this.#exchange(request, ({ headers, html, text }) => {
-      if (html && text !== "") throw this.#answers.notMlflow("answers with a web page");
+      if (html && text !== "") throw this.#answers.isAnother("answers with a web page");
       return { value: headers };
     });
   }
@@ -172,7 +119,7 @@ export class HttpClient {
   }
 
   #isWhole({ headers, compressed }: Success): boolean {
-    if (compressed) throw this.#answers.notMlflow("compresses its answers, which it was not asked to");
+    if (compressed) throw this.#answers.isAnother("compresses its answers, which it was not asked to");
     return headers["content-length"] !== undefined;
   }
 
@@ -181,30 +128,42 @@ export class HttpClient {
     return this.#base;
   }
 
+  /** How many times a request was sent again so far. */
+  get retries(): number {
+    return this.#retries.count;
+  }
+
   /** For others that try again as this does; what they tell is counted with its own. */
   get patience(): Patience {
-    const { giveUpAfterMs, retryWhen, signal, timing } = this.#options;
-    const onRetry = (notice: RetryNotice) => {
-      this.retries++;
-      this.#onRetry?.(notice);
-    };
-    return { giveUpAfterMs, retryWhen, onRetry, signal, timing };
+    return this.#retries.patience;
   }
 
   /**
    * A client for another address that connects and tries in the same way; it is closed with this. The login is sent to
-   * the same host only: who may make an experiment says where its artifacts go.
+   * the same host only: the address may be one that somebody else has named.
    *
-   * @param kind what is there: another of the MLflow's servers, or an object store that has its own certificates
+   * @param kind what is there: another of the service's servers, or an object store that has its own certificates
    */
-  elsewhere(base: string, kind: "mlflow" | "storage", giveUpAfterMs: number = this.#giveUpAfterMs): HttpClient {
+  elsewhere(
+    base: string,
+    kind: "service" | "storage",
+    giveUpAfterMs: number = this.#retries.giveUpAfterMs,
+  ): HttpClient {
     const known = this.#others.get(base);
     if (known !== undefined) return known;
-    const sameHost = kind === "mlflow" && new URL(base).hostname === new URL(this.#base).hostname;
-    const credentials = sameHost ? this.#credentials : new NoLogin(this.#credentials, kind);
-    const other = new HttpClient({ ...this.#options, ...this.patience, base, credentials, giveUpAfterMs });
+    const sameHost = kind === "service" && new URL(base).hostname === new URL(this.#base).hostname;
+    const access = sameHost ? this.#access : this.#access.withoutLogin(kind);
+    const other = new HttpClient({ ...this.#options, ...this.patience, base, access, giveUpAfterMs });
     this.#others.set(base, other);
     return other;
+  }
+
+  get #timing(): Timing {
+    return this.#retries.timing;
+  }
+
+  get #signal(): AbortSignal | undefined {
+    return this.#retries.signal;
   }
 
   async #exchange<T>(request: HttpRequest, accept: (success: Success) => Outcome<T>, read?: ReadFile): Promise<T> {
@@ -222,36 +181,30 @@ export class HttpClient {
         return outcome.value;
       }
       const { reason, busy, throttled, notDone } = outcome.failure;
-      const retryAfterMs = outcome.failure.retryAfterMs || undefined;
       if (!request.retryLostReply && !notDone) {
         // The caller will look and ask again at once, so the pause that a retry would make is made here.
-        await this.#pause(outcome.failure, ++this.#lostInARow, RETRY_AFTER_CAP_MS);
+        await this.#retries.pause(outcome.failure, ++this.#lostInARow, RETRY_AFTER_CAP_MS);
         throw new ReplyLost(`whether ${this.#base} has carried out ${nameOf(request)} is not known: ${reason}`);
       }
       const verdict = await this.#judge(request, outcome.failure, answers);
       if (verdict === "refused") throw outcome.failure.serverError?.asRefusal;
       if (verdict === "unclear") answers++;
       // A server that was there all the time is no older backup of itself.
-      const isThere = verdict === "unclear" && outcome.failure.serverError?.byMlflow === true;
-      if (this.#options.retryWhen === "throttled" && !throttled && !isThere) {
-        throw new TraceletError("unreachable", `no useful answer from ${this.#base}: ${reason}`, { retryAfterMs });
-      }
-      // A request that fails alone while others succeed is at fault itself: MLflow has lasting 500s.
+      const isThere = verdict === "unclear" && outcome.failure.serverError?.byService === true;
+      if (this.#retries.isTold(throttled) && !isThere) throw noUsefulAnswer(this.#base, outcome.failure);
+      // A request that fails alone while others succeed is at fault itself: some servers have lasting 500s.
       const since = busy ? Math.max(start, this.#answers.last) : start;
-      const left = since + this.#giveUpAfterMs - now;
+      const left = since + this.#retries.giveUpAfterMs - now;
       if (left <= 0 && !(isUpload(request.body) && attempt < MIN_UPLOADS)) {
-        const tried = `${Math.round((now - since) / 1000)} s, ${attempt} ${attempt === 1 ? "attempt" : "attempts"}`;
-        throw new TraceletError("unreachable", `no useful answer from ${this.#base} for ${tried}: ${reason}`, {
-          retryAfterMs,
-        });
+        throw noUsefulAnswer(this.#base, outcome.failure, { ms: now - since, attempts: attempt });
       }
-      await this.#pause(outcome.failure, attempt, Math.max(left, 0));
+      await this.#retries.pause(outcome.failure, attempt, Math.max(left, 0));
     }
   }
 
   async #judge({ counterpart }: HttpRequest, { serverError }: Failure, answers: number): Promise<Verdict> {
     if (counterpart === undefined || serverError === undefined) return "away";
-    if (this.#options.retryWhen !== "throttled" || serverError.byMlflow) {
+    if (this.#options.retryWhen !== "throttled" || serverError.byService) {
       return this.#counterparts.judge(counterpart, answers);
     }
     return this.#counterparts.judgeRound(counterpart);
@@ -270,15 +223,6 @@ export class HttpClient {
     });
   }
 
-  /** Exponential back-off with full jitter, or what the server asks for. */
-  async #pause({ reason, retryAfterMs }: Failure, attempt: number, atMostMs: number): Promise<void> {
-    const backoff = this.#timing.random() * Math.min(BACKOFF_CAP_MS, BACKOFF_BASE_MS * 2 ** (attempt - 1));
-    const delayMs = Math.min(atMostMs, Math.max(backoff, retryAfterMs));
-    this.retries++;
-    this.#onRetry?.({ reason, delayMs, attempt });
-    await this.#timing.sleep(delayMs, this.#signal);
-  }
-
   /** Ends the connections, with what is still under way on them. */
   async close(): Promise<void> {
     const others = Array.from(this.#others.values(), (other) => other.close());
@@ -293,7 +237,7 @@ export class HttpClient {
     const wantsFile = readFile !== undefined;
     const upload = isUpload(request.body) ? await request.body.open() : undefined;
     const stop = new AbortController();
-    const idleMs = this.#credentials.requestTimeoutMs;
+    const idleMs = this.#access.requestTimeoutMs;
     // undici's limits start anew with every byte; an answer that trickles must end as well.
     let timer = setTimeout(() => stop.abort(), 2 * idleMs);
     // What has been sent is most likely carried out, so its answer is worth a moment's wait.
@@ -315,7 +259,7 @@ export class HttpClient {
         dispatcher: this.#dispatchers[connection],
         method: request.method,
         headers: {
-          ...this.#credentials.headers(),
+          ...this.#access.headers(),
           accept: wantsFile ? "*/*" : "application/json",
           "user-agent": "tracelet",
           ...(wantsFile && { "accept-encoding": "identity" }),
@@ -374,48 +318,4 @@ export class HttpClient {
     }
     return Buffer.concat(chunks);
   }
-}
-
-async function* watched(chunks: AsyncIterable<Uint8Array>, each: () => void): AsyncGenerator<Uint8Array> {
-  for await (const chunk of chunks) {
-    each();
-    yield chunk;
-  }
-}
-
-/** The same chunks; a byte now and then is no progress. */
-async function* progressing(chunks: AsyncIterable<Buffer>, goesOn: () => void): AsyncGenerator<Buffer> {
-  let unseen = 0;
-  for await (const chunk of chunks) {
-    yield chunk;
-    unseen += chunk.length;
-    if (unseen < 1 << 20) continue;
-    goesOn();
-    unseen = 0;
-  }
-}
-
-/** Takes the body of an answer that is a file. @param goesOn to be called when there is more of it */
-type ReadFile = (body: AsyncIterable<Buffer>, headers: Headers, goesOn: () => void) => Promise<Buffer>;
-
-/** A whole body. One that ends too early is undici's to notice. */
-async function readFile(
-  body: AsyncIterable<Buffer>,
-  headers: Headers,
-  goesOn: () => void,
-  atMost: number,
-): Promise<Buffer> {
-  const length = headers["content-length"];
-  const expected = typeof length === "string" && /^\d+$/.test(length) ? Number(length) : undefined;
-  if (expected !== undefined && expected > atMost) throw new FileTooLarge(expected);
-  const whole = expected === undefined ? undefined : Buffer.allocUnsafeSlow(expected);
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of progressing(body, goesOn)) {
-    if (size + chunk.length > atMost) throw new FileTooLarge(size + chunk.length);
-    if (whole === undefined) chunks.push(chunk);
-    else chunk.copy(whole, size);
-    size += chunk.length;
-  }
-  return whole ?? Buffer.concat(chunks, size);
 }

@@ -1,62 +1,89 @@
-/** `s3://bucket/prefix`: an object store, reached as MLflow's client reaches it. */
+/** `s3://bucket/prefix`: an object store, by the SDK of Amazon's. */
 import { Agent } from "node:https";
 import type { GetObjectCommandOutput, S3Client, S3ClientConfig } from "@aws-sdk/client-s3";
-import { TraceletError } from "../../../errors.ts";
-import type { FileRef } from "../../../reader/file-store.ts";
-import { type Artifact, type ArtifactStore, type Digest, digestOf, type StoredArtifact } from "../artifacts.ts";
-import type { Environment } from "../credentials.ts";
-import { type Patience } from "../http.ts";
-import { ContentRefused } from "../store.ts";
-import { systemTiming } from "../timing.ts";
-import { FilePart } from "./file-part.ts";
-import { partsOf, partsOfDirectory } from "./paths.ts";
+import { TraceletError } from "../errors.ts";
+import type { Environment } from "./access.ts";
+import {
+  type Digest,
+  digestOf,
+  type ObjectStore,
+  type PartOf,
+  partBytes,
+  partsOf,
+  partsOfDirectory,
+  type StoredObject,
+} from "./object-store.ts";
+import { ContentRefused } from "./refusal.ts";
+import type { Upload } from "./request.ts";
+import { type Patience, Retries } from "./retries.ts";
 
-/** Loaded when the first run is there. */
+/** Loaded when the first store is opened. */
 type Sdk = typeof import("@aws-sdk/client-s3");
 type Transfer = typeof import("@aws-sdk/lib-storage");
 
 /** This many bytes times four are held while a file is sent. */
 const PART_BYTES = 8 * 1024 * 1024;
-/** Of S3. */
-const MAX_PARTS = 10_000;
-const BACKOFF_CAP_MS = 30_000;
 
-export interface S3StoreOptions {
+export interface S3StoreOptions<File> {
   readonly bucket: string;
   /** Without slashes at its ends. */
   readonly prefix: string;
+  readonly place: S3Place;
+  /** For what the SDK reads by itself: `AWS_REGION`, credentials, checksums. */
   readonly env: Environment;
   readonly patience: Patience;
+  readonly partOf: PartOf<File>;
+  readonly hints: {
+    /** What to do without credentials, or without the package, beside giving them. */
+    readonly instead: string;
+    /** The name of the setting that holds the endpoint. */
+    readonly endpoint: string;
+  };
 }
 
-export class S3Store implements ArtifactStore {
+/** Where the store is, if it is not Amazon's, and how to ask it. */
+export interface S3Place {
+  readonly endpoint?: string | undefined;
+  /** Whether the bucket is a part of the host's name rather than of the path. */
+  readonly isVirtualHosted?: boolean;
+  /** Whether anybody's certificate will do. */
+  readonly ignoresTls?: boolean;
+  /** The account that the bucket has to belong to. */
+  readonly owner?: string | undefined;
+}
+
+export class S3Store<File> implements ObjectStore<File> {
   readonly #sdk: Sdk;
   readonly #transfer: Transfer;
   readonly #client: S3Client;
   readonly #bucket: { readonly Bucket: string; readonly ExpectedBucketOwner?: string };
   readonly #prefix: string;
-  readonly #patience: Patience;
+  readonly #retries: Retries;
+  readonly #hints: S3StoreOptions<File>["hints"];
+  readonly #partOf: PartOf<File>;
   /** To show. */
   readonly #place: string;
 
-  private constructor(sdk: Sdk, transfer: Transfer, client: S3Client, options: S3StoreOptions) {
+  private constructor(sdk: Sdk, transfer: Transfer, client: S3Client, options: S3StoreOptions<File>) {
     this.#sdk = sdk;
     this.#transfer = transfer;
     this.#client = client;
-    const owner = options.env["MLFLOW_S3_EXPECTED_BUCKET_OWNER"];
+    const { owner } = options.place;
     this.#bucket = { Bucket: options.bucket, ...(owner && { ExpectedBucketOwner: owner }) };
     this.#prefix = options.prefix === "" ? "" : `${options.prefix}/`;
-    this.#patience = options.patience;
+    this.#retries = new Retries(options.patience);
+    this.#hints = options.hints;
+    this.#partOf = options.partOf;
     this.#place = `s3://${options.bucket}`;
   }
 
   /** @throws TraceletError `unsupported` if the package is not installed */
-  static async open(options: S3StoreOptions): Promise<S3Store> {
-    const [sdk, transfer] = await load();
-    return new S3Store(sdk, transfer, await clientFor(sdk, options.env), options);
+  static async open<File>(options: S3StoreOptions<File>): Promise<S3Store<File>> {
+    const [sdk, transfer] = await load(options.hints.instead);
+    return new S3Store(sdk, transfer, await clientFor(sdk, options), options);
   }
 
-  async put({ path, bytes }: Artifact): Promise<void> {
+  async put({ path, bytes }: { readonly path: string; readonly bytes: Uint8Array }): Promise<void> {
     const object = this.#object(path);
     const { PutObjectCommand } = this.#sdk;
     await this.#patiently(`put ${path}`, (abortSignal) =>
@@ -64,15 +91,15 @@ export class S3Store implements ArtifactStore {
     );
   }
 
-  async putFile(path: string, file: FileRef, size: number): Promise<void> {
+  async putFile(path: string, file: File, size: number): Promise<void> {
     const object = this.#object(path);
     if (size <= PART_BYTES) {
-      await this.put({ path, bytes: await wholeOf(new FilePart(file, 0, size)) });
+      await this.put({ path, bytes: await wholeOf(this.#partOf(file, 0, size)) });
       return;
     }
-    const partSize = Math.max(PART_BYTES, Math.ceil(size / MAX_PARTS));
+    const partSize = partBytes(size, PART_BYTES);
     await this.#patiently(`put ${path}`, async (signal) => {
-      const source = await new FilePart(file, 0, size).open();
+      const source = await this.#partOf(file, 0, size).open();
       const { Readable } = await import("node:stream");
       const params = { ...object, Body: Readable.from(source, { objectMode: false }) };
       const upload = new this.#transfer.Upload({ client: this.#client, params, partSize, queueSize: 4 });
@@ -120,11 +147,11 @@ export class S3Store implements ArtifactStore {
     });
   }
 
-  async list(directory: string): Promise<StoredArtifact[]> {
+  async list(directory: string): Promise<StoredObject[]> {
     const { ListObjectsV2Command } = this.#sdk;
     const parts = partsOfDirectory(directory);
     const Prefix = this.#prefix + parts.map((part) => `${part}/`).join("");
-    const found: StoredArtifact[] = [];
+    const found: StoredObject[] = [];
     let ContinuationToken: string | undefined;
     do {
       const input = { ...this.#bucket, Prefix, ...(ContinuationToken !== undefined && { ContinuationToken }) };
@@ -147,75 +174,58 @@ export class S3Store implements ArtifactStore {
 
   /** The SDK tries a request a few times within seconds; this goes on. */
   async #patiently<T>(what: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const {
-      giveUpAfterMs = 600_000,
-      retryWhen = "always",
-      onRetry,
-      signal = new AbortController().signal,
-    } = this.#patience;
-    const timing = this.#patience.timing ?? systemTiming;
-    const start = timing.monotonic();
-    for (let attempt = 1; ; attempt++) {
-      signal.throwIfAborted();
-      try {
-        return await work(signal);
-      } catch (error) {
-        signal.throwIfAborted();
+    const never = new AbortController().signal;
+    return this.#retries.until(
+      this.#place,
+      (signal = never) => work(signal),
+      (error) => {
         if (error instanceof TraceletError) throw error;
-        const { reason, throttled, final } = this.#judge(error, what);
+        const { final, ...setback } = this.#judge(error, what);
         if (final !== undefined) throw final;
-        if (retryWhen === "throttled" && !throttled) {
-          throw new TraceletError("unreachable", `no useful answer from ${this.#place}: ${reason}`);
-        }
-        const left = start + giveUpAfterMs - timing.monotonic();
-        if (left <= 0) {
-          throw new TraceletError(
-            "unreachable",
-            `no useful answer from ${this.#place} for ${attempt} attempts: ${reason}`,
-          );
-        }
-        const delayMs = Math.min(left, timing.random() * Math.min(BACKOFF_CAP_MS, 500 * 2 ** (attempt - 1)));
-        onRetry?.({ reason, delayMs, attempt });
-        await timing.sleep(delayMs, signal);
-      }
-    }
+        return setback;
+      },
+    );
+  }
+
+  get #howToLogIn(): string {
+    return `set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; or ${this.#hints.instead}`;
   }
 
   /** The SDK's own errors are not passed on: they hold the whole request. */
-  #judge(error: unknown, what: string): { reason: string; throttled: boolean; final?: TraceletError } {
+  #judge(error: unknown, what: string): { reason: string; isThrottled: boolean; final?: TraceletError } {
     const { name, message, code, $metadata } = error as AwsError;
     const status = $metadata?.httpStatusCode;
     const said = `${name}${message && message !== name ? `: ${message}` : ""}`.replace(/[\p{Cc}\p{Cf}\s]+/gu, " ");
     const reason = (status === undefined ? said : `HTTP ${status} ${said}`).slice(0, 500);
-    const throttled = status === 429 || name === "SlowDown";
+    const isThrottled = status === 429 || name === "SlowDown";
     const fail = (kind: "auth" | "rejected", does: string, hint: string) => ({
       reason,
-      throttled,
+      isThrottled,
       final: new TraceletError(kind, `${this.#place} ${does} (${what}): ${reason}`, { hint }),
     });
     if (/^(CredentialsProviderError|ProviderError|TokenProviderError)$/.test(name)) {
-      return fail("auth", "needs credentials that are not there", HOW_TO_LOG_IN);
+      return fail("auth", "needs credentials that are not there", this.#howToLogIn);
     }
     if (status === 413 || name === "EntityTooLarge") {
       return {
         reason,
-        throttled,
+        isThrottled,
         final: new ContentRefused(`${this.#place} refuses it (${what}): ${reason}`, reason, {}),
       };
     }
     if (name === "NoSuchBucket")
-      return fail("rejected", "does not exist", "create the bucket, or check MLFLOW_S3_ENDPOINT_URL");
+      return fail("rejected", "does not exist", `create the bucket, or check ${this.#hints.endpoint}`);
     if (status === 401 || status === 403 || /^(ExpiredToken|InvalidToken|InvalidAccessKeyId)$/.test(name)) {
-      return fail("auth", "does not allow it", HOW_TO_LOG_IN);
+      return fail("auth", "does not allow it", this.#howToLogIn);
     }
     const passing = status === undefined || status >= 500 || status === 408 || status === 429 || status < 300;
     if (!passing || /^(Region is missing|InvalidEndpoint)/.test(message)) {
-      return fail("rejected", "refuses it", "check the bucket's name, AWS_REGION and MLFLOW_S3_ENDPOINT_URL");
+      return fail("rejected", "refuses it", `check the bucket's name, AWS_REGION and ${this.#hints.endpoint}`);
     }
     // A fault in the program has neither an answer nor a name of the network.
     if (status === undefined && code === undefined && !/Timeout|Network|Abort|Socket|ECONN|ENOTFOUND/i.test(said))
       throw error;
-    return { reason: code === undefined || said.includes(code) ? reason : `${reason} (${code})`, throttled };
+    return { reason: code === undefined || said.includes(code) ? reason : `${reason} (${code})`, isThrottled };
   }
 }
 
@@ -225,9 +235,6 @@ interface AwsError {
   readonly code?: string;
   readonly $metadata?: { readonly httpStatusCode?: number };
 }
-
-const HOW_TO_LOG_IN =
-  "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; or let the server pass the files on: `mlflow server --serve-artifacts`";
 
 /** What a browser is told that opens the object; others are bytes to it. */
 const CONTENT_TYPES: Readonly<Record<string, string>> = {
@@ -248,25 +255,24 @@ const CONTENT_TYPES: Readonly<Record<string, string>> = {
   mp4: "video/mp4",
 };
 
-async function load(): Promise<[Sdk, Transfer]> {
+async function load(instead: string): Promise<[Sdk, Transfer]> {
   try {
     return await Promise.all([import("@aws-sdk/client-s3"), import("@aws-sdk/lib-storage")]);
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== "ERR_MODULE_NOT_FOUND") throw cause;
-    throw new TraceletError(
-      "unsupported",
-      "the run's artifacts are in S3, and the package that speaks to it is missing",
-      {
-        hint: "npm install @aws-sdk/client-s3 @aws-sdk/lib-storage; or let the server pass the files on: `mlflow server --serve-artifacts`",
-        cause,
-      },
-    );
+    throw new TraceletError("unsupported", "the files go to S3, and the package that speaks to it is missing", {
+      hint: `npm install @aws-sdk/client-s3 @aws-sdk/lib-storage; or ${instead}`,
+      cause,
+    });
   }
 }
 
-async function clientFor({ S3Client }: Sdk, env: Environment): Promise<S3Client> {
-  const own = env["MLFLOW_S3_ENDPOINT_URL"]?.trim();
-  if (own && !URL.canParse(own)) throw new TraceletError("usage", "MLFLOW_S3_ENDPOINT_URL is no valid address");
+async function clientFor(
+  { S3Client }: Sdk,
+  { place, env, hints }: Pick<S3StoreOptions<never>, "place" | "env" | "hints">,
+): Promise<S3Client> {
+  const own = place.endpoint?.trim();
+  if (own && !URL.canParse(own)) throw new TraceletError("usage", `${hints.endpoint} is no valid address`);
   const endpoint = own || env["AWS_ENDPOINT_URL_S3"] || env["AWS_ENDPOINT_URL"];
   // Python's SDK reads the second.
   const region = env["AWS_REGION"] || env["AWS_DEFAULT_REGION"];
@@ -276,7 +282,7 @@ async function clientFor({ S3Client }: Sdk, env: Environment): Promise<S3Client>
     ...(region && { region }),
     ...(endpoint && {
       endpoint,
-      forcePathStyle: env["MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE"] !== "virtual",
+      forcePathStyle: !place.isVirtualHosted,
       // Many stores that are not Amazon's do not know the checksums that Amazon's does.
       ...(!env["AWS_REQUEST_CHECKSUM_CALCULATION"] && { requestChecksumCalculation: "WHEN_REQUIRED" }),
       ...(!env["AWS_RESPONSE_CHECKSUM_VALIDATION"] && { responseChecksumValidation: "WHEN_REQUIRED" }),
@@ -284,7 +290,7 @@ async function clientFor({ S3Client }: Sdk, env: Environment): Promise<S3Client>
     requestHandler: {
       connectionTimeout: 30_000,
       requestTimeout: 120_000,
-      ...(/^(true|1)$/i.test(env["MLFLOW_S3_IGNORE_TLS"] ?? "") && {
+      ...(place.ignoresTls && {
         httpsAgent: new Agent({ rejectUnauthorized: false, keepAlive: true }),
       }),
     },
@@ -295,7 +301,7 @@ async function clientFor({ S3Client }: Sdk, env: Environment): Promise<S3Client>
   return named === undefined ? new S3Client({ ...config, region: "us-east-1" }) : client;
 }
 
-async function wholeOf(part: FilePart): Promise<Uint8Array> {
+async function wholeOf(part: Upload): Promise<Uint8Array> {
   const source = await part.open();
   try {
     return await fill(source, part.size);
