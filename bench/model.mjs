@@ -35,7 +35,7 @@ async function play(seedOfWorld) {
   const database = path.join(folder, "mlflow.db");
   const server = values.server ? await MlflowServer.start(database) : undefined;
   const uri = server?.uri ?? `sqlite:///${database}`;
-  const artifacts = path.join(folder, "artifacts");
+  const artifacts = path.join(folder, values.server ? "artifacts" : "mlruns");
   const world = new World(seedOfWorld, { uri, database, artifacts, isEmbedded: server === undefined });
   try {
     for (let step = 0; step < STEPS_A_WORLD && sum.steps < steps; step++, sum.steps++) await world.step();

@@ -28,7 +28,7 @@ test("against the embedded store", async ({ onTestFinished }) => {
   const folder = mkdtempSync(path.join(os.tmpdir(), "tracelet-model-store-"));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   const database = path.join(folder, "mlflow.db");
-  await play({ uri: `sqlite:///${database}`, database, artifacts: folder, isEmbedded: true });
+  await play({ uri: `sqlite:///${database}`, database, artifacts: path.join(folder, "mlruns"), isEmbedded: true });
 });
 
 test("against a real server", async ({ onTestFinished }) => {

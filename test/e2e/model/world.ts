@@ -68,10 +68,18 @@ export interface Destination {
   readonly uri: string;
   /** MLflow's SQLite file. */
   readonly database: string;
-  /** Where a server keeps files. */
+  /** Where files are kept. */
   readonly artifacts: string;
   /** Whether nobody has the database open between two steps, so that its file can be removed. */
   readonly isEmbedded: boolean;
+}
+
+/** The database as it was, and the files. */
+interface Backup {
+  readonly database: string;
+  readonly artifacts: string;
+  /** Whether histograms were written since then under a choice that lets in fewer, over those that the database tells of. */
+  isThinned: boolean;
 }
 
 interface Action {
@@ -95,7 +103,7 @@ export class World {
   readonly #directories: Directory[] = [];
   /** Active runs beside those of the directories that are there, by lineage, at most: of removed and rewritten ones. */
   readonly #ghosts = new Map<string, number>();
-  readonly #backups: string[] = [];
+  readonly #backups: Backup[] = [];
   #lineages = 0;
   #names = 0;
   #machine: string = MACHINES[0];
@@ -259,18 +267,26 @@ export class World {
   // The destination.
 
   async #backUp(): Promise<string> {
-    const { database } = this.#destination;
+    const { database, artifacts } = this.#destination;
     if (!existsSync(database)) return "nothing";
-    const file = path.join(this.#folder, `backup-${this.#backups.length}.db`);
-    await this.#observer.copyDatabase(database, file);
-    this.#backups.push(file);
+    const name = path.join(this.#folder, `backup-${this.#backups.length}`);
+    const backup = { database: `${name}.db`, artifacts: `${name}-artifacts`, isThinned: false };
+    await this.#observer.copyDatabase(database, backup.database);
+    if (existsSync(artifacts)) cpSync(artifacts, backup.artifacts, { recursive: true });
+    this.#backups.push(backup);
     return String(this.#backups.length - 1);
   }
 
   async #bringBack(): Promise<string> {
     const backup = this.#pick(this.#backups);
-    await this.#observer.copyDatabase(backup, this.#destination.database);
-    return path.basename(backup);
+    const { database, artifacts } = this.#destination;
+    await this.#observer.copyDatabase(backup.database, database);
+    // Most people put the database back and leave the files as they are.
+    if (backup.isThinned) {
+      rmSync(artifacts, { recursive: true, force: true });
+      if (existsSync(backup.artifacts)) cpSync(backup.artifacts, artifacts, { recursive: true });
+    }
+    return `${this.#backups.indexOf(backup)}${backup.isThinned ? " with its files" : ""}`;
   }
 
   async #empty(): Promise<string> {
@@ -280,7 +296,7 @@ export class World {
       return "by removing the file";
     }
     // The first backup is from before anything was sent, or soon after.
-    await this.#observer.copyDatabase(this.#backups[0] as string, database);
+    await this.#observer.copyDatabase((this.#backups[0] as Backup).database, database);
     return "by the first backup";
   }
 
@@ -353,10 +369,15 @@ export class World {
     return `${this.#machine} ${this.#root} ${this.#choice.options.join(" ")}`;
   }
 
-  #sync(machine = this.#machine, more: readonly string[] = [], killAfter?: number): Promise<Ended> {
+  async #sync(machine = this.#machine, more: readonly string[] = [], killAfter?: number): Promise<Ended> {
     this.#mayBeSynced();
+    if (this.#choice.options.includes("--every")) for (const backup of this.#backups) backup.isThinned = true;
     const args = ["sync", "--json", ...this.#arguments(machine), ...more];
-    return tracelet(args, killAfter === undefined ? {} : { killAfter });
+    const ended = await tracelet(args, killAfter === undefined ? {} : { killAfter });
+    const runs = ended.stdout === "" ? [] : jsonOf(ended).runs;
+    const became = runs.map(({ name, outcome, remoteId }) => `${name} ${outcome} ${remoteId?.slice(0, 4)}`);
+    this.log.splice(-1, 0, `  ${machine}: ${became.join(", ")}`);
+    return ended;
   }
 
   #arguments(machine: string): string[] {
