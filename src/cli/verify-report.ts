@@ -1,7 +1,6 @@
 /** What a verification found: the summary for people, the object for machines, and the exit code. */
-import type { Difference, PointDifference, What } from "../verify/mlflow/findings.ts";
-import type { Point } from "../verify/mlflow/items.ts";
-import type { VerifiedRun, VerifyResult } from "../verify/mlflow/verify.ts";
+import type { Difference, Point, PointDifference, What } from "../verify/findings.ts";
+import type { VerifiedRun, VerifyResult } from "../verify/result.ts";
 import { errorJson, errorText, linkLines, lossLine, problemLine } from "./sync-report.ts";
 import { count, duration, type Output, oneLine, paint, plural, table } from "./terminal.ts";
 
@@ -152,8 +151,8 @@ function pointLine({ source, there }: PointDifference): string {
   return `step ${step}: ${pointText(source)} in the source, ${pointText(there)} there`;
 }
 
-function pointText({ value, timestamp }: Point): string {
-  return `${value} at ${timestamp} ms`;
+function pointText({ value, timestamp, wallTime }: Point): string {
+  return `${Object.is(value, -0) ? "-0" : value} at ${wallTime === undefined ? `${timestamp} ms` : `${wallTime} s`}`;
 }
 
 function differenceJson(difference: Difference): object {
@@ -163,9 +162,7 @@ function differenceJson(difference: Difference): object {
 }
 
 function pointJson(point: Point | undefined): object | null {
-  return point === undefined
-    ? null
-    : { step: String(point.step), timestamp: point.timestamp, value: String(point.value) };
+  return point === undefined ? null : { ...point, step: String(point.step), value: String(point.value) };
 }
 
 function quoted(name: string): string {

@@ -15,7 +15,8 @@ import { openDatabase } from "../../src/sqlite.ts";
 import { type SyncOptions, type SyncResult, sync } from "../../src/sync/engine/once.ts";
 import { Checkpoints } from "../../src/sync/state/checkpoints.ts";
 import { choiceOf, choiceText, isHarmless } from "../../src/sync/transform/choice.ts";
-import { type VerifiedRun, verify } from "../../src/verify/mlflow/verify.ts";
+import { verify } from "../../src/verify/mlflow/verify.ts";
+import type { VerifiedRun } from "../../src/verify/result.ts";
 import {
   event,
   eventFile,

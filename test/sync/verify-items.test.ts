@@ -3,16 +3,8 @@ import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { MetricColumns } from "../../src/backends/mlflow/store.ts";
-import {
-  eachLine,
-  ItemSet,
-  type Point,
-  partOf,
-  pointAt,
-  pointOf,
-  Sum,
-  unmatched,
-} from "../../src/verify/mlflow/items.ts";
+import { eachLine, ItemSet, partOf, Sum, unmatched } from "../../src/verify/items.ts";
+import { type MetricPoint as Point, pointAt, pointOf } from "../../src/verify/mlflow/points.ts";
 
 const point = fc.record({
   step: fc.oneof(fc.bigInt({ min: -3n, max: 3n }), fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n })),

@@ -12,9 +12,11 @@ import { type Database, openDatabase, type SqlValue } from "../../src/sqlite.ts"
 import { type SyncOptions, sync } from "../../src/sync/engine/once.ts";
 import { Checkpoints } from "../../src/sync/state/checkpoints.ts";
 import type { TransformOptions } from "../../src/sync/transform/transform.ts";
+import { type Difference, Findings } from "../../src/verify/findings.ts";
 import { ArtifactCheck } from "../../src/verify/mlflow/artifact-check.ts";
-import { type Difference, Findings } from "../../src/verify/mlflow/findings.ts";
-import { type VerifiedRun, type VerifyOptions, type VerifyResult, verify } from "../../src/verify/mlflow/verify.ts";
+import { pointOf } from "../../src/verify/mlflow/points.ts";
+import { type VerifyOptions, verify } from "../../src/verify/mlflow/verify.ts";
+import type { VerifiedRun, VerifyResult } from "../../src/verify/result.ts";
 import { event, eventFile, imageEvent, scalarEvent, sessionStart, textEvent } from "../support/event-writer.ts";
 import { localFile } from "../support/local-file.ts";
 import { Logdir, temporaryDirectory } from "../support/logdirs.ts";
@@ -644,7 +646,7 @@ test("a file that was sent as it is is compared by its digest", async () => {
   writeFileSync(file, "0123456789");
   for (const name of ["same", "longer", "other"]) await there.putFile(name, localFile(file), 8);
   await there.put({ path: "other", bytes: Buffer.from("0123456_") });
-  const findings = new Findings();
+  const findings = new Findings(pointOf);
   const check = new ArtifactCheck(there, findings, () => {});
   for (const name of ["same", "other", "missing"]) await check.putFile(name, localFile(file), 8);
   await check.putFile("longer", localFile(file), 9);

@@ -5,8 +5,8 @@ import { INDEX } from "../../backends/mlflow/run-artifacts.ts";
 import { type Digest, digestOf } from "../../net/object-store.ts";
 import type { FileRef } from "../../reader/file-store.ts";
 import { FilePart } from "../../sync/source/file-part.ts";
-import type { Findings, OneDifference } from "./findings.ts";
-import { eachLine, type TakeItem } from "./items.ts";
+import type { Findings, OneDifference } from "../findings.ts";
+import { eachLine, type TakeItem } from "../items.ts";
 
 /**
  * How its values fell into these files depends on the version that has sent them, so that all of a folder's are taken

@@ -6,9 +6,10 @@ import type { LogBatch } from "../../backends/mlflow/store.ts";
 import { TraceletError } from "../../errors.ts";
 import type { FileRef } from "../../reader/file-store.ts";
 import type { SyncResult } from "../../sync/engine/once.ts";
+import { Findings, type OneDifference } from "../findings.ts";
 import { ArtifactCheck } from "./artifact-check.ts";
 import { choicesOf } from "./earlier-choices.ts";
-import { Findings, type OneDifference } from "./findings.ts";
+import { pointOf } from "./points.ts";
 import { readSource, runsOf, type VerifyOptions, withChoice } from "./reading.ts";
 import type { RunCheck } from "./run-check.ts";
 import type { Expectations } from "./store.ts";
@@ -112,7 +113,7 @@ class SomeFiles implements ArtifactStore {
   readonly #names: ReadonlySet<string>;
 
   constructor(there: ArtifactStore, names: ReadonlySet<string>) {
-    this.check = new ArtifactCheck(there, new Findings(), () => {});
+    this.check = new ArtifactCheck(there, new Findings(pointOf), () => {});
     this.#names = names;
   }
 

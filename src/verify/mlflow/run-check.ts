@@ -9,19 +9,12 @@ import { isSameParam } from "../../backends/mlflow/run.ts";
 import type { LogBatch, MlflowStore, RunStatus } from "../../backends/mlflow/store.ts";
 import { TraceletError } from "../../errors.ts";
 import type { Choice } from "../../sync/transform/choice.ts";
+import { Findings } from "../findings.ts";
+import { Sum } from "../items.ts";
+import type { Unsettled } from "../tasks.ts";
 import { ArtifactCheck } from "./artifact-check.ts";
 import { earlierChoices } from "./earlier-choices.ts";
-import { Findings } from "./findings.ts";
-import { pointAt, Sum } from "./items.ts";
-
-/** Points of a metric, or lines of a folder, whose sums are not the same. */
-export interface Unsettled {
-  readonly what: "points" | "lines";
-  readonly name: string;
-  /** How many items each side has; equal ones count as often as they are there. */
-  readonly source: number;
-  readonly there: number;
-}
+import { pointAt, pointOf } from "./points.ts";
 
 /** Written anew where a source has another name. */
 const IDENTITY_TAGS: ReadonlySet<string> = new Set([NOTE_TAG, RUN_TAG, SOURCE_TAG]);
@@ -31,7 +24,7 @@ export class RunCheck {
   /** The destination's name of the run; where it is not there, one that only this check knows. */
   readonly id: string;
   readonly isThere: boolean;
-  readonly findings: Findings = new Findings();
+  readonly findings: Findings = new Findings(pointOf);
   /** The choices that it was sent under before, by id. */
   earlier: ReadonlyMap<string, Choice> = new Map();
   /** Why files could not be compared. */

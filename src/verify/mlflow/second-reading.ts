@@ -7,22 +7,17 @@ import type { ArtifactStore } from "../../backends/mlflow/artifacts.ts";
 import type { LogBatch } from "../../backends/mlflow/store.ts";
 import { TraceletError } from "../../errors.ts";
 import type { SyncResult } from "../../sync/engine/once.ts";
+import { Findings } from "../findings.ts";
+import { ItemSet, partOf, without } from "../items.ts";
+import { grouped, type Task as SeriesTask, tasksOf, type Unsettled } from "../tasks.ts";
 import { ArtifactCheck } from "./artifact-check.ts";
 import { choicesOf } from "./earlier-choices.ts";
-import { Findings } from "./findings.ts";
-import { ItemSet, partOf, pointAt, without } from "./items.ts";
+import { pointAt, pointOf } from "./points.ts";
 import { readSource, runsOf, type VerifyOptions, withChoice } from "./reading.ts";
-import type { RunCheck, Unsettled } from "./run-check.ts";
+import type { RunCheck } from "./run-check.ts";
 import type { Expectations } from "./store.ts";
 
-/** A series that is looked at again, or a part of one that is too long to be held whole. */
-interface Task extends Unsettled {
-  readonly check: RunCheck;
-  readonly part: number;
-  readonly parts: number;
-  /** How many items of either side there will be, about. */
-  readonly size: number;
-}
+type Task = SeriesTask<RunCheck>;
 
 /** Find out what is not the same where sums are not. @param errors gets what could not be read, by the run's id */
 export async function settleSeries(
@@ -33,7 +28,7 @@ export async function settleSeries(
 ): Promise<void> {
   const { itemsHeld = 750_000 } = options;
   const names = new Map(runs.map(({ remoteId, name }) => [remoteId, name]));
-  const all = Array.from(checks).flatMap((check) => tasksOf(check, itemsHeld));
+  const all = Array.from(checks).flatMap((check) => tasksOf(check, check.unsettled, itemsHeld));
   for (const { check } of all) check.toSettle++;
   if (error !== undefined || options.signal.aborted) return;
   const { onStart: _, ...quiet } = options;
@@ -97,29 +92,6 @@ function changed(name: string | undefined): TraceletError {
   return new TraceletError("logdir", `${name} changed while it was verified`, { hint: "verify again" });
 }
 
-function tasksOf(check: RunCheck, held: number): Task[] {
-  return check.unsettled.flatMap((series) => {
-    const all = Math.max(series.source, series.there);
-    const parts = Math.ceil(all / held);
-    return Array.from({ length: parts }, (_, part) => ({ ...series, check, part, parts, size: all / parts }));
-  });
-}
-
-/** As many at a time as can be held. */
-function grouped(tasks: readonly Task[], held: number): Task[][] {
-  const groups: Task[][] = [];
-  let room = 0;
-  for (const task of tasks) {
-    if (task.size > room) {
-      groups.push([]);
-      room = held;
-    }
-    groups[groups.length - 1]?.push(task);
-    room -= task.size;
-  }
-  return groups;
-}
-
 /** The items themselves, of some series. */
 class ItemsOfRuns implements Expectations {
   readonly held: Map<Task, ItemSet>;
@@ -161,7 +133,7 @@ class ItemsOfRuns implements Expectations {
     if (!wantsLines) throw new TraceletError("unsupported", "the files of this run have been compared");
     const known = this.#artifacts.get(runId);
     if (known !== undefined) return known;
-    const artifacts = new ArtifactCheck(undefined, new Findings(), (folder, words) => {
+    const artifacts = new ArtifactCheck(undefined, new Findings(pointOf), (folder, words) => {
       this.#hold(this.#tasks.get(idOf(runId, "lines", folder)) ?? [], words);
     });
     this.#artifacts.set(runId, artifacts);

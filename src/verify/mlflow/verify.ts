@@ -9,46 +9,19 @@ import PQueue from "p-queue";
 import type { ArtifactStore } from "../../backends/mlflow/artifacts.ts";
 import type { LogBatch, MlflowStore, RunStatus } from "../../backends/mlflow/store.ts";
 import { TraceletError } from "../../errors.ts";
-import type { SyncResult } from "../../sync/engine/once.ts";
-import type { FileProblem } from "../../sync/report/file-problem.ts";
 import { chosenBy } from "../../sync/run/run-choices.ts";
 import type { RunResult } from "../../sync/run/run-result.ts";
 import { choiceId, choiceText } from "../../sync/transform/choice.ts";
+import { Findings } from "../findings.ts";
+import { notCompared, type VerifiedRun, type VerifyResult } from "../result.ts";
 import { settleContent } from "./earlier-content.ts";
-import { Findings } from "./findings.ts";
+import { pointOf } from "./points.ts";
 import { readSource, type VerifyOptions } from "./reading.ts";
 import { RunCheck } from "./run-check.ts";
 import { settleSeries } from "./second-reading.ts";
 import type { Expectations } from "./store.ts";
 
 export type { VerifyOptions } from "./reading.ts";
-
-/** What became of one run. */
-export interface VerifiedRun {
-  readonly name: string;
-  /**
-   * `missing`: the run is not there. `failed`: see `error`; nothing is known of it. `empty`: the source has no values.
-   * `copy`: the same files as a run before it. `interrupted`: not looked at to the end.
-   */
-  readonly outcome: "equal" | "different" | "missing" | "failed" | "empty" | "copy" | "interrupted";
-  readonly remoteId: string | undefined;
-  readonly error: TraceletError | undefined;
-  readonly findings: Findings;
-  /** Why its files were not compared. */
-  readonly obstacle: TraceletError | undefined;
-  /** What could not be read of the source. */
-  readonly problems: readonly FileProblem[];
-  /** What is damaged in the source, and was passed over. */
-  readonly losses: RunResult["losses"];
-}
-
-export interface VerifyResult extends Omit<SyncResult, "runs" | "left"> {
-  /** What was not compared since it was interrupted. */
-  readonly left: { readonly runs: number } | undefined;
-  readonly runs: readonly VerifiedRun[];
-  /** Address of the experiment, where it has one. */
-  readonly location: string | undefined;
-}
 
 /** @throws TraceletError `logdir` if one cannot be read */
 export async function verify(options: VerifyOptions): Promise<VerifyResult> {
@@ -65,13 +38,6 @@ export async function verify(options: VerifyOptions): Promise<VerifyResult> {
   const endsAll = [...errors.values()].find((error) => error.endsAll);
   const left = options.signal.aborted ? notCompared(result, runs) : undefined;
   return { ...result, runs, location, error: result.error ?? endsAll, interrupted: options.signal.aborted, left };
-}
-
-/** Those that were not begun, or not looked at to the end. */
-function notCompared({ left, runs }: SyncResult, verified: readonly VerifiedRun[]): { readonly runs: number } {
-  const isInterrupted = ({ outcome }: { readonly outcome: string }) => outcome === "interrupted";
-  const notBegun = (left?.runs ?? 0) - runs.filter(isInterrupted).length;
-  return { runs: Math.max(0, notBegun) + verified.filter(isInterrupted).length };
 }
 
 /** The first reading: sums. */
@@ -164,10 +130,10 @@ function verified(
   const known = check?.isThere === false ? undefined : run.remoteId;
   // One that was not opened has no id; another without one is no copy of it.
   if (run.outcome === "unchanged" || (remoteId !== "" && seen.has(remoteId))) {
-    return { ...shared, outcome: error ? "failed" : "copy", remoteId: known, findings: new Findings() };
+    return { ...shared, outcome: error ? "failed" : "copy", remoteId: known, findings: new Findings(pointOf) };
   }
   seen.add(remoteId);
-  return { ...shared, outcome: outcomeOf(), remoteId: known, findings: check?.findings ?? new Findings() };
+  return { ...shared, outcome: outcomeOf(), remoteId: known, findings: check?.findings ?? new Findings(pointOf) };
 
   function outcomeOf(): VerifiedRun["outcome"] {
     if (error !== undefined) return "failed";

@@ -1,5 +1,5 @@
 /** What verify finds of one run: how much was compared, and what is not the same. */
-import { type ItemSet, type Point, pointOf, type Unmatched, unmatched, without } from "./items.ts";
+import { type ItemSet, type Unmatched, unmatched, without } from "./items.ts";
 
 /** What is compared. `lines`: of histograms and curves, whose files hold a line a value. */
 export type What = "runs" | "points" | "params" | "tags" | "files" | "lines";
@@ -15,6 +15,16 @@ export interface Counts {
   different: number;
   /** The destination has it as an earlier choice of the run let it in, and the source under this one does not: no difference. */
   earlier: number;
+}
+
+/** A point, in the form that the destination has it. */
+export interface Point {
+  readonly step: bigint;
+  readonly value: number;
+  /** ms since the Unix epoch. */
+  readonly timestamp?: number;
+  /** Seconds since the Unix epoch, as written. */
+  readonly wallTime?: number;
 }
 
 /** A point that is not on both sides; where both sides have one at its step, both. */
@@ -64,7 +74,13 @@ export class Findings {
 
   /** Differences of which it is to be found out whether an earlier choice has caused them: see `holdBack`. */
   readonly pending: OneDifference[] = [];
+  readonly #pointOf: (words: Int32Array) => Point;
   #holdsBack = false;
+
+  /** @param pointOf the point that an item's words stand for */
+  constructor(pointOf: (words: Int32Array) => Point) {
+    this.#pointOf = pointOf;
+  }
 
   get equal(): boolean {
     return Object.values(this.counts).every(({ missing, extra, different }) => missing + extra + different === 0);
@@ -123,8 +139,12 @@ export class Findings {
       const state = pair.source === undefined ? "extra" : pair.there === undefined ? "missing" : "different";
       series[state]++;
       this.counts[what][state]++;
-      if (what === "points" && series.points.length < MAX_POINTS) series.points.push(pointsOf(pair));
+      if (what === "points" && series.points.length < MAX_POINTS) series.points.push(this.#shown(pair));
     }
+  }
+
+  #shown({ source, there }: Unmatched): PointDifference {
+    return { source: source && this.#pointOf(source), there: there && this.#pointOf(there) };
   }
 
   #series(what: "points" | "lines", name: string): SeriesDifference {
@@ -138,8 +158,4 @@ export class Findings {
 
 function none(): Counts {
   return { compared: 0, missing: 0, extra: 0, different: 0, earlier: 0 };
-}
-
-function pointsOf({ source, there }: Unmatched): PointDifference {
-  return { source: source && pointOf(source), there: there && pointOf(there) };
 }

@@ -4,7 +4,6 @@
  * themselves looked at.
  */
 import { createHash, randomBytes } from "node:crypto";
-import type { MetricColumns } from "../../backends/mlflow/store.ts";
 
 const WORDS = 6;
 
@@ -14,61 +13,21 @@ const seeds: Int32Array = new Int32Array(new Uint8Array(randomBytes(8)).buffer);
 /** Takes items one by one. The words are the caller's, and are others at the next call. */
 export type TakeItem = (words: Int32Array) => void;
 
-const float = new Float64Array(1);
-const floatWords = new Int32Array(float.buffer);
 const item = new Int32Array(WORDS);
 
-/**
- * The words of a point: step, time, value, each the high word first. The value is taken as MLflow's databases hold it: an
- * infinity is the greatest double, -0 is 0, and there is one NaN.
- */
-export function pointAt({ step, timestamp, value }: MetricColumns, i: number): Int32Array {
-  const stepWords = new Int32Array(step.buffer, step.byteOffset + 8 * i, 2);
-  const time = timestamp[i] as number;
-  float[0] = storedValue(value[i] as number);
-  item[0] = stepWords[1] as number;
-  item[1] = stepWords[0] as number;
-  item[2] = Math.floor(time / 2 ** 32);
-  item[3] = time;
-  item[4] = floatWords[1] as number;
-  item[5] = floatWords[0] as number;
+/** The words of a value that is compared by its digest. They are others at the next call. */
+export function digestWords(bytes: Uint8Array | string): Int32Array {
+  const digest = createHash("sha256").update(bytes).digest();
+  for (let word = 0; word < WORDS; word++) item[word] = digest.readInt32LE(4 * word);
   return item;
 }
-
-function storedValue(value: number): number {
-  if (Number.isNaN(value)) return Number.NaN;
-  return Math.min(Number.MAX_VALUE, Math.max(-Number.MAX_VALUE, value)) + 0;
-}
-
-export interface Point {
-  readonly step: bigint;
-  /** ms since the Unix epoch. */
-  readonly timestamp: number;
-  readonly value: number;
-}
-
-/** The point that `words` stand for. */
-export function pointOf(words: Int32Array): Point {
-  const [stepHigh, stepLow, timeHigh, timeLow, valueHigh, valueLow] = words as unknown as Six;
-  floatWords[1] = valueHigh;
-  floatWords[0] = valueLow;
-  return {
-    step: (BigInt(stepHigh) << 32n) | BigInt(stepLow >>> 0),
-    timestamp: (timeHigh >>> 0) * 2 ** 32 + (timeLow >>> 0),
-    value: float[0] as number,
-  };
-}
-
-type Six = readonly [number, number, number, number, number, number];
 
 /** Hand on the lines of a file, as words. */
 export function eachLine(bytes: Uint8Array, take: TakeItem): void {
   for (let at = 0; at < bytes.length; ) {
     const end = bytes.indexOf(0x0a, at);
     const line = bytes.subarray(at, end < 0 ? bytes.length : end);
-    const digest = createHash("sha256").update(line).digest();
-    for (let word = 0; word < WORDS; word++) item[word] = digest.readInt32LE(4 * word);
-    take(item);
+    take(digestWords(line));
     at += line.length + 1;
   }
 }
