@@ -60,3 +60,10 @@ export class TraceletError extends Error {
 }
 
 const ENDS_ALL: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["auth", "unreachable", "state", "unsupported"]);
+
+/** The same as one that can be reported; anything else than a `TraceletError` is a bug. */
+export function asTraceletError(error: unknown): TraceletError {
+  if (error instanceof TraceletError) return error;
+  const { message } = error as Error;
+  return new TraceletError("interrupted", `${message}: this is a bug in tracelet`, { cause: error });
+}

@@ -1,48 +1,27 @@
-/** The public library: read event files, and sync them to a destination. */
-
-export { MlflowBackend, type MlflowBackendOptions } from "./backends/mlflow/backend.ts";
-export type { MlflowStore } from "./backends/mlflow/store.ts";
+/** `tracelet`: sync and watch in one call each, read event files, write a backend. */
 export { type ErrorCode, TraceletError } from "./errors.ts";
-export { type ByteSource, FileSource } from "./reader/byte-source.ts";
+export type { BackendChoice, OpenDestination } from "./library/options.ts";
+export { type SyncCall, type SyncEnd, type SyncReport, sync } from "./library/sync.ts";
+export { type WatchCall, type WatchEnd, watch } from "./library/watch.ts";
 export type * from "./reader/datum.ts";
-export {
-  type DiscoveredRun,
-  type Discovery,
-  type DiscoveryProblem,
-  discover,
-  displayPath,
-  type EventFileEntry,
-  type FsPath,
-} from "./reader/discover.ts";
-export { type EventCounts, EventFileReader } from "./reader/event-file.ts";
-export { type FileSummary, inspectRun, type RunSummary } from "./reader/inspect.ts";
-export { type ProjectorConfig, type ProjectorEmbedding, parseProjectorConfig } from "./reader/plugins/projector.ts";
-export { RecordBatch } from "./reader/record-batch.ts";
-export { RESTART_POLICIES, type RestartPolicy } from "./reader/restarts.ts";
-export type { SeriesSummary } from "./reader/series.ts";
-export { TagTable } from "./reader/tag-table.ts";
-export type { Tensor } from "./reader/tensor.ts";
-export {
-  DEFAULT_MAX_RECORD_BYTES,
-  type Loss,
-  type LossReason,
-  RecordReader,
-  type RecordReaderOptions,
-  type Tail,
-} from "./reader/tfrecord.ts";
+export { type ReadOptions, type ReadProblem, readValues, type Step, type Value } from "./reader/read-values.ts";
 export type * from "./sync/backend.ts";
-export type { Quarantine, RefusedValue } from "./sync/backend.ts";
-export type { Destination } from "./sync/engine/destination.ts";
-export { type SyncOptions, type SyncResult, sync } from "./sync/engine/once.ts";
-export { type SyncAllOptions, type SyncDestination, syncAll } from "./sync/engine/sync-all.ts";
 export {
-  type WatchAllOptions,
-  type WatchDestination,
-  type WatchOptions,
-  watch,
-  watchAll,
-} from "./sync/engine/watch.ts";
+  type BackendPlugin,
+  type OpenedBackend,
+  type PluginBackend,
+  type PluginRun,
+  type PluginRunHandle,
+  type PluginSurroundings,
+  SEAM_VERSION,
+  type Surroundings,
+} from "./sync/backend-plugin.ts";
 export type { WatchEvent, WatchStatus } from "./sync/engine/watch-status.ts";
+export type { OptionDefinition, OptionsOf, OptionTable } from "./sync/option.ts";
+export type { Note } from "./sync/report/note.ts";
+export type { Progress } from "./sync/report/progress.ts";
+export type { SkipReason } from "./sync/report/skip-reason.ts";
+export { type KindTally, Tally } from "./sync/report/tally.ts";
 export type { RunResult } from "./sync/run/run-result.ts";
-export { Checkpoints } from "./sync/state/checkpoints.ts";
-export { QuarantineFiles } from "./sync/state/quarantine.ts";
+export type { FileMark } from "./sync/source/fingerprint.ts";
+export { VERSION } from "./version.ts";

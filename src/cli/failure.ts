@@ -4,13 +4,6 @@ import { type Output, oneLine, paint, printable } from "./terminal.ts";
 
 const BUG = "this is a bug in tracelet; --log-level debug shows where";
 
-/** The same as one that can be reported. */
-export function asTraceletError(error: unknown): TraceletError {
-  if (error instanceof TraceletError) return error;
-  const { message } = error as Error;
-  return new TraceletError("interrupted", `${message}: this is a bug in tracelet`, { cause: error });
-}
-
 /** @param debug whether to show where in the code it happened */
 export function printError(error: unknown, output: Output, debug: boolean): void {
   const { message, stack } = error as Error;

@@ -4,14 +4,13 @@ import { chosen } from "../config/choice.ts";
 import { chosenBackends, type Destination, type Opening, openDestinations } from "../config/destinations.ts";
 import { HeldDestination } from "../config/held-destination.ts";
 import type { CommandOptions } from "../config/options.ts";
-import { TraceletError } from "../errors.ts";
+import { asTraceletError, TraceletError } from "../errors.ts";
 import type { SyncResult } from "../sync/engine/once.ts";
 import { syncAll } from "../sync/engine/sync-all.ts";
 import type { Progress } from "../sync/report/progress.ts";
 import type { RunResult } from "../sync/run/run-result.ts";
 import { requireLogdir } from "../sync/source/logdirs.ts";
 import { type DestinationEnd, type Reporting, reportEnds } from "./destination-ends.ts";
-import { asTraceletError } from "./failure.ts";
 import { type ProgressView, showProgress } from "./progress-view.ts";
 import { exitCodeOf, onSignals, type Signals } from "./signals.ts";
 import {

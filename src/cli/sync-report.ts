@@ -1,7 +1,7 @@
 /** What a sync did: the summary for people, the object for machines, and the exit code. */
 import type { TraceletError } from "../errors.ts";
 import { LEADS_OUT, LEADS_OUT_TEXT } from "../reader/file-links.ts";
-import type { Left, SyncResult } from "../sync/engine/once.ts";
+import { allSent, type Left, type SyncResult } from "../sync/engine/once.ts";
 import type { Note } from "../sync/report/note.ts";
 import { Tally } from "../sync/report/tally.ts";
 import type { RunResult } from "../sync/run/run-result.ts";
@@ -20,12 +20,9 @@ export interface SyncReport {
 }
 
 /** 0: all sent. 1: something could not be sent. 3: sent, but damage in the source was passed over. */
-export function exitCode({ runs, problems, error }: SyncResult): number {
-  const failed =
-    error !== undefined ||
-    problems.length > 0 ||
-    runs.some((run) => run.outcome === "failed" || run.problems.length > 0 || run.notes.some(isLoss));
-  if (failed) return 1;
+export function exitCode(result: SyncResult): number {
+  if (!allSent(result)) return 1;
+  const { runs } = result;
   const damaged = runs.some((run) => run.losses.length > 0 || hasUnreadable(run));
   return damaged ? 3 : 0;
 }

@@ -2,9 +2,8 @@
 
 import { chosen } from "../config/choice.ts";
 import { chosenBackends } from "../config/destinations.ts";
-import { TraceletError } from "../errors.ts";
+import { asTraceletError, TraceletError } from "../errors.ts";
 import { type EndConditions, endCondition, followProcess } from "./end-condition.ts";
-import { asTraceletError } from "./failure.ts";
 import { exitCodeOf, onSignals, withoutEchoes } from "./signals.ts";
 import { canRedraw, duration, oneLine, outputTo } from "./terminal.ts";
 import { FORWARDED, startTraining, type Training } from "./training.ts";

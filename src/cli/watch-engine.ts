@@ -6,13 +6,13 @@ import type { chosen } from "../config/choice.ts";
 import { chosenBackends, openDestinations } from "../config/destinations.ts";
 import { HeldDestination } from "../config/held-destination.ts";
 import type { CommandOptions } from "../config/options.ts";
-import type { TraceletError } from "../errors.ts";
+import { asTraceletError, type TraceletError } from "../errors.ts";
 import { pause } from "../pause.ts";
 import { type SyncOptions, type SyncResult, sync } from "../sync/engine/once.ts";
 import { watchAll } from "../sync/engine/watch.ts";
 import type { WatchEvent, WatchStatus } from "../sync/engine/watch-status.ts";
 import { worstOf } from "./destination-ends.ts";
-import { asTraceletError, exitCodeOfError } from "./failure.ts";
+import { exitCodeOfError } from "./failure.ts";
 import { exitCode, isLoss } from "./sync-report.ts";
 import { bytes, plural } from "./terminal.ts";
 

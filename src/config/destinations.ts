@@ -4,8 +4,9 @@ import os from "node:os";
 import path from "node:path";
 import { TraceletError } from "../errors.ts";
 import type { Backend, Quarantine } from "../sync/backend.ts";
-import type { OpenedBackend, Surroundings } from "../sync/backend-plugin.ts";
+import type { BackendPlugin, OpenedBackend, Surroundings } from "../sync/backend-plugin.ts";
 import { BACKENDS, type RegisteredBackend } from "./backends.ts";
+import { defaultOf } from "./given.ts";
 import { registered } from "./registry.ts";
 
 /** A destination with what the engine needs beside it. */
@@ -46,7 +47,7 @@ export async function chosenBackends(names: readonly string[] = DEFAULT_BACKENDS
   return (await choose(names)).map(({ name }) => name);
 }
 
-async function choose(names: readonly string[] = DEFAULT_BACKENDS): Promise<Chosen[]> {
+async function choose(names: readonly (string | BackendPlugin)[] = DEFAULT_BACKENDS): Promise<Chosen[]> {
   const chosen = new Map<string, RegisteredBackend>();
   for (const given of names) {
     const entry = await registered(given);
@@ -77,12 +78,12 @@ export interface SharedSurroundings extends Omit<Surroundings, "giveUpAfterMs" |
  * Begin to open all of them, once none has anything against its options. None waits for another: one may have to wait for a
  * database that somebody else holds.
  *
- * @param names of backends; MLflow if none are given
+ * @param names of backends, or plug-ins; MLflow if none are given
  * @param options of the command or the caller; each backend takes its own from them
  * @throws TraceletError `usage`, or `unsupported` for a plug-in of another version; then none is opened
  */
 export async function openDestinations(
-  names: readonly string[] | undefined,
+  names: readonly (string | BackendPlugin)[] | undefined,
   options: DestinationOptions,
   { say, ...shared }: SharedSurroundings,
 ): Promise<Opening[]> {
@@ -97,15 +98,17 @@ export async function openDestinations(
       return { name, open: () => open(own, surroundings, name) };
     }),
   );
-  return backends.map(({ name, open }) => ({ name, opened: openOne(name, open, options.stateDir) }));
+  return backends.map(({ name, open }) => {
+    return { name, opened: (async () => heldAs(name, await open(), options.stateDir))() };
+  });
 }
 
-async function openOne(
+/** @param name what `--backend` calls it @param ownStateDir where to remember what is sent to it */
+export async function heldAs(
   name: string,
-  open: () => OpenedBackend | Promise<OpenedBackend>,
+  { backend, address, concurrency, howToLook, retries, isForgotten }: OpenedBackend,
   ownStateDir: string,
 ): Promise<Destination> {
-  const { backend, address, concurrency, howToLook, retries, isForgotten } = await open();
   const key = `${name} ${address}`;
   const stateDir = isForgotten === true ? temporaryState() : ownStateDir;
   const { QuarantineFiles } = await import("../sync/state/quarantine.ts");
@@ -148,10 +151,7 @@ export async function requireOwn(
 function ownOptions({ options: table }: RegisteredBackend, given: object): Record<string, unknown> {
   const values = new Map(Object.entries(given));
   return Object.fromEntries(
-    Object.entries(table).map(([option, { form, default: byDefault }]) => {
-      const absent = form === "flag" ? false : form === "switch" ? true : byDefault;
-      return [option, values.get(option) ?? (typeof absent === "function" ? absent(process.env) : absent)];
-    }),
+    Object.entries(table).map(([option, definition]) => [option, values.get(option) ?? defaultOf(definition)]),
   );
 }
 

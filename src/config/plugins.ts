@@ -30,13 +30,23 @@ export async function loadPlugin(name: string): Promise<RegisteredBackend> {
       cause: error,
     });
   }
-  const plugin = requirePlugin(module.default, name, file);
-  const called = plugin.name ?? (isPath(name) ? path.basename(file).replace(/\.[^.]+$/, "") : name);
+  const called = isPath(name) ? path.basename(file).replace(/\.[^.]+$/, "") : name;
+  return registerPlugin(module.default, called, file);
+}
+
+/**
+ * @param exported what should be a `BackendPlugin`
+ * @param byDefault what it is called if it does not say so
+ * @param place where it is from, for messages
+ * @throws TraceletError as `loadPlugin`
+ */
+export function registerPlugin(exported: unknown, byDefault = "plug-in", place = "what was given"): RegisteredBackend {
+  const plugin = requirePlugin(exported, byDefault, place);
+  const { name: called = byDefault, options = {} } = plugin;
   if (backendNames().includes(called))
-    throw new TraceletError("usage", `${file} calls its backend ${called}, as one of tracelet's own`, {
+    throw new TraceletError("usage", `${place} calls its backend ${called}, as one of tracelet's own`, {
       hint: "give it another name",
     });
-  const options = plugin.options ?? {};
   requireFree(options, called);
   const load = async () => ({
     open: (await import("./plugin-opening.ts")).opening(plugin, called) as OpenBackend<never>,

@@ -1,11 +1,13 @@
 /** `--backend` → a backend that comes with tracelet, or a plug-in. */
+import type { BackendPlugin } from "../sync/backend-plugin.ts";
 import { BACKENDS, isPath, type RegisteredBackend } from "./backends.ts";
 
 /** Each plug-in is loaded once. */
 const plugins = new Map<string, Promise<RegisteredBackend>>();
 
 /** @throws TraceletError `usage`, `unsupported` */
-export async function registered(name: string): Promise<RegisteredBackend> {
+export async function registered(name: string | BackendPlugin): Promise<RegisteredBackend> {
+  if (typeof name !== "string") return (await import("./plugins.ts")).registerPlugin(name);
   const own = BACKENDS.find(({ names }) => names.includes(name));
   if (own !== undefined) return own;
   let plugin = plugins.get(name);

@@ -25,6 +25,21 @@ export interface Surroundings {
   readonly say: (line: string) => void;
 }
 
+/** Of a caller that says nothing, or only some of it. */
+export function surroundingsOf(given: Partial<Surroundings> = {}): Surroundings {
+  return {
+    signal: new AbortController().signal,
+    live: false,
+    dryRun: false,
+    verbose: false,
+    giveUpAfterMs: 600_000,
+    shutdownTimeoutMs: 10_000,
+    stdoutUser: undefined,
+    say: () => {},
+    ...given,
+  };
+}
+
 /** A destination that is open. */
 export interface OpenedBackend {
   readonly backend: Backend;

@@ -1,7 +1,7 @@
 /** A plug-in as tracelet opens it, without the command line. */
 import { opening } from "../config/plugin-opening.ts";
 import type { Backend } from "../sync/backend.ts";
-import type { BackendPlugin } from "../sync/backend-plugin.ts";
+import { type BackendPlugin, surroundingsOf } from "../sync/backend-plugin.ts";
 import type { OptionsOf, OptionTable } from "../sync/option.ts";
 
 /**
@@ -13,16 +13,7 @@ export async function openPlugin<Table extends OptionTable>(
   options: OptionsOf<Table>,
 ): Promise<Backend> {
   const name = plugin.name ?? "plug-in";
-  const surroundings = {
-    signal: new AbortController().signal,
-    live: false,
-    dryRun: false,
-    verbose: false,
-    giveUpAfterMs: 60_000,
-    shutdownTimeoutMs: 10_000,
-    stdoutUser: undefined,
-    say: () => {},
-  };
-  const { backend } = await opening(plugin as unknown as BackendPlugin, name)(options as never, surroundings, name);
+  const open = opening(plugin as unknown as BackendPlugin, name);
+  const { backend } = await open(options as never, surroundingsOf(), name);
   return backend;
 }

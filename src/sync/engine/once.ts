@@ -61,6 +61,13 @@ export interface SyncResult {
   readonly left: Left | undefined;
 }
 
+/** Whether everything that could be read has been sent, or was skipped on purpose. */
+export function allSent({ runs, problems, error }: SyncResult): boolean {
+  const isMissing = (run: RunResult) =>
+    run.outcome === "failed" || run.problems.length > 0 || run.notes.some(({ code }) => code === "quarantined");
+  return error === undefined && problems.length === 0 && !runs.some(isMissing);
+}
+
 export interface Left {
   /** Those that were begun included. */
   readonly runs: number;

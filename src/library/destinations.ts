@@ -1,0 +1,63 @@
+/** The destinations of a call, opened and locked. */
+import { type Destination, heldAs, openDestinations } from "../config/destinations.ts";
+import { HeldDestination } from "../config/held-destination.ts";
+import type { CommandOptions } from "../config/options.ts";
+import { asTraceletError } from "../errors.ts";
+import { asList, type CallOptions } from "./options.ts";
+
+export interface Holding {
+  readonly name: string;
+  readonly held: Promise<HeldDestination>;
+}
+
+type Asked = Pick<CallOptions<"sync">, "backend" | "destination" | "onNote"> & {
+  readonly logdirs: readonly string[];
+  readonly signal: AbortSignal;
+  readonly live: boolean;
+  readonly dryRun: boolean;
+};
+
+/** @throws TraceletError `usage`, `unsupported`; what else keeps a destination from being opened rejects its `held` */
+export async function hold(
+  { backend, destination, onNote, logdirs, signal, live, dryRun }: Asked,
+  options: Pick<CommandOptions<"sync">, "stateDir" | "giveUpAfter" | "shutdownTimeout">,
+): Promise<Holding[]> {
+  const say = (line: string, name: string) => onNote?.(line, name);
+  const take = (name: string, opened: Promise<Destination>) => ({
+    name,
+    held: HeldDestination.take(opened, logdirs, { readOnly: dryRun }).then((held) => {
+      if (held.checkpoints.loss !== undefined) say(held.checkpoints.loss, name);
+      return held;
+    }),
+  });
+  if (destination !== undefined)
+    return asList(destination).map((open) => {
+      // Whoever has opened it closes it.
+      const kept = new Proxy(open.backend, {
+        get(target, property) {
+          if (property === "close") return async () => {};
+          const value: unknown = Reflect.get(target, property);
+          return typeof value === "function" ? value.bind(target) : value;
+        },
+      });
+      return take(open.name, heldAs(open.name, { ...open, backend: kept }, options.stateDir));
+    });
+  const surroundings = { signal, live, dryRun, verbose: false, stdoutUser: undefined, say };
+  const openings = await openDestinations(backend === undefined ? undefined : asList(backend), options, surroundings);
+  return openings.map(({ name, opened }) => take(name, opened));
+}
+
+/** The end of one destination: its result, or why there is none. Then it is released, whatever became of it. */
+export async function endOf<Result extends object>(
+  { name, held }: Holding,
+  work: Promise<Result>,
+  withoutResult: (error: ReturnType<typeof asTraceletError>) => Result,
+): Promise<Result & { readonly destination: string; readonly location: string | undefined }> {
+  const holding = await held.catch(() => undefined);
+  try {
+    const result = await work.catch((error: unknown) => withoutResult(asTraceletError(error)));
+    return { destination: name, location: holding?.destination.backend.location(), ...result };
+  } finally {
+    await holding?.release();
+  }
+}

@@ -1,0 +1,58 @@
+/** What a program may ask for: the options of the command line, as values. */
+import type { FILE_OPTIONS } from "../backends/files/options.ts";
+import type { MLFLOW_OPTIONS } from "../backends/mlflow/options.ts";
+import { BACKENDS, type BackendOptions } from "../config/backends.ts";
+import { type Given, withDefaults } from "../config/given.ts";
+import { type CommandOptions, OPTIONS } from "../config/options.ts";
+import type { BackendPlugin, OpenedBackend } from "../sync/backend-plugin.ts";
+import type { CommandName, OptionDefinition, OptionTable } from "../sync/option.ts";
+
+/** Those that say how a command prints and ends, which a program sees to itself; and `backend`, which may be more here. */
+const NOT_HERE = ["backend", "json", "quiet", "verbose", "logLevel", "metricsPort", "pid", "untilIdle"] as const;
+
+type Names<Command extends CommandName> = Exclude<keyof CommandOptions<Command>, (typeof NOT_HERE)[number]>;
+
+/** A destination that is open already: `openMlflow`, `openFiles`, or a `Backend` of your own. It is left open. */
+export interface OpenDestination extends OpenedBackend {
+  /** With `address`, names it in the state: the same each time. */
+  readonly name: string;
+}
+
+/** A backend by what `--backend` calls it, or a plug-in. */
+export type BackendChoice = string | BackendPlugin;
+
+/** Where it goes, and each option of the command by its flag in camel case. */
+export type CallOptions<Command extends "sync" | "watch"> = Given<Pick<typeof OPTIONS, Names<Command>>> &
+  Given<typeof MLFLOW_OPTIONS> &
+  Given<typeof FILE_OPTIONS> & {
+    /** What is given to `tensorboard --logdir`; or event files. */
+    readonly logdirs: string | readonly string[];
+    /** `mlflow` if neither this nor `destination` is given. */
+    readonly backend?: BackendChoice | readonly BackendChoice[] | undefined;
+    /** Instead of `backend`. */
+    readonly destination?: OpenDestination | readonly OpenDestination[] | undefined;
+    /** Options of plug-ins. */
+    readonly backendOptions?: Readonly<Record<string, unknown>> | undefined;
+    /** Aborted: finish what is under way, remember it, and return. The next call goes on from there. */
+    readonly signal?: AbortSignal | undefined;
+    /** Told what a user should know before anything is sent, such as a warning about credentials. */
+    readonly onNote?: ((message: string, destination: string) => void) | undefined;
+  };
+
+/** All options with their values. @throws TraceletError `usage` */
+export function optionsOf<Command extends "sync" | "watch">(
+  command: Command,
+  given: Readonly<Record<string, unknown>>,
+  pluginOptions: Readonly<Record<string, unknown>> = {},
+): Pick<CommandOptions<Command>, Names<Command>> & BackendOptions {
+  const own = Object.entries<OptionDefinition>(OPTIONS).filter(
+    ([name, { commands }]) => commands?.includes(command) && !NOT_HERE.some((not) => not === name),
+  );
+  const table: OptionTable = Object.assign(Object.fromEntries(own), ...BACKENDS.map(({ options }) => options));
+  const values: unknown = { ...withDefaults(table, given), ...pluginOptions };
+  return values as Pick<CommandOptions<Command>, Names<Command>> & BackendOptions;
+}
+
+export function asList<Item>(given: Item | readonly Item[]): readonly Item[] {
+  return Array.isArray(given) ? (given as readonly Item[]) : [given as Item];
+}
