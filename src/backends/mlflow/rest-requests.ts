@@ -1,5 +1,8 @@
 /** What MLflow's REST API is asked, as text. */
-import type { JsonObject } from "../../net/request.ts";
+import type { HttpRequest, JsonObject } from "../../net/request.ts";
+
+/** In front of every method of its API. */
+export const API = "/api/2.0/mlflow/";
 
 /** The token of the page that begins with the run of this index. Source: `SearchUtils` in mlflow/utils/search_utils.py. */
 export function tokenAt(offset: number): string {
@@ -38,3 +41,16 @@ export function milliseconds(time: number): number {
   if (Number.isSafeInteger(time) && time >= 0) return time;
   throw new Error(`time ${time} is no whole number of milliseconds since 1970`);
 }
+
+/** A database that does not store all letters may not even compare them: its error is that of one that is away. */
+export const ANY_EXPERIMENT: Pick<HttpRequest, "counterpart"> = {
+  counterpart: {
+    about: "letters",
+    request: () => ({
+      method: "GET",
+      path: `${API}experiments/search`,
+      query: { max_results: "1" },
+      retryLostReply: true,
+    }),
+  },
+};

@@ -1,7 +1,7 @@
 /** MLflow behind its REST API, version 2.0: the one that all its releases speak for tracking. */
 
 import { HttpClient } from "../../net/client.ts";
-import { asContentRefused, ContentRefused, Refusal } from "../../net/refusal.ts";
+import { asContentRefused, Refusal } from "../../net/refusal.ts";
 import type { HttpRequest, JsonObject } from "../../net/request.ts";
 import { type RetryNotice } from "../../net/retries.ts";
 import { type Timing } from "../../net/timing.ts";
@@ -9,21 +9,13 @@ import { openArtifactStore } from "./artifact-stores/open.ts";
 import type { ArtifactStore } from "./artifacts.ts";
 import type { Credentials } from "./credentials.ts";
 import { experimentId, runId as idOfRun } from "./ids.ts";
-import { type LogBatchPart, logBatchBody } from "./log-batch-body.ts";
+import { logBatchBody } from "./log-batch-body.ts";
+import { LogBatchLimits } from "./log-batch-limits.ts";
 import { duplicateTags } from "./new-run.ts";
 import { NO_METRICS } from "./parts.ts";
 import { withoutRepeatedNans } from "./repeated-nans.ts";
-import {
-  keyValues,
-  list,
-  nextToken,
-  object,
-  parseExact,
-  pointColumns,
-  runRecord,
-  text,
-  unexpected,
-} from "./rest-answers.ts";
+import { keyValues, object, runRecord, text } from "./rest-answers.ts";
+import { metricHistory } from "./rest-history.ts";
 import {
   asDeletedExperiment,
   asDeletedRun,
@@ -33,7 +25,8 @@ import {
   saysRepeated,
   saysTooMuch,
 } from "./rest-refusals.ts";
-import { entries, json, literal, milliseconds, tagName, tokenAt } from "./rest-requests.ts";
+import { ANY_EXPERIMENT, API, entries, json, milliseconds } from "./rest-requests.ts";
+import { RestSearch } from "./rest-search.ts";
 import { MLFLOW } from "./service.ts";
 import { isAscii } from "./storable-text.ts";
 import {
@@ -45,7 +38,6 @@ import {
   type RunLists,
   type RunRecord,
   type RunStatus,
-  type RunTags,
 } from "./store.ts";
 import type { HttpTrackingUri } from "./tracking-uri.ts";
 
@@ -56,10 +48,10 @@ export interface RestStoreOptions {
   readonly giveUpAfterMs?: number | undefined;
   /**
    * Whether the caller looks at its run again after each failure, and must therefore hear of it: see `retryWhen` in
-   * `http.ts`.
+   * `src/net/retries.ts`.
    */
   readonly live?: boolean | undefined;
-  /** How long a request that is under way when `signal` is aborted may still take, ms: see `http.ts`. */
+  /** How long a request that is under way when `signal` is aborted may still take, ms: see `src/net/client.ts`. */
   readonly stopGraceMs?: number | undefined;
   readonly onRetry?: ((notice: RetryNotice) => void) | undefined;
   /** Its abort makes every method that is under way throw its reason. */
@@ -67,35 +59,16 @@ export interface RestStoreOptions {
   readonly timing?: Timing | undefined;
 }
 
-/** MLflow's limits for one `log-batch`; a request beyond them is refused as a whole. */
-const MAX_ENTITIES = 1000;
-const MAX_PARAMS = 100;
-const MAX_TAGS = 100;
-/** Kept free of metrics, so that the caller's tags fit into the same request. */
-const ROOM_FOR_TAGS = 10;
-/** What MLflow's own client asks for at once. */
-const POINTS_PER_PAGE = 25_000;
-/** How often to ask for a page that arrives damaged. */
-const MAX_DAMAGED = 5;
-/** Few, since each run comes with the latest value of each of its metrics. */
-const RUNS_PER_PAGE = 25;
-/** Of ours, of which only their tags are looked at. */
-const TAGGED_PER_PAGE = 100;
-/** Runs of one source are few; a server could go on for ever. */
-const MAX_PAGES_OF_RUNS = 400;
-/** The same of all runs of an experiment. */
-const MAX_PAGES_OF_ALL = 100_000;
 /** Points in a request that every MLflow knows again. */
 const MAX_REPEATED = 100;
 
-export class RestStore implements MlflowStore, RunLists {
+export class RestStore implements MlflowStore {
   /** Enough to keep the server busy, few enough that little is sent again after a crash. */
   readonly batchesAtOnce = 16;
-  readonly listsCheaply = false;
   readonly #http: HttpClient;
   readonly #base: string;
-  /** Entities per `log-batch`: MLflow's limit, or less where the server, or a proxy before it, showed a smaller one. */
-  #limit = MAX_ENTITIES;
+  readonly #search: RestSearch;
+  readonly #limits = new LogBatchLimits();
   /** Of the runs it has created, until somebody asks. */
   readonly #artifactUris = new Map<string, string>();
 
@@ -109,10 +82,11 @@ export class RestStore implements MlflowStore, RunLists {
       base: uri.redacted,
       access: credentials,
     });
+    this.#search = new RestSearch(this.#http, (id) => this.run(id));
   }
 
   get batchSize(): number {
-    return this.#limit - Math.min(ROOM_FOR_TAGS, this.#limit >> 1);
+    return this.#limits.batchSize;
   }
 
   /** How many times a request was sent again so far. */
@@ -159,61 +133,16 @@ export class RestStore implements MlflowStore, RunLists {
     );
   }
 
-  async runsByTag(experimentId: string, key: string, value?: string): Promise<RunRecord[]> {
-    const runs: RunRecord[] = [];
-    const filter = `${tagName(key)} ${value === undefined ? "LIKE '%'" : `= ${literal(value)}`}`;
-    for (let token = "", pages = 0; ; pages++) {
-      const page = await this.#search(experimentId, filter, RUNS_PER_PAGE, token);
-      runs.push(...list(page["runs"]).map(runRecord));
-      const next = nextToken(page, token);
-      if (next === "") return runs;
-      if (pages >= MAX_PAGES_OF_RUNS) throw unexpected();
-      token = next;
-    }
+  runsByTag(experimentId: string, key: string, value?: string): Promise<RunRecord[]> {
+    return this.#search.runsByTag(experimentId, key, value);
   }
 
-  async hasRunsWithTag(experimentId: string, key: string): Promise<boolean> {
-    const page = await this.#search(experimentId, `${tagName(key)} LIKE '%'`, 1);
-    return list(page["runs"]).length > 0;
-  }
-
-  async *taggedRuns(experimentId: string, key: string, which: "all" | "deleted"): AsyncGenerator<RunTags> {
-    const view = which === "all" ? "ALL" : "DELETED_ONLY";
-    for (let token = "", pages = 0; pages < MAX_PAGES_OF_ALL; pages++) {
-      const page = await this.#search(experimentId, `${tagName(key)} LIKE '%'`, TAGGED_PER_PAGE, token, view);
-      yield* list(page["runs"]).map(runRecord);
-      token = nextToken(page, token);
-      if (token === "") return;
-    }
-    throw unexpected();
-  }
-
-  async runTags(experimentId: string, ids: readonly string[]): Promise<RunTags[]> {
-    if (ids.length === 0) return [];
-    const runs: RunTags[] = [];
-    for (let at = 0; at < ids.length; at += TAGGED_PER_PAGE) {
-      const some = ids.slice(at, at + TAGGED_PER_PAGE);
-      const filter = `attributes.run_id IN (${some.map(literal).join(", ")})`;
-      const page = await this.#search(experimentId, filter, TAGGED_PER_PAGE).catch((error: unknown) => {
-        // MLflow before 2.3 does not know IN.
-        if (error instanceof Refusal && error.status === 400) return undefined;
-        throw error;
-      });
-      if (page !== undefined) runs.push(...list(page["runs"]).map(runRecord));
-      else runs.push(...(await Promise.all(some.map((id) => this.run(id)))).filter((run) => run !== undefined));
-    }
-    return runs;
-  }
-
-  async countsRuns(experimentId: string, key: string, count: number): Promise<"fewer" | "exactly" | "more"> {
-    const token = count === 1 ? "" : tokenAt(count - 1);
-    const page = await this.#search(experimentId, `${tagName(key)} LIKE '%'`, 1, token);
-    if (list(page["runs"]).length === 0) return "fewer";
-    return nextToken(page, token) === "" ? "exactly" : "more";
+  hasRunsWithTag(experimentId: string, key: string): Promise<boolean> {
+    return this.#search.hasRunsWithTag(experimentId, key);
   }
 
   get runLists(): RunLists {
-    return this;
+    return this.#search;
   }
 
   async run(runId: string): Promise<RunRecord | undefined> {
@@ -264,14 +193,13 @@ export class RestStore implements MlflowStore, RunLists {
   async logBatch(runId: string, batch: LogBatch): Promise<void> {
     const params = [...batch.params];
     const tags = [...batch.tags];
-    const limitBefore = this.#limit;
+    const restoreLimits = this.#limits.remember();
     let { metrics } = batch;
     let atMost = Infinity;
     let from = 0;
     for (;;) {
-      const part = this.#nextPart(metrics, { from, atMost }, params, tags);
-      const size = part.params.length + (part.to - part.from) + part.tags.length;
-      if (size === 0) return;
+      const part = this.#limits.next(metrics, { from, atMost }, params, tags);
+      if (part.size === 0) return;
       try {
         await this.#http.request({
           method: "POST",
@@ -295,12 +223,12 @@ export class RestStore implements MlflowStore, RunLists {
           metrics = fewer;
           continue;
         }
-        if (size === 1) {
+        if (part.size === 1) {
           // So it was not for their number; others need not suffer.
-          this.#limit = limitBefore;
+          restoreLimits();
           throw asContentRefused(error);
         }
-        this.#limit = Math.min(this.#limit, size >> 1);
+        this.#limits.lower(part.size);
         continue;
       }
       from = part.to;
@@ -309,62 +237,8 @@ export class RestStore implements MlflowStore, RunLists {
     }
   }
 
-  /** What is sent next of what is left: params, then metrics, and tags only where nothing else remains for later. */
-  #nextPart(
-    metrics: MetricColumns,
-    { from, atMost }: { readonly from: number; readonly atMost: number },
-    params: readonly KeyValue[],
-    tags: readonly KeyValue[],
-  ): Part {
-    const someParams = params.slice(0, Math.min(MAX_PARAMS, this.#limit));
-    const to = Math.min(metrics.length, from + Math.min(atMost, this.#limit - someParams.length));
-    const room = Math.min(MAX_TAGS, this.#limit - someParams.length - (to - from));
-    const onlyTags = someParams.length === 0 && to === from;
-    const last = someParams.length === params.length && to === metrics.length && tags.length <= room;
-    return {
-      metrics,
-      from,
-      to,
-      params: someParams,
-      tags: onlyTags || last ? tags.slice(0, room) : [],
-    };
-  }
-
-  async *metricHistory(runId: string, key: string): AsyncGenerator<MetricColumns> {
-    let token = "";
-    for (;;) {
-      const page = await this.#historyPage(runId, key, token).catch((error: unknown): JsonObject => {
-        // What the database cannot compare, it does not hold.
-        if (error instanceof ContentRefused) return {};
-        throw error;
-      });
-      const metrics = list(page["metrics"]);
-      // An MLflow that knows no pages takes no notice of the number, and gives all at once.
-      if (metrics.length > 0) yield pointColumns(key, metrics);
-      const next = nextToken(page, token);
-      if (next === "") return;
-      if (metrics.length === 0) throw unexpected();
-      token = next;
-    }
-  }
-
-  async #historyPage(runId: string, key: string, token: string): Promise<JsonObject> {
-    const query = {
-      run_id: runId,
-      metric_key: key,
-      max_results: String(POINTS_PER_PAGE),
-      ...(token !== "" && { page_token: token }),
-    };
-    const path = `${API}metrics/get-history`;
-    const counterpart = isAscii(key) ? {} : ANY_EXPERIMENT;
-    const request = { method: "GET", path, query, retryLostReply: true, frequent: true, ...counterpart } as const;
-    for (let attempt = 1; attempt <= MAX_DAMAGED; attempt++) {
-      // As a file: of how many points an answer is, is not known, and its numbers have to be looked at as text.
-      const { bytes } = await this.#http.download(request);
-      const page = parseExact(bytes);
-      if (page !== undefined) return page;
-    }
-    throw unexpected();
+  metricHistory(runId: string, key: string): AsyncGenerator<MetricColumns> {
+    return metricHistory(this.#http, runId, key);
   }
 
   async updateRun(runId: string, status: RunStatus, endTime: number): Promise<void> {
@@ -393,32 +267,6 @@ export class RestStore implements MlflowStore, RunLists {
   #post(method: string, body: JsonObject, retryLostReply = true): Promise<JsonObject> {
     return this.#http.request({ method: "POST", path: API + method, body: json(body), retryLostReply });
   }
-
-  #search(
-    experimentId: string,
-    filter: string,
-    maxResults: number,
-    pageToken = "",
-    view: "ALL" | "DELETED_ONLY" = "ALL",
-  ): Promise<JsonObject> {
-    return this.#post("runs/search", {
-      experiment_ids: [experimentId],
-      filter,
-      run_view_type: view,
-      max_results: maxResults,
-      order_by: ["attributes.start_time DESC"],
-      ...(pageToken !== "" && { page_token: pageToken }),
-    });
-  }
-}
-
-const API = "/api/2.0/mlflow/";
-
-type KeyValue = readonly [key: string, value: string];
-
-interface Part extends LogBatchPart {
-  readonly params: readonly KeyValue[];
-  readonly tags: readonly KeyValue[];
 }
 
 /** A write to the run that every database takes: what can be read may stand on a disk that is full. */
@@ -435,16 +283,3 @@ function probeOf(runId: string): HttpRequest {
 
 /** Holds when it was last tried out whether the run can be written to; MLflow writes no tag that stays as it is. */
 const PROBE_TAG = "tracelet.probe";
-
-/** A database that does not store all letters may not even compare them: its error is that of one that is away. */
-const ANY_EXPERIMENT: Pick<HttpRequest, "counterpart"> = {
-  counterpart: {
-    about: "letters",
-    request: () => ({
-      method: "GET",
-      path: `${API}experiments/search`,
-      query: { max_results: "1" },
-      retryLostReply: true,
-    }),
-  },
-};
