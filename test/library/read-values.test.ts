@@ -36,7 +36,7 @@ test.each(cases().filter(({ name }) => ["example", "torch", "tf2"].includes(name
           ? [
               [
                 `${run} ${tag}`,
-                points.map(([step, wall, value]) => `${step} ${Number(wall)} ${String(value)}`),
+                points.map(([step, wall, value]) => `${step} ${Number(wall)} ${Number(value)}`),
               ] as const,
             ]
           : [],

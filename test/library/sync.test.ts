@@ -88,7 +88,7 @@ test.each([
   [{ backend: "jsonl" }, /needs to be told where the files go/],
   [{ backend: {} as BackendPlugin }, /does not say which version of the seam/],
 ])("%j is refused before anything is begun", async (given, message) => {
-  const { at, ...where } = place();
+  const { at: _, ...where } = place();
   const error = await errorOf(sync({ ...where, ...(given as object) }));
   expect([error.code, error.message]).toEqual(["usage", expect.stringMatching(message)]);
   expect(existsSync(where.stateDir)).toBe(false);
