@@ -55,9 +55,6 @@ export interface FileStore {
   /** Changes whenever the file changes. Equal stamps: nothing to do; different ones: look at the content. */
   stampOf(file: FileEntry): string;
 
-  /** Whether a stamp was this very file's, whatever has been written to it since; false where only its content can tell. */
-  isStampOf(stamp: string, file: FileEntry): boolean;
-
   /** Whether a file that was found twice in one place can be the same, grown, rather than another that took its place. */
   isSameFile(before: FileEntry, now: FileEntry): boolean;
 

@@ -31,10 +31,6 @@ class LocalFiles implements FileStore {
     return `${size}:${mtime}:${token}`;
   }
 
-  isStampOf(stamp: string, { token }: FileEntry): boolean {
-    return stamp.endsWith(`:${token}`);
-  }
-
   isSameFile(before: FileEntry, now: FileEntry): boolean {
     return before.token === now.token;
   }

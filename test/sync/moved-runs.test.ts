@@ -75,6 +75,20 @@ describe.each(STATES)("%s", (_, loses) => {
     expect(sentAgain(world.backend.run("exp/a"))).toBe(0);
   });
 
+  test("one that took another's place while it was known by another root is the same from the first one", async () => {
+    const world = World.create();
+    world.logdir.write("exp/a", fileOf(curve("loss", 0, 10)));
+    await world.sync();
+    loses(world);
+    world.logdir.write("exp/a", fileOf(curve("accuracy", 0, 10), 1));
+    await world.sync({ logdirs: [path.join(world.logdir.root, "exp")] });
+    expect(world.backend.runs).toHaveLength(2);
+    loses(world);
+    const result = await world.sync();
+    expect(codes(result)).toEqual(["moved"]);
+    expect(world.backend.runs).toHaveLength(2);
+  });
+
   test("the run itself as the root", async () => {
     const world = World.create();
     world.logdir.write("exp/a", fileOf(curve("loss", 0, 10)));

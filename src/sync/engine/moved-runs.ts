@@ -8,6 +8,7 @@ import type { DiscoveredRun, EventFileEntry } from "../../reader/discover.ts";
 import { type FileRef, useFile } from "../../reader/file-store.ts";
 import { changeOf, isSame } from "../run/match.ts";
 import { hashHead, hashHeads, headHash } from "../source/fingerprint.ts";
+import { stampOf } from "../source/stamp.ts";
 import type { StoredFile, StoredRun } from "../state/stored-run.ts";
 
 export interface MovedFrom {
@@ -86,7 +87,9 @@ async function compare({ wanted, all, stored }: MovedFrom): Promise<{ vanished: 
     for (const file of run.files) {
       const place = placeOf(run.name, file.name);
       for (const entry of entries.get(place) ?? []) {
-        const isSameFile = entry.store.isStampOf(file.stamp, entry) || (await isSame(entry, file));
+        // One that was written anew in its place may have the same inode.
+        const isSameFile =
+          stampOf(entry) === file.stamp || ((await isSame(entry, file)) && (await changeOf(entry, file)) !== "other");
         if (isSameFile) held.add(place);
         isThere ||= isSameFile;
       }
