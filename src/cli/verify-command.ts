@@ -7,6 +7,7 @@ import { TraceletError } from "../errors.ts";
 import { untilOver } from "../sync/run/interruption.ts";
 import { requireLogdir } from "../sync/source/logdirs.ts";
 import { verify } from "../verify/mlflow/verify.ts";
+import type { VerifyResult } from "../verify/result.ts";
 import { VERSION } from "../version.ts";
 import { type ProgressView, showProgress } from "./progress-view.ts";
 import { exitCodeOf, onSignals, type Signals } from "./signals.ts";
@@ -64,26 +65,41 @@ interface Surroundings {
 async function verifyAndReport(
   logdirs: readonly string[],
   options: VerifyCommandOptions,
-  { stop, signals, stderr, progress }: Surroundings,
+  surroundings: Surroundings,
 ): Promise<number> {
+  const { stderr, progress } = surroundings;
   const started = performance.now();
-  const say = (line: string) => {
-    if (!options.quiet) stderr.write(`${oneLine(line)}\n`);
-  };
-  const other = options.backend?.find((name) => name !== "mlflow");
-  if (other !== undefined)
-    throw new TraceletError("usage", `verify cannot compare what --backend ${other} has written yet`, {
-      hint: "docs/files.md shows how to read the files",
-    });
+  const [backend = "mlflow", ...others] = new Set(options.backend);
+  if (others.length > 0)
+    throw new TraceletError("usage", "verify compares one backend at a time", { hint: `--backend ${backend}` });
   for (const logdir of logdirs) requireLogdir(logdir);
+  const work = backend === "mlflow" ? verifyMlflow : verifyOutput;
+  const result = await work(logdirs, options, surroundings, backend);
+  progress.stop();
+  if (!options.quiet && result.runs.length === 0 && result.excludedRuns === 0 && !result.interrupted)
+    stderr.write(`${oneLine(`no event files in ${logdirs.join(", ")}`)}\n`);
+  const report = { result, elapsedMs: performance.now() - started, backend };
+  const code = exitCode(result);
+  if (!options.quiet || code !== 0) printVerified(report, stderr);
+  if (options.json) printJson(toJson(report));
+  return code;
+}
+
+async function verifyMlflow(
+  logdirs: readonly string[],
+  options: VerifyCommandOptions,
+  { stop, signals, stderr, progress }: Surroundings,
+): Promise<VerifyResult> {
   const { store, experiment } = await openToRead(options, {
     signal: stop,
     giveUpAfterMs: options.giveUpAfter,
     shutdownTimeoutMs: options.shutdownTimeout,
-    say,
+    say(line) {
+      if (!options.quiet) stderr.write(`${oneLine(line)}\n`);
+    },
   });
   try {
-    const result = await verify({
+    return await verify({
       logdirs,
       store,
       experiment,
@@ -95,15 +111,26 @@ async function verifyAndReport(
       over: signals.over,
       onStart: (state) => progress.start(state),
     });
-    progress.stop();
-    if (result.runs.length === 0 && result.excludedRuns === 0 && !result.interrupted)
-      say(`no event files in ${logdirs.join(", ")}`);
-    const report = { result, elapsedMs: performance.now() - started };
-    const code = exitCode(result);
-    if (!options.quiet || code !== 0) printVerified(report, stderr);
-    if (options.json) printJson(toJson(report));
-    return code;
   } finally {
     await store.close();
   }
+}
+
+async function verifyOutput(
+  logdirs: readonly string[],
+  options: VerifyCommandOptions,
+  { stop, signals, progress }: Surroundings,
+  backend: string,
+): Promise<VerifyResult> {
+  const { openFilesToVerify } = await import("../verify/files/open.ts");
+  const { verifyFiles } = await import("../verify/files/verify.ts");
+  return verifyFiles({
+    ...(await openFilesToVerify(backend, options.output)),
+    logdirs,
+    ...chosen(options),
+    concurrency: options.concurrency ?? CONCURRENCY,
+    signal: stop,
+    over: signals.over,
+    onStart: (state) => progress.start(state),
+  });
 }

@@ -7,6 +7,8 @@ import { count, duration, type Output, oneLine, paint, plural, table } from "./t
 export interface VerifyReport {
   readonly result: VerifyResult;
   readonly elapsedMs: number;
+  /** As `--backend` calls it. */
+  readonly backend: string;
 }
 
 /** 0: all that the source has is there, and nothing else. 1: it is not, or something could not be read. */
@@ -22,7 +24,7 @@ const SHOWN = 20;
 /** Longest value shown; params and names may be thousands of characters. */
 const MAX_SHOWN = 120;
 
-export function printVerified({ result, elapsedMs }: VerifyReport, output: Output): void {
+export function printVerified({ result, elapsedMs, backend }: VerifyReport, output: Output): void {
   const { runs } = result;
   const list = (title: string, colour: "red" | "yellow" | "dim", lines: readonly string[]) => {
     if (lines.length === 0) return;
@@ -32,7 +34,11 @@ export function printVerified({ result, elapsedMs }: VerifyReport, output: Outpu
   };
   const rows = countRows(runs);
   if (rows.length > 1) output.write(`\n${table(rows)}\n`);
-  list("Not the same", "red", runs.flatMap(differenceLines));
+  list(
+    "Not the same",
+    "red",
+    runs.flatMap((run) => differenceLines(run, WORDS[backend] ?? FILE_WORDS)),
+  );
   const failed = runs.flatMap(({ name, error }) => (error === undefined ? [] : [`${name}: ${errorText(error)}`]));
   list("Could not be compared", "red", failed);
   list("Could not be read", "red", [...result.problems, ...runs.flatMap((run) => run.problems)].map(problemLine));
@@ -44,7 +50,11 @@ export function printVerified({ result, elapsedMs }: VerifyReport, output: Outpu
   output.write(`${headline(result)} (${duration(elapsedMs)})\n`);
   if (runs.some(({ findings, outcome }) => outcome === "missing" || findings.counts.points.missing > 0)) {
     output.write("What is missing may not have been sent yet: sync with the same options, then verify again.\n");
-    output.write("If it is still missing, tracelet forget <logdir> makes the next sync look for each run anew.\n");
+    const then =
+      backend === "mlflow"
+        ? "tracelet forget <logdir> makes the next sync look for each run anew"
+        : "remove the run's files, and sync again";
+    output.write(`If it is still missing, ${then}.\n`);
   }
   if (result.location !== undefined) output.write(`${oneLine(result.location)}\n`);
 }
@@ -79,10 +89,10 @@ function outcomeOf({ runs }: VerifyResult): "different" | "failed" {
   return runs.some(({ outcome }) => outcome === "different" || outcome === "missing") ? "different" : "failed";
 }
 
-const STATES = ["compared", "missing", "extra", "different", "earlier"] as const;
+const STATES = ["compared", "missing", "extra", "different", "doubled", "earlier"] as const;
 
 function totals(runs: readonly VerifiedRun[]): VerifiedRun["findings"]["counts"] {
-  const none = () => ({ compared: 0, missing: 0, extra: 0, different: 0, earlier: 0 });
+  const none = () => ({ compared: 0, missing: 0, extra: 0, different: 0, doubled: 0, earlier: 0 });
   const total = { runs: none(), points: none(), params: none(), tags: none(), files: none(), lines: none() };
   for (const { findings } of runs) {
     for (const [what, counts] of Object.entries(findings.counts) as [What, ReturnType<typeof none>][]) {
@@ -94,11 +104,15 @@ function totals(runs: readonly VerifiedRun[]): VerifiedRun["findings"]["counts"]
 
 function countRows(runs: readonly VerifiedRun[]): string[][] {
   const rows = Object.entries(totals(runs)).filter(([, counts]) => Object.values(counts).some((n) => n > 0));
-  const body = rows.map(([what, { compared, missing, extra, different }]) => [
+  const columns = (["missing", "extra", "different", "doubled"] as const).filter(
+    // Most destinations have no way to keep a value twice.
+    (state) => state !== "doubled" || rows.some(([, counts]) => counts.doubled > 0),
+  );
+  const body = rows.map(([what, counts]) => [
     what,
-    ...[compared, missing, extra, different].map(count),
+    ...["compared" as const, ...columns].map((of) => count(counts[of])),
   ]);
-  return [["", "in the source", "missing", "extra", "different"], ...body];
+  return [["", "in the source", ...columns], ...body];
 }
 
 function headline({ runs, interrupted, left, error }: VerifyResult): string {
@@ -110,11 +124,11 @@ function headline({ runs, interrupted, left, error }: VerifyResult): string {
   return `${plural(runs.length, "run")}: ${incomplete}${parts}${rest}`;
 }
 
-function differenceLines({ name: run, findings, outcome }: VerifiedRun): string[] {
+function differenceLines({ name: run, findings, outcome }: VerifiedRun, words: Words): string[] {
   // What a run that is not there lacks is in the table.
   if (outcome === "missing") return [`${run}: the run is not there`];
   return findings.differences.flatMap((difference) =>
-    describe(difference).map((line, i) => (i === 0 ? `${run}: ${line}` : `  ${line}`)),
+    describe(difference, words).map((line, i) => (i === 0 ? `${run}: ${line}` : `  ${line}`)),
   );
 }
 
@@ -127,20 +141,27 @@ function earlierLine({ name, findings }: VerifiedRun): string[] {
 }
 
 /** The first line names what it is, further ones its points. */
-function describe(difference: Difference): string[] {
+function describe(difference: Difference, words: Words): string[] {
   const { name } = difference;
   if ("points" in difference) {
-    const counts = (["missing", "extra", "different"] as const)
+    const counts = (["missing", "extra", "different", "doubled"] as const)
       .filter((state) => difference[state] > 0)
       .map((state) => `${count(difference[state])} ${state}`);
-    const subject = difference.what === "points" ? `metric ${quoted(name)}` : `lines of ${name}/*.jsonl`;
-    return [`${subject}: ${counts.join(", ")}`, ...difference.points.map(pointLine)];
+    return [`${words[difference.what](name)}: ${counts.join(", ")}`, ...difference.points.map(pointLine)];
   }
   const { what, state, source, there } = difference;
   const subject = what === "runs" ? name : `${SUBJECTS[what]} ${quoted(name)}`;
   const detail = state === "different" ? `: ${cut(source ?? "")} in the source, ${cut(there ?? "")} there` : "";
   return [`${subject} is ${state}${detail}`];
 }
+
+/** What a series of points, or of lines, is called at a destination. */
+type Words = Readonly<Record<"points" | "lines", (name: string) => string>>;
+
+const FILE_WORDS: Words = { points: (name) => `tag ${quoted(name)}`, lines: (name) => cut(name) };
+const WORDS: Readonly<Record<string, Words>> = {
+  mlflow: { points: (name) => `metric ${quoted(name)}`, lines: (name) => `lines of ${name}/*.jsonl` },
+};
 
 const SUBJECTS = { params: "param", tags: "run tag", files: "file" } as const;
 

@@ -28,7 +28,7 @@ export const OPTIONS = {
     value: "<names>",
     help: "where to send it: mlflow (default), jsonl, csv, parquet, or a plug-in: ./my-backend.mjs, or <name> for tracelet-backend-<name>; several with commas between",
     helpOf: {
-      verify: "where it was sent: mlflow (default)",
+      verify: "where it was sent: mlflow (default), jsonl, csv, parquet",
       status: "only destinations of these backends",
       forget: "only at destinations of these backends",
     },

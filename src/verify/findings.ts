@@ -1,5 +1,5 @@
 /** What verify finds of one run: how much was compared, and what is not the same. */
-import { type ItemSet, type Unmatched, unmatched, without } from "./items.ts";
+import { type ItemSet, membersOf, type Unmatched, unmatched, without } from "./items.ts";
 
 /** What is compared. `lines`: of histograms and curves, whose files hold a line a value. */
 export type What = "runs" | "points" | "params" | "tags" | "files" | "lines";
@@ -13,6 +13,8 @@ export interface Counts {
   extra: number;
   /** Both have it, and not the same. */
   different: number;
+  /** The destination has it more often than the source. A destination that keeps equal ones once has none. */
+  doubled: number;
   /** The destination has it as an earlier choice of the run let it in, and the source under this one does not: no difference. */
   earlier: number;
 }
@@ -41,6 +43,7 @@ export interface SeriesDifference {
   missing: number;
   extra: number;
   different: number;
+  doubled: number;
   /** The first of them; none of lines. */
   readonly points: PointDifference[];
 }
@@ -75,15 +78,22 @@ export class Findings {
   /** Differences of which it is to be found out whether an earlier choice has caused them: see `holdBack`. */
   readonly pending: OneDifference[] = [];
   readonly #pointOf: (words: Int32Array) => Point;
+  readonly #keepsEqual: boolean;
   #holdsBack = false;
 
-  /** @param pointOf the point that an item's words stand for */
-  constructor(pointOf: (words: Int32Array) => Point) {
+  /**
+   * @param pointOf the point that an item's words stand for
+   * @param keepsEqual whether the destination keeps what is given to it twice
+   */
+  constructor(pointOf: (words: Int32Array) => Point, keepsEqual = false) {
     this.#pointOf = pointOf;
+    this.#keepsEqual = keepsEqual;
   }
 
   get equal(): boolean {
-    return Object.values(this.counts).every(({ missing, extra, different }) => missing + extra + different === 0);
+    return Object.values(this.counts).every(
+      ({ missing, extra, different, doubled }) => missing + extra + different + doubled === 0,
+    );
   }
 
   /** From here on, params and files that are extra or different are pending. */
@@ -127,7 +137,8 @@ export class Findings {
    */
   addSets(what: "points" | "lines", name: string, source: ItemSet, there: ItemSet, earlier?: ItemSet): void {
     let series: SeriesDifference | undefined;
-    const once = what === "points";
+    const once = what === "points" && !this.#keepsEqual;
+    const isKnown = this.#keepsEqual ? membersOf(source) : () => false;
     let [expected, found] = [source, there];
     if (earlier !== undefined) {
       const rest = without(there, source, once);
@@ -136,7 +147,7 @@ export class Findings {
     }
     for (const pair of unmatched(expected, found, once)) {
       series ??= this.#series(what, name);
-      const state = pair.source === undefined ? "extra" : pair.there === undefined ? "missing" : "different";
+      const state = stateOf(pair, isKnown);
       series[state]++;
       this.counts[what][state]++;
       if (what === "points" && series.points.length < MAX_POINTS) series.points.push(this.#shown(pair));
@@ -150,12 +161,21 @@ export class Findings {
   #series(what: "points" | "lines", name: string): SeriesDifference {
     const known = this.differences.find((each) => each.what === what && each.name === name);
     if (known !== undefined) return known as SeriesDifference;
-    const series: SeriesDifference = { what, name, missing: 0, extra: 0, different: 0, points: [] };
+    const series: SeriesDifference = { what, name, missing: 0, extra: 0, different: 0, doubled: 0, points: [] };
     if (this.differences.length < MAX_NAMED) this.differences.push(series);
     return series;
   }
 }
 
 function none(): Counts {
-  return { compared: 0, missing: 0, extra: 0, different: 0, earlier: 0 };
+  return { compared: 0, missing: 0, extra: 0, different: 0, doubled: 0, earlier: 0 };
+}
+
+function stateOf(
+  { source, there }: Unmatched,
+  isKnown: (words: Int32Array) => boolean,
+): "missing" | "extra" | "different" | "doubled" {
+  if (there === undefined) return "missing";
+  if (source !== undefined) return "different";
+  return isKnown(there) ? "doubled" : "extra";
 }

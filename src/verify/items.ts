@@ -156,6 +156,23 @@ export function* unmatched(source: ItemSet, there: ItemSet, once = true): Genera
   }
 }
 
+/** Tells whether an item is in a set. */
+export function membersOf(set: ItemSet): (words: Int32Array) => boolean {
+  const order = set.sorted(true);
+  return (words) => {
+    const one = new ItemSet(1);
+    one.add(words);
+    let [low, high] = [0, order.length];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (set.compare(order[middle] as number, one, 0) < 0) low = middle + 1;
+      else high = middle;
+    }
+    const found = order[low];
+    return found !== undefined && set.compare(found, one, 0) === 0;
+  };
+}
+
 /** What a set has and another has not. @param once as for `unmatched` */
 export function without(set: ItemSet, other: ItemSet, once: boolean): ItemSet {
   const [rest] = differing(set, other, once);

@@ -33,9 +33,26 @@ test("a variable of a backend that was not chosen is ignored", async () => {
   expect([code, existsSync(path.join(machine.root, "out/train.jsonl"))]).toEqual([0, true]);
 });
 
-test("verify says that it cannot read files yet", async () => {
-  const { code, stderr } = await machineWithRun().run("verify", "runs", "--backend", "jsonl", "--output", "out");
-  expect([code, stderr]).toEqual([2, expect.stringContaining("verify cannot compare")]);
+test.each(["jsonl", "csv", "parquet"])("verify of %s: what is missing is an exit code of 1", async (backend) => {
+  const machine = machineWithRun();
+  const to = ["runs", "--backend", backend, "--output", "out"];
+  const before = await machine.run("verify", ...to, "--json");
+  expect([before.code, JSON.parse(before.stdout).outcome]).toEqual([1, "different"]);
+  expect(before.stderr).toContain("train: the run is not there");
+  expect((await machine.run("sync", ...to)).code).toBe(0);
+  const { code, stdout } = await machine.run("verify", ...to, "--json");
+  const { outcome, counts, location } = JSON.parse(stdout);
+  expect([code, outcome, location]).toEqual([0, "equal", path.join(machine.root, "out")]);
+  expect(counts.points).toMatchObject({ compared: 20, missing: 0, extra: 0, different: 0, doubled: 0 });
+});
+
+test.each([
+  [["--backend", "jsonl"], "verify needs to be told where the files are"],
+  [["--backend", "jsonl", "--output", "-"], "verify needs to be told where the files are"],
+  [["--backend", "jsonl,csv", "--output", "out"], "verify compares one backend at a time"],
+])("tracelet verify runs %j is refused", async (args, message) => {
+  const { code, stderr } = await machineWithRun().run("verify", "runs", ...args);
+  expect([code, stderr]).toEqual([2, expect.stringContaining(message)]);
 });
 
 test.each([

@@ -125,6 +125,7 @@ test.each(["jsonl", "csv", "parquet"] as const)(
     const kills = await killOften([...killed.args, "--concurrency", "2"], KILLS, progress);
     expect(kills).toBeGreaterThan(3);
     expect((await tracelet(["sync", ...killed.args])).code).toBe(0);
+    expect((await tracelet(["verify", logdir, "--backend", backend, "--output", killed.out])).code).toBe(0);
     // TensorBoard's own reader knows how many there are, at which steps and of which values.
     const expected = await readTensorBoard(logdir);
     const found = await readFilesOf(backend, killed.out);

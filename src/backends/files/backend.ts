@@ -65,6 +65,17 @@ export class FilesBackend<Open extends OpenRun> implements Backend {
     return handle;
   }
 
+  /** What of a batch has a place in files of this format. */
+  tally(batch: Batch): Tally {
+    return this.#runs.tally(batch);
+  }
+
+  /** The run's files, without making any; where there are none, what they would be called. */
+  async look(run: RunDescription): Promise<{ readonly id: string; readonly seen: RunFile | undefined }> {
+    const { found, free } = await this.#find(run, undefined);
+    return { id: found?.id ?? free, seen: found };
+  }
+
   async #find(
     run: RunDescription,
     knownId: string | undefined,
@@ -128,7 +139,7 @@ export class FilesBackend<Open extends OpenRun> implements Backend {
       const next = movedTo(run.state, marks, choice);
       await this.#runs.append(run, { batch, next, isAllNew: isAllNew(run.state, marks) });
     }
-    return { tally: this.#runs.tally(batch), notes: [] };
+    return { tally: this.tally(batch), notes: [] };
   }
 
   async resume(handle: RunHandle): Promise<void> {

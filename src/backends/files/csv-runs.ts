@@ -3,12 +3,13 @@
  * they are is told by a file beside them, once a batch is durable: rows behind what it tells of are cut off when the run
  * goes on.
  */
-import { readFileSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import type { Datum } from "../../reader/datum.ts";
 import { type PythonValue, pythonText } from "../../reader/python-text.ts";
 import type { Batch } from "../../sync/backend.ts";
 import { Tally } from "../../sync/report/tally.ts";
 import { appendTo, cutTo, sizeOf } from "./appended-file.ts";
+import { csvRows } from "./csv-rows.ts";
 import type { OutputDirectory } from "./output-directory.ts";
 import { RowDigests } from "./row-digests.ts";
 import { isOffset, newState, type RunState } from "./run-state.ts";
@@ -151,8 +152,7 @@ export class CsvRuns implements RunsOnDisk<CsvRun> {
     const rows = new RowDigests();
     for (const table of NAMES) {
       if (lengths[table] === 0) continue;
-      const text = readFileSync(this.#file(id, table)).subarray(0, lengths[table]);
-      for (const row of rowsOf(text.toString())) rows.add(table, withoutRun(row));
+      for (const row of csvRows(this.#file(id, table), lengths[table])) rows.add(table, withoutRun(row));
     }
     return rows;
   }
@@ -188,11 +188,15 @@ function scalarRows(run: string, { scalars }: Batch): string[] {
   });
 }
 
-function hparamRows(run: string, { data, hparams }: Batch): string[] {
+function hparamRows(run: string, batch: Batch): string[] {
+  return hparamsOf(batch).map(([name, value]) => `${quoted(run)},${quoted(name)},${quoted(pythonText(value))}\r\n`);
+}
+
+/** The hyperparameters of a batch, each time one is told. */
+export function hparamsOf({ data, hparams }: Batch): [name: string, value: PythonValue][] {
   const told = (datum: Datum): [string, PythonValue][] =>
     datum.kind === "hparams" && datum.record.type === "session_start" ? [...datum.record.hparams] : [];
-  const all = [...data.flatMap(told), ...hparams];
-  return all.map(([name, value]) => `${quoted(run)},${quoted(name)},${quoted(pythonText(value))}\r\n`);
+  return [...data.flatMap(told), ...hparams];
 }
 
 /** A run may have had another name when its rows were written. */
@@ -207,19 +211,3 @@ function numberText(value: number): string {
 function quoted(text: string): string {
   return /[",\r\n]|^\s|\s$|^$/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
-
-/** A row goes on over a line break that is within quotes. */
-function* rowsOf(text: string): Iterable<string> {
-  let start = 0;
-  let isQuoted = false;
-  for (let at = 0; at < text.length; at++) {
-    const code = text.charCodeAt(at);
-    if (code === QUOTE) isQuoted = !isQuoted;
-    if (code !== LINE_FEED || isQuoted) continue;
-    yield text.slice(start, at + 1);
-    start = at + 1;
-  }
-}
-
-const QUOTE = 0x22;
-const LINE_FEED = 0x0a;

@@ -10,6 +10,11 @@ const FOLDER = "media";
 /** Files on their way at the same time. */
 const CONCURRENCY = 8;
 
+/** @param digest SHA-256 of the bytes, as hexadecimal digits @param extension without its dot */
+export function mediumPath(digest: string, extension: string): string {
+  return `${FOLDER}/${digest}.${extension}`;
+}
+
 /** Those of one batch. */
 export class Media {
   readonly #directory: OutputDirectory;
@@ -21,7 +26,7 @@ export class Media {
 
   /** @param extension without its dot */
   keep(bytes: Uint8Array, extension: string): Kept {
-    const file = `${FOLDER}/${createHash("sha256").update(bytes).digest("hex")}.${extension}`;
+    const file = mediumPath(createHash("sha256").update(bytes).digest("hex"), extension);
     this.#files.set(file, bytes);
     return { path: file, bytes: bytes.length };
   }

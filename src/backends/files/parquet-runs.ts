@@ -86,7 +86,7 @@ export class ParquetRuns implements RunsOnDisk<ParquetRun> {
       if (statSync(this.#directory.path(id), { throwIfNoEntry: false }) !== undefined) return undefined;
       if (sizeOf(this.#linesFile(id)) > 0) throw notOurs(this.#linesFile(id));
       for (const table of TABLES)
-        if (this.#parts(id, table).hasOthers([])) throw notOurs(this.#directory.path(this.#folder(id, table)));
+        if (this.#parts(id, table).hasOthers([])) throw notOurs(this.#directory.path(tableFolder(id, table)));
       const log = this.#states.place(id, state, start, jsonOfContent(EMPTY));
       return { id, state, startTime: start, log, content: EMPTY, rows: undefined };
     });
@@ -185,12 +185,8 @@ export class ParquetRuns implements RunsOnDisk<ParquetRun> {
     this.#tell(run, run.state, { ...run.content, parts: { ...parts, [table]: [...kept, by] }, merge: undefined });
   }
 
-  #folder(id: string, table: Table): string {
-    return `${table}/${id.slice("runs/".length, -STATE_FILE.length - 1)}`;
-  }
-
   #parts(id: string, table: Table): PartFiles {
-    return new PartFiles(this.#directory, this.#folder(id, table));
+    return new PartFiles(this.#directory, tableFolder(id, table));
   }
 
   #linesFile(id: string): string {
@@ -236,4 +232,9 @@ export class ParquetRuns implements RunsOnDisk<ParquetRun> {
     for (const line of linesUpTo(this.#linesFile(id), length)) addLine(known, line);
     return known;
   }
+}
+
+/** Where the parts of a run's table lie. @param id of the run */
+export function tableFolder(id: string, table: Table): string {
+  return `${table}/${id.slice("runs/".length, -STATE_FILE.length - 1)}`;
 }

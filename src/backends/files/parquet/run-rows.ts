@@ -69,7 +69,12 @@ function digestedScalar({ tags, tag, step, wallTime, value }: Scalars, i: number
   return [text, tags[tag[i] as number] as string];
 }
 
-function digestedHistogram({ tag, step, wall_time_seconds: seconds, buckets, ...rest }: HistogramRow): RowParts {
+function digestedHistogram(row: HistogramRow): RowParts {
+  return ["histogram ", textOfHistogram(row)];
+}
+
+/** The same for equal histograms alone. */
+export function textOfHistogram({ tag, step, wall_time_seconds: seconds, buckets, ...rest }: HistogramRow): string {
   const { min, max, num, sum, sum_squares: squares, display_name: name = "", description = "" } = rest;
   const numbers = [
     seconds,
@@ -80,7 +85,7 @@ function digestedHistogram({ tag, step, wall_time_seconds: seconds, buckets, ...
     squares,
     ...buckets.flatMap(({ left, right, count }) => [left, right, count]),
   ];
-  return [`histogram ${step} ${numbers.map(numberText).join(" ")} `, JSON.stringify([tag, name, description])];
+  return `${step} ${numbers.map(numberText).join(" ")} ${JSON.stringify([tag, name, description])}`;
 }
 
 function numberText(value: number | undefined): string {
