@@ -98,6 +98,12 @@ export class RecordBatch implements ScalarColumns {
     this.length = to;
   }
 
+  /** Keep only the first so many of each. */
+  truncate(scalars: number, data: number): void {
+    this.length = scalars;
+    this.data.length = data;
+  }
+
   /** The same values again, to be filtered by themselves. */
   copy(): RecordBatch {
     const copy = new RecordBatch(this.capacity, this.tagTable);

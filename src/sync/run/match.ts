@@ -84,13 +84,18 @@ export async function matchRun(
   const problems: FileProblem[] = [];
   const notes: Note[] = [];
   const readable: GroupFile[] = [];
+  const heads = new FileHeads();
+  const unchanged = new Set(candidates.flatMap(({ files }) => files.map(({ name, stamp }) => `${stamp} ${name}`)));
   for (const entry of run.files) {
     if (barrenOf(entry) !== undefined) {
       readable.push(entry);
       continue;
     }
     try {
-      await useFile(entry, async () => readable.push(entry));
+      // What may be another run by its beginning must not be taken for one because that cannot be read at the moment.
+      if (candidates.length > 0 && !unchanged.has(`${stampOf(entry)} ${entry.name}`)) await heads.read(entry);
+      else await useFile(entry, async () => {});
+      readable.push(entry);
     } catch (error) {
       problems.push(...problemsOf(entry, error));
     }
@@ -98,7 +103,6 @@ export async function matchRun(
   const withContent = readable.filter((entry) => barrenOf(entry) === undefined);
   let best: Candidate | undefined;
   const ruledOut: StoredRun[] = [];
-  const heads = new FileHeads();
   for (const stored of candidates) {
     const candidate = await compare(withContent, stored, heads);
     if (candidate.isOther) ruledOut.push(stored);

@@ -73,6 +73,18 @@ export class Pump {
     }
   }
 
+  /** Drop what the batch holds of the file that was read last; no mark says that it is there, so it would come twice. */
+  takeBack(batch: RecordBatch, file: SourceFile): void {
+    const part = this.#parts.at(-1);
+    if (part === undefined || this.#sources.at(-1) !== file) return;
+    const { tally } = this.#work.news;
+    tally.failed("scalars", batch.length - part.firstScalar);
+    for (const { kind } of batch.data.slice(part.firstDatum)) tally.failed(kind, 1);
+    batch.truncate(part.firstScalar, part.firstDatum);
+    this.#parts.pop();
+    this.#sources.pop();
+  }
+
   /**
    * Send what is in the batch, then remember how far that is: to the places that the files were moved to.
    *

@@ -270,15 +270,19 @@ export class RunSession {
     const keys = this.#work.keys();
     for (const [index, file] of this.#work.files.entries()) {
       if (file.isRead) continue;
+      // Whether its mark is behind all that the batch holds of it.
+      let isMarked = true;
       try {
         const damage = file.damage(patienceMs);
         const open = await file.open(this.#work.metadata(file.member), file.start, file.entry.size, damage);
         try {
           if (!(await file.isAsRead(open.source))) throw new SourceChanged(displayPath(file.entry.path));
           for (let more = true; more; ) {
+            isMarked = false;
             more = await this.#pump.read(open, index, batch, transform);
             if (batch.full || (more && batch.empty)) {
               await file.moveTo(open, keys);
+              isMarked = true;
               await this.#pump.flush(batch);
             }
             if (signal.aborted) {
@@ -287,6 +291,7 @@ export class RunSession {
             }
           }
           await file.moveTo(open, keys);
+          isMarked = true;
           file.ended(open.reader.records.tail, damage);
           await file.tellFormat(open.source, this.#work.news.notes);
         } finally {
@@ -294,6 +299,7 @@ export class RunSession {
         }
       } catch (error) {
         this.#work.isProblemOf(file, error);
+        if (!isMarked) this.#pump.takeBack(batch, file);
       }
     }
     if (transform.firstEmpty !== undefined && !this.#hasToldEmpty) {

@@ -222,11 +222,13 @@ export class SourceFile {
     const { position } = reader.records;
     if (position === this.#offset) return;
     await this.name(source, position, taken);
-    const known = { offset: this.#offset, waypoints: this.#waypoints };
+    const tailHash = (await hashTail(source, position)) ?? "";
+    const waypoints = await waypointsTo(source, position, { offset: this.#offset, waypoints: this.#waypoints });
+    // All of it at once: a place with the hashes of another one would be that of another file.
     this.#from = Math.min(this.#offset, position);
     this.#offset = position;
-    this.#tailHash = (await hashTail(source, position)) ?? "";
-    this.#waypoints = await waypointsTo(source, position, known);
+    this.#tailHash = tailHash;
+    this.#waypoints = waypoints;
     this.#countsThere = JSON.stringify(this.counts);
     this.learn(reader);
   }
@@ -284,8 +286,10 @@ export class SourceFile {
     this.looked(tail, damage);
   }
 
-  /** Note that it cannot be read at the moment. */
+  /** Note that it cannot be read at the moment: it will be read again from the place reached. */
   failed(): void {
+    this.start = this.#offset;
+    this.counts = countsOf(this.#countsThere);
     this.#failedAt = performance.now();
   }
 

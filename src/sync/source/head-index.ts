@@ -52,6 +52,16 @@ export class HeadIndex<T extends Pick<FileMark, "key" | "head">> {
 export class FileHeads {
   readonly #heads = new Map<EventFileEntry, Promise<Uint8Array | undefined>>();
 
+  /** Read the beginning of a file. @throws its store's error; whoever asks for its hash after that is told that there is none */
+  async read(entry: EventFileEntry): Promise<void> {
+    const reading = readHead(entry);
+    this.#heads.set(
+      entry,
+      reading.catch(() => undefined),
+    );
+    await reading;
+  }
+
   /** Hash of the first `length` bytes; undefined if there are fewer, or the file cannot be read. */
   async hash(entry: EventFileEntry, length: number): Promise<string | undefined> {
     let reading = this.#heads.get(entry);
