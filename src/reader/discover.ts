@@ -259,7 +259,7 @@ function entryOf(fsPath: FsPath, name: string, stats: BigIntStats): EventFileEnt
  * Python and Rust order names by code point, which is the order of their UTF-8 bytes; JavaScript's `<` is not, but only
  * where there are surrogates.
  */
-function compareBytes(a: string, b: string): number {
+export function compareBytes(a: string, b: string): number {
   if (SURROGATE.test(a) || SURROGATE.test(b)) return Buffer.compare(Buffer.from(a), Buffer.from(b));
   return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -161,10 +161,14 @@ describe("once", () => {
     expect(outcomes(two)).toEqual({ a: "sent", b: "sent" });
   });
 
-  test("a logdir that cannot be read ends it before anything is sent", () => {
-    const several = new Several({ one: new MemoryBackend(), two: new MemoryBackend() });
+  test("a logdir that cannot be read ends it for all before anything is sent", async () => {
+    const [one, two] = [new MemoryBackend(), new MemoryBackend()];
+    const several = new Several({ one, two });
     const logdirs = [path.join(several.world.root, "nowhere")];
-    expect(() => several.start({ logdirs })).toThrow(expect.objectContaining({ code: "logdir" }) as Error);
+    const ends = await Promise.allSettled(several.start({ logdirs }));
+    const rejected = { status: "rejected", reason: { code: "logdir" } };
+    expect(ends).toMatchObject([rejected, rejected]);
+    expect([...one.calls, ...two.calls]).toEqual([]);
   });
 });
 

@@ -35,7 +35,7 @@ const GATHER_RATIO = 5;
 /** What share of the requests that could be under way are, at most, while values gather for less than they might. */
 const EARLY_SHARE = 1 / 2;
 
-export interface FollowOptions extends Omit<SyncOptions, "onStart" | "onRun" | "logdirs"> {
+export interface FollowOptions extends Omit<SyncOptions, "onStart" | "onRun" | "logdirs" | "source"> {
   /** How long a run's values gather before they are sent, ms at most; less where the destination is quick. */
   readonly flushIntervalMs: number;
   /** After how long without growth a run counts as finished, ms. */
@@ -100,7 +100,7 @@ export class Follower implements WatchStatus {
    * @returns whether values were set aside that the destination refuses
    * @throws TraceletError only for what no waiting helps against
    */
-  async follow(subscription: Subscription, discover: () => Discovery): Promise<boolean> {
+  async follow(subscription: Subscription, discover: () => Promise<Discovery>): Promise<boolean> {
     const { signal, onStart, over } = this.#options;
     onStart(this);
     const stop = new AbortController();
@@ -111,7 +111,7 @@ export class Follower implements WatchStatus {
     try {
       // Before that nothing counts as sent.
       await untilOver(this.#survey?.first() ?? Promise.resolve(), over);
-      await this.#runs.recognize(discover());
+      await this.#runs.recognize(await discover());
       for await (const changes of subscription.changes(stop.signal)) {
         await this.#runs.take(changes);
         if (this.#failure !== undefined) break;

@@ -11,9 +11,10 @@ import type { RunResult } from "../run/run-result.ts";
 import { syncRun, unchangedAtAGlance } from "../run/run-sync.ts";
 import type { GroupMode } from "../source/groups.ts";
 import { type LinkedRun, linkedRuns, withoutLinksInside } from "../source/linked-runs.ts";
-import { discoverAll } from "../source/logdirs.ts";
 import type { RunGroup } from "../source/run-group.ts";
 import type { StoredRun } from "../state/stored-run.ts";
+import { localSource } from "../tree/local-source.ts";
+import type { Source } from "../tree/source.ts";
 import { followMoved } from "./moved-runs.ts";
 import { Parents } from "./parents.ts";
 import { groupAsBefore, regroupedMessage } from "./regrouping.ts";
@@ -22,8 +23,10 @@ import { confirm, settle, survey } from "./survey.ts";
 export interface SyncOptions
   extends Omit<RunSyncContext, "progress" | "parentId" | "onOpen" | "isLive" | "patienceMs" | "others"> {
   readonly logdirs: readonly string[];
-  /** What they hold, where that is known already. */
-  readonly discovery?: Discovery;
+  /** Where their runs come from; left out: they are directories and files of this machine. */
+  readonly source?: Source;
+  /** What they hold, where somebody has asked already. */
+  readonly discovery?: Promise<Discovery>;
   /** Which runs, by their name. */
   readonly wantsRun: (name: string) => boolean;
   /** What becomes one run of the destination. */
@@ -83,7 +86,8 @@ export interface Left {
  */
 export async function sync(options: SyncOptions): Promise<SyncResult> {
   const { checkpoints, signal } = options;
-  const { runs: found, problems } = options.discovery ?? discoverAll(options.logdirs);
+  const { runs: found, problems } = await (options.discovery ??
+    (options.source ?? localSource(options.logdirs)).discover());
   const all = options.group === "none" ? found : withoutLinksInside(found);
   const wanted = wantedRuns(all, options);
   const links = options.group === "none" ? [] : linkedRuns(found, options.wantsRun);

@@ -1,5 +1,5 @@
 /** All runs of the logdirs to several destinations, once. */
-import { discoverAll } from "../source/logdirs.ts";
+import { localSource } from "../tree/local-source.ts";
 import type { Destination } from "./destination.ts";
 import { type SyncOptions, type SyncResult, sync } from "./once.ts";
 
@@ -16,9 +16,10 @@ export interface SyncAllOptions extends Omit<SyncOptions, keyof SyncDestination 
  * others are finished, and it catches up alone the next time.
  *
  * @returns for each destination what `sync` returns, as soon as it has ended there; rejected as its opening was, if it was
- * @throws TraceletError `logdir` if one cannot be read
  */
 export function syncAll({ destinations, ...options }: SyncAllOptions): Promise<SyncResult>[] {
-  const discovery = discoverAll(options.logdirs);
+  const discovery = (options.source ?? localSource(options.logdirs)).discover();
+  // Each of them throws it; some may still be opening.
+  discovery.catch(() => {});
   return destinations.map(async (destination) => sync({ ...options, ...(await destination), discovery }));
 }

@@ -1,14 +1,17 @@
 /** Beside a training: one watch of the logdirs, and a follower for each destination. */
-import { existsSync } from "node:fs";
-import type { Discovery } from "../../reader/discover.ts";
-import { discoverAll } from "../source/logdirs.ts";
+import { localSource } from "../tree/local-source.ts";
+import type { SourceWatchOptions } from "../tree/source.ts";
+import type { Subscription } from "../tree/subscription.ts";
 import { formatWatchNote, type WatchNote } from "../tree/watch-notes.ts";
-import { TreeWatch, type TreeWatchOptions } from "../tree/watcher.ts";
 import type { Destination } from "./destination.ts";
 import { Follower, type FollowOptions } from "./follower.ts";
+import type { SyncOptions } from "./once.ts";
 import type { WatchEvent, WatchStatus } from "./watch-status.ts";
 
-export interface WatchOptions extends FollowOptions, Pick<TreeWatchOptions, "logdirs" | "events" | "pollMs"> {}
+export interface WatchOptions
+  extends FollowOptions,
+    Pick<SyncOptions, "logdirs" | "source">,
+    Pick<SourceWatchOptions, "events" | "pollMs"> {}
 
 /** One of several. */
 export interface WatchDestination extends Destination {
@@ -49,19 +52,20 @@ export function watchAll(options: WatchAllOptions): Promise<boolean>[] {
     const level = note.kind === "logdir-found" || note.kind === "readable" ? "info" : "warning";
     onEvent({ level, run: undefined, message: formatWatchNote(note), hint: undefined });
   };
-  const tree = new TreeWatch({ logdirs, events, pollMs, rescanMs, onNote });
-  let first: Discovery | undefined;
-  const discover = () => {
-    const now = () => discoverAll(logdirs.filter((logdir) => existsSync(logdir)));
-    if (tree.isComplete) return now();
-    // What has changed since is in the subscription.
-    return (first ??= now());
+  const source = options.source ?? localSource(logdirs);
+  const watching = source.watch({ events, pollMs, rescanMs, onNote });
+  const subscribed = watching.then((watched) => destinations.map(() => watched.subscribe()));
+  const close = () => {
+    watching.then(
+      (watched) => watched.close(),
+      () => {},
+    );
   };
-  const close = () => tree.close();
   signal.addEventListener("abort", close, { once: true });
-  const followed = destinations.map(async (destination) => {
-    const subscription = tree.subscribe();
-    return new Follower({ ...options, ...(await destination) }).follow(subscription, discover);
+  const followed = destinations.map(async (destination, index) => {
+    const [watched, subscriptions] = await Promise.all([watching, subscribed]);
+    const subscription = subscriptions[index] as Subscription;
+    return new Follower({ ...options, ...(await destination) }).follow(subscription, () => watched.discover());
   });
   void Promise.allSettled(followed).then(() => {
     signal.removeEventListener("abort", close);

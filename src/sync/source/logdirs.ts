@@ -79,8 +79,19 @@ export function requireLogdir(logdir: string): void {
   }
 }
 
+/** Where a logdir really lies, or will lie once it exists. @throws TraceletError `logdir` if it cannot be looked at */
+export function placeOfLogdir(logdir: string): string {
+  try {
+    return realpathSync(logdir);
+  } catch (cause) {
+    const above = path.dirname(path.resolve(logdir));
+    if ((cause as NodeJS.ErrnoException).code !== "ENOENT" || above === logdir) throw logdirError(logdir, cause);
+    return path.join(placeOfLogdir(above), path.basename(logdir));
+  }
+}
+
 /** What it means that the system has refused the logdir itself. */
-export function logdirError(logdir: string, cause: unknown): TraceletError {
+function logdirError(logdir: string, cause: unknown): TraceletError {
   const { code, message } = cause as NodeJS.ErrnoException;
   return new TraceletError(
     "logdir",

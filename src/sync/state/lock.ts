@@ -4,12 +4,12 @@
  * The lock is an SQLite transaction on a file of its own: the system ends it with the process, however that dies.
  */
 import { createHash } from "node:crypto";
-import { chmodSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { TraceletError } from "../../errors.ts";
 import { openDatabase, sqliteFailure } from "../../sqlite.ts";
-import { logdirError } from "../source/logdirs.ts";
+import { placeOfLogdir } from "../source/logdirs.ts";
 
 /** A held lock. */
 export interface Lock {
@@ -24,7 +24,7 @@ export interface Lock {
  */
 export function lockSource(stateDir: string, destination: string, logdir: string): Lock {
   const name = createHash("sha256")
-    .update(`${destination}\n${realPath(logdir)}`)
+    .update(`${destination}\n${placeOfLogdir(logdir)}`)
     .digest("hex")
     .slice(0, 32);
   const file = path.join(stateDir, "locks", `${name}.lock`);
@@ -56,17 +56,6 @@ export function lockSource(stateDir: string, destination: string, logdir: string
       hint: "check that it is writable and its disk not full, or give another with --state-dir",
       cause,
     });
-  }
-}
-
-/** Of one that does not exist yet as well. */
-function realPath(logdir: string): string {
-  try {
-    return realpathSync(logdir);
-  } catch (cause) {
-    const above = path.dirname(path.resolve(logdir));
-    if ((cause as NodeJS.ErrnoException).code !== "ENOENT" || above === logdir) throw logdirError(logdir, cause);
-    return path.join(realPath(above), path.basename(logdir));
   }
 }
 

@@ -7,7 +7,7 @@ import type { Fold } from "../source/folds.ts";
 
 /** What one destination has of a file. All of it holds as of `offset`, so that no destination shares it with another. */
 export interface StoredFile extends FileMark {
-  /** Size, modification time and inode when it was last looked at: if none has changed, neither has the file. */
+  /** Its store's stamp when it was last looked at: if that has not changed, neither has the file. */
   readonly stamp: string;
   /** The least step of a `SessionLog START` before `offset`. */
   readonly restartStep: bigint | undefined;

@@ -4,28 +4,27 @@
  * What counts is a look at the directory; events only say when to look, and a slow rescan looks where none came. Nothing
  * is opened, and nothing is ever left in the tree.
  */
-import type { BigIntStats } from "node:fs";
-import { type DiscoveredRun, type DiscoveryProblem, displayPath, isRunFileName } from "../../reader/discover.ts";
-import { sourcesOf } from "../source/logdirs.ts";
+import { type BigIntStats, existsSync } from "node:fs";
+import {
+  type DiscoveredRun,
+  type Discovery,
+  type DiscoveryProblem,
+  displayPath,
+  isRunFileName,
+} from "../../reader/discover.ts";
+import { discoverAll, sourcesOf } from "../source/logdirs.ts";
 import { CHOKIDAR_LIMIT, DirectoryEvents } from "./directory-events.ts";
 import { entryKey } from "./entry-key.ts";
 import { type Attention, LookSchedule } from "./look-schedule.ts";
+import type { SourceWatch, SourceWatchOptions } from "./source.ts";
 import { type RunChanges, Subscription } from "./subscription.ts";
-import type { WatchNote } from "./watch-notes.ts";
 import { errorCode, isAbsence, WatchedDirectory } from "./watched-directory.ts";
 
-export interface TreeWatchOptions {
+export interface TreeWatchOptions extends SourceWatchOptions {
   /** Directories, or single event files; they need not exist yet. */
   readonly logdirs: readonly string[];
-  /** Whether to use the system's events where they can be relied on; otherwise everything is polled. */
-  readonly events: boolean;
   /** How many directories chokidar watches at most; a larger tree has watches of our own. Left out: `CHOKIDAR_LIMIT`. */
   readonly chokidarLimit?: number;
-  /** How often a live run is looked at where no event would tell of it. */
-  readonly pollMs: number;
-  /** How often everything is looked at, whatever was heard of it. */
-  readonly rescanMs: number;
-  readonly onNote: (note: WatchNote) => void;
 }
 
 /**
@@ -45,7 +44,7 @@ export async function* watchRuns(
 }
 
 /** A tree that is looked at once for all who read its changes, each at a pace of its own. */
-export class TreeWatch {
+export class TreeWatch implements SourceWatch {
   readonly #options: TreeWatchOptions;
   readonly #events: DirectoryEvents | undefined;
   readonly #schedule: LookSchedule<WatchedDirectory>;
@@ -60,6 +59,7 @@ export class TreeWatch {
   readonly #wake = () => {
     for (const subscription of this.#subscriptions) subscription.wake();
   };
+  #first: Discovery | undefined;
   #isStarted = false;
   #failure: { readonly error: unknown } | undefined;
 
@@ -91,6 +91,13 @@ export class TreeWatch {
     const subscription = new Subscription(this);
     this.#subscriptions.push(subscription);
     return subscription;
+  }
+
+  async discover(): Promise<Discovery> {
+    const now = () => discoverAll(this.#options.logdirs.filter((logdir) => existsSync(logdir)));
+    if (this.isComplete) return now();
+    // What has changed since is in the subscriptions.
+    return (this.#first ??= now());
   }
 
   start(): void {

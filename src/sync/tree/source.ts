@@ -1,0 +1,33 @@
+/** Where runs come from: logdirs of this machine, or whatever else holds event files. The engine knows no more of it. */
+import type { Discovery } from "../../reader/discover.ts";
+import type { Subscription } from "./subscription.ts";
+import type { WatchNote } from "./watch-notes.ts";
+
+export interface Source {
+  /** All that it holds now. @throws TraceletError `logdir` if it cannot be looked at */
+  discover(): Promise<Discovery>;
+
+  /** Follow it; nothing is looked at before somebody asks. */
+  watch(options: SourceWatchOptions): Promise<SourceWatch>;
+}
+
+export interface SourceWatchOptions {
+  /** Whether to use events where they can be relied on; otherwise everything is polled. */
+  readonly events: boolean;
+  /** How often a live run is looked at where no event would announce a change, ms. */
+  readonly pollMs: number;
+  /** How often everything is looked at, whatever was heard of it, ms. */
+  readonly rescanMs: number;
+  readonly onNote: (note: WatchNote) => void;
+}
+
+/** A source that is looked at once for all who read its changes, each at a pace of its own. */
+export interface SourceWatch {
+  /** A reader from now on; one that comes after another has begun to read misses what that one was handed before. */
+  subscribe(): Subscription;
+
+  /** All that it holds as far as is known now; what is not there yet holds nothing. */
+  discover(): Promise<Discovery>;
+
+  close(): void;
+}
