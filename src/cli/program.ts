@@ -87,7 +87,11 @@ Restarted runs (--restarts):
 
 Exit codes: 0 all sent, 1 something could not be sent (values that the destination refuses are
 set aside in <state-dir>/quarantine), 2 usage, 3 sent but damage in the source was passed
-over, 130 and 143 stopped by a signal (the same command goes on).
+over, 130 and 143 stopped by a signal (the same command goes on). Of several destinations the
+worst counts: 2, 1, 3, 0.
+
+Several destinations (--backend mlflow,jsonl): each at its own pace, with its own state and
+summary. One that fails holds no other up, and catches up alone when the command is run again.
 
 Ctrl-C or SIGTERM once: what is under way ends, within --shutdown-timeout; twice: ends at once.
 
@@ -99,6 +103,7 @@ Examples:
   tracelet sync runs/
   tracelet sync runs/ --tracking-uri http://127.0.0.1:5000 --experiment mnist
   tracelet sync runs/ --backend jsonl --output out/
+  tracelet sync runs/ --backend mlflow,parquet --output out/
   tracelet sync runs/ --dry-run -v`,
     )
     .action(async (logdirs: string[], options: import("./sync-command.ts").SyncCommandOptions) => {
@@ -126,7 +131,7 @@ or could not be read, 2 usage, 130 and 143 stopped by a signal: incomplete.
 Examples:
   tracelet verify runs/ --tracking-uri http://127.0.0.1:5000 --experiment mnist`,
     )
-    .action(async (logdirs: string[], options: import("./verify-command.ts").VerifyCommandOptions) => {
+    .action(async (logdirs: string[], options: import("./verifiers.ts").VerifyCommandOptions) => {
       const { runVerify } = await import("./verify-command.ts");
       onExit(await runVerify(logdirs, options));
     });
@@ -151,7 +156,7 @@ runs as it would without tracelet: signals go to it, and whatever happens to the
 not disturbed. Ctrl-C once: what is there is sent, for --shutdown-timeout at most. Twice: ends at
 once.
 
---group, --only, --restarts and the like are those of tracelet sync: see there.
+--group, --only, --restarts and several destinations are as with tracelet sync: see there.
 
 Exit codes: 0 ended as asked and all sent, 1 something could not be sent (values that the
 destination refuses are set aside in <state-dir>/quarantine), 2 usage, 3 sent but damage in

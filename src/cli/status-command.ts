@@ -7,7 +7,7 @@ import { discoverAll } from "../sync/source/logdirs.ts";
 import { Checkpoints } from "../sync/state/checkpoints.ts";
 import type { StoredRun } from "../sync/state/stored-run.ts";
 import { findRemembered } from "./remembered.ts";
-import { bytes, oneLine, outputTo, paint, plural, printable, table } from "./terminal.ts";
+import { bytes, oneLine, outputTo, paint, plural, printJson, table } from "./terminal.ts";
 
 export type StatusCommandOptions = CommandOptions<"status">;
 
@@ -39,11 +39,10 @@ export async function runStatus(logdirs: readonly string[], options: StatusComma
     if (ofIt.some(({ state }) => state !== "not sent")) statuses.push(...ofIt);
   }
   if (options.json) {
-    output.write(`${printable(JSON.stringify({ runs: statuses }))}\n`);
+    printJson({ destinations: perDestination(statuses), runs: statuses });
     return 0;
   }
-  for (const destination of new Set(statuses.map((status) => status.destination))) {
-    const ofIt = statuses.filter((status) => status.destination === destination);
+  for (const [destination, ofIt] of byDestination(statuses)) {
     output.write(`${paint(output, "bold", oneLine(destination))}\n`);
     const rows = ofIt.map(({ run, state, sent, left, remoteId }) => [
       oneLine(run),
@@ -56,6 +55,26 @@ export async function runStatus(logdirs: readonly string[], options: StatusComma
   }
   if (statuses.length === 0) output.write(`${plural(own.size, "run")}, none of them sent anywhere from here\n`);
   return 0;
+}
+
+function byDestination(statuses: readonly RunStatus[]): Map<string, RunStatus[]> {
+  const destinations = new Map<string, RunStatus[]>();
+  for (const status of statuses) {
+    const known = destinations.get(status.destination);
+    if (known === undefined) destinations.set(status.destination, [status]);
+    else known.push(status);
+  }
+  return destinations;
+}
+
+/** How far all runs together are at each. */
+function perDestination(statuses: readonly RunStatus[]): object[] {
+  return Array.from(byDestination(statuses), ([destination, runs]) => ({
+    ...{ backend: destination.split(" ")[0], destination },
+    ...{ runs: runs.length, done: runs.filter(({ state }) => state === "done").length },
+    sent: runs.reduce((sum, { sent }) => sum + sent, 0),
+    left: runs.reduce((sum, { left }) => sum + left, 0),
+  }));
 }
 
 function statusOf(

@@ -1,21 +1,17 @@
 /** `tracelet verify`: options → a look at source and destination, report. */
-import { openToRead } from "../backends/mlflow/open.ts";
-import type { BackendOptions } from "../config/backends.ts";
 import { chosen } from "../config/choice.ts";
-import type { CommandOptions } from "../config/options.ts";
-import { TraceletError } from "../errors.ts";
+import { chosenBackends } from "../config/destinations.ts";
+import { asTraceletError, TraceletError } from "../errors.ts";
+import type { Progress } from "../sync/report/progress.ts";
 import { untilOver } from "../sync/run/interruption.ts";
 import { requireLogdir } from "../sync/source/logdirs.ts";
-import { verify } from "../verify/mlflow/verify.ts";
-import type { VerifyResult } from "../verify/result.ts";
-import { VERSION } from "../version.ts";
+import { type DestinationEnd, type Reporting, reportEnds } from "./destination-ends.ts";
 import { type ProgressView, showProgress } from "./progress-view.ts";
 import { exitCodeOf, onSignals, type Signals } from "./signals.ts";
 import { errorJson } from "./sync-report.ts";
 import { canRedraw, type Output, oneLine, outputTo, printJson } from "./terminal.ts";
-import { exitCode, printVerified, toJson } from "./verify-report.ts";
-
-export type VerifyCommandOptions = CommandOptions<"verify"> & BackendOptions;
+import { type VerifyCommandOptions, verifierOf } from "./verifiers.ts";
+import { exitCode, outcomeOf, printVerified, toJson, type VerifyReport } from "./verify-report.ts";
 
 /** Runs that are compared at the same time, unless told otherwise. */
 const CONCURRENCY = 4;
@@ -65,72 +61,49 @@ interface Surroundings {
 async function verifyAndReport(
   logdirs: readonly string[],
   options: VerifyCommandOptions,
-  surroundings: Surroundings,
-): Promise<number> {
-  const { stderr, progress } = surroundings;
-  const started = performance.now();
-  const [backend = "mlflow", ...others] = new Set(options.backend);
-  if (others.length > 0)
-    throw new TraceletError("usage", "verify compares one backend at a time", { hint: `--backend ${backend}` });
-  for (const logdir of logdirs) requireLogdir(logdir);
-  const work = backend === "mlflow" ? verifyMlflow : verifyOutput;
-  const result = await work(logdirs, options, surroundings, backend);
-  progress.stop();
-  if (!options.quiet && result.runs.length === 0 && result.excludedRuns === 0 && !result.interrupted)
-    stderr.write(`${oneLine(`no event files in ${logdirs.join(", ")}`)}\n`);
-  const report = { result, elapsedMs: performance.now() - started, backend };
-  const code = exitCode(result);
-  if (!options.quiet || code !== 0) printVerified(report, stderr);
-  if (options.json) printJson(toJson(report));
-  return code;
-}
-
-async function verifyMlflow(
-  logdirs: readonly string[],
-  options: VerifyCommandOptions,
   { stop, signals, stderr, progress }: Surroundings,
-): Promise<VerifyResult> {
-  const { store, experiment } = await openToRead(options, {
-    signal: stop,
-    giveUpAfterMs: options.giveUpAfter,
-    shutdownTimeoutMs: options.shutdownTimeout,
-    say(line) {
-      if (!options.quiet) stderr.write(`${oneLine(line)}\n`);
-    },
-  });
-  try {
-    return await verify({
-      logdirs,
-      store,
-      experiment,
-      version: VERSION,
-      maxArtifactBytes: options.maxArtifactSize,
-      ...chosen(options),
-      concurrency: options.concurrency ?? CONCURRENCY,
-      signal: stop,
-      over: signals.over,
-      onStart: (state) => progress.start(state),
-    });
-  } finally {
-    await store.close();
-  }
+): Promise<number> {
+  const started = performance.now();
+  const { quiet, json } = options;
+  const names = await chosenBackends(options.backend);
+  const isOne = names.length === 1;
+  const verifiers = names.map((name) => ({ name, verifyIt: verifierOf(name) }));
+  for (const logdir of logdirs) requireLogdir(logdir);
+  const choice = {
+    ...{ logdirs, ...chosen(options), concurrency: options.concurrency ?? CONCURRENCY },
+    ...{ signal: stop, over: signals.over },
+  };
+  const endOf = async (name: string, verifyIt: (typeof verifiers)[number]["verifyIt"]): Promise<End> => {
+    const label = isOne ? "" : name;
+    const say = (line: string) => {
+      if (!quiet) progress.line(oneLine(isOne ? line : `${name}: ${line}`));
+    };
+    const onStart = (state: Readonly<Progress>) => progress.start(state, label);
+    try {
+      const { key, result } = await verifyIt({ ...choice, onStart }, options, { name, names, say });
+      return { name, key, end: { result, elapsedMs: performance.now() - started, backend: name } };
+    } catch (error) {
+      if (isOne) throw error;
+      return { name, key: undefined, end: asTraceletError(error) };
+    } finally {
+      progress.end(label);
+    }
+  };
+  const ends = await Promise.all(verifiers.map(({ name, verifyIt }) => endOf(name, verifyIt)));
+  progress.stop();
+  const isNothing = ({ end }: End) =>
+    !(end instanceof TraceletError) &&
+    end.result.runs.length === 0 &&
+    end.result.excludedRuns === 0 &&
+    !end.result.interrupted;
+  if (!quiet && ends.every(isNothing)) stderr.write(`${oneLine(`no event files in ${logdirs.join(", ")}`)}\n`);
+  const reporting: Reporting<VerifyReport> = {
+    codeOf: ({ result }) => exitCode(result),
+    print: (report) => printVerified(report, stderr),
+    toJson,
+    outcomeOf: ({ result }) => outcomeOf(result),
+  };
+  return reportEnds(ends, reporting, stderr, { quiet, json, debug: false });
 }
 
-async function verifyOutput(
-  logdirs: readonly string[],
-  options: VerifyCommandOptions,
-  { stop, signals, progress }: Surroundings,
-  backend: string,
-): Promise<VerifyResult> {
-  const { openFilesToVerify } = await import("../verify/files/open.ts");
-  const { verifyFiles } = await import("../verify/files/verify.ts");
-  return verifyFiles({
-    ...(await openFilesToVerify(backend, options.output)),
-    logdirs,
-    ...chosen(options),
-    concurrency: options.concurrency ?? CONCURRENCY,
-    signal: stop,
-    over: signals.over,
-    onStart: (state) => progress.start(state),
-  });
-}
+type End = DestinationEnd<VerifyReport>;

@@ -61,9 +61,8 @@ export function printVerified({ result, elapsedMs, backend }: VerifyReport, outp
 
 /** The one object of `--json`. Steps and values are text, exact. */
 export function toJson({ result, elapsedMs }: VerifyReport): object {
-  const outcome = result.interrupted ? "interrupted" : exitCode(result) === 0 ? "equal" : outcomeOf(result);
   return {
-    outcome,
+    outcome: outcomeOf(result),
     location: result.location ?? null,
     elapsedMs: Math.round(elapsedMs),
     excludedRuns: result.excludedRuns,
@@ -85,8 +84,12 @@ export function toJson({ result, elapsedMs }: VerifyReport): object {
   };
 }
 
-function outcomeOf({ runs }: VerifyResult): "different" | "failed" {
-  return runs.some(({ outcome }) => outcome === "different" || outcome === "missing") ? "different" : "failed";
+/** In a word: `equal`, `different`, `failed` or `interrupted`. */
+export function outcomeOf(result: VerifyResult): string {
+  if (result.interrupted) return "interrupted";
+  if (exitCode(result) === 0) return "equal";
+  const differs = result.runs.some(({ outcome }) => outcome === "different" || outcome === "missing");
+  return differs ? "different" : "failed";
 }
 
 const STATES = ["compared", "missing", "extra", "different", "doubled", "earlier"] as const;

@@ -1,4 +1,4 @@
-/** What `tracelet watch` needs of whatever follows the logdirs. */
+/** `tracelet watch` → the engine: destinations are opened and followed, and what is left at the end is sent. */
 
 import { existsSync } from "node:fs";
 import type { BackendOptions } from "../config/backends.ts";
@@ -16,7 +16,7 @@ import { exitCodeOfError } from "./failure.ts";
 import { exitCode, isLoss } from "./sync-report.ts";
 import { bytes, plural } from "./terminal.ts";
 
-/** How often live runs are looked at where the file system tells nothing, ms. */
+/** How often live runs are polled on file systems without events, ms. */
 const POLL_MS = 1000;
 
 /** What the command line says. */
@@ -27,27 +27,27 @@ export interface WatchEngineOptions extends ReturnType<typeof chosen> {
   readonly logdirs: readonly string[];
   /** Runs that are sent at the same time. */
   readonly concurrency: number;
-  /** How long what a live run has written is collected before it is sent. */
+  /** How long a live run's values are collected before they are sent. */
   readonly flushIntervalMs: number;
   /** After how long without growth a run is no longer live. */
   readonly idleTimeoutMs: number;
-  /** How long bytes that are no record are read again before they are damage. */
+  /** How long bytes that are no record are re-read before they count as damage. */
   readonly patienceMs: number;
-  /** Whether what is remembered of the destination is believed, and not asked for. */
+  /** Whether the local state is trusted, and the destination not asked. */
   readonly trustsState: boolean;
-  /** Whether runs that were sent in another grouping are sent anew in this one. */
+  /** Whether runs that were sent under another grouping are sent again under this one. */
   readonly regroups: boolean;
   /** Whether a new run's note says where its files lie. */
   readonly tellsOrigin: boolean;
-  /** How often to look for growth; undefined: as the file system needs it. */
+  /** How often to poll for growth; undefined: only where the file system has no events. */
   readonly pollMs: number | undefined;
-  /** How often to look for new runs and files that nothing was told of. */
+  /** How often to look for new runs and files that no event has announced. */
   readonly rescanMs: number;
   /** Aborted: finish what is under way, then return. */
   readonly stop: AbortSignal;
   /** Aborted: return at once with what is known, whatever is still under way. */
   readonly over: AbortSignal;
-  /** Aborted: follow no longer, send all there is, then return. Its reason is a `FinishReason`. */
+  /** Aborted: stop following, send everything there is, then return. Its reason is a `FinishReason`. */
   readonly finish: AbortSignal;
   /**
    * To be called once for each destination, when its options are known to be sound and before anything that may take long
@@ -60,11 +60,11 @@ export interface WatchEngineOptions extends ReturnType<typeof chosen> {
   readonly onEvent: (event: WatchEvent, name?: string) => void;
   /** Nothing more is sent to that destination. */
   readonly onEnd: (name: string) => void;
-  /** Told what becomes of every record, where that was asked for. */
+  /** Told what becomes of every record, if that was asked for. */
   readonly trace: ((line: string) => void) | undefined;
 }
 
-/** Why a watch is to end. `signal`: whoever writes the runs may still be at it. */
+/** Why a watch should end. `signal`: the runs may still be written to. */
 export type FinishReason = "signal" | "training" | "process" | "idle";
 
 /** How it ended at one destination. */
@@ -171,7 +171,7 @@ export function watchEngine(command: WatchCommandOptions): WatchEngine {
   };
 }
 
-/** What is left to whoever goes on from here. */
+/** Say what has not been sent. */
 function sayLeft(
   { runs, bytes: left }: { readonly runs: number | undefined; readonly bytes: number },
   onEvent: (event: WatchEvent) => void,
@@ -182,14 +182,14 @@ function sayLeft(
   onEvent({ level: "warning", run: undefined, message, hint: undefined });
 }
 
-/** What has not been sent yet when the watch ends; if the destination is away, for as long as that can be waited for. */
+/** Send what is left when the watch ends; if the destination is away, retry until `giveUpAfterMs` is over. */
 async function sendRest(
   options: SyncOptions,
   giveUpAfterMs: number,
   onEvent: (event: WatchEvent) => void,
 ): Promise<{ readonly result: SyncResult; readonly anySetAside: boolean }> {
   const end = performance.now() + giveUpAfterMs;
-  // One that never came, or is gone, holds nothing that could be sent.
+  // One that does not exist holds nothing to send.
   const logdirs = options.logdirs.filter((logdir) => existsSync(logdir));
   let anySetAside = false;
   for (let ownPause = FIRST_PAUSE_MS; ; ownPause = Math.min(ownPause * 2, LAST_PAUSE_MS)) {
@@ -203,7 +203,7 @@ async function sendRest(
     const error = result.error ?? result.runs.find((run) => run.error !== undefined)?.error;
     const pauseMs = Math.max(ownPause, result.error?.retryAfterMs ?? 0);
     const mayHelp = result.error?.code === "unreachable" && performance.now() + pauseMs < end;
-    // Whoever has sent a signal waits.
+    // After a signal somebody is waiting.
     if (mayHelp && !options.signal.aborted && !options.leavesRunning) {
       await pause(pauseMs, options.signal);
       continue;

@@ -70,7 +70,8 @@ export interface Opening {
 }
 
 /** What backends are told; each line names the one that it is about. */
-export interface SharedSurroundings extends Omit<Surroundings, "giveUpAfterMs" | "shutdownTimeoutMs" | "say"> {
+export interface SharedSurroundings
+  extends Omit<Surroundings, "giveUpAfterMs" | "shutdownTimeoutMs" | "sharesOptions" | "say"> {
   readonly say: (line: string, name: string) => void;
 }
 
@@ -92,10 +93,15 @@ export async function openDestinations(
   const backends = await Promise.all(
     chosen.map(async ({ name, entry }) => {
       const { open, check } = await entry.load();
-      const own = ownOptions(entry, options) as never;
-      const surroundings = { ...shared, giveUpAfterMs, shutdownTimeoutMs, say: (line: string) => say(line, name) };
-      check?.(own, surroundings, name);
-      return { name, open: () => open(own, surroundings, name) };
+      const given = ownOptions(entry, options) as never;
+      const isShared = sharesOptions(
+        name,
+        chosen.map((each) => each.name),
+      );
+      const own = { ...shared, giveUpAfterMs, shutdownTimeoutMs, sharesOptions: isShared };
+      const surroundings = { ...own, say: (line: string) => say(line, name) };
+      check?.(given, surroundings, name);
+      return { name, open: () => open(given, surroundings, name) };
     }),
   );
   return backends.map(({ name, open }) => {
@@ -122,6 +128,12 @@ export async function heldAs(
     retries: retries ?? (() => 0),
     stateDir,
   };
+}
+
+/** Whether the options of a backend are those of another one that was chosen, too. */
+export function sharesOptions(name: string, names: readonly string[]): boolean {
+  const section = BACKENDS.find((each) => each.names.includes(name));
+  return names.some((other) => other !== name && section?.names.includes(other));
 }
 
 /**

@@ -19,6 +19,8 @@ export interface Surroundings {
   readonly giveUpAfterMs: number;
   /** How long ending may take once the signal is aborted, ms. */
   readonly shutdownTimeoutMs: number;
+  /** Whether another backend that was chosen has the same options: each keeps to a place of its own within what they name. */
+  readonly sharesOptions: boolean;
   /** What else is printed on standard output, such as `--json`; undefined if nothing is. */
   readonly stdoutUser: string | undefined;
   /** Print a line for the user. */
@@ -34,6 +36,7 @@ export function surroundingsOf(given: Partial<Surroundings> = {}): Surroundings 
     verbose: false,
     giveUpAfterMs: 600_000,
     shutdownTimeoutMs: 10_000,
+    sharesOptions: false,
     stdoutUser: undefined,
     say: () => {},
     ...given,

@@ -49,7 +49,6 @@ test.each(["jsonl", "csv", "parquet"])("verify of %s: what is missing is an exit
 test.each([
   [["--backend", "jsonl"], "verify needs to be told where the files are"],
   [["--backend", "jsonl", "--output", "-"], "verify needs to be told where the files are"],
-  [["--backend", "jsonl,csv", "--output", "out"], "verify compares one backend at a time"],
 ])("tracelet verify runs %j is refused", async (args, message) => {
   const { code, stderr } = await machineWithRun().run("verify", "runs", ...args);
   expect([code, stderr]).toEqual([2, expect.stringContaining(message)]);

@@ -16,9 +16,9 @@ async function syncAll(machine: Machine, ...args: readonly string[]) {
   return { ...(JSON.parse(end.stdout) as SeveralJson), ...end };
 }
 
-/** Scalars of one destination: of JSON lines and tables by their rows. */
-function pointsIn(machine: Machine, backend: "jsonl" | "csv"): number {
-  const file = path.join(machine.root, "out", backend === "csv" ? "train/scalars.csv" : "train.jsonl");
+/** Scalars of one destination: of JSON lines and tables by their rows. @param folder where several formats have each its own */
+function pointsIn(machine: Machine, backend: "jsonl" | "csv", folder = ""): number {
+  const file = path.join(machine.root, "out", folder, backend === "csv" ? "train/scalars.csv" : "train.jsonl");
   const lines = readFileSync(file, "utf8").trimEnd().split("\n");
   return backend === "csv" ? lines.length - 1 : lines.filter((line) => line.includes('"kind":"scalar"')).length;
 }
@@ -41,14 +41,15 @@ describe("sync", () => {
     const out = path.join(machine.root, "out");
     expect(first.destinations.map(({ destination }) => destination)).toEqual([
       `mlflow sqlite:${machine.database} Default`,
-      `jsonl ${out}`,
-      `csv ${out}`,
+      `jsonl ${out}/jsonl`,
+      `csv ${out}/csv`,
     ]);
     for (const { kinds, runs } of first.destinations) {
       expect(kinds["scalars"]).toMatchObject({ read: 20, sent: 20, failed: 0 });
       expect(runs).toMatchObject([{ name: "train", outcome: "sent" }]);
     }
-    expect([machine.points(), pointsIn(machine, "jsonl"), pointsIn(machine, "csv")]).toEqual([20, 20, 20]);
+    const rows = (["jsonl", "csv"] as const).map((format) => pointsIn(machine, format, format));
+    expect([machine.points(), ...rows]).toEqual([20, 20, 20]);
     expectHarmless(first.stderr);
     for (const { destination } of first.destinations) expect(first.stderr).toContain(`\n${destination}\n`);
     expect(first.stderr).toMatch(/\n3 destinations: mlflow ok, jsonl ok, csv ok\n$/);
@@ -133,10 +134,10 @@ describe("sync", () => {
 
   test("one that another process sends to is locked, the others are not", async () => {
     const machine = machineWithRun();
-    const watch = machine.start("watch", "runs", "--backend", "jsonl", "--output", "out");
+    const watch = machine.start("watch", "runs", "--backend", "jsonl", "--output", "out/jsonl");
     const over = ended(watch);
     const beginning = says(watch, "sending what is there");
-    const has = () => existsSync(path.join(machine.root, "out/train.jsonl"));
+    const has = () => existsSync(path.join(machine.root, "out/jsonl/train.jsonl"));
     while (!has()) await new Promise((resolve) => setTimeout(resolve, 20));
     const { code, destinations } = await syncAll(machine, "--backend", "jsonl,csv");
     expect(code).toBe(1);
@@ -159,8 +160,40 @@ test("status shows each, and forget takes several", async () => {
   };
   expect(await keys()).toEqual(["csv done", "jsonl done", "mlflow done"]);
   expect(await keys("--backend", "mlflow,csv")).toEqual(["csv done", "mlflow done"]);
+  machine.logdir.append("train", records(curve("loss", 10, 11)));
+  const { stdout } = await machine.run("status", "runs", "--json", "--backend", "jsonl");
+  const left = records(curve("loss", 10, 11)).length;
+  const sent = machine.logdir.size("train") - left;
+  const out = path.join(machine.root, "out/jsonl");
+  expect((JSON.parse(stdout) as { destinations: unknown }).destinations).toEqual([
+    { backend: "jsonl", destination: `jsonl ${out}`, runs: 1, done: 0, sent, left },
+  ]);
+  await syncAll(machine, "--backend", "mlflow,jsonl,csv");
   expect((await machine.run("forget", "runs", "--backend", "jsonl,csv")).code).toBe(0);
   expect(await keys()).toEqual(["mlflow done"]);
+});
+
+describe("verify", () => {
+  test("compares each where sync has put it, and tells them apart", async () => {
+    const machine = machineWithRun();
+    const to = ["--backend", "mlflow,jsonl,csv", "--output", "out"];
+    await machine.run("sync", "runs", ...to);
+    const equal = await machine.run("verify", "runs", "--json", ...to);
+    expect(equal.code).toBe(0);
+    expect(JSON.parse(equal.stdout)).toMatchObject({
+      outcome: "equal",
+      destinations: ["mlflow", "jsonl", "csv"].map((backend) => ({
+        ...{ backend, outcome: "equal", counts: { points: { compared: 20, missing: 0 } } },
+      })),
+    });
+    expect(equal.stderr).toMatch(/\n3 destinations: mlflow equal, jsonl equal, csv equal\n$/);
+    machine.look((database) => database.exec("DELETE FROM metrics WHERE key = 'loss' AND step = 3"));
+    const different = await machine.run("verify", "runs", "--quiet", ...to);
+    expect([different.code, different.stdout]).toEqual([1, ""]);
+    expect(different.stderr).toContain("step 3: 0.75");
+    expect(different.stderr).toMatch(/\n3 destinations: mlflow different, jsonl equal, csv equal\n$/);
+    expect(different.stderr).not.toContain(`\njsonl ${machine.root}`);
+  });
 });
 
 describe("watch", () => {

@@ -42,7 +42,7 @@ class Verified extends Output<OpenRun> {
 
   async verify(itemsHeld?: number): Promise<VerifiedRun[]> {
     const result = await verifyFiles({
-      ...(await openFilesToVerify(this.format, this.root)),
+      ...(await openFilesToVerify(this.format, this.root, false)),
       logdirs: [this.world.logdir.root],
       group: "run",
       restarts: "explicit",

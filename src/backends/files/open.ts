@@ -1,5 +1,4 @@
 /** Options → files as a destination. */
-import path from "node:path";
 import { TraceletError } from "../../errors.ts";
 import type { Backend } from "../../sync/backend.ts";
 import type { OpenedBackend, Surroundings } from "../../sync/backend-plugin.ts";
@@ -9,7 +8,7 @@ import { CsvRuns, tallyOfTables } from "./csv-runs.ts";
 import { JsonlRuns } from "./jsonl-runs.ts";
 import { LinesBackend } from "./lines-backend.ts";
 import type { FILE_OPTIONS } from "./options.ts";
-import { OutputDirectory } from "./output-directory.ts";
+import { OutputDirectory, outputOf } from "./output-directory.ts";
 
 const FORMATS = ["jsonl", "csv", "parquet"] as const;
 type Format = (typeof FORMATS)[number];
@@ -38,9 +37,9 @@ export async function open(options: Options, surroundings: Surroundings, format:
   check(options, surroundings, format);
   if (!isFormat(format)) throw new Error(`there is no format ${format}`);
   const { output = "" } = options;
-  const { dryRun } = surroundings;
+  const { dryRun, sharesOptions } = surroundings;
   if (output === "-") return openStdout(dryRun);
-  const directory = new OutputDirectory(path.resolve(output));
+  const directory = new OutputDirectory(outputOf(output, format, sharesOptions));
   return { backend: dryRun ? dryRunOf(format) : await backendOf(format, directory), address: directory.root };
 }
 

@@ -19,6 +19,11 @@ const LOCK = ".tracelet.lock";
 /** Beyond what any disk takes for a batch, ms. */
 const BUSY_MS = 60_000;
 
+/** Where files of a format go. @param isShared whether files of another format go to the same `--output` */
+export function outputOf(output: string, format: string, isShared: boolean): string {
+  return path.resolve(output, isShared ? format : "");
+}
+
 export class OutputDirectory {
   readonly root: string;
   #lock: Database | undefined;

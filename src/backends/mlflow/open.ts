@@ -37,7 +37,7 @@ export async function open(options: MlflowOptions, surroundings: Surroundings): 
       maxArtifactBytes: options.maxArtifactSize,
       resendsDeleted: options.resendDeleted,
     }),
-    address: `${uri.destinationKey} ${experiment}`,
+    address: addressOf(uri, experiment),
     // A server is slower with more; in a database several small runs are one commit.
     concurrency: uri.scheme === "sqlite" ? 16 : 4,
     howToLook:
@@ -50,12 +50,13 @@ export async function open(options: MlflowOptions, surroundings: Surroundings): 
 export async function openToRead(
   options: Pick<MlflowOptions, "trackingUri" | "experiment">,
   surroundings: Pick<Surroundings, "signal" | "giveUpAfterMs" | "shutdownTimeoutMs" | "say">,
-): Promise<{ readonly store: MlflowStore; readonly experiment: string }> {
+): Promise<{ readonly store: MlflowStore; readonly experiment: string; readonly address: string }> {
   const { uri, experiment } = resolve(options);
   const onRetry = ({ reason, delayMs }: { reason: string; delayMs: number }) =>
     surroundings.say(`${reason}; asked again in ${(delayMs / 1000).toFixed(1)} s`);
   const how = { stopGraceMs: graceOf(surroundings), live: false, onRetry, readOnly: true };
-  return { store: await openStore(uri, { ...surroundings, ...how }), experiment };
+  const store = await openStore(uri, { ...surroundings, ...how });
+  return { store, experiment, address: addressOf(uri, experiment) };
 }
 
 function resolve({ trackingUri, experiment }: Pick<MlflowOptions, "trackingUri" | "experiment">): {
@@ -67,6 +68,10 @@ function resolve({ trackingUri, experiment }: Pick<MlflowOptions, "trackingUri" 
     uri: resolveTrackingUri(trackingUri, env, process.cwd()),
     experiment: experiment ?? (env["MLFLOW_EXPERIMENT_NAME"] || env["TRACELET_PROJECT"] || "Default"),
   };
+}
+
+function addressOf(uri: TrackingUri, experiment: string): string {
+  return `${uri.destinationKey} ${experiment}`;
 }
 
 /** Some of the time is left for what has to be done then. */

@@ -1,44 +1,44 @@
-/** One run while it is watched: what of it is due, and since when. */
+/** One run that a watch follows at a destination: what is due, and since when. */
 
 import type { RunSession } from "../run/run-session.ts";
 import type { RunGroup } from "../source/run-group.ts";
 
 export class FollowedRun {
   group: RunGroup;
-  /** Open as long as the run grows, and some time longer. */
+  /** Open while the run grows, and for a while after. */
   session: RunSession | undefined;
-  /** The last one that was given up before it could end the run at the destination, which still shows it as running. */
+  /** The last session that was abandoned before it could end the run: the destination still shows the run as running. */
   unfinished: RunSession | undefined;
-  /** The gate's number when the session began. */
+  /** The gate's epoch when the session began. */
   epoch = 0;
-  /** Since when there has been something to be looked at, in ms of `performance.now()`; undefined if there is nothing. */
+  /** Since when there has been something to look at, in ms of `performance.now()`; undefined if there is nothing. */
   dueSince: number | undefined;
-  /** Whether a round of it is waiting or under way. */
+  /** Whether a round is queued or under way. */
   isBusy = false;
-  /** The destination's name of it, once it was opened. */
+  /** The destination's id of the run, once it has been opened. */
   remoteId: string | undefined;
-  /** Whether there was nothing of it to be sent when it was last looked at. */
+  /** Whether there was nothing to send when it was last looked at. */
   isEmpty = false;
   timer: NodeJS.Timeout | undefined;
   /** When its last round began, in ms of `performance.now()`. */
   lastRound: number = -Infinity;
-  /** How long that took, ms; what has not been tried counts as slow. */
+  /** How long that round took, ms; before the first one it counts as slow. */
   roundMs: number = Infinity;
   /** When it was last seen to have grown, by the watch's clock. */
   grewAt: number;
-  /** When its pages were last drawn and its holes looked at, and how long that took. */
+  /** When its pages were last drawn and its damage re-examined, and how long that took, ms. */
   caredAt: number = performance.now();
   careMs = 0;
-  /** Why it cannot be sent, and how often in a row that was so. */
+  /** Why it cannot be sent, and how many times in a row it failed. */
   error: string | undefined;
   failures = 0;
-  /** How much of it was known to be passed over or unreadable when that was last said. */
+  /** How many of its losses have been reported. */
   saidLosses = 0;
-  /** What could not be read of it, as far as it was said. */
+  /** The unreadable files that have been reported. */
   readonly saidProblems: Set<string> = new Set();
-  /** Whether it is in the logdirs no longer. */
+  /** Whether it has left the logdirs. */
   isGone = false;
-  /** How many bytes of it the destination has, when its last session ended. */
+  /** How many of its bytes the destination had when the last session ended. */
   bytesRead = 0;
 
   constructor(group: RunGroup, grewAt: number) {
@@ -46,7 +46,7 @@ export class FollowedRun {
     this.grewAt = grewAt;
   }
 
-  /** Bytes that are there and not acknowledged. */
+  /** Bytes in the files that have not been acknowledged. */
   get bytesBehind(): number {
     const size = this.group.isDirectory ? 0 : this.group.files.reduce((sum, file) => sum + file.size, 0);
     return Math.max(0, size - (this.session?.bytesRead ?? this.bytesRead));

@@ -1,34 +1,34 @@
-/** Holds everything back while a destination cannot be reached, and lets one try now and then. */
+/** Holds all work back while a destination cannot be reached, and lets one attempt through from time to time. */
 import { TraceletError } from "../../errors.ts";
 import { pause } from "../../pause.ts";
 import type { WatchEvent } from "./watch-status.ts";
 
 const FIRST_PAUSE_MS = 1000;
 const LAST_PAUSE_MS = 30_000;
-/** A refused login is put right by a person, and each attempt may count against the account. */
+/** A refused login needs a person to fix it, and each attempt may count against the account. */
 const AUTH_PAUSE_MS = 30_000;
 const LAST_AUTH_PAUSE_MS = 300_000;
-/** The longest pause that a destination may ask for. */
+/** The longest pause that a destination may ask for, ms. */
 const LONGEST_ASKED_MS = 300_000;
 
 export class Gate {
-  /** Another number whenever the destination may be another one than before: one that was restored from a backup. */
+  /** Changes whenever the destination may no longer be the same, such as one that was restored from a backup. */
   epoch = 0;
-  /** How often it was closed. */
+  /** How many times it has been closed. */
   failures = 0;
   readonly #onEvent: (event: WatchEvent) => void;
   readonly #signal: AbortSignal;
   #obstacle: TraceletError | undefined;
   #closedSince = 0;
-  /** The last epoch in which the destination has done anything. */
+  /** The last epoch in which the destination did anything. */
   #reachedIn = -1;
   #pauseMs = 0;
-  /** Resolves when somebody may try again. */
+  /** Resolves when the next attempt may start. */
   #pause: Promise<void> = Promise.resolve();
-  /** Resolves when the one who tries has done so. */
+  /** Resolves when the attempt under way has ended. */
   #trial: Promise<void> | undefined;
 
-  /** @param signal its abort opens the gate for good */
+  /** @param signal aborting it opens the gate for good */
   constructor(onEvent: (event: WatchEvent) => void, signal: AbortSignal) {
     this.#onEvent = onEvent;
     this.#signal = signal;
@@ -39,20 +39,19 @@ export class Gate {
     return this.#obstacle?.message;
   }
 
-  /** The destination has done something. @param epoch when that was begun: it may have been before the gate was closed */
+  /** The destination has done something. @param epoch in which that began: perhaps before the gate was closed */
   reached(epoch: number): void {
     this.#reachedIn = Math.max(this.#reachedIn, epoch);
   }
 
-  /** The destination turned out to be another one than before. */
+  /** The destination turned out not to be the one it was. */
   suspect(): void {
     this.epoch++;
   }
 
   /**
-   * Do something with the destination, as soon as that makes sense. If it is done and the destination was reached, that
-   * opens the gate: work that found nothing to be asked of it, or was under way when the gate was closed, does not tell
-   * whether it is back.
+   * Do some work with the destination, as soon as that makes sense. The gate opens if the work reached the destination. Work
+   * that asked nothing of it, or began before the gate was closed, does not tell whether it is back.
    *
    * @throws what `work` throws
    */
@@ -88,7 +87,7 @@ export class Gate {
       if (error instanceof TraceletError && error.endsAll) this.#close(error, isTrial);
       throw error;
     } finally {
-      // Also where it failed for a reason of its own.
+      // Even if the work failed, for another reason.
       if (began === this.epoch && began === this.#reachedIn) this.#open();
     }
   }
@@ -97,13 +96,13 @@ export class Gate {
     this.epoch++;
     this.failures++;
     const isNew = this.#obstacle?.code !== error.code;
-    // Others that were under way meet the same obstacle.
+    // Work that was already under way meets the same obstacle.
     if (!isNew && !isTrial) return;
     if (this.#obstacle === undefined) this.#closedSince = performance.now();
     this.#obstacle = error;
     const [first, last] = error.code === "auth" ? [AUTH_PAUSE_MS, LAST_AUTH_PAUSE_MS] : [FIRST_PAUSE_MS, LAST_PAUSE_MS];
     this.#pauseMs = isNew ? first : Math.min(last, this.#pauseMs * 2);
-    // Not all of many machines at the same moment.
+    // So that many machines do not all try at the same moment.
     const own = this.#pauseMs * (0.75 + Math.random() / 4);
     this.#pause = pause(Math.max(own, Math.min(error.retryAfterMs ?? 0, LONGEST_ASKED_MS)), this.#signal);
     if (isNew)

@@ -1,11 +1,11 @@
-/** Runs that others are nested in: who waits for the destination's name of one, gets it as soon as it is opened there. */
+/** The ids of parent runs: a nested run waits here until its parent has been opened at the destination. */
 import { TraceletError } from "../../errors.ts";
 import type { RunGroup } from "../source/run-group.ts";
 
 export class Parents {
   readonly #waiting = new Map<RunGroup, Deferred>();
 
-  /** Resolves when the run has been opened; with undefined if there is nothing of it yet. @throws TraceletError `nested` */
+  /** Resolves when the parent has been opened; with undefined if it holds nothing yet. @throws TraceletError `nested` */
   idOf(parent: RunGroup): Promise<string | undefined> {
     return this.#of(parent).promise;
   }
@@ -15,7 +15,7 @@ export class Parents {
     this.#of(group).resolve(id);
   }
 
-  /** To be called when the sync of a run is over. @param isEmpty whether it ended for want of anything to be sent */
+  /** Call it when the sync of a run has ended. @param isEmpty whether there was nothing to send */
   ended(group: RunGroup, isEmpty: boolean): void {
     if (!group.isParent) return;
     if (isEmpty) this.#of(group).resolve(undefined);
@@ -48,7 +48,7 @@ function defer(): Deferred {
     resolve = onResolve;
     reject = onReject;
   });
-  // Mostly nobody waits.
+  // Usually nothing is waiting.
   promise.catch(() => {});
   return { promise, resolve, reject };
 }

@@ -1,9 +1,9 @@
-/** How a watch is doing: kept up to date by the watch, read by whoever shows it. */
+/** How a watch is doing at one destination: kept up to date by its follower, read by whoever shows it. */
 
-/** Something has changed that a person should know; said once for each change, not once for each time it is met. */
+/** A change that a person should know about; reported once for each change, however often it is met. */
 export interface WatchEvent {
   readonly level: "info" | "warning" | "error";
-  /** The run it concerns, if it is about one. */
+  /** The run it is about, if any. */
   readonly run: string | undefined;
   readonly message: string;
   /** What to do about it. */
@@ -21,13 +21,13 @@ export interface WatchStatus {
   readonly bytesSent: number;
   /** Bytes that are in the files and have not been acknowledged. */
   readonly bytesBehind: number;
-  /** For how long the oldest bytes have waited that have not been acknowledged, ms; 0 if there are none. */
+  /** How long the oldest unacknowledged bytes have waited, ms; 0 if there are none. */
   readonly oldestUnsentMs: number;
-  /** How long it took from seeing that files had grown to the acknowledgement, ms, of the last rounds; newest last. */
+  /** From noticing that files had grown to the acknowledgement, ms, for the last rounds; newest last. */
   readonly latencies: readonly number[];
-  /** Times that something was tried again. */
+  /** How many times something was retried. */
   readonly retries: number;
-  /** Values that were set aside because the destination refuses them. */
+  /** Values that the destination refused, and that were set aside. */
   readonly quarantined: number;
   /** Why nothing can be sent at the moment; undefined while it can. */
   readonly obstacle: string | undefined;

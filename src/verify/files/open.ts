@@ -1,9 +1,8 @@
 /** What `verify` needs of files that a backend has written. Nothing is made, and nothing locked. */
-import path from "node:path";
 import { FilesBackend } from "../../backends/files/backend.ts";
 import { CsvRuns } from "../../backends/files/csv-runs.ts";
 import { JsonlRuns } from "../../backends/files/jsonl-runs.ts";
-import { OutputDirectory } from "../../backends/files/output-directory.ts";
+import { OutputDirectory, outputOf } from "../../backends/files/output-directory.ts";
 import type { OpenRun, RunsOnDisk } from "../../backends/files/runs-on-disk.ts";
 import { TraceletError } from "../../errors.ts";
 import type { Contents } from "./contents.ts";
@@ -16,11 +15,19 @@ export interface FilesToVerify {
   readonly contents: Contents;
 }
 
-/** @param format as `--backend` calls it @throws TraceletError `usage` */
-export async function openFilesToVerify(format: string, output: string | undefined): Promise<FilesToVerify> {
+/**
+ * @param format as `--backend` calls it
+ * @param isShared whether files of another format go to the same `--output`
+ * @throws TraceletError `usage`
+ */
+export async function openFilesToVerify(
+  format: string,
+  output: string | undefined,
+  isShared: boolean,
+): Promise<FilesToVerify> {
   if (output === undefined || output === "" || output === "-")
     throw new TraceletError("usage", "verify needs to be told where the files are", { hint: "--output out/" });
-  const directory = new OutputDirectory(path.resolve(output));
+  const directory = new OutputDirectory(outputOf(output, format, isShared));
   const of = (runs: RunsOnDisk, contents: Contents) => ({
     directory,
     files: new FilesBackend(directory, runs),

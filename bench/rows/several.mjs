@@ -1,0 +1,53 @@
+import path from "node:path";
+import { line } from "../lines.mjs";
+import { alternate, tracelet } from "../measure.mjs";
+import { serverOnSqlite } from "../mlflow-servers.mjs";
+
+/** How much longer two destinations may take than the slower of them alone. */
+const MORE = 0.1;
+
+export async function run(context) {
+  const server = await serverOnSqlite(context);
+  const logdir = context.shape("upload");
+  let made = 0;
+
+  /** @param backends what `--backend` gets; each time into something new */
+  async function to(backends) {
+    const name = `several-${++made}`;
+    const inside = (what) => path.join(context.folder, `${name}-${what}`);
+    const mlflow = backends.includes("mlflow") ? ["--tracking-uri", server.uri, "--experiment", name] : [];
+    const files = backends.includes("jsonl") ? ["--output", inside("out")] : [];
+    const where = ["--backend", backends.join(), ...mlflow, ...files, "--state-dir", inside("state")];
+    const sample = await tracelet(["sync", logdir.folder, ...where, "--json", "--quiet"]);
+    const report = JSON.parse(sample.stdout);
+    for (const { kinds } of report.destinations ?? [report])
+      context.complete({ points: kinds.scalars.sent }, logdir.points);
+    if (mlflow.length > 0) context.complete({ points: await server.points(name) }, logdir.points);
+    return sample;
+  }
+  try {
+    const { both, mlflow, jsonl } = await alternate(
+      context.times,
+      { both: () => to(["mlflow", "jsonl"]), mlflow: () => to(["mlflow"]), jsonl: () => to(["jsonl"]) },
+      context.watch,
+    );
+    const failed = [both, mlflow, jsonl].find((sample) => sample.failed);
+    if (failed) throw new Error(failed.failed);
+    const [slower, faster] = [mlflow, jsonl].sort((one, other) => other.wall - one.wall);
+    const more = both.wall / slower.wall - 1;
+    const goal = { words: `≤ ${100 * MORE} % more`, isMet: () => more <= MORE };
+    const notes = [`${(100 * more).toFixed(1)} % more; the faster alone ${faster.wall.toFixed(2)} s`];
+    return [
+      line({
+        what: "`sync` to MLflow and JSON lines at once",
+        beside: "the slower alone",
+        ours: both,
+        peer: slower,
+        goal,
+        notes,
+      }),
+    ];
+  } finally {
+    await server.stop();
+  }
+}
