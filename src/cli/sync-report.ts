@@ -2,6 +2,7 @@
 import type { TraceletError } from "../errors.ts";
 import { LEADS_OUT, LEADS_OUT_TEXT } from "../reader/file-links.ts";
 import { allSent, type Left, type SyncResult } from "../sync/engine/once.ts";
+import type { FileProblem, OwnProblem } from "../sync/report/file-problem.ts";
 import type { Note } from "../sync/report/note.ts";
 import { Tally } from "../sync/report/tally.ts";
 import type { RunResult } from "../sync/run/run-result.ts";
@@ -193,8 +194,8 @@ function failures(result: SyncResult): string[] {
   return result.error === undefined ? lines : [errorText(result.error), ...lines];
 }
 
-export function problemLine({ path, code }: { path: string; code: string }): string {
-  return `${path}: ${WORDS[code] ?? code}`;
+export function problemLine({ path, code, detail }: Pick<FileProblem, "path" | "code" | "detail">): string {
+  return `${path}: ${WORDS[code] ?? code}${detail === undefined ? "" : `: ${detail}`}`;
 }
 
 const WORDS: Record<string, string> = {
@@ -206,7 +207,10 @@ const WORDS: Record<string, string> = {
   EMFILE: "too many open files",
   ELOOP: "a link, since it was found",
   [LEADS_OUT]: LEADS_OUT_TEXT,
-};
+  malformed: "not what it is called",
+  shorter: "it has lost bytes since it was found",
+  "path-encoding": "its path is not UTF-8",
+} satisfies Record<string, string> & Record<OwnProblem, string>;
 
 export function lossLine({ path, start, end, reason }: RunResult["losses"][number]): string {
   return `${path}: ${bytes(end - start)} at ${start} (${reason})`;

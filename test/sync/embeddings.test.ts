@@ -106,7 +106,7 @@ test("one that is half written is tried again, and a problem only if it stays so
   expect(await look(run, first.stamp)).toMatchObject({
     state: "problem",
     stamp: first.stamp,
-    problem: { path: config, code: expect.stringContaining("line 3") as string },
+    problem: { path: config, code: "malformed", detail: expect.stringContaining("line 3") as string },
   });
   writeFileSync(config, CONFIG.slice(0, 60));
   expect((await look(run, first.stamp)).state).toBe("unfinished");
@@ -122,6 +122,6 @@ test("one that no writer would have written is a problem at once", async () => {
   expect(await look(run, "before")).toMatchObject({
     state: "problem",
     stamp: "before",
-    problem: { path: config, code: "it is larger than 16777216 bytes" },
+    problem: { path: config, code: "malformed", detail: "it is larger than 16777216 bytes" },
   });
 });

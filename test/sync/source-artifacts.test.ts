@@ -142,7 +142,7 @@ describe("the source's own files", () => {
     const attached = new Map<string, string>();
     expect(await attachSource(files, attached, world.attaching())).toBe(true);
     expect(world.problems).toEqual([
-      { path: first, code: expect.stringContaining("shorter than it was") as string },
+      { path: first, code: "shorter", detail: expect.stringContaining("shorter than it was") as string },
       { path: second, code: "ENOENT", kind: "gone" },
     ]);
     expect([...attached.keys()]).toEqual(["train/hparams.yaml"]);

@@ -1,9 +1,9 @@
 /** Files of the source → a run's artifacts, as they are. */
 import { TraceletError } from "../../errors.ts";
-import { displayPath } from "../../reader/discover.ts";
+
 import type { FileRef } from "../../reader/file-store.ts";
 import type { EmbeddingArtifacts, FilesReceipt, SourceArtifact } from "../../sync/backend.ts";
-import type { FileProblem } from "../../sync/report/file-problem.ts";
+import { type FileProblem, problemOf } from "../../sync/report/file-problem.ts";
 import type { Note } from "../../sync/report/note.ts";
 import type { SkipReason } from "../../sync/report/skip-reason.ts";
 import { Tally } from "../../sync/report/tally.ts";
@@ -81,12 +81,7 @@ class Attached implements FilesReceipt {
     } catch (error) {
       if (!(error instanceof TraceletError)) throw error;
       if (error.code === "logdir") {
-        const trouble = file.store.judge(error.cause);
-        this.problems.push({
-          path: displayPath(file.path),
-          code: trouble?.code ?? error.message,
-          kind: trouble?.kind,
-        });
+        this.problems.push(problemOf(file, error.cause ?? error, "shorter"));
         return "failed";
       }
       if (error.code !== "rejected") throw error;

@@ -42,12 +42,12 @@ export class FollowReport {
       this.anySetAside ||= isLoss;
       this.say(isLoss ? "error" : "info", group.name, message);
     }
-    for (const { path, code, kind } of problems) {
+    for (const { path, code, detail, kind } of problems) {
       // Of a directory that was renamed while it was read.
       const isGone = run.isGone && kind === "gone";
       if (isGone || run.saidProblems.has(`${path} ${code}`)) continue;
       run.saidProblems.add(`${path} ${code}`);
-      this.say("error", group.name, `${path} could not be read: ${code}`);
+      this.say("error", group.name, `${path} could not be read: ${code}${detail === undefined ? "" : ` (${detail})`}`);
     }
     for (const { path, start, end, reason } of losses.slice(run.saidLosses))
       this.say("warning", group.name, `damage passed over in ${path}: ${end - start} bytes at ${start} (${reason})`);

@@ -3,9 +3,8 @@
  * wins, but for the type: a YAML file knows an integer from a float.
  */
 import type { Datum, HparamValue } from "../../reader/datum.ts";
-import { displayPath } from "../../reader/discover.ts";
 import { PythonObject, type PythonValue, pythonText } from "../../reader/python-text.ts";
-import { type FileProblem } from "../report/file-problem.ts";
+import { type FileProblem, problemOf } from "../report/file-problem.ts";
 import type { Note } from "../report/note.ts";
 import type { Member } from "../source/run-group.ts";
 import { stampOf } from "../source/stamp.ts";
@@ -53,11 +52,10 @@ export class RunHparams {
           for (const [name, value] of file.hparams) add(found, name, value, notes);
           for (const [name, what] of file.unreadable) unreadable.set(name, what);
         } catch (error) {
-          const trouble = hparamsFile.store.judge(error);
-          const code = trouble?.code ?? (error as Error).message;
-          problems.push({ path: displayPath(hparamsFile.path), code, kind: trouble?.kind });
+          const problem = problemOf(hparamsFile, error, "malformed");
+          problems.push(problem);
           // What it holds stays wrong until it changes; what kept it from being read may be over the next time.
-          if (trouble !== undefined) continue;
+          if (problem.kind !== undefined) continue;
         }
       }
       stamps.set(path, stamp);

@@ -6,7 +6,7 @@ import { type DiscoveredRun, displayPath } from "../../reader/discover.ts";
 import type { FileEntry, FileStore, NotBeside } from "../../reader/file-store.ts";
 import { UnreadableError } from "../../reader/plugins/plugin.ts";
 import { type ProjectorEmbedding, readProjectorFile } from "../../reader/plugins/projector.ts";
-import { type FileProblem } from "../report/file-problem.ts";
+import { type FileProblem, type OwnProblem, problemOf } from "../report/file-problem.ts";
 import { hashText } from "./fingerprint.ts";
 import { stampOf } from "./stamp.ts";
 
@@ -60,7 +60,7 @@ export async function readProjector(
   if (projectorFile === undefined) return { state: "unchanged", stamp: undefined };
   const path = displayPath(projectorFile.path);
   if (typeof directory !== "string") {
-    return { state: "problem", stamp: known, problem: { path, code: "its path is not UTF-8" } };
+    return { state: "problem", stamp: known, problem: { path, code: "path-encoding" satisfies OwnProblem } };
   }
   try {
     const { embeddings } = await readProjectorFile(projectorFile);
@@ -69,8 +69,7 @@ export async function readProjector(
     const stamp = `${stampOf(projectorFile)};${hashText(JSON.stringify(files))}`;
     return stamp === known ? { state: "unchanged", stamp } : { state: "changed", stamp, embeddings: found };
   } catch (error) {
-    const trouble = store.judge(error);
-    const problem = { path, code: trouble?.code ?? (error as Error).message, kind: trouble?.kind };
+    const problem = problemOf(projectorFile, error, "malformed");
     if (!(error instanceof UnreadableError)) return { state: "problem", stamp: known, problem };
     const stamp = `unreadable;${stampOf(projectorFile)}`;
     return stamp === known ? { state: "problem", stamp, problem } : { state: "unfinished", stamp };
