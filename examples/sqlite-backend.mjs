@@ -1,22 +1,24 @@
 // Scalars as rows of a SQLite database: tracelet sync runs/ --backend ./sqlite-backend.mjs --database points.db
+import { createRequire } from "node:module";
 import path from "node:path";
 
+const require = createRequire(import.meta.url);
 // Node 20 has no SQLite of its own: npm install better-sqlite3
-const Database = await import("node:sqlite").then(
-  ({ DatabaseSync }) => DatabaseSync,
-  async () => (await import("better-sqlite3")).default,
-);
+const Database = process.version.startsWith("v20.") ? require("better-sqlite3") : require("node:sqlite").DatabaseSync;
 
-/** @type {import("tracelet").BackendPlugin<{ database: { form: "text", default: string, help: string } }>} */
+const options = /** @type {const} */ ({
+  database: { form: "text", value: "<file>", default: "points.db", help: "SQLite file to write to" },
+});
+
+/** @type {import("tracelet").BackendPlugin<typeof options>} */
 export default {
   seam: 1,
-  options: { database: { form: "text", value: "<file>", default: "points.db", help: "SQLite file to write to" } },
+  options,
   address: ({ database }) => path.resolve(database),
 
   open({ database: file }, { TraceletError }) {
     const database = new Database(file);
     database.exec(`
-      PRAGMA journal_mode = WAL;
       PRAGMA busy_timeout = 10000;
       CREATE TABLE IF NOT EXISTS points (run TEXT, tag TEXT, step INTEGER, wall_time REAL, value REAL);
       CREATE UNIQUE INDEX IF NOT EXISTS once ON points (run, tag, step, wall_time, coalesce(value, 'NaN'));
@@ -27,7 +29,7 @@ export default {
     const marksOf = (id) => selectMarks.all(id).map(({ mark }) => JSON.parse(mark));
 
     return {
-      // The run that is here under this name, if its files are the same; else a new one.
+      // The run of this name, if it holds the same files; else the next free name.
       async open(run, knownId) {
         for (let n = 1, id = knownId ?? run.name; ; id = `${run.name} (${++n})`) {
           const marks = marksOf(id);
@@ -35,7 +37,7 @@ export default {
         }
       },
 
-      // Points and marks in one transaction; points that are there already are left as they are.
+      // Points and marks are one transaction. A point that is already there is left as it is.
       async write({ id }, { scalars, marks }) {
         database.exec("BEGIN IMMEDIATE");
         try {
@@ -45,11 +47,11 @@ export default {
           database.exec("COMMIT");
         } catch (error) {
           database.exec("ROLLBACK");
-          throw new TraceletError("rejected", `${file} cannot be written: ${error.message}`, { cause: error });
+          throw new TraceletError("rejected", `cannot write to ${file}: ${error}`, { cause: error });
         }
       },
 
-      // Whether a run was removed since: then it is sent again.
+      // A run that somebody has deleted is sent again.
       survey: async (known) => ({
         changes: new Map(known.filter(({ id }) => marksOf(id).length === 0).map(({ id }) => [id, "gone"])),
       }),

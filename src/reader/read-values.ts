@@ -22,11 +22,10 @@ export interface ScalarValue {
   readonly value: number;
 }
 
-/** What is no scalar: an image, a histogram, hyperparameters, … */
-export type OtherValue = Omit<DatumOf<Datum>, "step"> & { readonly run: string; readonly step: Step };
+/** What is no scalar: an image, a histogram, hyperparameters, …; `kind` tells them apart. */
+export type OtherValue = OfRun<Datum>;
 
-/** Of each kind by itself, so that `kind` tells them apart. */
-type DatumOf<One> = One extends Datum ? One : never;
+type OfRun<One> = One extends Datum ? Omit<One, "step"> & { readonly run: string; readonly step: Step } : never;
 
 export type Value = ScalarValue | OtherValue;
 

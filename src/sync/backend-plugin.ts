@@ -139,5 +139,5 @@ export interface PluginRunHandle extends Partial<RunHandle> {
    * The marks of the batches that were written, last of each key. Left out: the destination keeps none, and the run goes on
    * where the checkpoint says; `write` returns a cursor then, and `open` goes back to the one it is given.
    */
-  readonly marks?: readonly FileMark[];
+  readonly marks?: readonly FileMark[] | undefined;
 }

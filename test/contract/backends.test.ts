@@ -10,7 +10,9 @@ import { ParquetRuns } from "../../src/backends/files/parquet-runs.ts";
 import { MlflowBackend } from "../../src/backends/mlflow/backend.ts";
 import { SqliteStore } from "../../src/backends/mlflow/sqlite-store.ts";
 import { openDatabase } from "../../src/sqlite.ts";
+import type { BackendPlugin } from "../../src/sync/backend-plugin.ts";
 import type { Point } from "../../src/testing/event-file.ts";
+import { openPlugin } from "../../src/testing/plugin.ts";
 import { AppendOnlyBackend, type AppendOnlyRun } from "../support/append-only-backend.ts";
 import { MemoryBackend } from "../support/memory-backend.ts";
 import { describeContract } from "./describe-contract.ts";
@@ -39,6 +41,28 @@ describeContract("in memory, appended to", () => {
   const runs: AppendOnlyRun[] = [];
   return {
     connect: () => new AppendOnlyBackend(runs, (tag) => tag === "bad"),
+    points: () => new Map(runs.map(({ name, points }) => [name, points.map(parsePoint)])),
+    keepsMarks: false,
+    refusedTag: "bad",
+  };
+});
+
+describeContract("a plug-in that is appended to", () => {
+  const runs: AppendOnlyRun[] = [];
+  const plugin: BackendPlugin = {
+    seam: 1,
+    address: () => "memory",
+    open() {
+      const backend = new AppendOnlyBackend(runs, (tag) => tag === "bad");
+      return {
+        open: (run, knownId, cursor) => backend.open(run, knownId, cursor),
+        // It says no more than where it stands: what it has stored is counted for it.
+        write: async (run, batch, refuse) => ({ cursor: (await backend.write(run, batch, refuse)).cursor }),
+      };
+    },
+  };
+  return {
+    connect: () => openPlugin(plugin, {}),
     points: () => new Map(runs.map(({ name, points }) => [name, points.map(parsePoint)])),
     keepsMarks: false,
     refusedTag: "bad",
