@@ -86,7 +86,7 @@ test.each([
   expect([code, kinds["scalars"]?.sent, stderr]).toEqual([0, 20, expect.stringContaining("1 run: 1 sent")]);
 });
 
-test.each([
+const REFUSED: readonly (readonly [backend: string, text: string, message: RegExp])[] = [
   ["./gone.mjs", plugin(), /there is no file .*gone\.mjs/],
   [".", plugin(), /is a directory|there is no backend/],
   ["./", plugin(), /is a directory, and --backend takes the file of a plug-in/],
@@ -112,11 +112,7 @@ test.each([
     plugin({ head: "seam: 2" }),
     /is for version 2 of the seam, and this tracelet has version 1\n +a newer/,
   ],
-  [
-    "./my-backend.mjs",
-    plugin({ head: "seam: 0" }),
-    /is for version 0 .*\n +a newer version of \.\/my-backend.mjs may fit/,
-  ],
+  ["./my-backend.mjs", plugin({ head: "seam: 0" }), /is for version 0 .*\n +a newer version of my-backend may fit/],
   ["./my-backend.mjs", plugin({ head: 'seam: 1, name: "csv"' }), /calls its backend csv, as one of tracelet's own/],
   [
     "./my-backend.mjs",
@@ -130,14 +126,19 @@ test.each([
     /address\(\) of the backend .*returned no text/,
   ],
   ["./my-backend.mjs", plugin().replace("async write", "async store"), /returned no backend: it has no write\(\)/],
-])("--backend %j with %j is refused", async (backend, text, message) => {
-  const machine = withPlugin(text);
-  const { code, stderr, stdout } = await machine.run("sync", "runs", "--backend", backend);
-  expect([code, stdout, stderr]).toEqual([expect.any(Number), "", expect.stringMatching(message)]);
-  expect(code).not.toBe(0);
-  expect(stderr).not.toContain("bug in tracelet");
-  expect(stderr).not.toMatch(/^\s+at /m);
-});
+];
+
+test.each(REFUSED.map(([backend, text, message]) => [backend, message, text] as const))(
+  "--backend %j is refused: %s",
+  async (backend, message, text) => {
+    const machine = withPlugin(text);
+    const { code, stderr, stdout } = await machine.run("sync", "runs", "--backend", backend);
+    expect([code, stdout, stderr]).toEqual([expect.any(Number), "", expect.stringMatching(message)]);
+    expect(code).not.toBe(0);
+    expect(stderr).not.toContain("bug in tracelet");
+    expect(stderr).not.toMatch(/^\s+at /m);
+  },
+);
 
 test.each([
   [
