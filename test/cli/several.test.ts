@@ -1,7 +1,9 @@
 /** `--backend` with several names: each is told apart, and none takes another with it. */
+import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import path from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { curve, records } from "../sync/world.ts";
 import { ended, expectHarmless, type Machine, machineWithRun, type SyncJson, says } from "./tracelet.ts";
 
@@ -150,6 +152,30 @@ describe("sync", () => {
   });
 });
 
+test("Ctrl-C while one does not answer: the other is done, and it ends in time", async () => {
+  const machine = machineWithRun();
+  const server = createServer().listen(0, "127.0.0.1");
+  onTestFinished(() => void server.close().unref());
+  await once(server, "listening");
+  const uri = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const to = ["--backend", "mlflow,jsonl", "--output", "out", "--tracking-uri", uri, "--shutdown-timeout", "3s"];
+  const child = machine.start("sync", "runs", "--json", ...to);
+  const over = ended(child);
+  await says(child, "jsonl: 1 run: 1 sent");
+  child.kill("SIGINT");
+  const { code, stdout, stderr } = await over;
+  expect(code).toBe(130);
+  expect(JSON.parse(stdout)).toMatchObject({
+    outcome: "interrupted",
+    destinations: [
+      { backend: "mlflow", outcome: "interrupted" },
+      { backend: "jsonl", outcome: "ok", runs: [{ name: "train", outcome: "sent" }] },
+    ],
+  });
+  expect(stderr).toMatch(/\n2 destinations: mlflow interrupted, jsonl ok\n$/);
+  expect(pointsIn(machine, "jsonl")).toBe(20);
+});
+
 test("status shows each, and forget takes several", async () => {
   const machine = machineWithRun();
   await syncAll(machine, "--backend", "mlflow,jsonl,csv");
@@ -219,6 +245,15 @@ describe("watch", () => {
       ],
     });
     expect([machine.points(), pointsIn(machine, "jsonl")]).toEqual([20, 20]);
+  });
+
+  test("--until-idle waits for those that go on, not for one that has ended", async () => {
+    const machine = machineWithRun();
+    mkdirSync(machine.database);
+    const to = ["--backend", "mlflow,jsonl", "--output", "out", "--until-idle", "1s"];
+    const { code, stderr } = await machine.run("watch", "runs", ...to);
+    expect([code, stderr]).toEqual([1, expect.stringContaining("nothing more is sent there")]);
+    expect(pointsIn(machine, "jsonl")).toBe(20);
   });
 
   test("one that cannot be opened ends alone, beside a training, too", async () => {

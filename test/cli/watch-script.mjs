@@ -29,7 +29,7 @@ async function engine(options) {
     });
   });
   if (script.refuse) throw new TraceletError(script.refuse, "it cannot be", { hint: "do otherwise" });
-  onStart(status, "mlflow");
+  for (const name of script.names ?? ["mlflow"]) onStart(status, name);
   log("start", logdirs.join(","));
   for (const { after, set, event, fail, crash, end, since } of script.steps ?? []) {
     await sleep(after ?? 0);

@@ -10,6 +10,8 @@ const SCRIPT = path.join(import.meta.dirname, "watch-script.mjs");
 
 /** What the engine does once it has started; times in ms. */
 export interface Script {
+  /** The destinations that start; of the same status. */
+  readonly names?: readonly string[];
   readonly status?: Readonly<Record<string, unknown>>;
   readonly steps?: readonly {
     readonly after?: number;

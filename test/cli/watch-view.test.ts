@@ -165,9 +165,9 @@ while True:
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 `;
 
-  async function shown(script: Script, columns: number) {
+  async function shown(script: Script, columns: number, ...more: readonly string[]) {
     const watch = Watch.create();
-    const { argv, env } = watch.commandLine(script, "runs");
+    const { argv, env } = watch.commandLine(script, "runs", ...more);
     const sized = ["sh", "-c", `stty cols ${columns} rows 30; exec "$@"`, "sh", ...argv];
     const child = spawn("python3", ["-c", TERMINAL, ...sized], {
       ...{ cwd: watch.root, env: { ...env, TERM: "xterm" }, stdio: ["ignore", "pipe", "pipe"] },
@@ -198,6 +198,17 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
     expect(stdout).not.toMatch(/\u001b\]52|\u0007|\u202e/);
     expect(stdout).toContain("123 runs (4 live), 5,000 values sent, 0 B behind, lag 0.3 s\r\n");
     expect(stdout.lastIndexOf("\u001b[?25h")).toBeGreaterThan(stdout.lastIndexOf("\u001b[?25l"));
+  });
+
+  test("of several destinations: a line each", async () => {
+    const steps = [{ after: 2000, end: 0 }];
+    const script = { names: ["jsonl", "mlflow"], status: { ...STATUS }, steps };
+    const { code, stdout } = await shown(script, 100, "--backend", "mlflow,jsonl", "--output", "out");
+    expect(code).toBe(0);
+    const view =
+      /\[mlflow\] 123 runs \(4 live\) {2}0 values\/s {2}lag 0\.3 s\r?\n +\[jsonl\] 123 runs \(4 live\) {2}0 values\/s/;
+    expect(stdout).toMatch(view);
+    expect(stdout.replaceAll("\r", "")).toContain(`[mlflow] ${statusText(STATUS)}\n[jsonl] ${statusText(STATUS)}\n`);
   });
 
   test("that has no columns: lines", async () => {
