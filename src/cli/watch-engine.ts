@@ -7,7 +7,7 @@ import { chosenBackends, openDestinations } from "../config/destinations.ts";
 import { HeldDestination } from "../config/held-destination.ts";
 import type { CommandOptions } from "../config/options.ts";
 import { asTraceletError, type TraceletError } from "../errors.ts";
-import { pause } from "../pause.ts";
+import { backoff, pause } from "../pause.ts";
 import { type SyncOptions, type SyncResult, sync } from "../sync/engine/once.ts";
 import { watchAll } from "../sync/engine/watch.ts";
 import type { WatchEvent, WatchStatus } from "../sync/engine/watch-status.ts";
@@ -192,7 +192,7 @@ async function sendRest(
   // One that does not exist holds nothing to send.
   const logdirs = options.logdirs.filter((logdir) => existsSync(logdir));
   let anySetAside = false;
-  for (let ownPause = FIRST_PAUSE_MS; ; ownPause = Math.min(ownPause * 2, LAST_PAUSE_MS)) {
+  for (let attempt = 1; ; attempt++) {
     const result = await sync({ ...options, logdirs });
     for (const { name, notes } of result.runs) {
       for (const { message } of notes.filter(isLoss)) {
@@ -201,7 +201,7 @@ async function sendRest(
       }
     }
     const error = result.error ?? result.runs.find((run) => run.error !== undefined)?.error;
-    const pauseMs = Math.max(ownPause, result.error?.retryAfterMs ?? 0);
+    const pauseMs = Math.max(backoff(attempt, FIRST_PAUSE_MS, LAST_PAUSE_MS), result.error?.retryAfterMs ?? 0);
     const mayHelp = result.error?.code === "unreachable" && performance.now() + pauseMs < end;
     // After a signal somebody is waiting.
     if (mayHelp && !options.signal.aborted && !options.leavesRunning) {

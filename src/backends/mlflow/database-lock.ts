@@ -2,8 +2,8 @@
  * Waiting for a database that another process holds. SQLite's own wait keeps the whole process from everything else, a
  * signal included; so it waits for moments only, and in between everything else gets its turn.
  */
-import { setTimeout as sleep } from "node:timers/promises";
 import { TraceletError } from "../../errors.ts";
+import { pause } from "../../pause.ts";
 
 /** A server on the same file may hold the lock for one of its transactions, of 1000 metrics at most. ms. */
 const WAIT_MS = 60_000;
@@ -55,6 +55,6 @@ export async function whenFree<T>(work: () => T, { signal, stopGraceMs = GRACE_M
         throw error;
       }
     }
-    await sleep(PAUSE_MS);
+    await pause(PAUSE_MS);
   }
 }

@@ -2,8 +2,9 @@
  * The one who writes to a database that others may write to as well. What several ask for at about the same time becomes
  * one transaction: making it durable takes the disk as long whatever is in it. Between two of them others get their turn.
  */
-import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { TraceletError } from "../../errors.ts";
+import { pause } from "../../pause.ts";
 
 export interface GroupCommitOptions {
   /** Runs work in one transaction: all of it, or nothing. @throws TraceletError; `unreachable`: nobody else may try either */
@@ -75,8 +76,8 @@ export class GroupCommit {
   async #letOthersIn(): Promise<void> {
     // All that is ready now.
     await nextTurn();
-    for (let left = this.#gap(); left > 0; left = this.#gap()) await sleep(left);
-    while (!(await this.#options.mayBegin())) await sleep(1000);
+    for (let left = this.#gap(); left > 0; left = this.#gap()) await pause(left);
+    while (!(await this.#options.mayBegin())) await pause(1000);
   }
 
   /** How much is left of the gap, ms. Little work waits for more as long as it would take the disk. */

@@ -6,6 +6,7 @@
  */
 import PQueue from "p-queue";
 import { type ErrorCode, TraceletError } from "../../errors.ts";
+import { backoff } from "../../pause.ts";
 import type { Discovery } from "../../reader/discover.ts";
 import { untilOver } from "../run/interruption.ts";
 import { SourceChanged } from "../run/run-session.ts";
@@ -278,7 +279,7 @@ export class Follower implements WatchStatus {
     run.failures++;
     if (run.error !== error.message) this.#report.say("error", run.group.name, error.message, error.hint);
     run.error = error.message;
-    return Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** (run.failures - 1));
+    return backoff(run.failures, FIRST_RETRY_MS, LAST_RETRY_MS);
   }
 
   /** What is due because time has passed. */

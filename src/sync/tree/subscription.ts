@@ -1,5 +1,5 @@
 /** One reader of a tree's changes: what has gathered since it last took some, each run once. */
-import { setTimeout } from "node:timers/promises";
+import { pause } from "../../pause.ts";
 import type { DiscoveredRun } from "../../reader/discover.ts";
 
 /** What has happened since the last changes were handed out; however much that was, each run is in it once. */
@@ -75,7 +75,7 @@ export class Subscription {
           this.#resume = resolve;
         });
       } else if (!isGathered) {
-        await setTimeout(gatherMs, undefined, { signal }).catch(() => {});
+        await pause(gatherMs, signal);
         isGathered = true;
       } else {
         this.#saidComplete ||= complete;
