@@ -63,9 +63,10 @@ export function watchAll(options: WatchAllOptions): Promise<boolean>[] {
   };
   signal.addEventListener("abort", close, { once: true });
   const followed = destinations.map(async (destination, index) => {
-    const [watched, subscriptions] = await Promise.all([watching, subscribed]);
+    // All at once: whichever is rejected first, is heard.
+    const [watched, subscriptions, opened] = await Promise.all([watching, subscribed, destination]);
     const subscription = subscriptions[index] as Subscription;
-    return new Follower({ ...options, ...(await destination) }).follow(subscription, () => watched.discover());
+    return new Follower({ ...options, ...opened }).follow(subscription, () => watched.discover());
   });
   void Promise.allSettled(followed).then(() => {
     signal.removeEventListener("abort", close);
