@@ -256,6 +256,19 @@ describe("watch", () => {
     expect(pointsIn(machine, "jsonl")).toBe(20);
   });
 
+  test("beside a training, with a server that is not there", async () => {
+    const machine = machineWithRun();
+    const to = ["--backend", "mlflow,jsonl", "--output", "out", "--tracking-uri", "http://127.0.0.1:9"];
+    const { code, stderr, stdout } = await machine.run(
+      ...["watch", "runs", ...to, "--give-up-after", "1s", "--", "echo", "trained"],
+    );
+    expect([code, stdout]).toEqual([1, "trained\n"]);
+    expect(stderr).toMatch(/\[mlflow\] error: .*127\.0\.0\.1:9/);
+    expect(stderr).toMatch(/\[mlflow\] warning: not sent yet: 1 run/);
+    expect(stderr).not.toMatch(/\[jsonl\] (error|warning)/);
+    expect(pointsIn(machine, "jsonl")).toBe(20);
+  });
+
   test("one that cannot be opened ends alone, beside a training, too", async () => {
     const machine = machineWithRun();
     mkdirSync(machine.database);
