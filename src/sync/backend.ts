@@ -187,6 +187,8 @@ export type FinalStatus = "finished" | "failed";
 export interface KnownRun {
   /** The destination's own name for it. */
   readonly id: string;
+  /** The run of the source, as in `RunDescription`. */
+  readonly source: string;
   /** How far each of its files was acknowledged. */
   readonly marks: readonly FileMark[];
   /** Whether it was ended, and nothing was left to be done. */

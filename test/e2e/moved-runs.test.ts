@@ -69,4 +69,37 @@ describe.each(["database", "server"] as const)("a %s", (kind) => {
     );
     expect((await command("verify", inner)).outcome).toBe("equal");
   });
+
+  test("that was brought back to before a rename, on which two machines take copies for different runs, has one of each", async () => {
+    const root = mkdtempSync(path.join(folder, `${kind}-`));
+    const database = path.join(kind === "server" ? path.join(folder, "server") : root, "mlflow.db");
+    const uri = kind === "server" ? server.uri : `sqlite:///${database}`;
+    const runs = path.join(root, "runs");
+    const [one, two] = [path.join(runs, "one"), path.join(runs, "two")];
+    const sync = async (machine: string) => {
+      const args = ["sync", "--json", runs, "--tracking-uri", uri, "--experiment", "copies"];
+      const { code, stdout, stderr } = await tracelet([...args, "--state-dir", path.join(root, machine)]);
+      expect([code, stderr]).toEqual([0, expect.anything()]);
+      return (JSON.parse(stdout) as SyncJson).runs.map(({ name, remoteId }) => `${remoteId} ${name}`);
+    };
+    const active = async () => {
+      const ids = new Set(await observer.inExperiment(database, "copies"));
+      const stored = await observer.stored(database, folder);
+      return stored.filter((run) => run.active && ids.has(run.id)).map(({ id, name }) => `${id} ${name}`);
+    };
+
+    cpSync(path.join(FIXTURE, "baseline"), one, { recursive: true });
+    await sync("a");
+    const backup = path.join(root, "backup.db");
+    await observer.copyDatabase(database, backup);
+    renameSync(one, two);
+    await sync("a");
+    cpSync(two, one, { recursive: true });
+    expect(await sync("a")).toHaveLength(2);
+    await observer.copyDatabase(backup, database);
+
+    const others = await sync("b");
+    expect(await sync("a")).toEqual(others);
+    expect((await active()).sort()).toEqual(others.sort());
+  });
 });

@@ -43,6 +43,8 @@ export class RunFinder {
   readonly #options: RunFinderOptions;
   /** The runs that this process has made, by id. */
   readonly #created = new Map<string, RunDescription>();
+  /** Those that were made beside an active run of the same source that was another's at that moment. */
+  readonly #doubtful = new Set<string>();
   /** Sources of those, and of those that it has tried to make. */
   readonly #tried = new Set<string>();
   /** When the experiment was last seen to hold no run of ours, ms of `performance.now()`; undefined: it holds some. */
@@ -75,7 +77,7 @@ export class RunFinder {
     for (;;) {
       const counted = this.#count;
       await counted;
-      const { found, seen, isEmpty } = await this.#find(run, knownId);
+      const { found, seen, isEmpty, hasOthers } = await this.#find(run, knownId);
       // One whose source was renamed is known by its id alone. Where that one is gone for good, one that was deleted, and
       // given up, before it was made is no reason to send nothing.
       const isElsewhere = knownId !== undefined && !seen.has(knownId) && found?.active !== true;
@@ -88,6 +90,7 @@ export class RunFinder {
       if (moved !== undefined && !wasGivenUp) return { run: this.#active(moved) };
       const made = await this.#create(run, seen);
       if (made === undefined) continue;
+      if (made.run === undefined && hasOthers) this.#doubtful.add(made.id);
       if (made.run === undefined && run.replaces !== undefined) await this.#noteReplaced(run.replaces, made.id);
       return made;
     }
@@ -99,38 +102,50 @@ export class RunFinder {
    * @returns the ids of those that this process has made and that do not count any more
    */
   async settle(): Promise<ReadonlySet<string>> {
-    const lists = this.#options.store.runLists;
     const lost = new Set<string>();
-    if (this.#createdSince === 0 || this.#count === undefined || lists === undefined) return lost;
-    // What an SQLite database takes in one transaction nobody else has made meanwhile.
-    if (lists.listsCheaply) return lost;
-    const { experimentId } = this.#options;
-    const expected = (await this.#count) + this.#createdSince;
-    if ((await lists.countsRuns(experimentId, RUN_TAG, expected)) === "exactly") return lost;
-    this.#count = countRuns(lists, experimentId, expected);
-    this.#createdSince = 0;
-    this.#emptyAt = undefined;
-    await this.#count;
-    for (const [id, run] of this.#created) {
-      const { found } = await this.#find(run);
+    const mayBeLost = (await this.#othersHaveMade()) ? [...this.#created.keys()] : [...this.#doubtful];
+    this.#doubtful.clear();
+    for (const id of mayBeLost) {
+      const { found } = await this.#find(this.#created.get(id) as RunDescription);
       if (found !== undefined && found.id !== id) lost.add(id);
     }
     for (const id of lost) this.#created.delete(id);
     return lost;
   }
 
-  /** @returns the run of the source that counts, and the ids of all that were looked at */
+  /** Whether others may have made runs since this process made its first one. */
+  async #othersHaveMade(): Promise<boolean> {
+    const lists = this.#options.store.runLists;
+    if (this.#createdSince === 0 || this.#count === undefined || lists === undefined) return false;
+    // What an SQLite database takes in one transaction nobody else has made meanwhile.
+    if (lists.listsCheaply) return false;
+    const { experimentId } = this.#options;
+    const expected = (await this.#count) + this.#createdSince;
+    if ((await lists.countsRuns(experimentId, RUN_TAG, expected)) === "exactly") return false;
+    this.#count = countRuns(lists, experimentId, expected);
+    this.#createdSince = 0;
+    this.#emptyAt = undefined;
+    await this.#count;
+    return true;
+  }
+
+  /**
+   * @returns the run of the source that counts, the ids of all that were looked at, and whether an active one of them was
+   *   passed over as another's
+   */
   async #find(
     run: RunDescription,
     knownId?: string,
-  ): Promise<{ found: RunRecord | undefined; seen: ReadonlySet<string>; isEmpty: boolean }> {
+  ): Promise<{ found: RunRecord | undefined; seen: ReadonlySet<string>; isEmpty: boolean; hasOthers: boolean }> {
     const { store, experimentId } = this.#options;
-    if (await this.#isEmpty(run.source)) return { found: undefined, seen: new Set(), isEmpty: true };
+    let hasOthers = false;
+    if (await this.#isEmpty(run.source)) return { found: undefined, seen: new Set(), isEmpty: true, hasOthers };
     const candidates = await store.runsByTag(experimentId, RUN_TAG, run.source);
     const seen = new Set(candidates.map(({ id }) => id));
     const own: RunRecord[] = [];
     for (const candidate of candidates.filter((each) => this.#counts(each)))
-      if (candidate.id !== knownId && (await run.isOthers(thereOf(candidate, run.source)))) continue;
+      if (candidate.id !== knownId && (await run.isOthers(thereOf(candidate, run.source))))
+        hasOthers ||= candidate.active;
       else if (
         candidate.id === knownId
           ? !(await this.#contradicts(run, candidate))
@@ -138,14 +153,15 @@ export class RunFinder {
       )
         own.push(candidate);
     const active = own.filter((each) => each.active).sort(byCreation);
-    if (active.length < 2) return { found: active[0] ?? own[0], seen, isEmpty: false };
+    if (active.length < 2) return { found: active[0] ?? own[0], seen, isEmpty: false, hasOthers };
 
     // Runs of copies that went on in different ways are none of each other's duplicates.
     const same: RunRecord[] = [];
     for (const each of active) if (await run.holds(marksOfTags(each.tags))) same.push(each);
     const [first, ...others] = same.sort((a, b) => Number(isSetAside(a)) - Number(isSetAside(b)) || byCreation(a, b));
     if (first !== undefined) for (const other of others) await store.setAside(other, first.id);
-    return { found: first ?? active.find(({ id }) => id === knownId) ?? active[0], seen, isEmpty: false };
+    const found = first ?? active.find(({ id }) => id === knownId) ?? active[0];
+    return { found, seen, isEmpty: false, hasOthers };
   }
 
   /**

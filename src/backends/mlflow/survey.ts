@@ -115,7 +115,9 @@ async function compareAll(
   for await (const run of lists.taggedRuns(experimentId, RUN_TAG, "all")) {
     const before = left.get(run.id);
     if (before === undefined) continue;
-    const change = changeOf(before, run);
+    // In what was brought back another machine may have taken it for the run of a copy.
+    const isMoved = run.tags.get(RUN_TAG) !== before.source;
+    const change = changeOf(before, run) ?? (isMoved ? "behind" : undefined);
     if (change === undefined) changes.delete(run.id);
     else changes.set(run.id, change);
   }

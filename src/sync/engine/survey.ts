@@ -4,6 +4,7 @@
  */
 import { TraceletError } from "../../errors.ts";
 import type { Backend } from "../backend.ts";
+import { hashText } from "../source/fingerprint.ts";
 import type { Checkpoints } from "../state/checkpoints.ts";
 import type { StoredRun } from "../state/stored-run.ts";
 
@@ -20,8 +21,8 @@ export async function survey(surveying: Surveying): Promise<ReadonlySet<StoredRu
   const runs = [...stored.values()].flat().filter(({ remoteId }) => remoteId !== undefined);
   if (runs.length === 0) return new Set();
   const lost = await settle(surveying);
-  const known = runs.map(({ remoteId, files, done, isConfirmed }) => {
-    return { id: remoteId as string, marks: files, isDone: done, isConfirmed };
+  const known = runs.map(({ name, remoteId, files, done, isConfirmed }) => {
+    return { id: remoteId as string, source: hashText(name), marks: files, isDone: done, isConfirmed };
   });
   const before = checkpoints.memory();
   const { changes, memory } = await backend.survey(known, before);

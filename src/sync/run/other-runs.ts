@@ -21,7 +21,8 @@ export class OtherRuns {
   readonly #runs: () => Iterable<NamedFiles>;
   readonly #stored: ReadonlyMap<string, readonly StoredRun[]>;
   #bySource: ReadonlyMap<string, readonly NamedFiles[]> | undefined;
-  #holders: ReadonlyMap<string, string> | undefined;
+  /** What was sent before, by the destination's ids at the first look. */
+  #holders: ReadonlyMap<string, StoredRun> | undefined;
 
   /** @param runs all that the logdirs hold @param stored what was sent before, by name */
   constructor(runs: () => Iterable<NamedFiles>, stored: ReadonlyMap<string, readonly StoredRun[]>) {
@@ -42,11 +43,11 @@ export class OtherRuns {
    */
   async own(name: string, { id, source, marks }: RunThere): Promise<boolean> {
     this.#holders ??= new Map(
-      [...this.#stored.values()]
-        .flat()
-        .flatMap((run) => (run.remoteId === undefined ? [] : [[run.remoteId, run.name]])),
+      [...this.#stored.values()].flat().flatMap((run) => (run.remoteId === undefined ? [] : [[run.remoteId, run]])),
     );
-    if ((this.#holders.get(id) ?? name) !== name) return true;
+    const holder = this.#holders.get(id);
+    // It may have gone on in another one since.
+    if (holder !== undefined && holder.remoteId === id && holder.name !== name) return true;
     return source !== hashText(name) && this.#isThere(source, marks);
   }
 
