@@ -1,6 +1,6 @@
 /**
- * SQLite, by whichever driver this Node has: `node:sqlite` from 22.13 on, `better-sqlite3` before.
- * The checkpoints and the embedded MLflow store both stand on it.
+ * SQLite, through the driver that this Node has: `node:sqlite` from 22.13 on, `better-sqlite3` before. The checkpoints and the
+ * embedded MLflow store use it.
  */
 import { accessSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -14,15 +14,15 @@ export type SqlRow = Record<string, SqlValue>;
 export type NamedValues = Readonly<Record<string, SqlValue>>;
 
 export interface Statement {
-  /** @param values of `?` parameters in their order; those that have names come first, together */
+  /** @param values of `?` parameters, in order; named ones come first, as one object */
   run(...values: (SqlValue | NamedValues)[]): { readonly lastInsertRowid: number };
   get(...values: SqlValue[]): SqlRow | undefined;
   all(...values: SqlValue[]): SqlRow[];
-  /** The same, one at a time; until the last one was taken, nothing else may be done with the database. */
+  /** The same, one at a time; until the last one is taken, nothing else may use the database. */
   iterate(...values: SqlValue[]): IterableIterator<SqlRow>;
 }
 
-/** An open database. Statements are synchronous; errors are SQLite's own, with `code` or `errcode`. */
+/** An open database. Statements are synchronous; errors are SQLite's own: see `sqliteFailure`. */
 export interface Database {
   exec(sql: string): void;
   /** Compiled once for each text. */
@@ -49,10 +49,10 @@ export function openDatabase(path: string, options: OpenOptions): Database {
   return driver(path, options);
 }
 
-/** What SQLite says: another connection holds the lock; a row breaks a rule of its table; the file is damaged, or is none. */
+/** `busy`: another connection holds the lock. `constraint`: a row breaks one. `damaged`: the file is, or is no database. */
 export type SqliteFailure = "busy" | "constraint" | "damaged";
 
-/** @returns undefined for other errors, SQLite's and anybody's */
+/** @returns undefined for any other error */
 export function sqliteFailure(error: unknown): SqliteFailure | undefined {
   // `better-sqlite3` names the code, `node:sqlite` numbers it. The lowest byte is the primary one.
   const { code, errcode } = error as { code?: unknown; errcode?: unknown };

@@ -1,10 +1,10 @@
-/** How a server is reached: login, TLS, proxy and time limit. What is secret is kept from view. */
+/** Access to a server: login, TLS, proxy and time limit. Secrets are kept from view. */
 import { readFileSync } from "node:fs";
 import { TraceletError } from "../errors.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** A text that no log can catch by accident: `inspect`, JSON and string conversion do not show it. */
+/** A text that no log can show by accident: `inspect`, JSON and string conversion all hide it. */
 export class Secret {
   readonly #text: string;
 
@@ -35,23 +35,23 @@ export interface TlsOptions {
 
 export type LoginKind = "none" | "basic" | "bearer";
 
-/** What one destination is reached with. Only methods give out what is secret. */
+/** Access to one destination. Only methods give out secrets. */
 export interface Access {
   /** Which kind of login is sent with each request. */
   readonly kind: LoginKind;
-  /** ms without any sign of life after which a request has failed. */
+  /** How long a request may go without any sign of life, ms. */
   readonly requestTimeoutMs: number;
-  /** Hosts that are not asked through the proxy, as in `NO_PROXY`. */
+  /** Hosts that bypass the proxy, as in `NO_PROXY`. */
   readonly noProxy: string;
-  /** The headers that every request carries; asked for at each attempt, so that a token may be a new one. */
+  /** The headers of every request; called at each attempt, so that a token can be renewed. */
   headers(): Record<string, string>;
   tlsOptions(): TlsOptions;
-  /** Address of the proxy for servers of this protocol, with its user name and password if it has any. */
+  /** Address of the proxy for servers of this protocol, including its user name and password, if any. */
   proxy(protocol: "http:" | "https:"): string | undefined;
   /** `text` without any of the secrets: a server, or a proxy, may repeat what it was sent. */
   scrub(text: string): string;
   /**
-   * What is left of it for an address that it was not meant for.
+   * The same, without what only the original address may be sent.
    *
    * @param kind what is there: another of the service's servers, or an object store that has its own certificates
    */
@@ -60,13 +60,13 @@ export interface Access {
 
 interface Parts {
   readonly login: Login | undefined;
-  /** What every request carries beside the login. */
+  /** Headers of every request, apart from the login. */
   readonly headers: Readonly<Record<string, string>>;
   readonly tls: TlsOptions;
   readonly proxies: Proxies;
   readonly requestTimeoutMs: number;
   readonly noProxy: string;
-  /** Texts that are never shown; empty ones count as none. */
+  /** Texts that are never shown; empty ones are ignored. */
   readonly secrets: readonly string[];
 }
 
@@ -78,7 +78,7 @@ export interface Login {
 
 export type Proxies = Readonly<Record<"http:" | "https:", string | undefined>>;
 
-/** Access that stays the same for as long as the process runs. */
+/** Access that never changes. */
 export class FixedAccess implements Access {
   readonly kind: LoginKind;
   readonly requestTimeoutMs: number;
@@ -131,7 +131,7 @@ export function basicLogin(username: string, password: string): Login {
   return { kind: "basic", header: `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}` };
 }
 
-/** `value` if it can stand in an HTTP header; the error does not repeat it. @param name of the setting that it is from */
+/** `value`, if an HTTP header can carry it; the error does not repeat it. @param name of its setting */
 export function headerValue(value: string, name: string): string {
   if (/^[\x20-\x7e]*$/.test(value)) return value;
   throw new TraceletError("usage", `${name} holds a line break or another character that no HTTP header can carry`);
@@ -168,8 +168,8 @@ export function readPem(env: Environment, name: string): string | undefined {
 }
 
 /**
- * Each text as it is and as it stands in an address, in either case, since host names lose theirs. The longest first, so
- * that one inside another leaves nothing over.
+ * Each text as it is and as it is encoded in an address; case is ignored, since host names lose theirs. The longest first,
+ * so that one inside another leaves nothing behind.
  */
 function anyOf(texts: readonly (string | undefined)[]): RegExp | undefined {
   const secrets = texts.filter((text): text is string => text !== undefined && text !== "");

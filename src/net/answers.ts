@@ -12,17 +12,17 @@ import { type Headers, type HttpRequest, type JsonObject, nameOf } from "./reque
 import type { Judgement, Service } from "./service.ts";
 import type { Timing } from "./timing.ts";
 
-/** An attempt that did not work but may the next time. */
+/** An attempt that failed but may work the next time. */
 export interface Failure {
   readonly reason: string;
-  /** The server says that it is only too busy, so that what others get through counts for this request as well. */
+  /** The server is only busy, so what others get through counts for this request as well. */
   readonly busy: boolean;
-  /** The server is there, and will take the request later. */
+  /** The server is there, and will accept the request later. */
   readonly throttled: boolean;
   /** The server has certainly not carried it out. */
   readonly notDone: boolean;
   readonly retryAfterMs: number;
-  /** An HTTP 5xx that says nothing of later, which may be for what the request holds. */
+  /** An HTTP 5xx that names no time to wait, which may be caused by what the request holds. */
   readonly serverError?: ServerError | undefined;
 }
 
@@ -38,7 +38,7 @@ export interface Answer {
   readonly body: Buffer;
 }
 
-/** A 2xx, looked at. */
+/** A 2xx, parsed. */
 export interface Success {
   readonly headers: Headers;
   readonly body: Buffer;
@@ -53,14 +53,14 @@ export type Outcome<T> = { readonly value: T } | { readonly failure: Failure };
 /** ms. */
 export const RETRY_AFTER_CAP_MS = 300_000;
 const MAX_SHOWN = 500;
-/** Of these, how many are of its end. */
+/** How many of these are taken from its end. */
 const MAX_END = 150;
-/** What is looked at of an error's text. */
+/** How much of an error's text is read. */
 const MAX_READ = 20_000;
 
 /** Judges what one server answers. */
 export class Answers {
-  /** When any request last got an answer that makes sense, ms of the clock given. */
+  /** When a request last got an answer that makes sense, ms of `timing.monotonic`. */
   last: number = Number.NEGATIVE_INFINITY;
   readonly #service: Service;
   readonly #base: string;
@@ -135,14 +135,14 @@ export class Answers {
     return { byService: errorCode !== "", asRefusal };
   }
 
-  /** What it means that no answer came. @param timedOut whether it was waited for long enough */
+  /** What it means that no answer came. @param timedOut whether the wait was long enough */
   connectionFailure(error: unknown, timedOut: boolean): Failure {
     if (timedOut) return failed("the answer takes too long").failure;
     const { code, syscall, message } = describe(error);
     if (/^Proxy (response \(407\)|Authentication Required)/.test(message)) throw proxyLogin(message);
     if (code === undefined || NOT_THE_NETWORK.test(code)) throw error;
     const reason = this.#shown(message.includes(code) ? message : `${message} (${code})`);
-    // Before the first answer this is a matter of settings; later it is trouble on the way.
+    // Before the first answer, the settings are wrong; later, the network is.
     if (this.last === Number.NEGATIVE_INFINITY && TLS_PROBLEM.test(code)) {
       throw new TraceletError("unreachable", `no safe connection to ${this.#base}: ${reason}`, {
         hint: this.#tlsHint(code),
@@ -226,12 +226,12 @@ const NOTHING_SENT: ReadonlySet<string> = new Set([
   "UND_ERR_CONNECT_TIMEOUT",
 ]);
 
-/** A fault in the program, or the client was closed. */
+/** A bug, or the client was closed. */
 const NOT_THE_NETWORK = /^(ERR_(?!TLS_|SSL_|OSSL|STREAM_)|UND_ERR_(DESTROYED|CLOSED|NOT_SUPPORTED|INVALID_ARG)$)/;
 
 const TLS_PROBLEM = /^(CERT_|ERR_TLS_|ERR_SSL_|ERR_OSSL|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|UND_ERR_PRX_TLS|EPROTO)/;
 
-/** What HTTP's own status codes say; undefined: a refusal, of the place or of the request. */
+/** What HTTP's own status codes say; undefined: the place, or the request, is refused. */
 function byHttp(status: number, headers: Headers): Judgement | undefined {
   const failure = { kind: "failed", isBusy: false, isThrottled: false, isNotDone: false } as const;
   if (status === 429) return { ...failure, isBusy: true, isThrottled: true, isNotDone: true };
@@ -265,7 +265,7 @@ function parseObject(text: string): JsonObject | undefined {
   }
 }
 
-/** What Node and undici put on their errors; where several addresses were tried, what the first of them gave. */
+/** What Node and undici put on their errors; of several addresses tried, the first one's. */
 function describe(error: unknown): { code: string | undefined; syscall: string | undefined; message: string } {
   if (!(error instanceof Error)) return { code: undefined, syscall: undefined, message: String(error) };
   const { code, syscall, errors } = error as NodeJS.ErrnoException & { errors?: readonly Error[] };

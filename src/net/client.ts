@@ -1,6 +1,6 @@
 /**
- * HTTP to one server, JSON mostly: sends, and tries again for as long as that can help. Nothing thrown here holds a
- * credential; `answers.ts` sees to that.
+ * HTTP to one server, mostly JSON: sends requests, and retries them for as long as that can help. Nothing thrown here holds
+ * a credential; `answers.ts` sees to that.
  */
 import { setMaxListeners } from "node:events";
 import type { Readable } from "node:stream";
@@ -24,14 +24,14 @@ export interface HttpClientOptions extends Patience {
   /** The server's address, without login and trailing slash. */
   readonly base: string;
   readonly access: Access;
-  /** How long a request that is under way when `signal` is aborted may still take, ms. Default 5 s. */
+  /** How long a request may still take that is in flight when `signal` is aborted, ms. Default 5 s. */
   readonly stopGraceMs?: number | undefined;
 }
 
 const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
-/** A request of more takes longer to be worked on than to be sent. */
+/** A larger request takes longer to process than to send. */
 const LARGE_BYTES = 16 * 1024;
-/** Attempts that a large body gets even if one of them takes longer than all may. */
+/** Attempts that an upload gets even if one of them takes longer than all may. */
 const MIN_UPLOADS = 4;
 
 export class HttpClient {
@@ -40,7 +40,7 @@ export class HttpClient {
   readonly #retries: Retries;
   readonly #stopGraceMs: number;
   readonly #dispatchers: Readonly<Record<Connection, Dispatcher>>;
-  /** By the kind of request: what takes long anyway says nothing of a short one. */
+  /** By kind of request: slow requests say nothing about fast ones. */
   readonly #connections = new Map<string, ConnectionChoice>();
   readonly #underWay = new UnderWay();
   readonly #answers: Answers;
@@ -72,7 +72,7 @@ export class HttpClient {
       kept: connect(options.base, options.access, {}),
       fresh: connect(options.base, options.access, { pipelining: 0 }),
     };
-    // Each request under way listens; Node would take more than ten for a leak.
+    // Each request in flight listens; Node would take more than ten for a leak.
     if (this.#signal) setMaxListeners(0, this.#signal);
   }
 
@@ -86,7 +86,7 @@ export class HttpClient {
   }
 
   /**
-   * The same for a request whose answer says nothing but that it is done.
+   * The same, for a request whose answer only says that it is done.
    *
    * @returns the answer's headers
    */
@@ -98,7 +98,7 @@ export class HttpClient {
   }
 
   /**
-   * The same for an answer that is a file. It is held once if the server says how long it is.
+   * The same, for an answer that is a file. It is held in memory once if the server announces its length.
    *
    * @throws FileTooLarge if it has more than `atMost` bytes
    */
@@ -107,7 +107,7 @@ export class HttpClient {
     return this.#exchange(request, accept, (...answer) => readFile(...answer, atMost));
   }
 
-  /** The digest of an answer that is a file, which is not held. */
+  /** The digest of an answer that is a file, which is not held in memory. */
   async digest(request: HttpRequest): Promise<Digest & Pick<Download, "whole">> {
     let digest: Digest | undefined;
     const read: ReadFile = async (body, _, goesOn) => {
@@ -128,19 +128,19 @@ export class HttpClient {
     return this.#base;
   }
 
-  /** How many times a request was sent again so far. */
+  /** How many requests were sent again so far. */
   get retries(): number {
     return this.#retries.count;
   }
 
-  /** For others that try again as this does; what they tell is counted with its own. */
+  /** For others that retry as this does; their retries are counted here. */
   get patience(): Patience {
     return this.#retries.patience;
   }
 
   /**
-   * A client for another address that connects and tries in the same way; it is closed with this. The login is sent to
-   * the same host only: the address may be one that somebody else has named.
+   * A client for another address that connects and retries in the same way; it is closed with this one. The login goes to
+   * the same host only: somebody else may have named the address.
    *
    * @param kind what is there: another of the service's servers, or an object store that has its own certificates
    */
@@ -168,7 +168,7 @@ export class HttpClient {
 
   async #exchange<T>(request: HttpRequest, accept: (success: Success) => Outcome<T>, read?: ReadFile): Promise<T> {
     const start = this.#timing.monotonic();
-    /** How often its counterpart was answered when it had failed. */
+    /** How often its counterpart was answered after it had failed. */
     let answers = 0;
     for (let attempt = 1; ; attempt++) {
       this.#signal?.throwIfAborted();
@@ -182,7 +182,7 @@ export class HttpClient {
       }
       const { reason, busy, throttled, notDone } = outcome.failure;
       if (!request.retryLostReply && !notDone) {
-        // The caller will look and ask again at once, so the pause that a retry would make is made here.
+        // The caller will look and ask again at once, so the pause before a retry is made here.
         await this.#retries.pause(outcome.failure, ++this.#lostInARow, RETRY_AFTER_CAP_MS);
         throw new ReplyLost(`whether ${this.#base} has carried out ${nameOf(request)} is not known: ${reason}`);
       }
@@ -192,7 +192,7 @@ export class HttpClient {
       // A server that was there all the time is no older backup of itself.
       const isThere = verdict === "unclear" && outcome.failure.serverError?.byService === true;
       if (this.#retries.isTold(throttled) && !isThere) throw noUsefulAnswer(this.#base, outcome.failure);
-      // A request that fails alone while others succeed is at fault itself: some servers have lasting 500s.
+      // A request that fails while others succeed is itself at fault: some servers answer 500 for ever.
       const since = busy ? Math.max(start, this.#answers.last) : start;
       const left = since + this.#retries.giveUpAfterMs - now;
       if (left <= 0 && !(isUpload(request.body) && attempt < MIN_UPLOADS)) {
@@ -210,7 +210,7 @@ export class HttpClient {
     return this.#counterparts.judgeRound(counterpart);
   }
 
-  /** Where many requests are there at once, as many of them at a time as do the server good. */
+  /** Of many requests at once, as many at a time as the server can use. */
   async #inTurn<T>(request: HttpRequest, attempt: () => Promise<Outcome<T>>): Promise<Outcome<T>> {
     if (!request.inTurn) return attempt();
     return this.#underWay.pass(sizeOf(request), async ({ answered, failed }) => {
@@ -223,7 +223,7 @@ export class HttpClient {
     });
   }
 
-  /** Ends the connections, with what is still under way on them. */
+  /** Closes the connections, with whatever is still in flight on them. */
   async close(): Promise<void> {
     const others = Array.from(this.#others.values(), (other) => other.close());
     await Promise.all([this.#dispatchers.kept.destroy(), this.#dispatchers.fresh.destroy(), ...others]);
@@ -238,15 +238,15 @@ export class HttpClient {
     const upload = isUpload(request.body) ? await request.body.open() : undefined;
     const stop = new AbortController();
     const idleMs = this.#access.requestTimeoutMs;
-    // undici's limits start anew with every byte; an answer that trickles must end as well.
+    // undici's limits restart with every byte; an answer that trickles must end as well.
     let timer = setTimeout(() => stop.abort(), 2 * idleMs);
-    // What has been sent is most likely carried out, so its answer is worth a moment's wait.
+    // What was sent is most likely carried out, so its answer is worth a short wait.
     const onAbort = () => {
       clearTimeout(timer);
       timer = setTimeout(() => stop.abort(), this.#stopGraceMs);
     };
     this.#signal?.addEventListener("abort", onAbort, { once: true });
-    // What is large may take longer than that, as long as it goes on.
+    // A large body may take longer, as long as it makes progress.
     const goesOn = () => {
       if (!this.#signal?.aborted) timer.refresh();
     };
@@ -266,11 +266,11 @@ export class HttpClient {
           ...bodyHeaders(request.body),
           ...request.headers,
         },
-        // undici knows iterables, which its types do not.
+        // undici accepts iterables; its types do not say so.
         body: upload
           ? (watched(upload, goesOn) as unknown as Readable)
           : ((request.body as string | Uint8Array) ?? null),
-        // undici's limit is over while a slow body is still on its way.
+        // undici's limit would expire while a slow body is still being sent.
         headersTimeout: upload ? 0 : idleMs,
         bodyTimeout: idleMs,
         signal: stop.signal,
@@ -295,7 +295,7 @@ export class HttpClient {
 
   #connectionFor(request: HttpRequest): Connection {
     if (request.frequent) return this.#choiceFor(request).choose(this.#timing.random());
-    // The server may be closing a kept connection just now, and then it would not be known what became of the request.
+    // The server may be closing a kept connection at this moment; then nobody would know what became of the request.
     return request.retryLostReply ? "kept" : "fresh";
   }
 

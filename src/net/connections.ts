@@ -1,4 +1,4 @@
-/** How a server is reached: kept or new connections, TLS, proxies. */
+/** Connections to a server: kept or new, TLS, proxies. */
 import { Agent, type Dispatcher, EnvHttpProxyAgent } from "undici";
 import { TraceletError } from "../errors.ts";
 import type { Access } from "./access.ts";
@@ -16,7 +16,7 @@ export type Connection = "kept" | "fresh";
 export class ConnectionChoice {
   readonly #times: Readonly<Record<Connection, number[]>> = { kept: [], fresh: [] };
 
-  /** @param random in [0, 1): now and then the other kind is tried, since a server may change */
+  /** @param random in [0, 1): now and then the other kind is tried, since servers change */
   choose(random: number): Connection {
     const { kept, fresh } = this.#times;
     if (Math.min(kept.length, fresh.length) < 5) return kept.length <= fresh.length ? "kept" : "fresh";

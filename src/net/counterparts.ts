@@ -7,23 +7,23 @@
  */
 import type { Counterpart, HttpRequest } from "./request.ts";
 
-/** How often the counterpart has to be answered after a request has failed. */
+/** How often the counterpart must be answered after the request failed. */
 const ANSWERS = 3;
-/** The same where a request about the same was refused before. */
+/** The same, if a request concerning the same was refused before. */
 const ANSWERS_AGAIN = 2;
-/** Requests that fail together say no more than one of them. ms. */
+/** Requests that fail within this time count as one failure. ms. */
 const TOGETHER = 250;
 
 export type Verdict = "away" | "unclear" | "refused";
 
-/** What is known of the requests that have counterparts. */
+/** Judges the failures of requests that have counterparts. */
 export class Counterparts {
   readonly #monotonic: () => number;
   readonly #ask: (request: HttpRequest) => Promise<boolean>;
   readonly #provoked = new Set<string>();
   readonly #rounds = new Map<string, { answers: number; at: number }>();
 
-  /** @param ask sends a request once; whether it was answered well */
+  /** @param ask sends a request once, and tells whether it succeeded */
   constructor(monotonic: () => number, ask: (request: HttpRequest) => Promise<boolean>) {
     this.#monotonic = monotonic;
     this.#ask = ask;
@@ -32,7 +32,7 @@ export class Counterparts {
   /**
    * Judge a failure of one request, which is sent again unless the verdict is `refused`.
    *
-   * @param answers how often the counterpart was answered after failures of it
+   * @param answers how often its counterpart was answered so far
    */
   async judge(counterpart: Counterpart, answers: number): Promise<Verdict> {
     if (!(await this.#ask(counterpart.request()))) return "away";
@@ -41,7 +41,7 @@ export class Counterparts {
     return "refused";
   }
 
-  /** The same where every failure ends the request, and the next one like it comes when all was looked at again. */
+  /** The same, where each failure ends the request, and the next one like it comes after everything was looked at again. */
   async judgeRound(counterpart: Counterpart): Promise<Verdict> {
     const { about } = counterpart;
     const round = this.#rounds.get(about) ?? { answers: 0, at: -Infinity };
@@ -52,7 +52,7 @@ export class Counterparts {
     return verdict;
   }
 
-  /** A request with this counterpart was answered well. */
+  /** A request with this counterpart succeeded. */
   succeeded(counterpart: Counterpart): void {
     if (this.#rounds.size > 0) this.#rounds.delete(counterpart.about);
   }

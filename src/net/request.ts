@@ -8,32 +8,32 @@ export interface HttpRequest {
   /** JSON text, or bytes. */
   readonly body?: string | Uint8Array | Upload;
   readonly headers?: Readonly<Record<string, string>>;
-  /** What messages call it instead of its path, which may hold a signature. */
+  /** Its name in messages, instead of its path, which may hold a signature. */
   readonly shownAs?: string;
-  /** Whether the request may be sent again when it is not known if the server has carried it out. */
+  /** Whether it may be sent again when nobody knows if the server has carried it out. */
   readonly retryLostReply: boolean;
-  /** One of many alike: it is measured whether they go faster on kept connections or on new ones. */
+  /** One of many alike: these go over kept or new connections, whichever measure faster. */
   readonly frequent?: boolean;
-  /** One of many that may be there at once: it waits until the server can make use of it. */
+  /** One of many that may be ready at once: it waits until the server can use it. */
   readonly inTurn?: boolean;
-  /** Whether an HTTP 500 is a refusal: some servers answer some questions so for ever. */
+  /** Whether an HTTP 500 is a refusal: some servers answer some requests with it for ever. */
   readonly refusedBy500?: boolean;
-  /** Where it is answered while this request meets an HTTP 5xx again and again, that is a refusal of what this holds. */
+  /** If this is answered while the request itself keeps meeting an HTTP 5xx, the server refuses what the request holds. */
   readonly counterpart?: Counterpart;
 }
 
-/** A request that asks as much of the server as another, and holds nothing of what that does. */
+/** A request that asks as much of the server as another one, but holds none of its content. */
 export interface Counterpart {
-  /** What the other is about: the same for all that stand or fall together. */
+  /** What the other one concerns: the same for all that stand or fall together. */
   readonly about: string;
   request(): HttpRequest;
 }
 
-/** A body that is streamed, from its beginning at each attempt. */
+/** A streamed body; each attempt starts at its beginning. */
 export interface Upload {
   /** Bytes. */
   readonly size: number;
-  /** What its iterator throws has to be a TraceletError. */
+  /** Its iterator may only throw a TraceletError. */
   open(): Promise<OpenUpload>;
 }
 
@@ -45,7 +45,7 @@ export type Headers = Readonly<Record<string, string | string[] | undefined>>;
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
-/** What messages call it. */
+/** Its name in messages. */
 export function nameOf({ path, shownAs }: HttpRequest): string {
   return shownAs ?? path;
 }

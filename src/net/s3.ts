@@ -1,4 +1,4 @@
-/** `s3://bucket/prefix`: an object store, by the SDK of Amazon's. */
+/** `s3://bucket/prefix`: an object store, through Amazon's SDK. */
 import { Agent } from "node:https";
 import type { GetObjectCommandOutput, S3Client, S3ClientConfig } from "@aws-sdk/client-s3";
 import { TraceletError } from "../errors.ts";
@@ -21,7 +21,7 @@ import { type Patience, Retries } from "./retries.ts";
 type Sdk = typeof import("@aws-sdk/client-s3");
 type Transfer = typeof import("@aws-sdk/lib-storage");
 
-/** This many bytes times four are held while a file is sent. */
+/** Four of these are held in memory while a file is sent. */
 const PART_BYTES = 8 * 1024 * 1024;
 
 export interface S3StoreOptions<File> {
@@ -117,7 +117,7 @@ export class S3Store<File> implements ObjectStore<File> {
   async get(path: string, atMost: number = Infinity): Promise<Uint8Array | undefined> {
     return this.#get(path, ({ Body, ContentLength }) => {
       if (ContentLength !== undefined) return ContentLength > atMost ? undefined : fill(chunksOf(Body), ContentLength);
-      // A store that does not say how much it is cannot be asked for a little.
+      // A store that does not announce the length cannot be asked for part of it.
       return atMost === Infinity ? (Body?.transformToByteArray() ?? nothing()) : undefined;
     });
   }
@@ -159,7 +159,7 @@ export class S3Store<File> implements ObjectStore<File> {
         this.#client.send(new ListObjectsV2Command(input), { abortSignal }),
       );
       for (const { Key = "", Size = 0 } of page.Contents ?? []) {
-        // A directory made by hand is an empty object.
+        // A directory that someone created is an empty object.
         if (!Key.endsWith("/")) found.push({ path: Key.slice(this.#prefix.length), size: Size });
       }
       ContinuationToken = page.NextContinuationToken;
@@ -172,7 +172,7 @@ export class S3Store<File> implements ObjectStore<File> {
     return { ...this.#bucket, Key: this.#prefix + partsOf(path).join("/"), ContentType };
   }
 
-  /** The SDK tries a request a few times within seconds; this goes on. */
+  /** The SDK retries a request for some seconds; this goes on. */
   async #patiently<T>(what: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const never = new AbortController().signal;
     return this.#retries.until(
@@ -191,7 +191,7 @@ export class S3Store<File> implements ObjectStore<File> {
     return `set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; or ${this.#hints.instead}`;
   }
 
-  /** The SDK's own errors are not passed on: they hold the whole request. */
+  /** The SDK's errors are not passed on: they hold the whole request. */
   #judge(error: unknown, what: string): { reason: string; isThrottled: boolean; final?: TraceletError } {
     const { name, message, code, $metadata } = error as AwsError;
     const status = $metadata?.httpStatusCode;
@@ -222,7 +222,7 @@ export class S3Store<File> implements ObjectStore<File> {
     if (!passing || /^(Region is missing|InvalidEndpoint)/.test(message)) {
       return fail("rejected", "refuses it", `check the bucket's name, AWS_REGION and ${this.#hints.endpoint}`);
     }
-    // A fault in the program has neither an answer nor a name of the network.
+    // A bug has neither an answer nor a network error's name.
     if (status === undefined && code === undefined && !/Timeout|Network|Abort|Socket|ECONN|ENOTFOUND/i.test(said))
       throw error;
     return { reason: code === undefined || said.includes(code) ? reason : `${reason} (${code})`, isThrottled };
@@ -236,7 +236,7 @@ interface AwsError {
   readonly $metadata?: { readonly httpStatusCode?: number };
 }
 
-/** What a browser is told that opens the object; others are bytes to it. */
+/** Content types for browsers, by extension; everything else is bytes. */
 const CONTENT_TYPES: Readonly<Record<string, string>> = {
   png: "image/png",
   jpg: "image/jpeg",
@@ -296,7 +296,7 @@ async function clientFor(
     },
   };
   const client = new S3Client(config);
-  // As Python's SDK does where nobody names a region; Amazon's answer then tells the right one.
+  // As Python's SDK does without a region; Amazon's answer then names the right one.
   const named = await client.config.region().catch(() => undefined);
   return named === undefined ? new S3Client({ ...config, region: "us-east-1" }) : client;
 }

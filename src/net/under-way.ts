@@ -1,17 +1,17 @@
 /**
- * How many requests a server is given at once: as many as it works on, and a few that wait for it.
+ * How many requests to have in flight at one server: as many as it processes, and a few that wait for it.
  *
- * Of `n` under way, `n · (1 − shortest / mean)` are waiting in the server, as TCP Vegas tells it from the times alone. More
+ * Of `n` in flight, `n · (1 − shortest / mean)` wait in the server: TCP Vegas's estimate, from the times alone. More
  * that wait bring nothing and make every answer late, until the server's own queue ends in errors.
  */
 
-/** How many may wait in the server: at least these, so that it never runs dry, and at most these. */
+/** How many may wait in the server: the fewest, so that it never runs dry, and the most. */
 const [FEWEST_WAITING, MOST_WAITING] = [2, 4];
 const AT_FIRST = 2;
 export const MOST_UNDER_WAY = 16;
-/** Of these many answers and more the mean says something. */
+/** The mean is meaningful from this many answers on. */
 const ROUND = 4;
-/** So many small requests in a row are what there is now. */
+/** After this many small requests in a row, small is what requests are now. */
 const MANY_SMALL = 64;
 
 export class UnderWay {
@@ -20,24 +20,24 @@ export class UnderWay {
   readonly #waiting: (() => void)[] = [];
   /** Bytes: requests are alike if they are at least half as large as the largest. */
   #largest = 0;
-  /** How many in a row were not. */
+  /** How many in a row were smaller. */
   #small = 0;
-  /** The shortest time that one of them ever took, ms. */
+  /** The shortest time that a large one took, ms. */
   #shortest = Infinity;
-  /** Of this round: how many were answered, how long that took in all, and whether more would have been sent. */
+  /** In this round: how many were answered, how long that took in total, and whether more were ready. */
   #answered = 0;
   #tookMs = 0;
   #wasFull = false;
-  /** Counts changes for the worse: what was sent before the last of them says nothing of what came after. */
+  /** Counts changes for the worse: a request sent before the last one says nothing about the time after it. */
   #era = 0;
 
-  /** How many requests may be under way now. */
+  /** How many requests may be in flight now. */
   get limit(): number {
     return this.#limit;
   }
 
   /**
-   * Do it when it has its turn, which comes in the order of the calls.
+   * Run `work` when its turn comes, in the order of the calls.
    *
    * @param size of the request, bytes
    * @returns what `work` returns, which has to settle
@@ -104,9 +104,9 @@ export class UnderWay {
   }
 }
 
-/** A request that was let pass: what became of it. */
+/** Reports what became of a request. */
 export interface Sent {
   answered(ms: number): void;
-  /** The server could not take it, or did not answer. */
+  /** The server could not accept it, or did not answer. */
   failed(): void;
 }

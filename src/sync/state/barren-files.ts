@@ -1,7 +1,7 @@
 /**
- * Files in which there is nothing to send: all zeros, a format of its own under an event file's name, a first record that is
- * not whole, an `hparams.yaml` without hyperparameters. No mark tells of them, since no record names them, and their run may
- * never come to be. So they are remembered by path, and are not read, nor said, again until they change.
+ * Files with nothing to send: all zeros, another format under an event file's name, an incomplete first record, an
+ * `hparams.yaml` without hyperparameters. No mark covers them, since no record identifies them, and their run may never exist.
+ * So they are known by path, and neither read nor reported again until they change.
  */
 import type { EventFileEntry, FsPath } from "../../reader/discover.ts";
 import type { Loss, Tail } from "../../reader/tfrecord.ts";
@@ -19,26 +19,26 @@ export const BARREN_SCHEMA = `
 
 /** What was found. */
 export interface BarrenFile {
-  /** What the file looked like then. */
+  /** Of the file as it was then. */
   readonly stamp: string;
-  /** How it looked from its first byte on. */
+  /** State of its tail, from the first byte on. */
   readonly state: Tail["state"];
-  /** What it is, if it is no event file. */
+  /** Its format, if it is no event file. */
   readonly format: string | undefined;
 }
 
-/** What is known of a file that is as it is now. */
+/** What is known about a file as it is now. */
 export type BarrenOf = (entry: EventFileEntry) => BarrenFile | undefined;
 
-/** What is to be remembered of a file; undefined: that it holds something. */
+/** What to record about a file; undefined: it has something to send. */
 export type Finding = readonly [path: FsPath, file: BarrenFile | undefined];
 
-/** The damage that it counts as: none if it is known what it is, or may still become an event file. */
+/** The damage that it counts as; none if its format is known, or if it may still become an event file. */
 export function lossesIn({ state, format }: BarrenFile, size: number): Loss[] {
   return state === "damaged" && format === undefined ? [{ start: 0, end: size, reason: "damaged-tail" }] : [];
 }
 
-/** Those of one destination, since what is said of them is said for each. */
+/** Those of one destination: each destination's user is told about them. */
 export class BarrenFiles {
   readonly #database: Database;
   readonly #destination: string;
@@ -49,13 +49,13 @@ export class BarrenFiles {
     this.#destination = destination;
   }
 
-  /** What is remembered of a file that still looks as it did. @throws SQLite's errors */
+  /** What is known about a file whose stamp is unchanged. @throws SQLite's errors */
   get(fsPath: FsPath, stamp: string): BarrenFile | undefined {
     const known = this.#all().get(keyOf(fsPath));
     return known?.stamp === stamp ? known : undefined;
   }
 
-  /** Remember what is new; nothing is written where nothing is. @throws SQLite's errors */
+  /** Save what has changed, if anything. @throws SQLite's errors */
   save(found: readonly Finding[]): void {
     const files = this.#all();
     const changed = found
@@ -93,7 +93,7 @@ export class BarrenFiles {
   }
 }
 
-/** A path that is no text is written in hexadecimal digits, behind what no absolute path begins with. */
+/** A path that is no text is written in hexadecimal, behind a prefix that no absolute path has. */
 function keyOf(fsPath: FsPath): string {
   return typeof fsPath === "string" ? fsPath : `bytes:${fsPath.toString("hex")}`;
 }

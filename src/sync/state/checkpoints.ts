@@ -1,9 +1,9 @@
 /**
- * What each destination has of each file, kept in SQLite so that it survives this process, however that dies.
+ * How far each destination has each file, kept in SQLite so that it survives this process, however that dies.
  *
- * A row moves only after the destination has acknowledged. Nothing here is needed to be right, only to be quick: a run
- * is found again at its destination without it, and is then read again up to where the destination has it. So a state may
- * be an older one than the destination's, and a power failure may leave one that is, unless it is asked for more.
+ * A row moves only after the destination has acknowledged. The state makes a sync fast, not correct: without it, a run is
+ * found again at its destination, and its files are read again up to where the destination has them. So the state may lag
+ * behind the destination, as it may after a power failure, unless `save` is asked for more.
  */
 import type { TagMetadata } from "../../reader/datum.ts";
 import type { FsPath } from "../../reader/discover.ts";
@@ -13,14 +13,14 @@ import { guard, openStateFile } from "./state-file.ts";
 import { columnsOf, fileOf, idsOf, lastParsed, metadataOf, rowOf, runOf, sourceColumnsOf } from "./state-rows.ts";
 import type { StoredFile, StoredRun } from "./stored-run.ts";
 
-/** How old what a power failure takes may be: so much is read again then, ms. */
+/** How much work a power failure may lose, which is then read again. ms. */
 const FORCE_MS = 5000;
 
-/** What was learnt of a run's tags since it was last saved. */
+/** What was learnt about a run's tags since it was last saved. */
 export interface Learnt {
-  /** What the values of a member said of their tags. */
+  /** Tag metadata, by member and tag. */
   readonly metadata: Iterable<readonly [member: string, tag: string, metadata: TagMetadata]>;
-  /** Whose the names are that members' tags were given. */
+  /** Who owns each name that a member's tag was given. */
   readonly claims: Iterable<readonly [name: string, owner: string]>;
 }
 
@@ -30,11 +30,11 @@ export class Checkpoints {
   readonly #destination: string;
   readonly #readOnly: boolean;
   readonly #barren: BarrenFiles;
-  /** What has become of an earlier state that cannot be used; undefined if nothing has. */
+  /** What happened to an earlier state that is unusable; undefined if there was none. */
   readonly loss: string | undefined;
-  /** What this process has last saved of the runs' files, by their keys. */
+  /** The rows of each run's files as this process last saved them, by key. */
   readonly #saved = new WeakMap<StoredRun, ReadonlyMap<string, readonly SqlValue[]>>();
-  /** When the log was last forced to the disk, ms of `performance.now()`. */
+  /** When the log was last synced, ms of `performance.now()`. */
   #forcedAt: number = -Infinity;
 
   private constructor(database: Database, destination: string, readOnly: boolean, loss: string | undefined) {
@@ -46,11 +46,11 @@ export class Checkpoints {
   }
 
   /**
-   * Open the state directory, creating it where it is missing. A state that is damaged, as some disks leave it behind after
-   * a power cut, is set aside for a new one: see `loss`.
+   * Open the state directory, or create it. A damaged state, as some disks leave behind after a power cut, is set aside and
+   * replaced by a new one: see `loss`.
    *
    * @param destination names the destination, without credentials
-   * @param options `readOnly`: what is saved is forgotten, and nothing is created
+   * @param options `readOnly`: nothing is written or created; what is saved is forgotten
    * @throws TraceletError `state` if it cannot be read or written, `unsupported` if this Node has no SQLite
    */
   static open(stateDir: string, destination: string, options: { readonly readOnly?: boolean } = {}): Checkpoints {
@@ -61,7 +61,7 @@ export class Checkpoints {
     });
   }
 
-  /** The destinations that the state directory knows. @throws TraceletError `state`, `unsupported` */
+  /** The destinations in the state directory. @throws TraceletError `state`, `unsupported` */
   static destinations(stateDir: string): string[] {
     const checkpoints = Checkpoints.open(stateDir, "", { readOnly: true });
     const rows = checkpoints.#database.prepare("SELECT DISTINCT destination FROM run ORDER BY destination").all();
@@ -93,7 +93,7 @@ export class Checkpoints {
     });
   }
 
-  /** What the destination is known again by; undefined if it was left nothing. */
+  /** What `remember` last saved about the destination as a whole; undefined if nothing. */
   memory(): string | undefined {
     return guard("the state", () => {
       const row = this.#database.prepare("SELECT memory FROM destination WHERE name = ?").get(this.#destination);
@@ -102,9 +102,9 @@ export class Checkpoints {
   }
 
   /**
-   * Save what is known of the destination as a whole.
+   * Save what identifies the destination as a whole.
    *
-   * @param confirmed the runs that it is known to have as they were saved
+   * @param confirmed runs that it is known to hold exactly as they were saved
    * @throws TraceletError `state`
    */
   remember(memory: string, confirmed: readonly StoredRun[] = []): void {
@@ -121,7 +121,7 @@ export class Checkpoints {
     );
   }
 
-  /** Note that there is something to be done about runs. @throws TraceletError `state` */
+  /** Mark runs as having work left. @throws TraceletError `state` */
   reopen(runs: readonly StoredRun[]): void {
     for (const run of runs) run.done = false;
     if (this.#readOnly || runs.length === 0) return;
@@ -132,7 +132,7 @@ export class Checkpoints {
     );
   }
 
-  /** Remember runs under the names that they have now, and that there is something to be done about them. @throws TraceletError `state` */
+  /** Save the runs' new names, and mark them as having work left. @throws TraceletError `state` */
   rename(runs: readonly StoredRun[]): void {
     if (this.#readOnly || runs.length === 0) return;
     guard("the state", () =>
@@ -143,7 +143,7 @@ export class Checkpoints {
     );
   }
 
-  /** Remember where runs lie. @throws TraceletError `state` */
+  /** Save the runs' directories. @throws TraceletError `state` */
   place(runs: readonly StoredRun[]): void {
     if (this.#readOnly || runs.length === 0) return;
     guard("the state", () =>
@@ -155,7 +155,7 @@ export class Checkpoints {
     );
   }
 
-  /** Forget runs as if they had never been sent. @throws TraceletError `state` */
+  /** Forget runs, as if they had never been sent. @throws TraceletError `state` */
   forget(runs: readonly StoredRun[]): void {
     guard("the state", () =>
       this.#database.transaction(() => {
@@ -165,23 +165,23 @@ export class Checkpoints {
         this.#database.prepare("DELETE FROM run WHERE id IN (SELECT value FROM json_each(?))").run(ids);
         this.#database.prepare("DELETE FROM source_run WHERE id NOT IN (SELECT source FROM run)").run();
         this.#database.prepare("DELETE FROM tag_metadata WHERE id NOT IN (SELECT metadata FROM tag)").run();
-        // Which run each of these is in is not remembered; to look at all of them again costs little.
+        // Which run each belongs to is unknown; looking at all of them again costs little.
         this.#database.prepare("DELETE FROM barren WHERE destination = ?").run(this.#destination);
       }),
     );
   }
 
-  /** What is remembered of a file in which there was nothing to send, if it still looks as it did. @throws TraceletError `state` */
+  /** What is known about a file with nothing to send, if its stamp is unchanged. @throws TraceletError `state` */
   barren(fsPath: FsPath, stamp: string): BarrenFile | undefined {
     return guard("the state", () => this.#barren.get(fsPath, stamp));
   }
 
-  /** Remember in which files there is nothing to send. @throws TraceletError `state` */
+  /** Save which files have nothing to send. @throws TraceletError `state` */
   saveBarren(found: readonly Finding[]): void {
     if (!this.#readOnly) guard("the state", () => this.#barren.save(found));
   }
 
-  /** What the files of a member of the run said of their tags. */
+  /** Tag metadata of a member of the run. */
   metadata(run: StoredRun, member: string): Map<string, TagMetadata> {
     if (run.id === undefined) return new Map();
     const id = run.id;
@@ -191,7 +191,7 @@ export class Checkpoints {
     });
   }
 
-  /** Whose the names are that the tags of the run's members were given. */
+  /** Who owns each name that the tags of the run's members were given. */
   claims(run: StoredRun): Map<string, string> {
     if (run.id === undefined) return new Map();
     const id = run.id;
@@ -202,11 +202,11 @@ export class Checkpoints {
   }
 
   /**
-   * Save a run, its files, and what was learnt of its tags since the last time: all of it or nothing. It survives this
-   * process in any case.
+   * Save a run, its files, and what was learnt about its tags since the last time: all or nothing. It survives this process
+   * in any case.
    *
-   * @param durably whether it survives a power failure too; otherwise that may bring back what was saved seconds before
-   * @throws TraceletError `state`; the caller then has to stop, since what it goes on to send would not be remembered
+   * @param durably whether it also survives a power failure, which may otherwise bring back a state some seconds older
+   * @throws TraceletError `state`; the caller must stop, since what it sends next would not be recorded
    */
   save(run: StoredRun, learnt: Learnt, durably = false): void {
     run.isConfirmed = false;
@@ -273,7 +273,7 @@ export class Checkpoints {
     return id;
   }
 
-  /** The row of what is known of the run's source, which other destinations may share: a new one where none says the same. */
+  /** The row with the run's half of the source, which other destinations may share: found, or made. */
   #source(run: StoredRun): number {
     const columns = sourceColumnsOf(run);
     const known = this.#database
@@ -284,7 +284,7 @@ export class Checkpoints {
       .lastInsertRowid;
   }
 
-  /** A run may have thousands of files, of which a batch moves a few. */
+  /** A run may have thousands of files; a batch moves a few of them. */
   #saveFiles(id: number, run: StoredRun): void {
     const rows = new Map(run.files.map((file) => [file.key, rowOf(file)]));
     const before = this.#saved.get(run);

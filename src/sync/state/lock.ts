@@ -1,5 +1,5 @@
 /**
- * One process at a time on the same source and destination.
+ * One process at a time for each source and destination.
  *
  * The lock is an SQLite transaction on a file of its own: the system ends it with the process, however that dies.
  */

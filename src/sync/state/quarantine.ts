@@ -1,7 +1,7 @@
 /**
- * Where values end that a destination refuses for good: one readable file a run in the state directory, one JSON object a
- * line. It is written before the destination is told that the values were passed on, so a crash may leave a value in it
- * twice, with the same `id`, and a line that is cut off.
+ * Where values go that a destination refuses for good: one file per run in the state directory, one JSON object per line. It
+ * is written before the marks move past the values, so a crash may leave a value twice, with the same `id`, and a line cut
+ * off.
  */
 
 import { closeSync, fstatSync, fsyncSync, mkdirSync, openSync, readSync, writeFileSync } from "node:fs";
@@ -15,7 +15,7 @@ const MAX_WRITTEN = 10_000;
 export class QuarantineFiles implements Quarantine {
   readonly #directory: string;
   readonly #destination: string;
-  /** What this process has written last: a batch that goes on being refused is not written again and again. */
+  /** Ids that this process wrote last: a batch that keeps being refused is not written again and again. */
   readonly #written = new Set<string>();
 
   /** @param destination names the destination, without credentials */
@@ -47,7 +47,7 @@ export class QuarantineFiles implements Quarantine {
   }
 }
 
-/** Append durably, and on a line of its own even where a crash has left half of one. */
+/** Append durably, starting a new line if a crash left half of one. */
 function append(file: string, text: string): void {
   const handle = openSync(file, "a+", 0o600);
   try {
@@ -61,7 +61,7 @@ function append(file: string, text: string): void {
   }
 }
 
-/** A new file's name may be forgotten when the power fails, unless its directory is written too. */
+/** A power failure may lose a new file's name unless its directory is synced too. */
 function sync(directory: string): void {
   // Windows has no such thing.
   if (process.platform === "win32") return;
@@ -90,18 +90,18 @@ function lineOf(where: object, { reason, ...value }: RefusedValue): Line {
   return { id: hashText(JSON.stringify(what)), ...what, reason };
 }
 
-/** A string where a JSON reader that knows doubles only would round. */
+/** A string where a JSON reader that knows only doubles would round. */
 function exact(step: bigint): number | string {
   return BigInt.asIntN(54, step) === step ? Number(step) : String(step);
 }
 
-/** JSON has no word for what is not finite, nor for a zero that is negative. */
+/** JSON has no NaN, no infinities and no negative zero. */
 function written(value: number | string | undefined): number | string | null {
   if (typeof value !== "number") return value ?? null;
   return Object.is(value, -0) ? "-0" : Number.isFinite(value) ? value : String(value);
 }
 
-/** A run's name as a part of a file's name. */
+/** A run's name as part of a file name. */
 function safe(run: string): string {
   return run.replace(/[^A-Za-z0-9_-]+/g, "-").slice(0, 80) || "run";
 }

@@ -1,4 +1,4 @@
-/** The state's file: opened, brought to this version, and set aside where it is damaged. */
+/** The state file: opens it, migrates it, sets it aside if it is damaged. */
 import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -8,11 +8,11 @@ import { type Database, openDatabase, sqliteFailure } from "../../sqlite.ts";
 import { migrate, VERSION, versionOf } from "./migrations.ts";
 
 /**
- * Open the state of a directory, creating it where it is missing. One that is damaged, as some disks leave it behind after a
- * power cut, is set aside for a new one.
+ * Open the state of a directory, or create it. A damaged one, as some disks leave behind after a power cut, is set aside and
+ * replaced by a new one.
  *
  * @param readOnly whether the directory stays as it is: what is opened is then a copy
- * @returns with it, what has become of an earlier state that cannot be used; undefined if nothing has
+ * @returns `loss` says what happened to an earlier state that is unusable; undefined if there was none
  * @throws TraceletError `state`, `unsupported`; SQLite's and the system's errors
  */
 export function openStateFile(
@@ -25,7 +25,7 @@ export function openStateFile(
   const before = statSync(existing, { bigint: true, throwIfNoEntry: false });
   try {
     const database = openWholeState(stateDir, existing);
-    // SQLite takes it for a new one, and another process may have made one just now.
+    // SQLite treats an empty file as new; another process may have created it a moment ago.
     const wasCut = before?.size === 0n && ageOf(before.birthtimeNs) > NEW_MS;
     const loss = wasCut ? `the state in ${stateDir} is empty, as after a power cut: ${FOUND_AGAIN}` : undefined;
     return { database, loss };
@@ -98,8 +98,8 @@ function stampOf(file: string): string {
 function openState(stateDir: string, file: string): Database {
   const database = openDatabase(file, { busyTimeout: BUSY_MS });
   try {
-    // What is committed survives the process. A power failure takes the last commits, in their order: the log is only
-    // forced to the disk now and then, and by `save` for what no destination would tell again.
+    // Commits survive the process. A power failure loses the latest ones, in order: the log is only synced now and then,
+    // and by `save` for what no destination could tell again.
     useLog(database);
     database.exec("PRAGMA synchronous = NORMAL");
     const version = versionOf(database);
@@ -117,7 +117,7 @@ function openState(stateDir: string, file: string): Database {
   }
 }
 
-/** SQLite does not wait, whatever its timeout, where several processes turn the log on at the same moment. */
+/** Several processes may switch to WAL at the same moment; SQLite's busy timeout does not cover that. */
 function useLog(database: Database): void {
   const end = performance.now() + BUSY_MS;
   for (;;) {
@@ -131,7 +131,7 @@ function useLog(database: Database): void {
   }
 }
 
-/** @throws StateDamaged if SQLite's own look at the whole file finds something; what `openState` throws */
+/** @throws StateDamaged if SQLite's check of the whole file fails; what `openState` throws */
 function openWholeState(stateDir: string, file: string): Database {
   const database = openState(stateDir, file);
   try {
@@ -149,13 +149,13 @@ class StateDamaged extends Error {
   override readonly name = "StateDamaged";
 }
 
-/** What an error says of damage; undefined if it is about something else. */
+/** What an error says about damage; undefined for other errors. */
 function damageOf(error: unknown): string | undefined {
   if (error instanceof StateDamaged) return error.message;
   return sqliteFailure(error) === "damaged" ? (error as Error).message : undefined;
 }
 
-/** @param inode of the file that is damaged: another process may have found it, too, and put a new one in its place */
+/** @param inode of the damaged file: another process may have replaced it already */
 function setAside(file: string, inode: bigint): void {
   if (statSync(file, { bigint: true, throwIfNoEntry: false })?.ino !== inode) return;
   renameSync(file, `${file}.damaged`);
@@ -166,10 +166,10 @@ const FOUND_AGAIN = "what was sent is found again at the destination";
 const BUSY_MS = 10_000;
 /** How often a file that is being written to is copied before that is given up. */
 const COPIES = 100;
-/** How long it may take a process that makes a new state to write into it, ms. */
+/** How long a process may take to write into a state that it has just created, ms. */
 const NEW_MS = 200;
 
-/** What has gone wrong with the state, as an error of tracelet. @param what it was about @throws TraceletError `state` */
+/** Turn whatever goes wrong with the state into a TraceletError. @param what it concerns @throws TraceletError `state` */
 export function guard<T>(what: string, work: () => T): T {
   try {
     return work();

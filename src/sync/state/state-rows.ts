@@ -1,4 +1,4 @@
-/** What is remembered, as rows of the state's tables and back. */
+/** Stored runs and files ↔ rows of the state's tables. */
 import type { TagMetadata } from "../../reader/datum.ts";
 import type { Loss } from "../../reader/tfrecord.ts";
 import type { SqlRow, SqlValue } from "../../sqlite.ts";
@@ -107,7 +107,7 @@ function mapOf<V>(column: unknown): ReadonlyMap<string, V> {
   return column === NONE ? NO_ENTRIES : new Map(JSON.parse(String(column)) as [string, V][]);
 }
 
-/** The same for what mostly is as in the row before. */
+/** The same, for columns that mostly repeat the row before. */
 export function lastParsed<V>(): (column: unknown) => ReadonlyMap<string, V> {
   let [last, map]: [unknown, ReadonlyMap<string, V>] = [NONE, NO_ENTRIES];
   return (column) => {
@@ -116,7 +116,7 @@ export function lastParsed<V>(): (column: unknown) => ReadonlyMap<string, V> {
   };
 }
 
-/** Most of ten thousand runs have none of these, and need no map of their own for it. */
+/** Most of ten thousand runs have no entries, and share this. */
 const NONE = "[]";
 const NO_ENTRIES: ReadonlyMap<string, never> = new Map<string, never>();
 const NO_LOSSES: readonly Loss[] = [];

@@ -1,4 +1,4 @@
-/** What is remembered of a run and of its files. */
+/** What the state holds about a run and its files. */
 
 import type { Loss } from "../../reader/tfrecord.ts";
 import type { FinalStatus } from "../backend.ts";
@@ -11,9 +11,9 @@ export interface StoredFile extends FileMark {
   readonly stamp: string;
   /** The least step of a `SessionLog START` before `offset`. */
   readonly restartStep: bigint | undefined;
-  /** What was passed over before `offset`. */
+  /** Damage skipped before `offset`. */
   readonly losses: readonly Loss[];
-  /** How many steps its series have had before `offset`: a `SeriesCounts` as JSON. */
+  /** Number of steps in each series before `offset`: a `SeriesCounts` as JSON. */
   readonly counts: string;
 }
 
@@ -28,38 +28,38 @@ interface SourceRun {
 
 /** What one destination has of a run. */
 export interface StoredRun extends SourceRun {
-  /** This state's own number of it; undefined while it has not been saved. */
+  /** Its row in this state; undefined until it is saved. */
   id: number | undefined;
-  /** The destination's name of it; undefined before it was opened there. */
+  /** The destination's id for it; undefined until it is opened there. */
   remoteId: string | undefined;
-  /** Where the destination stood when the places of its files were saved; undefined where it needs none. */
+  /** The destination's cursor as of the saved offsets; undefined if it needs none. */
   cursor: string | undefined;
-  /** False while something is left to be done. */
+  /** False while there is work left. */
   done: boolean;
   /** Whether the destination was left something to be known again by since the run was last saved. */
   isConfirmed: boolean;
-  /** Whether values were sent that its pages do not show yet. */
+  /** Whether its pages lag behind the values sent. */
   pagesDue: boolean;
-  /** How the run ends, as far as its hyperparameter sessions have told. */
+  /** How the run ended, as far as its hyperparameter sessions say. */
   status: FinalStatus;
   /** Seconds since the Unix epoch; undefined before the first event, and where that has none. */
   firstWallTime: number | undefined;
   /** Seconds since the Unix epoch; -Infinity before the first event. */
   lastWallTime: number;
-  /** Stamps of the `hparams.yaml` files whose params were sent, by the paths of the members that they lie in. */
+  /** Stamps of the `hparams.yaml` files whose params were sent, by member path. */
   hparamsFiles: ReadonlyMap<string, string>;
-  /** Stamps of the `projector_config.pbtxt` files whose embeddings were sent, by the paths of the members. */
+  /** Stamps of the `projector_config.pbtxt` files whose embeddings were sent, by member path. */
   projectorFiles: ReadonlyMap<string, string>;
-  /** Stamps of the source's files that were sent as they are, by path. */
+  /** Stamps of the source files that were sent as they are, by path. */
   attached: ReadonlyMap<string, string>;
   /** Id of the choice that all there is of it was sent under; undefined if a version before 0.2 has sent it. */
   choice: string | undefined;
-  /** The text of each choice that some of it was sent under, by id. */
+  /** The text of each choice that part of it was sent under, by id. */
   choices: ReadonlyMap<string, string>;
   files: readonly StoredFile[];
 }
 
-/** What is known of a run that was never sent. */
+/** A run that was never sent. */
 export function newRun(name: string): StoredRun {
   return {
     id: undefined,
