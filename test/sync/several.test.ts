@@ -8,6 +8,8 @@ import { syncAll } from "../../src/sync/engine/sync-all.ts";
 import { watchAll } from "../../src/sync/engine/watch.ts";
 import type { WatchEvent, WatchStatus } from "../../src/sync/engine/watch-status.ts";
 import { Checkpoints } from "../../src/sync/state/checkpoints.ts";
+import { localSource } from "../../src/sync/tree/local-source.ts";
+import type { Source } from "../../src/sync/tree/source.ts";
 import { AppendOnlyBackend, type AppendOnlyRun } from "../support/append-only-backend.ts";
 import { MemoryBackend } from "../support/memory-backend.ts";
 import { curve, expectPoints, expectToAddUp, fileOf, outcomes, records, sentAgain, World } from "./world.ts";
@@ -59,7 +61,11 @@ class Several {
     return results;
   }
 
-  watch(): { of: (name: string) => WatchStatus; events: Map<string, WatchEvent[]>; ended: Promise<boolean>[] } {
+  watch(source?: Source): {
+    of: (name: string) => WatchStatus;
+    events: Map<string, WatchEvent[]>;
+    ended: Promise<boolean>[];
+  } {
     const stop = new AbortController();
     const names = Object.keys(this.backends);
     const statuses = new Map<string, WatchStatus>();
@@ -70,7 +76,7 @@ class Several {
       return { ...destination, onStart, onEvent: (event: WatchEvent) => void events.get(name)?.push(event) };
     });
     const ended = watchAll({
-      ...{ ...CHOICE, logdirs: [this.world.logdir.root], destinations, signal: stop.signal },
+      ...{ ...CHOICE, logdirs: [this.world.logdir.root], destinations, signal: stop.signal, ...(source && { source }) },
       ...{ flushIntervalMs: 20, idleTimeoutMs: 60_000, patienceMs: 60_000, events: true, pollMs: 50, rescanMs: 1000 },
       onEvent: (event) => void events.get("")?.push(event),
     });
@@ -102,6 +108,27 @@ function frozen(backend: Backend): { backend: Backend; thaw: () => void } {
     },
   });
   return { backend: proxy, thaw };
+}
+
+/** How often a tree is looked over, or watched. */
+class CountingSource implements Source {
+  discoveries = 0;
+  watches = 0;
+  readonly #source: Source;
+
+  constructor(root: string) {
+    this.#source = localSource([root]);
+  }
+
+  discover(): ReturnType<Source["discover"]> {
+    this.discoveries++;
+    return this.#source.discover();
+  }
+
+  watch(options: Parameters<Source["watch"]>[0]): ReturnType<Source["watch"]> {
+    this.watches++;
+    return this.#source.watch(options);
+  }
 }
 
 describe("once", () => {
@@ -146,6 +173,15 @@ describe("once", () => {
     thaw();
     expect(outcomes(await late)).toEqual({ a: "sent" });
     expectPoints(silent.run("a"), curve("loss", 0, 100));
+  });
+
+  test("the logdirs are discovered once for all of them", async () => {
+    const several = new Several({ one: new MemoryBackend(), two: new MemoryBackend(), three: new MemoryBackend() });
+    several.world.logdir.write("a", fileOf(curve("loss", 0, 10)));
+    const source = new CountingSource(several.world.logdir.root);
+    const results = await Promise.all(several.start({ source }));
+    expect(results.map(outcomes)).toEqual([{ a: "sent" }, { a: "sent" }, { a: "sent" }]);
+    expect([source.discoveries, source.watches]).toEqual([1, 0]);
   });
 
   test("what one refuses is counted there alone", async () => {
@@ -235,6 +271,17 @@ describe("watch", () => {
     await expect(ended[0]).rejects.toThrow("a bug of the backend");
     several.world.logdir.append("a", records(curve("loss", 5, 10)));
     await vi.waitFor(() => expectPoints(steady.run("a"), curve("loss", 0, 10)), PATIENCE);
+  });
+
+  test("the tree is watched once for all of them", async () => {
+    const [one, two] = [new MemoryBackend(), new MemoryBackend()];
+    const several = new Several({ one, two });
+    several.world.logdir.write("a", fileOf(curve("loss", 0, 10)));
+    const source = new CountingSource(several.world.logdir.root);
+    several.watch(source);
+    for (const backend of [one, two])
+      await vi.waitFor(() => expectPoints(backend.run("a"), curve("loss", 0, 10)), PATIENCE);
+    expect([source.discoveries, source.watches]).toEqual([0, 1]);
   });
 
   test("what concerns the logdirs is said once, not by each", async () => {
