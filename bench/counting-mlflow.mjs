@@ -2,9 +2,11 @@
 // in which all has been sent, which of 5,000 runs takes a real server minutes.
 import { once } from "node:events";
 import { createServer } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
 
 export class CountingMlflow {
   requests = 0;
+  #delayMs;
   #server;
   /** Of the one experiment; undefined before it was made. */
   #experimentTags;
@@ -46,8 +48,10 @@ export class CountingMlflow {
     },
   };
 
-  static async start() {
+  /** @param delayMs how long each answer takes, ms: a server that is slow though this machine is not */
+  static async start(delayMs = 0) {
     const counting = new CountingMlflow();
+    counting.#delayMs = delayMs;
     counting.#server = createServer((incoming, outgoing) => {
       counting.#answer(incoming, outgoing).catch(() => outgoing.destroy());
     });
@@ -69,6 +73,7 @@ export class CountingMlflow {
     const n = ++this.requests;
     const chunks = [];
     for await (const chunk of incoming) chunks.push(chunk);
+    if (this.#delayMs > 0) await sleep(this.#delayMs);
     const what = incoming.url.split("?")[0].replace("/api/2.0/mlflow/", "");
     const send = (status, body) => {
       outgoing.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));

@@ -1,13 +1,15 @@
 import path from "node:path";
+import { CountingMlflow } from "../counting-mlflow.mjs";
 import { line } from "../lines.mjs";
 import { alternate, tracelet } from "../measure.mjs";
-import { serverOnSqlite } from "../mlflow-servers.mjs";
 
+/** How long each answer of the server takes, ms: about as long as an MLflow over PostgreSQL takes for 1000 points. */
+const DELAY_MS = 100;
 /** How much longer two destinations may take than the slower of them alone. */
 const MORE = 0.1;
 
 export async function run(context) {
-  const server = await serverOnSqlite(context);
+  const server = await CountingMlflow.start(DELAY_MS);
   const logdir = context.shape("upload");
   let made = 0;
 
@@ -22,7 +24,6 @@ export async function run(context) {
     const report = JSON.parse(sample.stdout);
     for (const { kinds } of report.destinations ?? [report])
       context.complete({ points: kinds.scalars.sent }, logdir.points);
-    if (mlflow.length > 0) context.complete({ points: await server.points(name) }, logdir.points);
     return sample;
   }
   try {
@@ -33,21 +34,12 @@ export async function run(context) {
     );
     const failed = [both, mlflow, jsonl].find((sample) => sample.failed);
     if (failed) throw new Error(failed.failed);
-    const [slower, faster] = [mlflow, jsonl].sort((one, other) => other.wall - one.wall);
-    const more = both.wall / slower.wall - 1;
+    const more = both.wall / mlflow.wall - 1;
     const goal = { words: `≤ ${100 * MORE} % more`, isMet: () => more <= MORE };
-    const notes = [`${(100 * more).toFixed(1)} % more; the faster alone ${faster.wall.toFixed(2)} s`];
-    return [
-      line({
-        what: "`sync` to MLflow and JSON lines at once",
-        beside: "the slower alone",
-        ours: both,
-        peer: slower,
-        goal,
-        notes,
-      }),
-    ];
+    const notes = [`${(100 * more).toFixed(1)} % more; JSON lines alone ${jsonl.wall.toFixed(2)} s`];
+    const what = "`sync` to a slow server and JSON lines at once";
+    return [line({ what, beside: "the server alone", ours: both, peer: mlflow, goal, notes })];
   } finally {
-    await server.stop();
+    server.stop();
   }
 }

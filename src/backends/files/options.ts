@@ -1,4 +1,8 @@
 /** The options of files. Nothing here loads anything: the help needs it at once. */
 export const FILE_OPTIONS = {
-  output: { form: "text", value: "<dir>", help: "directory to write to; - is standard output (jsonl only)" },
+  output: {
+    form: "text",
+    value: "<dir>",
+    help: "directory to write to, with one in it for each of several formats; - is standard output (jsonl only)",
+  },
 } as const;
