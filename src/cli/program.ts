@@ -1,4 +1,4 @@
-/** The command line: what can be given, what it means by default. The commands themselves are loaded when they run. */
+/** The commands and their help. What they do is loaded when they run. */
 import { Command } from "commander";
 import { backendNames, type RegisteredBackend } from "../config/backends.ts";
 import { requireOwn } from "../config/destinations.ts";
@@ -41,11 +41,11 @@ export function buildProgram(
   plugins: readonly RegisteredBackend[] = [],
 ): Command {
   const program = new Command("tracelet")
-    .description("Send TensorBoard logs to MLflow or to files: every point, exactly once, resumable.")
+    .description("Send TensorBoard logs to MLflow, files or your own backend: every point, exactly once, resumable.")
     .version(VERSION)
     .exitOverride()
     .hook("preAction", (_, command) => requireOwnOptions(command))
-    .showHelpAfterError("(tracelet --help shows what there is)")
+    .showHelpAfterError("(tracelet --help lists the commands)")
     .configureHelp({ showGlobalOptions: true });
   program.addCommand(syncCommand(onExit, plugins));
   program.addCommand(watchCommand(onExit, training, engineOf, plugins));
@@ -66,37 +66,39 @@ function syncCommand(onExit: (code: number) => void, plugins: readonly Registere
     .addHelpText(
       "after",
       `
-One run of the destination (--group):
-  run        each of TensorBoard's; the sub-directories that add_scalars and add_hparams
-             make are a part of the run they belong to
-  parent     all runs of one directory, such as Keras's train/ and validation/: train/loss
-  nested     as run, and the directories above become parent runs
-  none       each of TensorBoard's runs, nothing folded
+What becomes one run (--group):
+  run        one run for each run in TensorBoard; sub-directories made by add_scalars and
+             add_hparams are folded into the run they belong to
+  parent     one run for all runs of a directory, such as Keras's train/ and validation/,
+             with tags like train/loss
+  nested     like run, with the directories above as parent runs
+  none       one run for each run in TensorBoard; nothing is folded
 
-Kinds (--only, --no-images, …): given together, both have to let a kind pass. --no-images is
-TRACELET_NO_IMAGES=1 or TRACELET_IMAGES=false.
+Kinds (--only, --no-images, …): a kind is sent if both --only and the --no-… options allow it.
+--no-images is TRACELET_NO_IMAGES=1 or TRACELET_IMAGES=false.
 
-Media (--every, --max-steps): all kinds but scalars, hparams, graphs, embeddings and custom
-scalars. Steps are counted in each event file for itself.
+Media (--every, --max-steps): every kind except scalars, hparams, graphs, embeddings and custom
+scalars. Steps are counted per event file.
 
 Restarted runs (--restarts):
-  explicit   a SessionLog START (torch's purge_step) makes what the run has before it at
-             steps from its own on obsolete
-  any        of each tag only strictly increasing steps are kept, as TensorBoard shows it
-  keep       everything is sent
+  explicit   drop what a restart declares obsolete: a SessionLog START (torch's purge_step)
+             drops earlier values at its own step and later steps
+  any        keep only strictly increasing steps of each tag, as TensorBoard shows them
+  keep       keep everything
 
-Exit codes: 0 all sent, 1 something could not be sent (values that the destination refuses are
-set aside in <state-dir>/quarantine), 2 usage, 3 sent but damage in the source was passed
-over, 130 and 143 stopped by a signal (the same command goes on). Of several destinations the
-worst counts: 2, 1, 3, 0.
+Several destinations (--backend mlflow,jsonl): each has its own pace, state and summary. One that
+fails does not hold up the others; it catches up when the command is run again.
 
-Several destinations (--backend mlflow,jsonl): each at its own pace, with its own state and
-summary. One that fails holds no other up, and catches up alone when the command is run again.
+Exit codes: 0 everything sent, 1 something could not be sent (values that a destination refuses
+are set aside in <state-dir>/quarantine), 2 usage, 3 sent, but corrupt records were skipped,
+130 and 143 stopped by a signal; the same command resumes. Of several destinations, the worst
+counts: 2, 1, 3, 0.
 
-Ctrl-C or SIGTERM once: what is under way ends, within --shutdown-timeout; twice: ends at once.
+The first Ctrl-C or SIGTERM finishes what is under way, within --shutdown-timeout; the second one
+stops at once.
 
-Every option is also an environment variable: --state-dir is TRACELET_STATE_DIR.
-Credentials are given as MLflow has them: MLFLOW_TRACKING_USERNAME and _PASSWORD, or
+Every option is also an environment variable: --state-dir is TRACELET_STATE_DIR. MLflow's
+credentials are read from MLflow's own variables: MLFLOW_TRACKING_USERNAME and _PASSWORD, or
 MLFLOW_TRACKING_TOKEN.
 
 Examples:
@@ -104,6 +106,7 @@ Examples:
   tracelet sync runs/ --tracking-uri http://127.0.0.1:5000 --experiment mnist
   tracelet sync runs/ --backend jsonl --output out/
   tracelet sync runs/ --backend mlflow,parquet --output out/
+  tracelet sync runs/ --backend ./my-backend.mjs
   tracelet sync runs/ --dry-run -v`,
     )
     .action(async (logdirs: string[], options: import("./sync-command.ts").SyncCommandOptions) => {
@@ -120,13 +123,13 @@ function verifyCommand(onExit: (code: number) => void): Command {
     .addHelpText(
       "after",
       `
-Give it the options of the last sync: what they leave out is expected not to be there, unless the
-run's tags say that an earlier choice has sent it.
-Each point is compared bit for bit, with its step and time in ms; params; every file by its
-size and content. Runs that the logdirs do not hold are not looked at.
+Give it the options of the last sync: what they skip must not be there, unless the run's tags say
+that it was sent under earlier options.
+Points are compared bit for bit, with their steps and times; params by their text; files by size
+and content. Runs that are not in the logdirs are ignored.
 
-Exit codes: 0 all of it is there and nothing else, 1 something is missing, extra or different,
-or could not be read, 2 usage, 130 and 143 stopped by a signal: incomplete.
+Exit codes: 0 everything matches, 1 something is missing, extra or different, or could not be
+read, 2 usage, 130 and 143 stopped by a signal before everything was compared.
 
 Examples:
   tracelet verify runs/ --tracking-uri http://127.0.0.1:5000 --experiment mnist`,
@@ -151,18 +154,17 @@ function watchCommand(
     .addHelpText(
       "after",
       `
-It ends by a signal, with what --until-idle or --pid name, or with the command behind --. That
-runs as it would without tracelet: signals go to it, and whatever happens to the sending, it is
-not disturbed. Ctrl-C once: what is there is sent, for --shutdown-timeout at most. Twice: ends at
-once.
+It ends on a signal, as --until-idle or --pid say, or with the command after --. That command runs
+as it would without tracelet: it gets the signals, and trouble with sending never disturbs it.
+The first Ctrl-C sends what is there, within --shutdown-timeout; the second one stops at once.
 
---group, --only, --restarts and several destinations are as with tracelet sync: see there.
+--group, --only, --restarts and several destinations work as in tracelet sync; see its help.
 
-Exit codes: 0 ended as asked and all sent, 1 something could not be sent (values that the
-destination refuses are set aside in <state-dir>/quarantine), 2 usage, 3 sent but damage in
-the source was passed over, 130 and 143 stopped by a signal (the same command goes on). With
-a command its own, if that is not 0; 128 + n if signal n ended it, 127 if there is no such
-command, 126 if it cannot be run.
+Exit codes: 0 everything sent, 1 something could not be sent (values that a destination refuses
+are set aside in <state-dir>/quarantine), 2 usage, 3 sent, but corrupt records were skipped,
+130 and 143 stopped by a signal; the same command resumes. With a command after --, its own exit
+code if that is not 0; 128 + n if signal n ended it, 127 if there is no such command, 126 if it
+cannot be run.
 
 Every option is also an environment variable: --poll is TRACELET_POLL.
 
@@ -182,7 +184,7 @@ Examples:
 function inspectCommand(onExit: (code: number) => void): Command {
   const command = new Command("inspect")
     .description("show what is in a logdir or event file: runs, tags, kinds, ranges, damage")
-    .argument("<logdir...>", "a logdir or a single event file");
+    .argument("<logdir...>", "a logdir or an event file");
   return addOptions(command).action(
     async (logdirs: string[], options: import("./inspect-command.ts").InspectCommandOptions) => {
       const { runInspect } = await import("./inspect-command.ts");
@@ -194,7 +196,7 @@ function inspectCommand(onExit: (code: number) => void): Command {
 function statusCommand(onExit: (code: number) => void): Command {
   const command = new Command("status")
     .description("show how far each run is at each destination, and how much is left")
-    .argument("<logdir...>", "a logdir or a single event file");
+    .argument("<logdir...>", "a logdir or an event file");
   return addOptions(command).action(
     async (logdirs: string[], options: import("./status-command.ts").StatusCommandOptions) => {
       const { runStatus } = await import("./status-command.ts");
@@ -205,16 +207,16 @@ function statusCommand(onExit: (code: number) => void): Command {
 
 function forgetCommand(onExit: (code: number) => void): Command {
   const command = new Command("forget")
-    .description("remove what this machine remembers of runs; neither the logdir nor the destination is touched")
-    .argument("<logdir|run...>", "a logdir, with all its runs, or the name of a run as tracelet status shows it");
+    .description("remove what this machine remembers of runs; change neither the logdir nor the destination")
+    .argument("<logdir|run...>", "a logdir with all its runs, or a run's name as tracelet status shows it");
   return addOptions(command)
     .addHelpText(
       "after",
       `
-The next sync finds the runs at the destination again by their files, and sends what is missing
-there; or, where they are gone, sends them anew.
+The next sync finds the runs at the destination by their files and sends what is missing there, or
+sends the whole run again if it is gone.
 
-Exit codes: 0 something was forgotten, 1 nothing is remembered of any of them, 2 usage.
+Exit codes: 0 something was forgotten, 1 nothing was remembered, 2 usage.
 
 Examples:
   tracelet forget runs/
@@ -226,7 +228,7 @@ Examples:
     });
 }
 
-const LOGDIR = "what you give to tensorboard --logdir; or a single event file";
+const LOGDIR = "what you give to tensorboard --logdir, or an event file";
 
 /** @throws TraceletError `usage` if an option was given on the command line that is another backend's */
 async function requireOwnOptions(command: Command): Promise<void> {

@@ -1,6 +1,6 @@
 /** What `npm pack` makes works when it is installed globally somewhere else. */
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -75,7 +75,18 @@ test("it syncs", () => {
 
 test("the library can be imported, and holds nothing that is not meant for it", () => {
   const installed = path.join(workspace, "prefix/lib/node_modules/tracelet");
-  const script = `import("${installed}/dist/index.js").then((m) => console.log(m.discover("${ROOT}/fixtures/example/runs").runs.length))`;
+  mkdirSync(path.join(workspace, "node_modules"));
+  symlinkSync(installed, path.join(workspace, "node_modules/tracelet"));
+  const entries = Object.keys(JSON.parse(readFileSync(path.join(ROOT, "package.json"), "utf8")).exports as object)
+    .filter((entry) => entry !== "./package.json")
+    .map((entry) => path.posix.join("tracelet", entry));
+  expect(entries).toHaveLength(5);
+  for (const entry of entries) {
+    const names = `Object.keys(m).length > 0 ? "${entry}" : ""`;
+    expect(run(process.execPath, "-e", `import("${entry}").then((m) => console.log(${names}))`)).toBe(`${entry}\n`);
+    expect(run(process.execPath, "-e", `const m = require("${entry}"); console.log(${names})`)).toBe(`${entry}\n`);
+  }
+  const script = `import("tracelet/reader").then((m) => console.log(m.discover("${ROOT}/fixtures/example/runs").runs.length))`;
   expect(run(process.execPath, "-e", script)).toBe("3\n");
   expect(
     readdirSync(installed)
