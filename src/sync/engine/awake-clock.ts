@@ -1,10 +1,10 @@
-/** A clock that stands still while this process does: stopped, or without a processor, it cannot see what grows. */
+/** A clock that stands still while this process is stopped or gets no processor, since it cannot see growth then. */
 export class AwakeClock {
   #lostMs = 0;
   #readAt: number = performance.now();
   readonly #everyMs: number;
 
-  /** @param everyMs it is read at least so often while the process runs; what is more than that was lost */
+  /** @param everyMs the clock is read at least this often while the process runs; any longer gap is lost time */
   constructor(everyMs: number) {
     this.#everyMs = everyMs;
   }

@@ -1,6 +1,7 @@
 /**
- * Runs whose directories were renamed or moved, or are reached from another root: the same runs under other names. Told by
- * the content of their files; where those still lie at the old place, too, the new one is a copy, and a run of its own.
+ * Runs whose directories were renamed or moved, or are reached from another root: the same runs under other names. They are
+ * recognized by the content of their files. If the files are still at the old place too, the new directory is a copy, and a
+ * run of its own.
  */
 import path from "node:path";
 import type { ByteSource } from "../../reader/byte-source.ts";
@@ -20,16 +21,16 @@ export interface MovedFrom {
   readonly stored: Map<string, StoredRun[]>;
 }
 
-/** A run that lies elsewhere now. */
+/** A run that is elsewhere now. */
 export interface Moved {
   readonly from: string;
   readonly run: StoredRun;
 }
 
 /**
- * Find the runs that have moved, and put them under their new names. Opens hardly a file unless a run has vanished.
+ * Find the runs that have moved, and file them under their new names. Hardly opens a file unless a run has vanished.
  *
- * @returns those; the checkpoints are to be told
+ * @returns those, for the checkpoints to be updated
  */
 export async function followMoved(from: MovedFrom): Promise<readonly Moved[]> {
   const { stored } = from;
@@ -48,7 +49,7 @@ export async function followMoved(from: MovedFrom): Promise<readonly Moved[]> {
     );
     run.name = name;
     run.directory = directory;
-    // Its name at the destination is another, too.
+    // Its name at the destination changes, too.
     run.done = false;
     stored.set(name, [...(stored.get(name) ?? []), run]);
   }
@@ -56,8 +57,8 @@ export async function followMoved(from: MovedFrom): Promise<readonly Moved[]> {
 }
 
 /**
- * The runs without those whose files are there no longer, though nobody has noticed yet: of those alone that share the name
- * of a file with another run, as one that was renamed does.
+ * The runs without those whose files have gone though nobody has noticed yet. Only runs that share a file name with another
+ * run are checked, as a renamed one does.
  */
 export async function withoutGone(runs: readonly DiscoveredRun[]): Promise<DiscoveredRun[]> {
   const numbers = new Map<string, number>();
@@ -74,8 +75,8 @@ async function isAnyThere({ files }: DiscoveredRun): Promise<boolean> {
 }
 
 /**
- * The runs of which no file is where it was, and the directories in which no file is one that was sent from there. A file is
- * opened only where another one seems to have taken its place.
+ * The runs with no file left in its place, and the directories with no file that was sent from there. A file is opened only
+ * if another one seems to have taken its place.
  */
 async function compare({ wanted, all, stored }: MovedFrom): Promise<{ vanished: StoredRun[]; fresh: DiscoveredRun[] }> {
   const entries = new Map<string, EventFileEntry[]>();
@@ -87,7 +88,7 @@ async function compare({ wanted, all, stored }: MovedFrom): Promise<{ vanished: 
     for (const file of run.files) {
       const place = placeOf(run.name, file.name);
       for (const entry of entries.get(place) ?? []) {
-        // One that was written anew in its place may have the same inode.
+        // A file that was rewritten in place may have the same inode.
         const isSameFile =
           stampOf(entry) === file.stamp || ((await isSame(entry, file)) && (await changeOf(entry, file)) !== "other");
         if (isSameFile) held.add(place);
@@ -111,16 +112,16 @@ function placeOf(name: string, file: string): string {
   return name === "." ? file : `${name}/${file}`;
 }
 
-/** A file that begins as one of a run that has vanished. */
+/** A file that begins like one of a vanished run. */
 interface Trace {
   readonly run: StoredRun;
-  /** What the run would be called. */
+  /** The run's new name, if it is this one. */
   readonly name: string;
-  /** Where the run would lie: the bytes of the path. */
+  /** The run's new directory, as the bytes of its path. */
   readonly directory: Uint8Array | undefined;
   /** How much of the file is known to be the same, bytes. */
   readonly verified: number;
-  /** How many of the last parts of the names are the same. */
+  /** How many trailing parts of the two names are the same. */
   readonly alike: number;
   /** Whether the file is still where it was. */
   isCopy(): Promise<boolean>;
@@ -152,7 +153,7 @@ async function tracesOf(fresh: readonly DiscoveredRun[], vanished: readonly Stor
             const below = path.posix.dirname(file.name);
             const name = nameAbove(found, below);
             if (name === undefined || name === run.name) continue;
-            // A shorter one may be a copy from before it was read to there, and go on in another way.
+            // A shorter file may be an earlier copy that then diverged.
             if ((await changeOf(entry, file)) !== undefined) continue;
             const alike = partsAlike(name, run.name);
             const directory = directoryAbove(store.placeOf(at), below);
@@ -161,21 +162,21 @@ async function tracesOf(fresh: readonly DiscoveredRun[], vanished: readonly Stor
           }
         }
       };
-      // What cannot be read is met again, and reported, when it is to be sent.
+      // A file that cannot be read is reported when it is about to be sent.
       await useFile(entry, look).catch(() => {});
     }
   }
   return traces;
 }
 
-/** Where the directory really lies in which that of a run lies at the path `below`; undefined if that cannot be told. */
+/** The real path of the directory that holds a run's directory at the path `below`; undefined if that cannot be told. */
 function directoryAbove(place: Uint8Array | undefined, below: string): Uint8Array | undefined {
   if (place === undefined || below === ".") return place;
   const end = Buffer.from(`/${below}`);
   return Buffer.from(place).subarray(-end.length).equals(end) ? place.subarray(0, -end.length) : undefined;
 }
 
-/** The name of the directory in which the run of this name lies at the path `below`. */
+/** The name of the directory that holds the run of this name at the path `below`. */
 function nameAbove(name: string, below: string): string | undefined {
   if (below === ".") return name;
   if (name === below) return ".";
@@ -188,13 +189,13 @@ function partsAlike(one: string, other: string): number {
   return differs < 0 ? a.length : differs;
 }
 
-/** Whether a file that was sent is still where it was, and is not the one that was found: another way to it is no copy. */
+/** Whether a sent file is still in its place, and not the one that was found: another path to the same file is no copy. */
 async function isStillThere(
   { directory }: StoredRun,
   { name, head, key }: StoredFile,
   found: FileRef,
 ): Promise<boolean> {
-  // A version before 0.2 did not keep where a run lies.
+  // Versions before 0.2 did not record where a run lies.
   if (directory === undefined) return false;
   const before = found.store.at(directory, name);
   const [there, here] = [before, found].map(({ store, path }) => store.placeOf(path));

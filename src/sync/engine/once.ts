@@ -1,4 +1,4 @@
-/** All runs of one or more logdirs to one destination. */
+/** Send all runs of one or more logdirs to one destination, once. */
 import PQueue from "p-queue";
 import { TraceletError } from "../../errors.ts";
 import type { Kind } from "../../reader/datum.ts";
@@ -23,25 +23,25 @@ import { confirm, settle, survey } from "./survey.ts";
 export interface SyncOptions
   extends Omit<RunSyncContext, "progress" | "parentId" | "onOpen" | "isLive" | "patienceMs" | "others"> {
   readonly logdirs: readonly string[];
-  /** Where their runs come from; left out: they are directories and files of this machine. */
+  /** Where the runs come from; by default the logdirs are directories and files on this machine. */
   readonly source?: Source;
-  /** What they hold, where somebody has asked already. */
+  /** What they hold, if that has been asked already. */
   readonly discovery?: Promise<Discovery>;
-  /** Which runs, by their name. */
+  /** Whether to send a run, by its name. */
   readonly wantsRun: (name: string) => boolean;
-  /** What becomes one run of the destination. */
+  /** What becomes one run at the destination. */
   readonly group: GroupMode;
-  /** Which of those, by what they are called in the result; left out: all. What a run is a part of is not decided by it. */
+  /** Whether to send one of those, by its name in the result; by default all. It does not decide how runs are grouped. */
   readonly wantsGroup?: (name: string) => boolean;
-  /** Whether runs that were sent in another grouping are sent anew in this one. */
+  /** Whether runs that were sent under another grouping are sent again under this one. */
   readonly regroups?: boolean;
-  /** Whether what is remembered of the destination is believed, and not asked for. */
+  /** Whether the local state is trusted, and the destination not asked. */
   readonly trustsState?: boolean;
-  /** Whether runs are left running once all is sent: somebody may still write them. */
+  /** Whether runs are left running once everything is sent, because they may still be written to. */
   readonly leavesRunning?: boolean;
   /** How many runs are sent at the same time. */
   readonly concurrency: number;
-  /** Aborted: return at once with what is known, whatever is still under way. Left out: what is under way is waited for. */
+  /** Aborted: return at once with what is known, whatever is still under way. By default that is waited for. */
   readonly over?: AbortSignal;
   /** Called once, before the first run, with an object that is kept up to date. */
   readonly onStart?: (progress: Readonly<Progress>) => void;
@@ -52,15 +52,15 @@ export interface SyncOptions
 export interface SyncResult {
   /** In the order of their logdirs and names. */
   readonly runs: readonly RunResult[];
-  /** Runs that were left out by name. */
+  /** Runs that were excluded by name. */
   readonly excludedRuns: number;
-  /** Links that make no run, since what they lead to is one already. */
+  /** Links that make no run because their target is one already. */
   readonly links: readonly LinkedRun[];
   readonly problems: readonly DiscoveryProblem[];
-  /** Why it ended before all runs were looked at. */
+  /** Why it ended before every run was looked at. */
   readonly error: TraceletError | undefined;
   readonly interrupted: boolean;
-  /** What is not at the destination since it was interrupted, or ended by an error; undefined if it was not. */
+  /** What has not been sent because of an interruption or an error; undefined if there was none. */
   readonly left: Left | undefined;
 }
 
@@ -72,7 +72,7 @@ export function allSent({ runs, problems, error }: SyncResult): boolean {
 }
 
 export interface Left {
-  /** Those that were begun included. */
+  /** Including those that were partly sent. */
   readonly runs: number;
   /** Bytes of event files that have not been acknowledged. */
   readonly bytes: number;
@@ -98,7 +98,7 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
   if (asks) {
     const asked = survey(surveying).catch((cause: unknown) => {
       if (!(cause instanceof TraceletError)) throw cause;
-      // What is told to end is no failure.
+      // Being told to stop is no failure.
       if (!signal.aborted) error = cause;
     });
     await untilOver(asked, options.over);
@@ -108,7 +108,7 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
   const { groups, regrouped } = grouped ?? { groups: [], regrouped: [] };
   checkpoints.rename(moved.map(({ run }) => run));
   const runs = options.wantsGroup === undefined ? groups : wantedGroups(groups, options.wantsGroup);
-  // One that was there only to hold others knows the files as they are.
+  // A run that only held others already knows its files as they are now.
   checkpoints.reopen(regrouped.flatMap(({ to }) => stored.get(to) ?? []));
   const others = new OtherRuns(() => [...all, ...runs], stored);
   const parents = new Parents();
@@ -145,12 +145,12 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
   const one = async (run: RunGroup, candidates: StoredRun[]) => {
     if (error === undefined && !signal.aborted) take(run, await syncRun(run, candidates, context));
   };
-  // Runs of one name may be copies of each other; the second has to see what became of the first.
+  // Runs with the same name may be copies; the second one has to see what became of the first.
   for (const [name, sameName] of groupByName(runs)) {
     const candidates = stored.get(name) ?? [];
     stored.set(name, candidates);
     const left = [...sameName];
-    // Most of a large tree is not new, and need not wait in a queue for somebody to say so.
+    // Most of a large tree is unchanged, and need not wait in the queue to be told so.
     for (let run = left[0]; run !== undefined && error === undefined && !signal.aborted; run = left[0]) {
       const unchanged = unchangedAtAGlance(run, candidates, context);
       if (unchanged === undefined) break;
@@ -200,7 +200,7 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
   };
 }
 
-/** A version before 0.2 did not keep where a run lies, by which a copy is told from a run that has moved. */
+/** Versions before 0.2 did not record where a run lies, which tells a copy from a run that has moved. */
 export function placed(stored: StoredRun, { store, directory }: RunGroup): StoredRun {
   stored.directory = store.placeOf(directory);
   return stored;
@@ -208,7 +208,7 @@ export function placed(stored: StoredRun, { store, directory }: RunGroup): Store
 
 const LEFT: ReadonlySet<RunResult["outcome"]> = new Set(["interrupted", "failed"]);
 
-/** The runs that the user has chosen, with what of them. */
+/** The runs that the user has chosen, without the files of excluded kinds. */
 export function wantedRuns(
   runs: readonly DiscoveredRun[],
   { wantsRun, transform }: Pick<SyncOptions, "wantsRun" | "transform">,
@@ -216,7 +216,7 @@ export function wantedRuns(
   const wanted = runs.filter((run) => wantsRun(run.name));
   const excluded = (kind: Kind) => transform.excludeKinds?.has(kind) ?? false;
   if (!excluded("hparams") && !excluded("embeddings")) return wanted;
-  // Left out they are as if they were not there, so that they are sent when they are not left out any more.
+  // As if they were not there, so that they are sent once they are no longer excluded.
   return wanted.map((run) => ({
     ...run,
     hparamsFile: excluded("hparams") ? undefined : run.hparamsFile,
@@ -224,7 +224,7 @@ export function wantedRuns(
   }));
 }
 
-/** With those that they are nested in. */
+/** The wanted groups, and those that they are nested in. */
 function wantedGroups(groups: readonly RunGroup[], wants: (name: string) => boolean): RunGroup[] {
   const wanted = new Set<RunGroup>();
   for (const group of groups) {

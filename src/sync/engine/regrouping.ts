@@ -1,4 +1,4 @@
-/** Runs that were sent in another grouping: sent again in this one, every point would be there twice. */
+/** Runs that were sent under another grouping: sent again under this one, every point would be stored twice. */
 import path from "node:path";
 import { TraceletError } from "../../errors.ts";
 import type { DiscoveredRun } from "../../reader/discover.ts";
@@ -12,21 +12,21 @@ import type { StoredRun } from "../state/stored-run.ts";
 export interface Regrouped {
   /** Name of the run that has it. */
   readonly from: string;
-  /** Name of the run that it is a part of now. */
+  /** Name of the run that it belongs to now. */
   readonly to: string;
 }
 
 interface Regrouping {
   readonly group: GroupMode;
-  /** Whether runs that were sent in another grouping are sent anew in this one. */
+  /** Whether runs that were sent under another grouping are sent again under this one. */
   readonly regroups?: boolean;
 }
 
 /**
  * Group the runs; see `groupRuns`.
  *
- * @returns with the groups, what they take from runs that were sent in another grouping
- * @throws TraceletError `usage` if there is any, unless that was asked for
+ * @returns the groups, and what they take from runs that were sent under another grouping
+ * @throws TraceletError `usage` if they take anything, unless that was asked for
  */
 export async function groupAsBefore(
   runs: readonly DiscoveredRun[],
@@ -47,7 +47,7 @@ export async function groupAsBefore(
   );
 }
 
-/** What is said of it where it was asked for. */
+/** The note for one that was asked for. */
 export function regroupedMessage({ from }: Regrouped): string {
   return `regrouped: its values were sent to the run ${from} before, which is still there`;
 }
@@ -75,7 +75,7 @@ async function findRegrouped(
   }
   for (const { to, file } of moved) {
     for (const { from, mark } of sent.get(path.posix.join(to, file.name)) ?? []) {
-      // A directory that came to lie in a run of --group parent made that a run of its own, in the same grouping.
+      // A directory that appeared inside a run of --group parent split it off, within the same grouping.
       if (mode === "parent" && pathBelow(to, from) !== undefined) continue;
       const key = `${from}\0${to}`;
       if (!found.has(key) && (await isSame(file, mark))) found.set(key, { from, to });
@@ -84,17 +84,17 @@ async function findRegrouped(
   return [...found.values()];
 }
 
-/** Without those that are there only to hold others: they have files to be told by, and none of their values. */
+/** Without those that only hold others: they have marks of files, but none of the values. */
 function sentRuns(runs: readonly StoredRun[] = []): readonly StoredRun[] {
   return runs.filter(({ lastWallTime }) => lastWallTime !== -Infinity);
 }
 
-/** Whether the file begins as the one that was sent: another logdir may have one of that name. */
+/** Whether the file begins like the one that was sent: another logdir may have one of the same name. */
 async function isSame(file: GroupFile, mark: StoredRun["files"][number]): Promise<boolean> {
   try {
     return (await useFile(file, (source) => hashHead(source, mark.head))) === headHash(mark.key);
   } catch {
-    // It is met again, and reported, when it is to be sent.
+    // It is reported when it is about to be sent.
     return false;
   }
 }

@@ -1,4 +1,4 @@
-/** A watch's looks at its destination: the first before anything counts as sent, then one every so often. */
+/** A watch's surveys of its destination: one before anything counts as sent, then one per interval. */
 import { TraceletError } from "../../errors.ts";
 import type { StoredRun } from "../state/stored-run.ts";
 import type { Gate } from "./gate.ts";
@@ -9,16 +9,16 @@ export interface RepeatedSurveyOptions extends Surveying {
   readonly intervalMs: number;
   /** Ends it. */
   readonly signal: AbortSignal;
-  /** Told the runs that are not as they were left, if there are any. */
+  /** Told the runs that have changed at the destination, if there are any. */
   readonly onChanged: (runs: ReadonlySet<StoredRun>) => void;
-  /** Told what no waiting helps against. */
+  /** Told of errors that waiting cannot cure. */
   readonly onFailure: (error: unknown) => void;
 }
 
 export class RepeatedSurvey {
   readonly #options: RepeatedSurveyOptions;
   #isAsking = false;
-  /** Whether it was a survey that found the destination away. What keeps others from writing need not keep it from looking. */
+  /** Whether it was a survey that found the destination away. What keeps runs from being written may not keep it from reading. */
   #hasFailed = false;
   /** ms of `performance.now()`. */
   #askedAt = 0;
@@ -32,14 +32,14 @@ export class RepeatedSurvey {
     while (!this.#options.signal.aborted && !(await this.#ask()));
   }
 
-  /** Ask again if it is time. */
+  /** Ask again if it is due. */
   tick(): void {
     const { intervalMs, signal } = this.#options;
     if (signal.aborted || performance.now() - this.#askedAt < intervalMs) return;
     void this.#ask();
   }
 
-  /** @returns false if it could not be asked; the gate says so, and when to try again */
+  /** @returns false if it could not be asked; the gate has reported it, and decides when to try again */
   async #ask(): Promise<boolean> {
     if (this.#isAsking) return false;
     this.#isAsking = true;
@@ -53,7 +53,7 @@ export class RepeatedSurvey {
         return runs;
       });
       if (changed.size > 0) {
-        // Sessions begin anew with what their runs have now.
+        // Sessions start over from what their runs have now.
         gate.suspect();
         onChanged(changed);
       } else await confirm(this.#options);

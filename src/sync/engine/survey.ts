@@ -1,6 +1,6 @@
 /**
  * Is the destination still as it was left? It may have been restored from a backup, emptied or replaced, and runs may have
- * been deleted: what is there is asked, not believed.
+ * been deleted. So the destination is asked; the local state is not trusted.
  */
 import { TraceletError } from "../../errors.ts";
 import type { Backend } from "../backend.ts";
@@ -11,11 +11,11 @@ import type { StoredRun } from "../state/stored-run.ts";
 export interface Surveying {
   readonly backend: Backend;
   readonly checkpoints: Checkpoints;
-  /** What is remembered of the destination's runs, by name; those that are not as they were left are `done` no longer. */
+  /** What is remembered of the destination's runs, by name; those that have changed there are marked as not `done`. */
   readonly stored: ReadonlyMap<string, readonly StoredRun[]>;
 }
 
-/** Ask the destination. @returns the runs that are not as they were left @throws TraceletError */
+/** Ask the destination. @returns the runs that have changed there @throws TraceletError */
 export async function survey(surveying: Surveying): Promise<ReadonlySet<StoredRun>> {
   const { backend, checkpoints, stored } = surveying;
   const runs = [...stored.values()].flat().filter(({ remoteId }) => remoteId !== undefined);
@@ -32,7 +32,7 @@ export async function survey(surveying: Surveying): Promise<ReadonlySet<StoredRu
   return new Set([...lost, ...changed]);
 }
 
-/** Find out whether others have made runs of the same sources. @returns the runs that have to go on in another's */
+/** Find out whether another machine has created runs for the same sources. @returns the runs to continue in those */
 export async function settle({ backend, checkpoints, stored }: Surveying): Promise<readonly StoredRun[]> {
   const ids = await backend.settle();
   if (ids.size === 0) return [];
@@ -41,13 +41,13 @@ export async function settle({ backend, checkpoints, stored }: Surveying): Promi
   return lost;
 }
 
-/** Leave the destination something to be known again by, if anything was sent since that was last done. */
+/** Leave something at the destination by which the next survey recognizes it, if anything was sent since the last time. */
 export async function confirm({ backend, checkpoints, stored }: Surveying): Promise<void> {
   const runs = [...stored.values()]
     .flat()
     .filter(({ remoteId, isConfirmed }) => remoteId !== undefined && !isConfirmed);
   if (runs.length === 0) return;
-  // What is saved of a run from here on is later than what is left now.
+  // Whatever is saved of a run from here on is newer than this.
   for (const run of runs) run.isConfirmed = true;
   try {
     const memory = await backend.confirm(checkpoints.memory());
@@ -58,7 +58,7 @@ export async function confirm({ backend, checkpoints, stored }: Surveying): Prom
     );
   } catch (error) {
     for (const run of runs) run.isConfirmed = false;
-    // All is sent; the next survey takes a closer look.
+    // Everything is sent; the next survey looks more closely.
     if (!(error instanceof TraceletError) || error.code === "state") throw error;
   }
 }
