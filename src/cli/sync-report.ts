@@ -194,9 +194,17 @@ function failures(result: SyncResult): string[] {
   return result.error === undefined ? lines : [errorText(result.error), ...lines];
 }
 
-export function problemLine({ path, code, detail }: Pick<FileProblem, "path" | "code" | "detail">): string {
-  return `${path}: ${WORDS[code] ?? code}${detail === undefined ? "" : `: ${detail}`}`;
+export function problemLine({ path, code, kind, detail }: FileProblem): string {
+  const words = WORDS[code] ?? (kind === undefined ? code : `${KIND_WORDS[kind]} (${code})`);
+  return `${path}: ${words}${detail === undefined ? "" : `: ${detail}`}`;
 }
+
+/** For codes that only their store knows. */
+const KIND_WORDS: Readonly<Record<NonNullable<FileProblem["kind"]>, string>> = {
+  gone: "deleted while it was being read",
+  refused: "access denied",
+  again: "could not be read this time",
+};
 
 const WORDS: Record<string, string> = {
   EACCES: "permission denied",

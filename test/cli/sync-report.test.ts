@@ -1,6 +1,6 @@
 /** What a sync says of itself: every sum adds up, nothing is shown raw, and the exit code tells what it has to. */
 import { describe, expect, test } from "vitest";
-import { exitCode, printSummary, runLine, type SyncReport, toJson } from "../../src/cli/sync-report.ts";
+import { exitCode, printSummary, problemLine, runLine, type SyncReport, toJson } from "../../src/cli/sync-report.ts";
 import { TraceletError } from "../../src/errors.ts";
 import type { SyncResult } from "../../src/sync/engine/once.ts";
 import { Tally } from "../../src/sync/report/tally.ts";
@@ -242,4 +242,19 @@ test("the object for machines holds all of it", () => {
 test("the line of a run", () => {
   expect(runLine(run())).toBe("train: 1,200 values");
   expect(runLine(run({ outcome: "empty" }))).toBe("train: empty");
+});
+
+test("a file that could not be read: its code in words, or what the code means", () => {
+  const lines = [
+    { code: "EACCES", kind: "refused" },
+    { code: "404", kind: "gone" },
+    { code: "503", kind: "again" },
+    { code: "EXTRA", kind: undefined },
+  ] as const;
+  expect(lines.map((problem) => problemLine({ path: "/a", ...problem }))).toEqual([
+    "/a: permission denied",
+    "/a: deleted while it was being read (404)",
+    "/a: could not be read this time (503)",
+    "/a: EXTRA",
+  ]);
 });

@@ -53,7 +53,7 @@ test.runIf(process.platform === "linux")("a logdir on a silent file system is po
   try {
     appendFileSync(path.join(logdir, "a", EVENT_FILE), "more");
     await followed.catchesUp(logdir);
-    expect(followed.lines).toEqual([`${logdir} is on NFS, which does not tell of changes: polled every 0.1 s`]);
+    expect(followed.lines).toEqual([`${logdir} is on NFS, which does not report changes: polled every 0.1 s`]);
   } finally {
     await followed.end();
     rmSync(logdir, { recursive: true });

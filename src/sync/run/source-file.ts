@@ -1,4 +1,4 @@
-/** One event file while its run is being synced: where reading stands, and the mark that says so. */
+/** One event file while its run is synced: how far it has been read, and the mark that records it. */
 import type { ByteSource } from "../../reader/byte-source.ts";
 import type { TagMetadata } from "../../reader/datum.ts";
 import { displayPath } from "../../reader/discover.ts";
@@ -28,30 +28,30 @@ import { SeriesCounts } from "../transform/series-counts.ts";
 import { type MatchedFile } from "./match.ts";
 import type { RecordSizes } from "./past-choices.ts";
 
-/** How long a file that cannot be read is left alone, ms. */
+/** How long to wait before an unreadable file is tried again, ms. */
 export const RETRY_MS = 10_000;
 
 export class SourceFile {
   entry: MatchedFile["entry"];
-  /** Which of the run's members it is of. */
+  /** The member of the run that it belongs to. */
   readonly member: Member;
   /** Where reading begins. */
   start: number;
   restartStep: bigint | undefined;
-  /** How the end of the file looked; undefined until it was reached. */
+  /** What the end of the file looked like; undefined until it is reached. */
   tail: Tail | undefined;
-  /** How many steps its series have had, as far as it was read. */
+  /** The steps of each series so far, counted up to where the file has been read. */
   counts: SeriesCounts;
-  /** Where reading began when the run was opened: what is behind it has passed through this session. */
+  /** Where reading began when the run was opened; everything after it has passed through this session. */
   begun: number;
   /** Where its segments begin. */
   base: number;
-  /** Id of the choice that all before the place reached has been sent under; undefined: not known. */
+  /** Id of the choice under which everything up to the place reached was sent; undefined if unknown. */
   choice: string | undefined;
-  /** By the ids of earlier choices: the offset up to which what they let in has been sent. */
+  /** For each earlier choice, by id: the offset up to which everything it lets in has been sent. */
   until: Readonly<Record<string, number>>;
   readonly #maxRecordBytes: number;
-  /** The same as far as `#offset`. */
+  /** The same, up to `#offset`. */
   #countsThere: string;
   #stored: StoredFile | undefined;
   #losses: Loss[];
@@ -61,20 +61,20 @@ export class SourceFile {
   #from: number;
   #tailHash: string;
   #waypoints: readonly string[];
-  /** Whether damage was known of it when it was opened. */
+  /** Whether it had known damage when it was opened. */
   readonly #hadHoles: boolean;
-  /** What it looked like when it was last read to its end. */
+  /** Its stamp when it was last read to its end. */
   #readStamp: string | undefined;
-  /** The same when nothing was left to be done about it. */
+  /** Its stamp when nothing was left to do. */
   #settledStamp: string | undefined;
-  /** What it is, if it is no event file. */
+  /** What it is, if it is not an event file. */
   #format: string | undefined;
-  /** When it could not be read, in ms of `performance.now()`. */
+  /** When it could last not be read, in ms of `performance.now()`. */
   #failedAt: number | undefined;
-  /** Bytes that are no record and may still become one: where, and since when, in ms of `performance.now()`. */
+  /** Bytes that are not a record but may become one: where, and since when, in ms of `performance.now()`. */
   #suspect: { readonly at: number; readonly since: number; readonly isPassed: boolean } | undefined;
 
-  /** @param barren what is known of a file in which there is nothing to send */
+  /** @param barren what is remembered of a file that holds nothing to send */
   constructor({ entry, stored }: MatchedFile, maxRecordBytes: number, barren?: BarrenFile) {
     this.entry = entry;
     this.member = entry.member;
@@ -87,7 +87,7 @@ export class SourceFile {
     this.choice = stored?.choice;
     this.until = stored?.until ?? {};
     this.restartStep = stored?.restartStep;
-    // What was passed over behind the offset was the end of the file then; it is looked at again.
+    // Damage beyond the offset was the end of the file then; it is read again.
     this.#losses = stored?.losses.filter((loss) => loss.end <= stored.offset) ?? [];
     this.#hadHoles = this.holes.length > 0;
     this.#head = stored && { length: stored.head, key: stored.key };
@@ -101,7 +101,7 @@ export class SourceFile {
     this.#format = barren.format;
   }
 
-  /** The mark's key, once a place behind a record has been reached; see `name`. */
+  /** The mark's key, once the end of a record has been reached; see `name`. */
   get key(): string | undefined {
     return this.#head?.key;
   }
@@ -145,7 +145,7 @@ export class SourceFile {
     }
   }
 
-  /** Give the file its key from what stands before `offset`. @param taken the keys of the run's other files; gets its own */
+  /** Derive the file's key from the bytes before `offset`. @param taken keys of the run's other files; its own is added */
   async name(source: ByteSource, offset: number, taken: Set<string>): Promise<void> {
     if (this.#head !== undefined || offset === 0) return;
     const length = headLength(offset);
@@ -158,10 +158,10 @@ export class SourceFile {
   }
 
   /**
-   * Take over what the destination says of this file, and go to where sending has to begin.
+   * Go to where the destination says that sending has to begin.
    *
-   * A destination's mark may lag behind what it has by one batch, but never lead: all before it had been acknowledged, and
-   * nothing behind it is known to be there, whatever the local checkpoint says.
+   * Its mark may lag behind what it has by one batch, but never lead: everything before the mark was acknowledged, and
+   * nothing after it is known to be there, whatever the local checkpoint says.
    */
   async resume(marks: MarkIndex): Promise<void> {
     await useFile(this.entry, async (source) => {
@@ -173,7 +173,7 @@ export class SourceFile {
       this.choice = holds ? mark.choice : undefined;
       this.until = (holds && mark.until) || {};
       if (holds) this.#head = { length: mark.head, key: mark.key };
-      // The next batch of the run carries this file's mark even if it holds nothing of the file.
+      // The run's next batch carries this file's mark even if it holds none of its values.
       this.#offset = this.start;
       this.#from = holds ? Math.min(mark.from, this.start) : 0;
       this.#tailHash = (await hashTail(source, this.start)) ?? "";
@@ -181,7 +181,7 @@ export class SourceFile {
     });
   }
 
-  /** What has to be read again without being sent, because nobody remembers what was learnt from it. */
+  /** The part that has to be read again, without sending it, because what was learnt from it is forgotten. */
   get unknownRange(): { readonly start: number; readonly end: number } | undefined {
     const known = this.#stored?.offset ?? 0;
     return known < this.start ? { start: known, end: this.start } : undefined;
@@ -193,7 +193,7 @@ export class SourceFile {
     return isElsewhere || (this.start > 0 && this.choice !== this.#stored?.choice);
   }
 
-  /** Note that all that a choice lets in before the place reached has been sent. @param choice its id */
+  /** Note that everything a choice lets in, up to the place reached, has been sent. @param choice its id */
   caughtUp(choice: string): void {
     const until: Record<string, number> = this.start > 0 ? { ...this.until } : {};
     delete until[choice];
@@ -203,7 +203,7 @@ export class SourceFile {
     this.choice = choice;
   }
 
-  /** Take over which records before the place where sending begins are passed over for their size now. */
+  /** Update which records before the start are skipped for their size. */
   passedOver(losses: readonly Loss[]): void {
     const isLarge = ({ start, end, reason }: Loss) =>
       reason === "too-large" && end - start - FRAME > this.#maxRecordBytes;
@@ -211,20 +211,20 @@ export class SourceFile {
     this.#losses = this.#losses.filter((loss) => loss.reason !== "too-large" || isLarge(loss) || still.has(loss.start));
   }
 
-  /** Take over counts made from its start to the place where sending begins. */
+  /** Take over counts from the beginning of the file to the start. */
   recounted(counts: SeriesCounts): void {
     this.counts = counts;
     this.#countsThere = JSON.stringify(counts);
   }
 
-  /** Note that all the reader has read is passed on. @param taken as for `name` */
+  /** Note that everything the reader has read was passed on. @param taken as for `name` */
   async moveTo({ reader, source }: OpenFile, taken: Set<string>): Promise<void> {
     const { position } = reader.records;
     if (position === this.#offset) return;
     await this.name(source, position, taken);
     const tailHash = (await hashTail(source, position)) ?? "";
     const waypoints = await waypointsTo(source, position, { offset: this.#offset, waypoints: this.#waypoints });
-    // All of it at once: a place with the hashes of another one would be that of another file.
+    // All at once: an offset with the hashes of another place would look like another file.
     this.#from = Math.min(this.#offset, position);
     this.#offset = position;
     this.#tailHash = tailHash;
@@ -233,7 +233,7 @@ export class SourceFile {
     this.learn(reader);
   }
 
-  /** Take over what the reader has learnt beside values. */
+  /** Take over what the reader has learnt besides values. */
   learn({ records, restartStep }: EventFileReader): void {
     const known = this.#losses[this.#losses.length - 1]?.end ?? 0;
     this.#losses.push(...records.losses.filter((loss) => loss.start >= known));
@@ -243,9 +243,9 @@ export class SourceFile {
   }
 
   /**
-   * Take over how the file looks now.
+   * Take over the file's current entry.
    *
-   * @returns false if that is not how the same file looks when it has grown
+   * @returns false if it cannot be the same file, grown
    */
   follow(entry: MatchedFile["entry"]): boolean {
     if (!entry.store.isSameFile(this.entry, entry) || entry.size < Math.max(this.start, this.#offset)) return false;
@@ -253,32 +253,32 @@ export class SourceFile {
     return true;
   }
 
-  /** Whether the bytes before the place reached are still those that were read. @throws the source's error */
+  /** Whether the bytes before the place reached are unchanged. @throws its store's error */
   async isAsRead(source: ByteSource): Promise<boolean> {
     return (await hashTail(source, this.#offset)) === this.#tailHash;
   }
 
-  /** Whether all of it was read as it is now, and nothing in it waits to become a record. */
+  /** Whether it has been read to its present end, and nothing in it may still become a record. */
   get isRead(): boolean {
     if (this.barren !== undefined) return true;
     return this.#readStamp === stampOf(this.entry) && this.#waitingSince === undefined;
   }
 
-  /** What is to be done at bytes that are no record: for how long they may still become one, in ms. */
+  /** What to do about bytes that are not a record. @param patienceMs how long they may still become one */
   damage(patienceMs: number): "pass" | "wait" {
-    // One that has lain there for long is not being written; where clocks differ, what appears in a hole is found later.
+    // An old file is not being written. Where clocks differ, what appears in its damage is found later.
     if (patienceMs === 0 || ageOf(this.entry.mtime) > patienceMs) return "pass";
     return this.#suspect !== undefined && performance.now() - this.#suspect.since >= patienceMs ? "pass" : "wait";
   }
 
-  /** How long it still takes until bytes that are no record count as damage, ms; undefined if there are none. */
+  /** How long until bytes that are not a record count as damage, or the file is tried again, ms; undefined if neither is due. */
   waitsFor(patienceMs: number): number | undefined {
     const since = this.#waitingSince;
     if (this.#failedAt !== undefined) return Math.max(0, this.#failedAt + RETRY_MS - performance.now());
     return since === undefined ? undefined : Math.max(0, since + patienceMs - performance.now());
   }
 
-  /** Note that it was read to its end, how that looked, and that reading goes on from there. */
+  /** Note that it was read to its end, and what that looked like; reading goes on from there. */
   ended(tail: Tail | undefined, damage: "pass" | "wait"): void {
     this.start = this.#offset;
     this.#readStamp = stampOf(this.entry);
@@ -286,30 +286,30 @@ export class SourceFile {
     this.looked(tail, damage);
   }
 
-  /** Note that it cannot be read at the moment: it will be read again from the place reached. */
+  /** Note that it cannot be read now; it will be read again from the place reached. */
   failed(): void {
     this.start = this.#offset;
     this.counts = countsOf(this.#countsThere);
     this.#failedAt = performance.now();
   }
 
-  /** Whether nothing is left to be done about it as long as it looks as it does. */
+  /** Whether nothing is left to do until it changes. */
   get isSettled(): boolean {
     return this.#settledStamp === stampOf(this.entry);
   }
 
-  /** Whether something may have appeared in its damage since it was last looked at. */
+  /** Whether its damage may have been filled since the last look. */
   get mayHaveFilled(): boolean {
     return this.#hadHoles && this.#stored?.stamp !== stampOf(this.entry);
   }
 
-  /** What to remember of it if it was read to its end and no record is in it: it is not read again. */
+  /** What to remember of a file that was read to its end and holds no record, so that it is not read again. */
   get barren(): BarrenFile | undefined {
     if (this.#head !== undefined || this.tail === undefined || !this.isSettled) return undefined;
     return { stamp: stampOf(this.entry), state: this.tail.state, format: this.#format };
   }
 
-  /** Note how its end looked; undefined if it was not reached. */
+  /** Note what its end looked like; undefined if it was not reached. */
   looked(tail: Tail | undefined, damage: "pass" | "wait"): void {
     this.tail = tail;
     if (tail === undefined) return;
@@ -318,12 +318,12 @@ export class SourceFile {
       this.#suspect = undefined;
       return;
     }
-    // The beginning of a record, too: whoever wrote it may have died, and another have gone on behind it.
+    // This includes the beginning of a record: its writer may have died, and another have continued after it.
     const since = this.#suspect?.at === tail.start ? this.#suspect.since : performance.now();
     this.#suspect = { at: tail.start, since, isPassed: damage === "pass" };
   }
 
-  /** Tell what it is if it holds no record at all, so that it does not count as damage. */
+  /** Find out what a file without a single record is, so that it does not count as damaged. */
   async tellFormat(source: ByteSource, notes: Note[]): Promise<void> {
     if (this.tail?.state !== "damaged" || this.tail.start > 0 || this.#format !== undefined) return;
     const head = new Uint8Array(FORMAT_BYTES);
@@ -333,16 +333,16 @@ export class SourceFile {
     notes.push({ code: "not-an-event-file", message });
   }
 
-  /** Damage that was passed over and that may have become records since. */
+  /** Damage that was skipped and may have become records since. */
   get holes(): readonly Loss[] {
     return this.#losses.filter(({ reason }) => reason !== "too-large" && reason !== "not-an-event");
   }
 
-  /** Note what of a hole is still damaged. */
+  /** Note which parts of a hole are still damaged. */
   async filled(source: ByteSource, hole: Loss, rest: readonly Loss[]): Promise<void> {
     const at = this.#losses.indexOf(hole);
     this.#losses.splice(at, 1, ...rest);
-    // It may be part of what the file is told by.
+    // The hashes may cover it.
     this.#tailHash = (await hashTail(source, this.#offset)) ?? "";
     this.#waypoints = await waypointsTo(source, this.#offset, { offset: 0, waypoints: [] });
   }
@@ -351,7 +351,7 @@ export class SourceFile {
     return this.#suspect?.isPassed === false ? this.#suspect.since : undefined;
   }
 
-  /** Nothing is to be read of it: it counts as looked at. */
+  /** Count it as read, without reading it. */
   settle(): void {
     this.#settledStamp = stampOf(this.entry);
     this.tail = { state: "clean", start: this.entry.size, end: this.entry.size };
@@ -378,12 +378,12 @@ export class SourceFile {
   checkpoint(): StoredFile | undefined {
     const mark = this.mark();
     if (mark === undefined) return undefined;
-    // Only a file about which nothing is left to be done can be told by its stamp not to have changed.
+    // Only where nothing is left to do may an equal stamp mean that nothing has changed.
     const stamp = this.isSettled ? stampOf(this.entry) : "";
     return { ...mark, stamp, restartStep: this.restartStep, losses: this.allLosses(), counts: this.#countsThere };
   }
 
-  /** What was passed over, and an end of the file that holds no record. */
+  /** What was skipped, including an end of the file that is not a record. */
   allLosses(): Loss[] {
     if (this.tail?.state !== "damaged" || this.#waitingSince !== undefined) return this.#losses;
     if (this.#format !== undefined && this.tail.start === 0) return this.#losses;

@@ -1,17 +1,17 @@
-/** Which file systems do not tell this machine of what other machines write in them. */
+/** File systems that do not report what other machines write to them. */
 import { statfs } from "node:fs/promises";
 import type { FsPath } from "../../reader/discover.ts";
 
 /**
- * The name of the file system that holds a path, if it is known to be silent; undefined for every other.
+ * The name of the file system that holds a path, if it is known to be silent; undefined otherwise.
  *
- * inotify hears of what goes through this kernel. What another client of a server, the host of a virtual machine or a
- * FUSE daemon does to a file, it never hears.
+ * inotify reports what goes through this kernel: not what another client of a server, the host of a virtual machine, or a
+ * FUSE daemon does to a file.
  *
  * @throws the system's error
  */
 export async function silentFileSystem(path: FsPath): Promise<string | undefined> {
-  // Elsewhere the number means something else, or nothing.
+  // On other systems the number means something else, or nothing.
   if (process.platform !== "linux") return undefined;
   return SILENT.get((await statfs(path)).type);
 }

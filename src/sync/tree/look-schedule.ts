@@ -1,30 +1,29 @@
 /**
- * When each directory of a tree is looked at.
+ * Decides when each directory of a tree is looked at.
  *
- * A directory is looked at soon after a hint, again and again at the poll interval while it is live and no event would
- * tell of it, ever more rarely once it has gone quiet, and thoroughly once in every rescan interval, whatever it is. All
- * times are of the monotonic clock, in ms.
+ * Soon after a hint; at the poll interval while the directory is live and no event would announce a change; ever more rarely
+ * once it has gone quiet; and thoroughly once per rescan interval in any case. All times are in ms of the monotonic clock.
  */
 
-/** How a directory's changes come to be known, beside the rescan. */
+/** How changes in a directory become known between rescans. */
 export type Attention =
-  /** Events tell. */
+  /** Events announce them. */
   | "events"
-  /** It is looked at as often as it is live. */
+  /** It is polled: at the poll interval while it is live, more rarely later. */
   | "polled"
-  /** It is always looked at at the poll interval. */
+  /** It is polled at the poll interval, live or not. */
   | "always";
 
-/** Where one directory stands in the schedule. */
+/** One directory's place in the schedule. */
 export class Turn {
   state: "resting" | "held" | "queued" | "looking" = "resting";
-  /** Whether a look at it is wanted, also while one is going on. */
+  /** Whether another look is wanted, even while one is under way. */
   wanted = false;
   thorough = false;
   looked = false;
-  /** When it last changed, as far as is known. */
+  /** When it last changed, as far as known. */
   changedAt: number = Number.NEGATIVE_INFINITY;
-  /** When an event last told of it. */
+  /** When its last event came. */
   heardAt: number = Number.NEGATIVE_INFINITY;
   startedAt: number = Number.NEGATIVE_INFINITY;
   endedAt: number = Number.NEGATIVE_INFINITY;
@@ -32,32 +31,32 @@ export class Turn {
   nextRescan: number = Number.POSITIVE_INFINITY;
 }
 
-/** What the schedule has to know of a directory. */
+/** What the schedule needs to know about a directory. */
 export interface Scheduled {
   readonly turn: Turn;
-  /** How many files a look at it asks for. */
+  /** How many files a look has to `stat`. */
   readonly cost: number;
 }
 
 export interface ScheduleOptions<D extends Scheduled> {
   readonly pollMs: number;
   readonly rescanMs: number;
-  /** Never called twice at a time for one directory. */
+  /** Never called for a directory while an earlier call for it is pending. */
   readonly look: (directory: D, thorough: boolean) => Promise<void>;
   readonly attention: (directory: D) => Attention;
-  /** Called when there is no directory left that was never looked at. */
+  /** Called once every directory has been looked at. */
   readonly onAllSeen: () => void;
-  /** Called with whatever `look` has thrown. */
+  /** Called with whatever `look` throws. */
   readonly onFailure: (error: unknown) => void;
 }
 
 export class LookSchedule<D extends Scheduled> {
   readonly #options: ScheduleOptions<D>;
   readonly #all = new Set<D>();
-  /** Waiting to be looked at, the ones that may be live before the ones that are only due. */
+  /** Waiting for a look; those that may be live come before those that are only due. */
   readonly #urgent = new Set<D>();
   readonly #routine = new Set<D>();
-  /** Hinted at too soon after their last look. */
+  /** Hinted at too soon after their last look. They wait out the pause. */
   readonly #held = new Set<D>();
   readonly #ticks: NodeJS.Timeout;
   readonly #tickMs: number;
@@ -65,7 +64,7 @@ export class LookSchedule<D extends Scheduled> {
   #workers = 0;
   #unseen = 0;
   #looked = 0;
-  /** How many times the poll interval it takes to look at all that is live. */
+  /** What the poll interval is multiplied by, so that polling all live directories stays cheap. */
   #stretch = 1;
   #closed = false;
 
@@ -75,12 +74,12 @@ export class LookSchedule<D extends Scheduled> {
     this.#ticks = setInterval(() => this.#tick(), this.#tickMs);
   }
 
-  /** Whether there is a directory that was never looked at. */
+  /** Whether any directory has not been looked at yet. */
   get hasUnseen(): boolean {
     return this.#unseen > 0;
   }
 
-  /** A directory that was not known yet: it is looked at as soon as possible. */
+  /** Add a new directory; it is looked at as soon as possible. */
   add(directory: D): void {
     this.#all.add(directory);
     this.#unseen++;
@@ -104,7 +103,7 @@ export class LookSchedule<D extends Scheduled> {
     else if (this.#routine.delete(directory)) this.#urgent.add(directory);
   }
 
-  /** It has changed, some ms ago: what is near it is likely to be live, too. @param line it, and the ones it lies in */
+  /** A directory changed, `age` ms ago, so its ancestors are likely to be live as well. @param line it and its ancestors */
   changed(line: Iterable<D>, age: number): void {
     const now = performance.now();
     for (const { turn } of line) {
@@ -137,7 +136,7 @@ export class LookSchedule<D extends Scheduled> {
       if (turn.state !== "resting") continue;
       if (turn.nextRescan <= soon) {
         turn.nextRescan = Number.POSITIVE_INFINITY;
-        // Where events are told, the directory's own times are right as well; elsewhere some file systems keep none.
+        // A file system that reports events also keeps directory times; others may not.
         turn.thorough = isPolled;
         this.#enqueue(directory, this.#routine);
       } else if (turn.nextLook <= soon) {
@@ -153,7 +152,7 @@ export class LookSchedule<D extends Scheduled> {
     if (this.#workers < WORKERS) void this.#work();
   }
 
-  /** Look again at one that is wanted, but give it a pause: a writer may flush a thousand times a second. */
+  /** Look again, but not before a pause: a writer may flush a thousand times a second. */
   #resume(directory: D): void {
     const { turn } = directory;
     const pause = Math.max(PAUSE_MS, 4 * (turn.endedAt - turn.startedAt));
@@ -208,7 +207,7 @@ export class LookSchedule<D extends Scheduled> {
     if (!turn.looked) {
       turn.looked = true;
       this.#seen();
-      // Directories that are first seen together are not all rescanned together.
+      // Spread the rescans of directories that were first seen together.
       turn.nextRescan = now + rescanMs * ((++this.#looked * 0.618) % 1);
     } else if (thorough || turn.nextRescan === Number.POSITIVE_INFINITY) turn.nextRescan = now + rescanMs;
     const attention = this.#options.attention(directory);
@@ -222,13 +221,13 @@ export class LookSchedule<D extends Scheduled> {
   }
 }
 
-/** Two of the four threads that Node has for files; the others are for reading what has changed. */
+/** Two of Node's four threads for files; the others remain for reading what has changed. */
 const WORKERS = 2;
-/** The shortest time from the end of a look to the next one of the same directory, in ms. */
+/** The shortest pause between two looks at one directory, in ms. */
 const PAUSE_MS = 40;
-/** How long after its last change a directory is taken to be live: longer than writers usually wait until they flush. */
+/** How long a directory counts as live after its last change, in ms: longer than writers usually wait between flushes. */
 const LIVE_MS = 600_000;
-/** A directory of a thousand files is polled every five seconds at most. */
+/** A directory of a thousand files is polled at most every five seconds. */
 const MS_PER_FILE = 5;
-/** Where more is live, the poll interval gets longer: about 4 % of a core. */
+/** Beyond this the poll interval gets longer; it amounts to about 4 % of a core. */
 const MAX_REQUESTS_PER_S = 1000;

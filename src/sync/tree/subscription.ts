@@ -4,11 +4,11 @@ import type { DiscoveredRun } from "../../reader/discover.ts";
 
 /** What has happened since the last changes were handed out; however much that was, each run is in it once. */
 export interface RunChanges {
-  /** Runs that are new, or whose files have other sizes, times, names or inodes: as they were last seen. */
+  /** Runs that are new, or whose files have changed, as last seen. */
   readonly changed: readonly DiscoveredRun[];
-  /** Runs that are there no longer, as they were last seen; also ones that were too short-lived to be handed out before. */
+  /** Runs that are gone, as last seen; some were too short-lived to be handed out before. */
   readonly gone: readonly DiscoveredRun[];
-  /** Whether every directory known so far has been looked at: from then on, what is not there does not exist. */
+  /** Whether everything known so far has been looked at: from then on, what was not reported does not exist. */
   readonly complete: boolean;
 }
 

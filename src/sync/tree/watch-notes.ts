@@ -1,31 +1,31 @@
-/** What a user has to know of how a tree is watched; each has its wording here. */
+/** What users have to know about how a tree is watched, and how it is worded. */
 import { readFileSync } from "node:fs";
 import { LEADS_OUT, LEADS_OUT_TEXT } from "../../reader/file-links.ts";
 
-/** Said once, when it begins or ends; watching goes on in every case. */
+/** Reported once, when it begins or ends; the watch goes on in any case. */
 export type WatchNote =
-  /** The logdir is not there; it is waited for. */
+  /** The logdir does not exist; the watch waits for it. */
   | { readonly kind: "logdir-missing"; readonly logdir: string }
   | { readonly kind: "logdir-found"; readonly logdir: string }
-  /** A directory, or something in it, cannot be looked at; what is known of it stays. */
+  /** A directory, or something in it, cannot be looked at; what is known stays. */
   | { readonly kind: "unreadable"; readonly path: string; readonly code: string }
-  /** It can be again. */
+  /** It can be read again. */
   | { readonly kind: "readable"; readonly path: string }
-  /** The file system does not tell of all changes, so it is polled. */
+  /** The file system does not report all changes, so it is polled. */
   | { readonly kind: "silent-file-system"; readonly path: string; readonly fileSystem: string; readonly pollMs: number }
-  /** A change was found that no event had told of; directories where that happens are polled from then on. */
+  /** A change was found that no event had announced; such directories are polled from then on. */
   | { readonly kind: "missed-event"; readonly path: string; readonly pollMs: number }
-  /** The system allows no more watches; the directories without one are polled. */
+  /** The system refuses more watches; directories without one are polled. */
   | {
       readonly kind: "watch-limit";
       readonly sysctl: string;
-      /** Undefined where it cannot be read. */
+      /** Undefined if it cannot be read. */
       readonly current: number | undefined;
       readonly suggested: number;
       readonly pollMs: number;
     };
 
-/** One line for people. */
+/** One line of text. */
 export function formatWatchNote(note: WatchNote): string {
   switch (note.kind) {
     case "logdir-missing":
@@ -38,7 +38,7 @@ export function formatWatchNote(note: WatchNote): string {
     case "readable":
       return `${note.path} can be read again`;
     case "silent-file-system":
-      return `${note.path} is on ${note.fileSystem}, which does not tell of changes: polled ${every(note.pollMs)}`;
+      return `${note.path} is on ${note.fileSystem}, which does not report changes: polled ${every(note.pollMs)}`;
     case "missed-event":
       return `${note.path} changed without an event: polled ${every(note.pollMs)}`;
     case "watch-limit":
@@ -49,7 +49,7 @@ export function formatWatchNote(note: WatchNote): string {
   }
 }
 
-/** What to say when the system refuses a watch. @param code `ENOSPC`: no more watches; `EMFILE`: no more instances */
+/** The note for a refused watch. @param code `ENOSPC`: no more watches; `EMFILE`: no more instances */
 export function watchLimitNote(code: "ENOSPC" | "EMFILE", pollMs: number): WatchNote {
   const [host, namespace, enough] =
     code === "ENOSPC"
@@ -57,7 +57,7 @@ export function watchLimitNote(code: "ENOSPC" | "EMFILE", pollMs: number): Watch
       : ["max_user_instances", "max_inotify_instances", 1024];
   const ofHost = readLimit(`/proc/sys/fs/inotify/${host}`);
   const ofNamespace = readLimit(`/proc/sys/user/${namespace}`);
-  // In a user namespace the lower one of the two counts.
+  // In a user namespace the lower of the two applies.
   const isNamespace = ofNamespace !== undefined && ofNamespace < (ofHost ?? Number.POSITIVE_INFINITY);
   const current = isNamespace ? ofNamespace : ofHost;
   return {

@@ -1,4 +1,4 @@
-/** One directory of a watched tree: what the last look at it found, and what a new look finds changed. */
+/** One directory of a watched tree: what the last look found, and what a new look finds changed. */
 import type { BigIntStats } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { setImmediate } from "node:timers/promises";
@@ -21,14 +21,14 @@ import type { DirectoryWatch } from "./directory-watch.ts";
 import { entryKey } from "./entry-key.ts";
 import { Turn } from "./look-schedule.ts";
 
-/** What a look found to be different from the last one. */
+/** How a look differs from the one before. */
 export interface Sight {
-  /** Whether the run's files differ, or there is a run now, or none any more. */
+  /** Whether the run's files differ, or the run appeared or disappeared. */
   readonly runChanged: boolean;
   readonly appeared: readonly WatchedDirectory[];
-  /** With all that lies in them. */
+  /** Including everything in them. */
   readonly vanished: readonly WatchedDirectory[];
-  /** Directories that are links and lead elsewhere than when they were last looked at. */
+  /** Links to directories that have been retargeted since their last look. */
   readonly moved: readonly WatchedDirectory[];
 }
 
@@ -44,23 +44,23 @@ export class WatchedDirectory {
   readonly children: Map<string, WatchedDirectory> = new Map();
   readonly turn: Turn = new Turn();
   run: DiscoveredRun | undefined;
-  /** What cannot be looked at, if there is anything. */
+  /** What could not be looked at, if anything. */
   problem: DiscoveryProblem | undefined;
-  /** The watch that tells of changes, if it has one. */
+  /** The watch that reports changes, if it has one. */
   watch: DirectoryWatch | undefined;
-  /** Whether another directory may be at its path by now, even with the same inode number: the watch is on the old one. */
+  /** Whether its path may now be another directory, even with the same inode number: the watch is on the old one. */
   watchIsStale = false;
   /** Whether it is still part of the tree. */
   attached = true;
-  /** How many entries it had when it was last listed; 0 if it never was. */
+  /** The number of entries when it was last listed; 0 before that. */
   entries = 0;
   readonly #isLink: boolean;
-  /** Of a logdir that files were given of one by one: their paths. */
+  /** Paths of the files, for a logdir whose files were given one by one. */
   readonly #given: readonly string[];
   #stamp: Stamp | undefined;
-  /** Whether two looks in a row found the same stamp: a change within one tick of the file system's clock shows no other. */
+  /** Whether two looks in a row found the same stamp: changes within one tick of the file system's clock leave it as it is. */
   #settled = false;
-  /** Files and links: what a look has to `stat`. */
+  /** Files and links, which each look has to `stat`. */
   #candidates: readonly Candidate[] = [];
 
   constructor(
@@ -79,24 +79,23 @@ export class WatchedDirectory {
     this.#given = given;
   }
 
-  /** How many files and links every look has to ask the file system for. */
+  /** How many files and links each look has to `stat`. */
   get cost(): number {
     return this.#candidates.length;
   }
 
-  /** Whether what it shows may lie elsewhere, where a watch on it does not reach. */
+  /** Whether it holds links: a watch does not reach their targets. */
   get hasLinks(): boolean {
     return this.#candidates.some(({ type }) => type === "link");
   }
 
   /**
-   * Look at it, and take in what is found.
+   * Look at the directory and update what is known of it.
    *
-   * @param thorough list its entries in any case; otherwise only if the directory's own times have changed
-   * @param beforeListing called with what the directory is, before anything in it is looked at, so that a watch placed
-   * there misses nothing
-   * @throws the system's error if the directory itself cannot be looked at; what is known of it stays. `ENOENT` also where
-   * it is a directory no longer, or a link that leads back to where it lies
+   * @param thorough always list its entries; otherwise only if the directory's own times have changed
+   * @param beforeListing called before anything in it is looked at, so that a watch placed then misses nothing
+   * @throws the system's error if the directory itself cannot be looked at; what is known of it stays. Also `ENOENT` if it is
+   * no longer a directory, or is a link back to one of its ancestors
    */
   async look(thorough: boolean, beforeListing: (stats: BigIntStats, isNew: boolean) => Promise<void>): Promise<Sight> {
     const stats = await stat(this.path, { bigint: true });
@@ -173,7 +172,7 @@ export class WatchedDirectory {
     return this.#isLink || (this.parent !== undefined && this.parent.#isReachedByLink);
   }
 
-  /** Forget all that is known of it, as if it had never been looked at. @returns what lay in it */
+  /** Forget everything about it, as if it had never been looked at. @returns the directories in it */
   forget(): WatchedDirectory[] {
     this.run = undefined;
     this.problem = undefined;
@@ -216,9 +215,9 @@ export class WatchedDirectory {
         }
       } catch (error) {
         const code = errorCode(error);
-        // A dangling link, or an entry that was deleted since it was listed, is no problem of the user's.
+        // A dangling link, or an entry deleted since the listing, is not worth reporting.
         if (code !== "ENOENT") found.problem ??= { path: displayPath(candidate.path), code };
-        // Unreadable is not deleted: what it was stays until it can be looked at again.
+        // Unreadable does not mean deleted: what is known stays until it can be looked at again.
         if (isAbsence(code)) continue;
         found.unknown.add(entryKey(candidate.path));
         const known = filesOf(this.run).find(({ name }) => name === candidate.name);
@@ -231,21 +230,21 @@ export class WatchedDirectory {
     return found;
   }
 
-  /** Whether a directory is one of those that this one lies in. */
+  /** Whether a directory is an ancestor of this one. */
   #leadsBack(identity: Identity, from: WatchedDirectory | undefined): boolean {
     for (let at = from; at !== undefined; at = at.parent) if (at.#stamp && isSame(at.#stamp, identity)) return true;
     return false;
   }
 }
 
-/** The system's code of what was thrown; rethrows what is no error of the system's. */
+/** The code of a system error; anything else is thrown again. */
 export function errorCode(error: unknown): string {
   const { code, errno } = error as NodeJS.ErrnoException;
   if (code === undefined || errno === undefined) throw error;
   return code;
 }
 
-/** Whether a code means that there is nothing (a link to itself leads nowhere), not that it cannot be looked at. */
+/** Whether a code means that nothing is there, rather than that it cannot be looked at. A link to itself leads nowhere. */
 export function isAbsence(code: string): boolean {
   return code === "ENOENT" || code === "ENOTDIR" || code === "ELOOP";
 }
@@ -257,21 +256,21 @@ interface Listed {
   /** By `entryKey`. */
   readonly directories: ReadonlyMap<string, Candidate>;
   readonly others: readonly Candidate[];
-  /** How many entries there are in all. */
+  /** The number of all entries. */
   readonly entries: number;
 }
 
 interface Found {
   readonly files: EventFileEntry[];
-  /** Those that lead to directories, by `entryKey`. */
+  /** Links to directories, by `entryKey`. */
   readonly links: Map<string, Candidate>;
   readonly moved: WatchedDirectory[];
-  /** Keys of what could not be looked at. */
+  /** Keys of entries that could not be looked at. */
   readonly unknown: Set<string>;
   problem: DiscoveryProblem | undefined;
 }
 
-/** So many entries are taken in before other work gets its turn. */
+/** How many entries are processed before other work gets its turn. */
 const CHUNK = 1000;
 
 async function list(directory: FsPath): Promise<Listed> {

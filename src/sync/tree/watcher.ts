@@ -1,8 +1,8 @@
 /**
- * Which runs of a growing tree may have something new.
+ * Watches a growing tree, and reports the runs that may have something new.
  *
- * What counts is a look at the directory; events only say when to look, and a slow rescan looks where none came. Nothing
- * is opened, and nothing is ever left in the tree.
+ * Only a look at a directory counts. Events say when to look; a slow rescan covers whatever no event announced. No file is
+ * opened, and nothing is written to the tree.
  */
 import { type BigIntStats, existsSync } from "node:fs";
 import {
@@ -23,7 +23,7 @@ import { errorCode, isAbsence, WatchedDirectory } from "./watched-directory.ts";
 export interface TreeWatchOptions extends SourceWatchOptions {
   /** Directories, or single event files; they need not exist yet. */
   readonly logdirs: readonly string[];
-  /** How many directories chokidar watches at most; a larger tree has watches of our own. Left out: `CHOKIDAR_LIMIT`. */
+  /** The most directories that chokidar watches; larger trees have watches of our own. Default: `CHOKIDAR_LIMIT`. */
   readonly chokidarLimit?: number;
 }
 
@@ -43,18 +43,18 @@ export async function* watchRuns(
   }
 }
 
-/** A tree that is looked at once for all who read its changes, each at a pace of its own. */
+/** A tree that is watched once for all readers of its changes, each of whom reads at its own pace. */
 export class TreeWatch implements SourceWatch {
   readonly #options: TreeWatchOptions;
   readonly #events: DirectoryEvents | undefined;
   readonly #schedule: LookSchedule<WatchedDirectory>;
   readonly #roots: ReadonlyMap<WatchedDirectory, Root>;
   readonly #subscriptions: Subscription[] = [];
-  /** The problems that were noted. */
+  /** Problems already reported. */
   readonly #problems = new Map<WatchedDirectory, DiscoveryProblem>();
-  /** Directories that could not be looked at the last time, while it is found out why. */
+  /** Directories whose last look failed, until the cause is known. */
   readonly #doubts = new Set<WatchedDirectory>();
-  /** Directories that were found changed with no event heard, and when. */
+  /** Directories found changed without an event, and when. */
   readonly #suspects = new Map<WatchedDirectory, number>();
   readonly #wake = () => {
     for (const subscription of this.#subscriptions) subscription.wake();
@@ -86,7 +86,7 @@ export class TreeWatch implements SourceWatch {
     this.#roots = new Map(roots.map((root) => [root, { isMissing: false }]));
   }
 
-  /** A reader from now on; whoever comes after `start` misses what others were handed before. */
+  /** A new reader. One added after `start` misses what earlier readers have already taken. */
   subscribe(): Subscription {
     const subscription = new Subscription(this);
     this.#subscriptions.push(subscription);
@@ -96,7 +96,7 @@ export class TreeWatch implements SourceWatch {
   async discover(): Promise<Discovery> {
     const now = () => discoverAll(this.#options.logdirs.filter((logdir) => existsSync(logdir)));
     if (this.isComplete) return now();
-    // What has changed since is in the subscriptions.
+    // Later changes arrive through the subscriptions.
     return (this.#first ??= now());
   }
 
@@ -134,7 +134,7 @@ export class TreeWatch implements SourceWatch {
   }
 
   #attention(directory: WatchedDirectory): Attention {
-    // A watch on the logdir does not tell that a directory above it was renamed.
+    // A watch on the logdir does not report that a directory above it was renamed.
     if (directory.parent === undefined || this.#suspects.has(directory)) return "always";
     return directory.watch === undefined || directory.hasLinks ? "polled" : "events";
   }
@@ -172,7 +172,7 @@ export class TreeWatch implements SourceWatch {
     this.#learn(directory, isFirst, sight.runChanged || sight.appeared.length > 0);
   }
 
-  /** There is nothing at its path. */
+  /** Nothing exists at its path. */
   #absent(directory: WatchedDirectory): void {
     if (directory.parent !== undefined) {
       const key = entryKey(directory.path);
@@ -192,7 +192,7 @@ export class TreeWatch implements SourceWatch {
     this.#options.onNote({ kind: "logdir-missing", logdir: directory.logdir });
   }
 
-  /** It cannot be looked at. If that is so because of a directory it lies in, only that one is worth a note. */
+  /** It cannot be looked at. If an ancestor is the cause, only the ancestor is reported. */
   #unreadable(directory: WatchedDirectory, code: string): void {
     const { parent } = directory;
     const isSettled = this.#problems.has(directory) || (this.#doubts.has(directory) && !this.#hasDoubt(parent));
@@ -209,7 +209,7 @@ export class TreeWatch implements SourceWatch {
     return directory !== undefined && this.#doubts.has(directory);
   }
 
-  /** It is no part of the tree any more, nor is what lies in it. */
+  /** It is no longer part of the tree, nor is anything in it. */
   #drop(directory: WatchedDirectory): void {
     directory.attached = false;
     this.#events?.close(directory);
@@ -222,7 +222,7 @@ export class TreeWatch implements SourceWatch {
   }
 
   #tell(directory: WatchedDirectory, run: DiscoveredRun, isGone: boolean): void {
-    // The same directory can lie in two logdirs, and a name that is not UTF-8 is no string.
+    // Two logdirs can contain the same directory, and a name that is not UTF-8 is not a string.
     const { path: fsPath, logdir } = directory;
     const name = typeof fsPath === "string" ? fsPath : `\0${fsPath.toString("latin1")}`;
     for (const subscription of this.#subscriptions) subscription.tell(`${logdir}\0${name}`, run, isGone);
@@ -235,7 +235,7 @@ export class TreeWatch implements SourceWatch {
     this.#options.onNote({ kind: "logdir-found", logdir: directory.logdir });
   }
 
-  /** Say what cannot be read, once; what lies in an unreadable directory is unreadable with it. */
+  /** Report what cannot be read, once; nothing in an unreadable directory is reported as well. */
   #noteProblem(directory: WatchedDirectory, problem: DiscoveryProblem | undefined): void {
     const noted = this.#problems.get(directory);
     if (noted?.path === problem?.path && noted?.code === problem?.code) return;
@@ -248,7 +248,7 @@ export class TreeWatch implements SourceWatch {
     this.#options.onNote({ kind: "unreadable", ...problem });
   }
 
-  /** What a look tells of the ones to come: whether more of them are worth it, and whether events can be relied on. */
+  /** Learn from a look how often to look from now on, and whether events can be relied on. */
   #learn(directory: WatchedDirectory, isFirst: boolean, hasChanged: boolean): void {
     const { turn, run } = directory;
     if (isFirst) {
@@ -264,7 +264,7 @@ export class TreeWatch implements SourceWatch {
     if (suspectedSince !== undefined && turn.heardAt < suspectedSince) {
       this.#events?.missed(directory);
     } else if (hasChanged && turn.heardAt < turn.startedAt) {
-      // The event may be on its way: the next look decides.
+      // The event may still be on its way: the next look decides.
       this.#suspects.set(directory, turn.startedAt);
     }
   }
@@ -280,7 +280,7 @@ function ancestorsOf(directory: WatchedDirectory): WatchedDirectory[] {
   return ancestors;
 }
 
-/** How long ago a time was, in ms; clocks differ, so one in the future is as far away. It decides nothing but how often. */
+/** Distance of a time from now, in ms; clocks differ, so the future counts the same. It only affects how often to look. */
 function distanceTo(mtimeMs: number | bigint): number {
   return Math.abs(Date.now() - Number(mtimeMs));
 }
