@@ -3,7 +3,12 @@ import { execFileSync } from "node:child_process";
 import { pythonEnvironment, root } from "../scripts/setup.mjs";
 import { shape } from "./shapes.mjs";
 
-const REQUIREMENTS = { main: "requirements.txt", aim: "requirements-aim.txt", trackio: "requirements-trackio.txt" };
+const REQUIREMENTS = {
+  main: "requirements.txt",
+  aim: "requirements-aim.txt",
+  trackio: "requirements-trackio.txt",
+  files: "requirements-files.txt",
+};
 
 /**
  * @param times how often each contender runs

@@ -74,6 +74,13 @@ export function sync(logdir, uri, { experiment = "bench", stateDir, ...options }
   return tracelet([...args, "--quiet"], options);
 }
 
+/** `tracelet sync` to files. @param core bind it to that one */
+export function syncToFiles(logdir, backend, output, { stateDir, core, ...options }) {
+  const args = ["sync", logdir, "--backend", backend, "--output", output, "--state-dir", stateDir, "--quiet"];
+  if (core === undefined) return tracelet(args, options);
+  return measured("taskset", ["-c", String(core), process.execPath, TRACELET, ...args], options);
+}
+
 /**
  * Run the contenders in turn, A B A B …, so that what the machine does meanwhile meets all of them.
  *
