@@ -1,6 +1,6 @@
 /** `tracelet sync`: options → backend, engine, report. */
 import type { BackendOptions } from "../config/backends.ts";
-import { chosen } from "../config/choice.ts";
+import { chosen, continued } from "../config/choice.ts";
 import { chosenBackends, type Destination, type Opening, openDestinations } from "../config/destinations.ts";
 import { HeldDestination } from "../config/held-destination.ts";
 import type { CommandOptions } from "../config/options.ts";
@@ -100,9 +100,7 @@ async function syncAndReport(
     const results = syncAll({
       logdirs,
       ...chosen(options),
-      trustsState: options.trustState,
-      regroups: options.regroup,
-      tellsOrigin: options.sourcePath,
+      ...continued(options),
       signal: stop,
       over: signals.over,
       destinations: holdings.map(async ({ name, held }) => {

@@ -1,8 +1,9 @@
 /** What a destination has, compared with the logdirs: one way a backend. */
 import { openToRead } from "../backends/mlflow/open.ts";
-import type { BackendOptions } from "../config/backends.ts";
+import { type BackendOptions, backendNames } from "../config/backends.ts";
 import { sharesOptions } from "../config/destinations.ts";
 import type { CommandOptions } from "../config/options.ts";
+import { TraceletError } from "../errors.ts";
 import type { SyncOptions } from "../sync/engine/once.ts";
 import { verify } from "../verify/mlflow/verify.ts";
 import type { VerifyResult } from "../verify/result.ts";
@@ -37,9 +38,13 @@ type Verifier = (
   surroundings: VerifierSurroundings,
 ) => Promise<Verified>;
 
-/** The one for a backend. */
+/** The one for a backend. @throws TraceletError `usage` for a plug-in */
 export function verifierOf(name: string): Verifier {
-  return name === "mlflow" ? verifyMlflow : verifyOutput;
+  if (name === "mlflow") return verifyMlflow;
+  if (backendNames().includes(name)) return verifyOutput;
+  throw new TraceletError("usage", `verify cannot read what the plug-in ${name} has written`, {
+    hint: `it reads ${backendNames().join(", ")}`,
+  });
 }
 
 async function verifyMlflow(

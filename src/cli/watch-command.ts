@@ -1,7 +1,8 @@
 /** `tracelet watch`: options, signals, a training → the engine; how it is doing → view and metrics. */
 
-import { chosen } from "../config/choice.ts";
+import { chosen, continued } from "../config/choice.ts";
 import { chosenBackends } from "../config/destinations.ts";
+import { paceOf } from "../config/pace.ts";
 import { asTraceletError, TraceletError } from "../errors.ts";
 import { type EndConditions, endCondition, followProcess } from "./end-condition.ts";
 import { exitCodeOf, onSignals, withoutEchoes } from "./signals.ts";
@@ -59,14 +60,8 @@ export async function runWatch(
         ...choice,
         logdirs,
         concurrency: options.concurrency ?? CONCURRENCY,
-        flushIntervalMs: options.flushInterval,
-        idleTimeoutMs: options.idleTimeout,
-        patienceMs: options.patience,
-        trustsState: options.trustState,
-        regroups: options.regroup,
-        tellsOrigin: options.sourcePath,
-        pollMs: options.poll,
-        rescanMs: options.rescan,
+        ...continued(options),
+        ...paceOf(options),
         stop,
         finish,
         over,

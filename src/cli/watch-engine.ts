@@ -2,10 +2,11 @@
 
 import { existsSync } from "node:fs";
 import type { BackendOptions } from "../config/backends.ts";
-import type { chosen } from "../config/choice.ts";
+import type { chosen, continued } from "../config/choice.ts";
 import { chosenBackends, openDestinations } from "../config/destinations.ts";
 import { HeldDestination } from "../config/held-destination.ts";
 import type { CommandOptions } from "../config/options.ts";
+import { type Pace, polling } from "../config/pace.ts";
 import { asTraceletError, type TraceletError } from "../errors.ts";
 import { backoff, pause } from "../pause.ts";
 import { type SyncOptions, type SyncResult, sync } from "../sync/engine/once.ts";
@@ -16,33 +17,14 @@ import { exitCodeOfError } from "./failure.ts";
 import { exitCode, isLoss } from "./sync-report.ts";
 import { bytes, plural } from "./terminal.ts";
 
-/** How often live runs are polled on file systems without events, ms. */
-const POLL_MS = 1000;
-
 /** What the command line says. */
 export type WatchCommandOptions = CommandOptions<"watch"> & BackendOptions;
 
-export interface WatchEngineOptions extends ReturnType<typeof chosen> {
+export interface WatchEngineOptions extends ReturnType<typeof chosen>, ReturnType<typeof continued>, Pace {
   /** They may not be there yet, where a training is going to make them. */
   readonly logdirs: readonly string[];
   /** Runs that are sent at the same time. */
   readonly concurrency: number;
-  /** How long a live run's values are collected before they are sent. */
-  readonly flushIntervalMs: number;
-  /** After how long without growth a run is no longer live. */
-  readonly idleTimeoutMs: number;
-  /** How long bytes that are no record are re-read before they count as damage. */
-  readonly patienceMs: number;
-  /** Whether the local state is trusted, and the destination not asked. */
-  readonly trustsState: boolean;
-  /** Whether runs that were sent under another grouping are sent again under this one. */
-  readonly regroups: boolean;
-  /** Whether a new run's note says where its files lie. */
-  readonly tellsOrigin: boolean;
-  /** How often to poll for growth; undefined: only where the file system has no events. */
-  readonly pollMs: number | undefined;
-  /** How often to look for new runs and files that no event has announced. */
-  readonly rescanMs: number;
   /** Aborted: finish what is under way, then return. */
   readonly stop: AbortSignal;
   /** Aborted: return at once with what is known, whatever is still under way. */
@@ -112,7 +94,7 @@ export function watchEngine(command: WatchCommandOptions): WatchEngine {
       return { name, held: HeldDestination.take(opened, logdirs, { readOnly: false }) };
     });
     const statuses = new Map<string, WatchStatus>();
-    const how = { events: pollMs === undefined, pollMs: pollMs ?? POLL_MS, signal: AbortSignal.any([stop, finish]) };
+    const how = { ...polling({ pollMs }), signal: AbortSignal.any([stop, finish]) };
     const destinations = holdings.map(async ({ name, held }) => {
       const { destination, checkpoints } = await held;
       if (checkpoints.loss !== undefined) say(checkpoints.loss, name);

@@ -35,3 +35,14 @@ export function chosen(
     attachSource: options.attachSource,
   };
 }
+
+/** What is made of what was sent before, and said of where it is from. */
+export function continued({
+  trustState: trustsState,
+  regroup: regroups,
+  sourcePath: tellsOrigin,
+}: Pick<CommandOptions<"sync">, "trustState" | "regroup" | "sourcePath">): Required<
+  Pick<SyncOptions, "trustsState" | "regroups" | "tellsOrigin">
+> {
+  return { trustsState, regroups, tellsOrigin };
+}

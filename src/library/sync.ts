@@ -1,10 +1,11 @@
 /** `sync` in one call. */
-import { chosen } from "../config/choice.ts";
+import { chosen, continued } from "../config/choice.ts";
 import type { TraceletError } from "../errors.ts";
 import { allSent, type SyncResult } from "../sync/engine/once.ts";
 import { syncAll } from "../sync/engine/sync-all.ts";
 import type { Progress } from "../sync/report/progress.ts";
 import type { RunResult } from "../sync/run/run-result.ts";
+import { requireLogdir } from "../sync/source/logdirs.ts";
 import { endOf, hold } from "./destinations.ts";
 import { asList, type CallOptions, optionsOf } from "./options.ts";
 
@@ -44,6 +45,7 @@ export async function sync(call: SyncCall): Promise<SyncReport> {
   const logdirs = asList(given);
   const stop = signal ?? new AbortController().signal;
   const choice = chosen(options);
+  for (const logdir of logdirs) requireLogdir(logdir);
   const asked = { backend, destination, onNote, logdirs, signal: stop, live: false, dryRun: options.dryRun };
   const holdings = await hold(asked, options);
   const progresses = new Map<string, Readonly<Progress>>();
@@ -56,9 +58,7 @@ export async function sync(call: SyncCall): Promise<SyncReport> {
     const results = syncAll({
       logdirs,
       ...choice,
-      trustsState: options.trustState,
-      regroups: options.regroup,
-      tellsOrigin: options.sourcePath,
+      ...continued(options),
       signal: stop,
       destinations: holdings.map(async ({ name, held }) => {
         const { destination, checkpoints } = await held;

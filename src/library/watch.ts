@@ -1,13 +1,12 @@
 /** `watch` in one call. */
-import { chosen } from "../config/choice.ts";
+import { chosen, continued } from "../config/choice.ts";
+import { paceOf, polling } from "../config/pace.ts";
 import type { TraceletError } from "../errors.ts";
 import { watchAll } from "../sync/engine/watch.ts";
 import type { WatchEvent, WatchStatus } from "../sync/engine/watch-status.ts";
 import { endOf, hold } from "./destinations.ts";
 import { asList, type CallOptions, optionsOf } from "./options.ts";
 
-/** How often growth is looked for where the file system tells nothing, ms. */
-const POLL_MS = 1000;
 /** Runs sent at the same time, unless told otherwise. */
 const CONCURRENCY = 4;
 
@@ -46,21 +45,16 @@ export async function watch(call: WatchCall): Promise<readonly WatchEnd[]> {
   const options = optionsOf("watch", rest, backendOptions);
   const logdirs = asList(given);
   const choice = chosen(options);
+  const pace = paceOf(options);
   const holdings = await hold({ backend, destination, onNote, logdirs, signal, live: true, dryRun: false }, options);
   const statuses = new Map<string, WatchStatus>();
   const followed = watchAll({
     ...choice,
     logdirs,
     signal,
-    flushIntervalMs: options.flushInterval,
-    idleTimeoutMs: options.idleTimeout,
-    patienceMs: options.patience,
-    rescanMs: options.rescan,
-    events: options.poll === undefined,
-    pollMs: options.poll ?? POLL_MS,
-    trustsState: options.trustState,
-    regroups: options.regroup,
-    tellsOrigin: options.sourcePath,
+    ...continued(options),
+    ...pace,
+    ...polling(pace),
     onEvent: (event) => onEvent?.(event, undefined),
     destinations: holdings.map(async ({ name, held }) => {
       const { destination, checkpoints } = await held;

@@ -3,10 +3,12 @@ import fc from "fast-check";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { option } from "../../src/cli/options.ts";
 import { buildProgram } from "../../src/cli/program.ts";
+import { backendNames } from "../../src/config/backends.ts";
 import { type ChoiceOptions, chosen } from "../../src/config/choice.ts";
+import { flagName } from "../../src/config/environment.ts";
 import { collect, parseBytes, parseCount, parseDuration } from "../../src/config/forms.ts";
-import { KINDS } from "../../src/config/kinds.ts";
-import { defaultStateDir } from "../../src/config/options.ts";
+import { KINDS, kindNames } from "../../src/config/kinds.ts";
+import { defaultStateDir, OPTIONS } from "../../src/config/options.ts";
 import { TraceletError } from "../../src/errors.ts";
 import { RESTART_POLICIES } from "../../src/reader/restarts.ts";
 import { DEFAULT_MAX_RECORD_BYTES } from "../../src/reader/tfrecord.ts";
@@ -98,6 +100,13 @@ describe("every option", () => {
       expect(option("xY", { form: "flag", help: "it" }).envVar).toBe("TRACELET_X_Y");
     }
   });
+});
+
+test("the help of options names all that there are", () => {
+  expect(OPTIONS.only.help).toContain(kindNames());
+  for (const name of backendNames()) expect(OPTIONS.backend.help).toContain(name);
+  const switches = Object.entries<{ form: string; hidden?: boolean }>(OPTIONS).filter(([, { hidden }]) => hidden);
+  expect(switches.map(([name]) => flagName(name))).toEqual([...KINDS.keys()]);
 });
 
 describe("the choice of", () => {

@@ -187,3 +187,28 @@ test("a value that it refuses is set aside", async () => {
   const { code, kinds } = await machine.sync(...HERE);
   expect([code, kinds["scalars"]]).toEqual([1, expect.objectContaining({ sent: 19, skipped: { refused: 1 } })]);
 });
+
+test("beside another destination: its bug is told as its own, and the other has everything", async () => {
+  const machine = withPlugin(plugin({ write: "undefined.index();" }));
+  const { code, stdout, stderr } = await machine.run(
+    "sync",
+    "runs",
+    "--json",
+    "--backend",
+    "jsonl,./my-backend.mjs",
+    "--output",
+    "out",
+  );
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/write\(\) of the backend my-backend: TypeError: .*my-backend\.mjs:\d+\)/);
+  expect(JSON.parse(stdout)).toMatchObject({ destinations: [{ outcome: "ok" }, { outcome: "failed" }] });
+  expect(linesOf(machine, "out/train.jsonl").filter((line) => line.includes('"scalar"'))).toHaveLength(20);
+});
+
+test("a watch sends to it, and verify says that it cannot read it", async () => {
+  const machine = withPlugin(plugin());
+  const { code } = await machine.run("watch", "runs", ...HERE, "--until-idle", "1ms");
+  expect([code, linesOf(machine).length]).toEqual([0, 20]);
+  const verified = await machine.run("verify", "runs", ...HERE);
+  expect([verified.code, verified.stderr]).toEqual([2, expect.stringContaining("my-backend")]);
+});

@@ -170,15 +170,15 @@ test("watch: what is written while it runs is sent, until it is told to end", as
     poll: 10,
     onStart: (status, destination) => void (statuses[destination] = status),
   });
-  const file = at("out/train.jsonl");
+  const file = at("out/jsonl/train.jsonl");
   await expect.poll(() => (existsSync(file) ? points(file).length : 0), { timeout: 60_000 }).toBe(20);
   logdir.append("train", records(curve("loss", 10, 30)));
   await expect.poll(() => points(file).length, { timeout: 60_000 }).toBe(40);
   await expect.poll(() => statuses["csv"]?.isCaughtUp && statuses["jsonl"]?.isCaughtUp, { timeout: 60_000 }).toBe(true);
   end.abort();
   expect(await watching).toMatchObject([
-    { destination: "jsonl", isCaughtUp: true, anySetAside: false, error: undefined, location: at("out") },
-    { destination: "csv", isCaughtUp: true, anySetAside: false, error: undefined, location: at("out") },
+    { destination: "jsonl", isCaughtUp: true, anySetAside: false, error: undefined, location: at("out/jsonl") },
+    { destination: "csv", isCaughtUp: true, anySetAside: false, error: undefined, location: at("out/csv") },
   ]);
   // It holds nothing any more.
   expect((await sync({ ...where, backend: "jsonl", output: at("out") })).ok).toBe(true);
