@@ -24,6 +24,8 @@ export type ErrorCode =
   | "plugin"
   /** The user asked to stop. */
   | "interrupted"
+  /** An error that nobody has thought of. */
+  | "bug"
   /** The destination is of a kind that is not supported. */
   | "unsupported";
 
@@ -65,5 +67,5 @@ const ENDS_ALL: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["auth", "unreachabl
 export function asTraceletError(error: unknown): TraceletError {
   if (error instanceof TraceletError) return error;
   const { message } = error as Error;
-  return new TraceletError("interrupted", `${message}: this is a bug in tracelet`, { cause: error });
+  return new TraceletError("bug", `${message}: this is a bug in tracelet`, { cause: error });
 }
