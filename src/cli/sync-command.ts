@@ -5,8 +5,8 @@ import { chosenBackends, type Destination, type Opening, openDestinations } from
 import { HeldDestination } from "../config/held-destination.ts";
 import type { CommandOptions } from "../config/options.ts";
 import { asTraceletError, TraceletError } from "../errors.ts";
-import type { SyncResult } from "../sync/engine/once.ts";
 import { syncAll } from "../sync/engine/sync-all.ts";
+import type { SyncResult } from "../sync/engine/sync-result.ts";
 import type { Progress } from "../sync/report/progress.ts";
 import type { RunResult } from "../sync/run/run-result.ts";
 import { requireLogdir } from "../sync/source/logdirs.ts";

@@ -1,7 +1,7 @@
 /** What a sync did: the summary for people, the object for machines, and the exit code. */
 import type { TraceletError } from "../errors.ts";
 import { LEADS_OUT, LEADS_OUT_TEXT } from "../reader/file-links.ts";
-import { allSent, type Left, type SyncResult } from "../sync/engine/once.ts";
+import { allSent, type Left, type SyncResult } from "../sync/engine/sync-result.ts";
 import type { FileProblem, OwnProblem } from "../sync/report/file-problem.ts";
 import type { Note } from "../sync/report/note.ts";
 import { Tally } from "../sync/report/tally.ts";

@@ -1,8 +1,8 @@
 /** `sync` in one call. */
 import { chosen, continued } from "../config/choice.ts";
 import type { TraceletError } from "../errors.ts";
-import { allSent, type SyncResult } from "../sync/engine/once.ts";
 import { syncAll } from "../sync/engine/sync-all.ts";
+import { allSent, type SyncResult } from "../sync/engine/sync-result.ts";
 import type { Progress } from "../sync/report/progress.ts";
 import type { RunResult } from "../sync/run/run-result.ts";
 import { requireLogdir } from "../sync/source/logdirs.ts";

@@ -4,7 +4,8 @@ import { appendFileSync, mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSy
 import os from "node:os";
 import path from "node:path";
 import type { RefusedValue } from "../sync/backend.ts";
-import { type SyncResult, sync } from "../sync/engine/once.ts";
+import { sync } from "../sync/engine/once.ts";
+import type { SyncResult } from "../sync/engine/sync-result.ts";
 import { Checkpoints } from "../sync/state/checkpoints.ts";
 import type { DestinationUnderTest } from "./destination-under-test.ts";
 import { fileVersion, type Point, records } from "./event-file.ts";

@@ -1,6 +1,6 @@
 /** What a verification found. */
 import type { TraceletError } from "../errors.ts";
-import type { SyncResult } from "../sync/engine/once.ts";
+import type { SyncResult } from "../sync/engine/sync-result.ts";
 import type { FileProblem } from "../sync/report/file-problem.ts";
 import type { RunResult } from "../sync/run/run-result.ts";
 import type { Findings } from "./findings.ts";

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { exitCode, printSummary, problemLine, runLine, type SyncReport, toJson } from "../../src/cli/sync-report.ts";
 import { TraceletError } from "../../src/errors.ts";
-import type { SyncResult } from "../../src/sync/engine/once.ts";
+import type { SyncResult } from "../../src/sync/engine/sync-result.ts";
 import { Tally } from "../../src/sync/report/tally.ts";
 import type { RunResult } from "../../src/sync/run/run-result.ts";
 import { UNSAFE } from "./tracelet.ts";

@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { exitCode } from "../../src/cli/sync-report.ts";
 import type { Kind } from "../../src/reader/datum.ts";
 import type { Page } from "../../src/sync/backend.ts";
-import type { SyncResult } from "../../src/sync/engine/once.ts";
+import type { SyncResult } from "../../src/sync/engine/sync-result.ts";
 import {
   event,
   eventFile,

@@ -2,7 +2,7 @@
 import { appendFileSync, cpSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { expect, test } from "vitest";
-import type { SyncResult } from "../../src/sync/engine/once.ts";
+import type { SyncResult } from "../../src/sync/engine/sync-result.ts";
 import type { GroupMode } from "../../src/sync/source/groups.ts";
 import { eventFile, sessionStart } from "../support/event-writer.ts";
 import { pointText } from "../support/memory-backend.ts";

@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { MlflowBackend } from "../../src/backends/mlflow/backend.ts";
 import { SqliteStore } from "../../src/backends/mlflow/sqlite-store.ts";
 import { type Database, openDatabase } from "../../src/sqlite.ts";
-import type { SyncResult } from "../../src/sync/engine/once.ts";
+import type { SyncResult } from "../../src/sync/engine/sync-result.ts";
 import { curve, fileOf, World } from "./world.ts";
 
 class Shared {

@@ -2,7 +2,8 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
-import type { SyncOptions, SyncResult } from "../../src/sync/engine/once.ts";
+import type { SyncOptions } from "../../src/sync/engine/once.ts";
+import type { SyncResult } from "../../src/sync/engine/sync-result.ts";
 import type { WatchOptions } from "../../src/sync/engine/watch.ts";
 import { EVENT_FILE } from "../support/logdirs.ts";
 import { ObjectStore } from "../support/object-store.ts";

@@ -2,7 +2,8 @@
 import { mkdirSync, rmSync } from "node:fs";
 import path from "node:path";
 import { expect, onTestFinished } from "vitest";
-import { type SyncOptions, type SyncResult, sync } from "../../src/sync/engine/once.ts";
+import { type SyncOptions, sync } from "../../src/sync/engine/once.ts";
+import type { SyncResult } from "../../src/sync/engine/sync-result.ts";
 import type { RunResult } from "../../src/sync/run/run-result.ts";
 import { Checkpoints } from "../../src/sync/state/checkpoints.ts";
 import { event, eventFile, scalarEvent, WALL_TIME } from "../support/event-writer.ts";

@@ -2,7 +2,7 @@
 import PQueue from "p-queue";
 import { TraceletError } from "../../errors.ts";
 import type { Kind } from "../../reader/datum.ts";
-import type { DiscoveredRun, Discovery, DiscoveryProblem } from "../../reader/discover.ts";
+import type { DiscoveredRun, Discovery } from "../../reader/discover.ts";
 import type { Progress } from "../report/progress.ts";
 import { untilOver } from "../run/interruption.ts";
 import { OtherRuns } from "../run/other-runs.ts";
@@ -10,7 +10,7 @@ import type { RunSyncContext } from "../run/run-context.ts";
 import type { RunResult } from "../run/run-result.ts";
 import { syncRun, unchangedAtAGlance } from "../run/run-sync.ts";
 import type { GroupMode } from "../source/groups.ts";
-import { type LinkedRun, linkedRuns, withoutLinksInside } from "../source/linked-runs.ts";
+import { linkedRuns, withoutLinksInside } from "../source/linked-runs.ts";
 import type { RunGroup } from "../source/run-group.ts";
 import type { StoredRun } from "../state/stored-run.ts";
 import { localSource } from "../tree/local-source.ts";
@@ -19,6 +19,7 @@ import { followMoved } from "./moved-runs.ts";
 import { Parents } from "./parents.ts";
 import { groupAsBefore, regroupedMessage } from "./regrouping.ts";
 import { confirm, settle, survey } from "./survey.ts";
+import type { SyncResult } from "./sync-result.ts";
 
 export interface SyncOptions
   extends Omit<RunSyncContext, "progress" | "parentId" | "onOpen" | "isLive" | "patienceMs" | "others"> {
@@ -47,35 +48,6 @@ export interface SyncOptions
   readonly onStart?: (progress: Readonly<Progress>) => void;
   /** Called with each run as it ends. */
   readonly onRun?: (result: RunResult) => void;
-}
-
-export interface SyncResult {
-  /** In the order of their logdirs and names. */
-  readonly runs: readonly RunResult[];
-  /** Runs that were excluded by name. */
-  readonly excludedRuns: number;
-  /** Links that make no run because their target is one already. */
-  readonly links: readonly LinkedRun[];
-  readonly problems: readonly DiscoveryProblem[];
-  /** Why it ended before every run was looked at. */
-  readonly error: TraceletError | undefined;
-  readonly interrupted: boolean;
-  /** What has not been sent because of an interruption or an error; undefined if there was none. */
-  readonly left: Left | undefined;
-}
-
-/** Whether everything that could be read has been sent, or was skipped on purpose. */
-export function allSent({ runs, problems, error }: SyncResult): boolean {
-  const isMissing = (run: RunResult) =>
-    run.outcome === "failed" || run.problems.length > 0 || run.notes.some(({ code }) => code === "quarantined");
-  return error === undefined && problems.length === 0 && !runs.some(isMissing);
-}
-
-export interface Left {
-  /** Including those that were partly sent. */
-  readonly runs: number;
-  /** Bytes of event files that have not been acknowledged. */
-  readonly bytes: number;
 }
 
 /**

@@ -1,7 +1,8 @@
 /** All runs of the logdirs to several destinations, once. */
 import { localSource } from "../tree/local-source.ts";
 import type { Destination } from "./destination.ts";
-import { type SyncOptions, type SyncResult, sync } from "./once.ts";
+import { type SyncOptions, sync } from "./once.ts";
+import type { SyncResult } from "./sync-result.ts";
 
 /** One of several. */
 export interface SyncDestination extends Destination, Pick<SyncOptions, "onStart" | "onRun" | "trace"> {}

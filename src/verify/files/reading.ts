@@ -14,7 +14,8 @@ import type {
   SourceArtifact,
   Survey,
 } from "../../sync/backend.ts";
-import { type SyncOptions, type SyncResult, sync } from "../../sync/engine/once.ts";
+import { type SyncOptions, sync } from "../../sync/engine/once.ts";
+import type { SyncResult } from "../../sync/engine/sync-result.ts";
 import type { Note } from "../../sync/report/note.ts";
 import { Checkpoints } from "../../sync/state/checkpoints.ts";
 

@@ -5,7 +5,7 @@ import { isSameParam } from "../../backends/mlflow/run.ts";
 import type { LogBatch } from "../../backends/mlflow/store.ts";
 import { TraceletError } from "../../errors.ts";
 import type { FileRef } from "../../reader/file-store.ts";
-import type { SyncResult } from "../../sync/engine/once.ts";
+import type { SyncResult } from "../../sync/engine/sync-result.ts";
 import { Findings, type OneDifference } from "../findings.ts";
 import { ArtifactCheck } from "./artifact-check.ts";
 import { choicesOf } from "./earlier-choices.ts";

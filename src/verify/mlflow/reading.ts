@@ -2,7 +2,8 @@
 import os from "node:os";
 import { MlflowBackend } from "../../backends/mlflow/backend.ts";
 import type { MlflowStore } from "../../backends/mlflow/store.ts";
-import { type SyncOptions, type SyncResult, sync } from "../../sync/engine/once.ts";
+import { type SyncOptions, sync } from "../../sync/engine/once.ts";
+import type { SyncResult } from "../../sync/engine/sync-result.ts";
 import { Checkpoints } from "../../sync/state/checkpoints.ts";
 import type { Choice } from "../../sync/transform/choice.ts";
 import { type Expectations, VerifyStore } from "./store.ts";

@@ -6,7 +6,7 @@
 import type { ArtifactStore } from "../../backends/mlflow/artifacts.ts";
 import type { LogBatch } from "../../backends/mlflow/store.ts";
 import { TraceletError } from "../../errors.ts";
-import type { SyncResult } from "../../sync/engine/once.ts";
+import type { SyncResult } from "../../sync/engine/sync-result.ts";
 import { Findings } from "../findings.ts";
 import { ItemSet, partOf, without } from "../items.ts";
 import { grouped, type Task as SeriesTask, tasksOf, type Unsettled } from "../tasks.ts";
