@@ -208,6 +208,20 @@ describe("sync", () => {
   });
 });
 
+type WatchObject = { readonly [key: string]: unknown };
+
+/** What a watch has printed by now. */
+function objectsOf({ printed }: Watch): WatchObject[] {
+  const lines = printed.split("\n").slice(0, -1);
+  return lines.map((line) => JSON.parse(line) as WatchObject);
+}
+
+function errorsOf(watching: Watch, destination: string): WatchObject[] {
+  const isError = ({ type, backend, level }: WatchObject) =>
+    type === "event" && backend === destination && level === "error";
+  return objectsOf(watching).filter(isError);
+}
+
 describe("watch", () => {
   function write(rate = 20): LiveWriter {
     const ledger = path.join(workspace, "ledger");
@@ -243,20 +257,40 @@ describe("watch", () => {
     // What is there is sent at the end, by both.
     expect(await watching.stop()).toBe(143);
     await expectAllThere(["jsonl"]);
-    const objects = watching.printed
-      .trimEnd()
-      .split("\n")
-      .map((line) => JSON.parse(line) as Record<string, unknown>);
-    const said = (backend: string | null) =>
-      objects.filter((each) => each["type"] === "event" && each["backend"] === backend && each["level"] === "error");
-    expect(said("jsonl")).toEqual([]);
-    if (how === "stopped") expect(said("mlflow").length).toBeGreaterThan(0);
-    expect(objects.at(-1)).toMatchObject({
+    expect(errorsOf(watching, "jsonl")).toEqual([]);
+    if (how === "stopped") expect(errorsOf(watching, "mlflow").length).toBeGreaterThan(0);
+    expect(objectsOf(watching).at(-1)).toMatchObject({
       destinations: [
         { backend: "mlflow", code: 0, interrupted: false },
         { backend: "jsonl", code: 0, interrupted: false },
       ],
     });
+  });
+
+  test("a run that is deleted in MLflow meanwhile is told of there, and lines go on", async () => {
+    await startServer();
+    const writer = write();
+    await writer.started();
+    const watching = watch(["mlflow", "jsonl"]);
+    const runsThere = async () => (await readMlflow(server.uri, EXPERIMENT)).runs;
+    await vi.waitFor(async () => expect(await runsThere()).toHaveLength(2), PATIENCE);
+    const [deleted] = await runsThere();
+    await tamper(server.uri, deleted?.id ?? "", "delete");
+    await vi.waitFor(
+      () => expect(errorsOf(watching, "mlflow").map(({ run }) => run)).toContain(deleted?.name),
+      PATIENCE,
+    );
+    const before = size("jsonl");
+    await vi.waitFor(() => expect(size("jsonl")).toBeGreaterThan(before), PATIENCE);
+    await writer.stop();
+    expect(await watching.stop()).toBe(143);
+    expect(errorsOf(watching, "jsonl")).toEqual([]);
+    expect(await inFiles("jsonl")).toEqual(await inTensorBoard());
+    const end = objectsOf(watching).at(-1);
+    expect(end?.["destinations"]).toMatchObject([
+      { backend: "mlflow", code: 1 },
+      { backend: "jsonl", code: 0 },
+    ]);
   });
 
   test("SIGKILL of the watch, then sync: each point is in both, once", async () => {
@@ -289,8 +323,7 @@ describe("watch", () => {
     await writer.stop();
     expect(await watching.stop()).toBe(143);
     expect(await inFiles("jsonl")).toEqual(await inTensorBoard());
-    const end = JSON.parse(watching.printed.trimEnd().split("\n").at(-1) ?? "") as Record<string, unknown>;
-    expect(end).toMatchObject({
+    expect(objectsOf(watching).at(-1)).toMatchObject({
       destinations: [
         { backend: "mlflow", code: 1 },
         { backend: "jsonl", code: 0, interrupted: false },
