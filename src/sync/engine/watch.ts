@@ -62,12 +62,15 @@ export function watchAll(options: WatchAllOptions): Promise<boolean>[] {
     );
   };
   signal.addEventListener("abort", close, { once: true });
-  const followed = destinations.map(async (destination, index) => {
-    // All at once: whichever is rejected first, is heard.
+  const follow = async (destination: (typeof destinations)[number], index: number) => {
+    // All at once: whichever is rejected first is heard.
     const [watched, subscriptions, opened] = await Promise.all([watching, subscribed, destination]);
     const subscription = subscriptions[index] as Subscription;
     return new Follower({ ...options, ...opened }).follow(subscription, () => watched.discover());
-  });
+  };
+  // One that has ended is not told any more, however long the others go on.
+  const leave = (index: number) => subscribed.then((all) => all[index]?.close()).catch(() => {});
+  const followed = destinations.map((destination, index) => follow(destination, index).finally(() => leave(index)));
   void Promise.allSettled(followed).then(() => {
     signal.removeEventListener("abort", close);
     close();

@@ -27,6 +27,7 @@ export class Subscription {
   readonly #pending = new Map<string, { readonly run: DiscoveredRun; readonly isGone: boolean }>();
   #resume: (() => void) | undefined;
   #saidComplete = false;
+  #isClosed = false;
   /** When changes were last handed out. */
   #handedOutAt = Number.POSITIVE_INFINITY;
 
@@ -36,8 +37,15 @@ export class Subscription {
 
   /** A run has changed. @param key names its directory */
   tell(key: string, run: DiscoveredRun, isGone: boolean): void {
+    if (this.#isClosed) return;
     this.#pending.set(key, { run, isGone });
     this.wake();
+  }
+
+  /** Nobody takes any more: nothing gathers from now on. */
+  close(): void {
+    this.#isClosed = true;
+    this.#pending.clear();
   }
 
   /** Something that `changes` waits for may have come. */
