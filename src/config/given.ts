@@ -43,27 +43,46 @@ function hintFor(table: OptionTable): string {
   return `there are ${Object.keys(table).join(", ")}`;
 }
 
-function valueOf(name: string, { form, choices }: OptionDefinition, value: unknown): unknown {
+/** @throws TraceletError `usage` */
+function valueOf(name: string, { form, choices, atMost = Infinity }: OptionDefinition, value: unknown): unknown {
   const refuse = (what: string) => new TraceletError("usage", `option ${name}: ${what}`);
-  if (form === "flag" || form === "switch") {
-    if (typeof value === "boolean") return value;
-    throw refuse("it must be true or false");
+  const read = (text: string): unknown => {
+    try {
+      return (PARSERS[form as keyof typeof PARSERS] as (text: string, before: undefined) => unknown)(text, undefined);
+    } catch (error) {
+      throw error instanceof TraceletError ? refuse(error.message) : error;
+    }
+  };
+  const isText = typeof value === "string";
+  const isNumber = typeof value === "number";
+  switch (form) {
+    case "flag":
+    case "switch":
+      if (typeof value === "boolean") return value;
+      throw refuse("it must be true or false");
+    case "text":
+      if (isText && (choices?.includes(value) ?? true)) return value;
+      throw refuse(choices === undefined ? "it must be a text" : `it must be one of ${choices.join(", ")}`);
+    case "count":
+    case "port":
+      if (isNumber) return read(String(value));
+      break;
+    case "duration":
+    case "bytes":
+      if (isText) return Math.min(Number(read(value)), atMost);
+      if (isNumber && value >= 0) return Math.min(value, atMost);
+      break;
+    case "globs":
+    case "names":
+      if (isText) return read(value);
+      if (isTexts(value)) return value;
+      break;
+    case "kinds":
+      if (isText || isTexts(value)) return read(String(value));
   }
-  if (choices !== undefined && !choices.includes(String(value)))
-    throw refuse(`it must be one of ${choices.join(", ")}`);
-  const isList = form === "globs" || form === "names" || form === "kinds";
-  if (isList && Array.isArray(value) && value.every((each) => typeof each === "string") && form !== "kinds")
-    return value;
-  const isNumber = form === "duration" || form === "bytes";
-  if (isNumber && typeof value === "number" && Number.isFinite(value) && value >= 0) return value;
-  if (
-    typeof value !== (form === "count" || form === "port" ? "number" : "string") &&
-    !(form === "kinds" && Array.isArray(value))
-  )
-    throw refuse(`it cannot be ${JSON.stringify(value)}`);
-  try {
-    return (PARSERS[form] as (text: string, before: undefined) => unknown)(String(value), undefined);
-  } catch (error) {
-    throw error instanceof TraceletError ? refuse(error.message) : error;
-  }
+  throw refuse(`it cannot be ${JSON.stringify(value)}`);
+}
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((each) => typeof each === "string");
 }

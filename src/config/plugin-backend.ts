@@ -77,6 +77,8 @@ export class GuardedBackend implements Backend {
     };
     const receipt = await this.#guard("write", () => this.#plugin.write(run, wanted, refuseAndCount));
     const { cursor, notes = [], tally = this.#tally(batch, refused) } = receipt ?? {};
+    if (!(tally?.kinds instanceof Map)) throw this.#bug("write", "returned a tally that is none");
+    if (!areNotes(notes)) throw this.#bug("write", "returned notes that are none");
     if (cursor !== undefined && typeof cursor !== "string")
       throw this.#bug("write", "returned a cursor that is no text");
     return { cursor, notes: [...notes, ...setAside], tally };
@@ -101,11 +103,15 @@ export class GuardedBackend implements Backend {
 
   async survey(known: readonly KnownRun[], memory: string | undefined): Promise<Survey> {
     const survey = await this.#guard("survey", async () => this.#plugin.survey?.(known, memory));
-    return { changes: survey?.changes ?? new Map(), memory: survey?.memory };
+    const { changes = new Map(), memory: after } = survey ?? {};
+    if (!(changes instanceof Map)) throw this.#bug("survey", "returned changes that are no Map");
+    return { changes, memory: after };
   }
 
   async settle(): Promise<ReadonlySet<string>> {
-    return (await this.#guard("settle", async () => this.#plugin.settle?.())) ?? new Set();
+    const lost = (await this.#guard("settle", async () => this.#plugin.settle?.())) ?? new Set();
+    if (!(lost instanceof Set)) throw this.#bug("settle", "returned no Set");
+    return lost;
   }
 
   async confirm(memory: string | undefined): Promise<string | undefined> {
@@ -117,7 +123,9 @@ export class GuardedBackend implements Backend {
   }
 
   async attach(run: RunHandle, pages: AsyncIterable<Page>): Promise<readonly Note[]> {
-    return (await this.#guard("attach", async () => this.#plugin.attach?.(run, pages))) ?? [];
+    const notes = (await this.#guard("attach", async () => this.#plugin.attach?.(run, pages))) ?? [];
+    if (!areNotes(notes)) throw this.#bug("attach", "returned notes that are none");
+    return notes;
   }
 
   async attachFiles(run: RunHandle, artifact: SourceArtifact): Promise<FilesReceipt> {
@@ -133,7 +141,11 @@ export class GuardedBackend implements Backend {
   }
 
   location(): string | undefined {
-    return this.#plugin.location?.();
+    try {
+      return this.#plugin.location?.();
+    } catch (error) {
+      throw asTold(error) ?? this.#bug("location", messageOf(error), error);
+    }
   }
 
   async close(): Promise<void> {
@@ -195,6 +207,10 @@ export function messageOf(error: unknown): string {
 async function isSame(run: RunDescription, id: string, marks: readonly FileMark[]): Promise<boolean> {
   if (await run.isOthers({ id, source: run.source, marks })) return false;
   return marks.length === 0 || run.owns(marks);
+}
+
+function areNotes(value: unknown): value is readonly Note[] {
+  return Array.isArray(value) && value.every((note: Partial<Note> | null) => typeof note?.message === "string");
 }
 
 function isMark(value: unknown): value is FileMark {

@@ -2,7 +2,7 @@
 import { type Destination, heldAs, openDestinations } from "../config/destinations.ts";
 import { HeldDestination } from "../config/held-destination.ts";
 import type { CommandOptions } from "../config/options.ts";
-import { asTraceletError } from "../errors.ts";
+import { asTraceletError, TraceletError } from "../errors.ts";
 import { asList, type CallOptions } from "./options.ts";
 
 export interface Holding {
@@ -30,6 +30,10 @@ export async function hold(
       return held;
     }),
   });
+  if (destination !== undefined && dryRun)
+    throw new TraceletError("usage", "dryRun is of no use with a destination that is open already", {
+      hint: "give backend instead",
+    });
   if (destination !== undefined)
     return asList(destination).map((open) => {
       // Whoever has opened it closes it.
@@ -51,7 +55,7 @@ export async function hold(
 export async function endOf<Result extends object>(
   { name, held }: Holding,
   work: Promise<Result>,
-  withoutResult: (error: ReturnType<typeof asTraceletError>) => Result,
+  withoutResult: (error: TraceletError) => Result,
 ): Promise<Result & { readonly destination: string; readonly location: string | undefined }> {
   const holding = await held.catch(() => undefined);
   try {

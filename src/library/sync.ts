@@ -74,7 +74,7 @@ export async function sync(call: SyncCall): Promise<SyncReport> {
     });
     const ends = await Promise.all(
       holdings.map(async (holding, i) => {
-        const end = await endOf(holding, results[i] as Promise<SyncResult>, notBegun);
+        const end = await endOf(holding, results[i] as Promise<SyncResult>, (error) => notBegun(error, stop.aborted));
         tell(holding.name);
         progresses.delete(holding.name);
         return end;
@@ -89,7 +89,6 @@ export async function sync(call: SyncCall): Promise<SyncReport> {
   }
 }
 
-function notBegun(error: TraceletError): SyncResult {
-  const interrupted = error.code === "interrupted";
+function notBegun(error: TraceletError, interrupted: boolean): SyncResult {
   return { runs: [], excludedRuns: 0, links: [], problems: [], error, interrupted, left: undefined };
 }

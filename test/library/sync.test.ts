@@ -94,6 +94,14 @@ test.each([
   expect(existsSync(where.stateDir)).toBe(false);
 });
 
+test("a dry run cannot hold back a destination that is open already", async () => {
+  const { at, logdirs, stateDir } = place();
+  const destination = await openFiles("jsonl", { output: at("out") });
+  expect((await errorOf(sync({ logdirs, stateDir, destination, dryRun: true }))).code).toBe("usage");
+  await destination.backend.close();
+  expect(existsSync(at("out"))).toBe(false);
+});
+
 test("a logdir that is not there", async () => {
   const { stateDir, trackingUri, at } = place();
   expect((await errorOf(sync({ logdirs: at("gone"), stateDir, trackingUri }))).code).toBe("logdir");
