@@ -69,7 +69,12 @@ export function watchAll(options: WatchAllOptions): Promise<boolean>[] {
     return new Follower({ ...options, ...opened }).follow(subscription, () => watched.discover());
   };
   // One that has ended is not told any more, however long the others go on.
-  const leave = (index: number) => subscribed.then((all) => all[index]?.close()).catch(() => {});
+  const leave = (index: number) => {
+    subscribed.then(
+      (all) => all[index]?.close(),
+      () => {},
+    );
+  };
   const followed = destinations.map((destination, index) => follow(destination, index).finally(() => leave(index)));
   void Promise.allSettled(followed).then(() => {
     signal.removeEventListener("abort", close);
