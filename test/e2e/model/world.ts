@@ -78,8 +78,8 @@ export interface Destination {
 interface Backup {
   readonly database: string;
   readonly artifacts: string;
-  /** Whether histograms were written since then under a choice that lets in fewer, over those that the database tells of. */
-  isThinned: boolean;
+  /** Whether the files hold less than the database tells of: written since under a choice that lets in fewer, or older. */
+  needsFiles: boolean;
 }
 
 interface Action {
@@ -270,7 +270,7 @@ export class World {
     const { database, artifacts } = this.#destination;
     if (!existsSync(database)) return "nothing";
     const name = path.join(this.#folder, `backup-${this.#backups.length}`);
-    const backup = { database: `${name}.db`, artifacts: `${name}-artifacts`, isThinned: false };
+    const backup = { database: `${name}.db`, artifacts: `${name}-artifacts`, needsFiles: false };
     await this.#observer.copyDatabase(database, backup.database);
     if (existsSync(artifacts)) cpSync(artifacts, backup.artifacts, { recursive: true });
     this.#backups.push(backup);
@@ -282,11 +282,11 @@ export class World {
     const { database, artifacts } = this.#destination;
     await this.#observer.copyDatabase(backup.database, database);
     // Most people put the database back and leave the files as they are.
-    if (backup.isThinned) {
-      rmSync(artifacts, { recursive: true, force: true });
-      if (existsSync(backup.artifacts)) cpSync(backup.artifacts, artifacts, { recursive: true });
-    }
-    return `${this.#backups.indexOf(backup)}${backup.isThinned ? " with its files" : ""}`;
+    if (!backup.needsFiles) return String(this.#backups.indexOf(backup));
+    rmSync(artifacts, { recursive: true, force: true });
+    if (existsSync(backup.artifacts)) cpSync(backup.artifacts, artifacts, { recursive: true });
+    for (const each of this.#backups) each.needsFiles = true;
+    return `${this.#backups.indexOf(backup)} with its files`;
   }
 
   async #empty(): Promise<string> {
@@ -371,7 +371,7 @@ export class World {
 
   async #sync(machine = this.#machine, more: readonly string[] = [], killAfter?: number): Promise<Ended> {
     this.#mayBeSynced();
-    if (this.#choice.options.includes("--every")) for (const backup of this.#backups) backup.isThinned = true;
+    if (this.#choice.options.includes("--every")) for (const backup of this.#backups) backup.needsFiles = true;
     const args = ["sync", "--json", ...this.#arguments(machine), ...more];
     const ended = await tracelet(args, killAfter === undefined ? {} : { killAfter });
     const runs = ended.stdout === "" ? [] : jsonOf(ended).runs;
