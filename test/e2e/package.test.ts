@@ -1,6 +1,16 @@
 /** What `npm pack` makes works when it is installed globally somewhere else. */
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -94,4 +104,19 @@ test("the library can be imported, and holds nothing that is not meant for it", 
       .sort(),
   ).toEqual(["CHANGELOG.md", "LICENSE", "README.md", "dist", "package.json"].sort());
   expect(existsSync(path.join(installed, "dist/cli/main.js"))).toBe(true);
+});
+
+test("a plug-in that is installed beside it is found from anywhere", () => {
+  const folder = path.join(workspace, "prefix/lib/node_modules/tracelet-backend-beside");
+  mkdirSync(folder);
+  writeFileSync(path.join(folder, "package.json"), '{ "exports": { "import": "./index.mjs" } }');
+  const backend = "{ open: async ({ name }) => ({ id: name }), write: async () => {} }";
+  writeFileSync(
+    path.join(folder, "index.mjs"),
+    `export default { seam: 1, address: () => "here", open: () => (${backend}) };`,
+  );
+  const runs = path.join(ROOT, "fixtures/example/runs");
+  const state = ["--state-dir", path.join(workspace, "state")];
+  const json = run(command, "sync", runs, "--backend", "beside", ...state, "--json", "--quiet");
+  expect(JSON.parse(json)).toMatchObject({ outcome: "ok", kinds: { scalars: { sent: 2796 } } });
 });
