@@ -271,7 +271,10 @@ describe("a store that answers with an error", () => {
     expect(scene.world.backend.run("a").status).not.toBe("failed");
   });
 
-  test("at any request of a sync: no run is made twice, and no point sent twice", async () => {
+  test.each([
+    ["known here", false],
+    ["of another machine", true],
+  ])("at any request of a sync of a run %s: none is made twice, and no point sent twice", async (_, losesState) => {
     let isHit = true;
     for (let n = 0; isHit; n += 1 + Math.floor(n / 6)) {
       const store = new ObjectStore();
@@ -281,6 +284,7 @@ describe("a store that answers with an error", () => {
       await scene.sync();
       backend.batchSize = 10_000;
       scene.append("a", records(curve("loss", 10, 16_000)));
+      if (losesState) scene.world.loseState();
       isHit = false;
       let asked = 0;
       store.fault = ({ method }) => {
@@ -295,6 +299,31 @@ describe("a store that answers with an error", () => {
       expectPoints(backend.run("a"), curve("loss", 0, 16_000));
       expect(sentAgain(backend.run("a"))).toBe(0);
     }
+  });
+
+  test("now and then in a watch: all arrives in one run, and nothing twice", async () => {
+    const store = new ObjectStore();
+    const scene = new Scene(() => inStore(store));
+    const { backend } = scene.world;
+    scene.shelf.put("a", fileOf(curve("loss", 0, 10)));
+    let asked = 0;
+    let isMoody = true;
+    store.fault = ({ method }) => (isMoody && method === "GET" && ++asked % 7 === 0 ? 503 : undefined);
+    const watching = scene.watch();
+    for (let step = 10; step < 200; step += 10) {
+      const before = asked;
+      scene.append("a", records(curve("loss", step, step + 10)));
+      await watching.until(() => expect(asked).toBeGreaterThan(before));
+    }
+    isMoody = false;
+    scene.append("a", records(curve("loss", 200, 201)));
+    await watching.until(() => expectPoints(backend.run("a"), curve("loss", 0, 201)));
+    await watching.end();
+    expect(backend.runs).toHaveLength(1);
+    expect(sentAgain(backend.run("a"))).toBe(0);
+    // 412: it had been replaced since it was listed.
+    const other = watching.messages("error").filter((message) => !/ could not be read: (?:503|412)$/.test(message));
+    expect(other).toEqual([]);
   });
 
   test("an object that is replaced while it is read is read as it is now by the next look", async () => {

@@ -3,6 +3,7 @@ import type { Datum } from "../../reader/datum.ts";
 import { RecordBatch } from "../../reader/record-batch.ts";
 import { TagTable } from "../../reader/tag-table.ts";
 import type { RunDescription, RunHandle } from "../backend.ts";
+import type { FileProblem } from "../report/file-problem.ts";
 import type { Note } from "../report/note.ts";
 import { Tally } from "../report/tally.ts";
 import { atStart, type FileMark, hashText } from "../source/fingerprint.ts";
@@ -97,6 +98,17 @@ export async function openRun(
   return handle;
 }
 
+/** The files cannot be read now, so it cannot be told whether a run of the destination is theirs. A guess could make it twice. */
+export class Undecided extends Error {
+  override readonly name = "Undecided";
+  readonly problems: readonly FileProblem[];
+
+  constructor(problems: readonly FileProblem[]) {
+    super(problems.map(({ path, code }) => `${path}: ${code}`).join(", "));
+    this.problems = problems;
+  }
+}
+
 function describe(work: RunWork, before: readonly StoredFile[], parentId: string | undefined): RunDescription {
   const remembered = (marks: readonly FileMark[]) => asStored(work.group.name, marks, before);
   const { name } = work.group;
@@ -109,7 +121,11 @@ function describe(work: RunWork, before: readonly StoredFile[], parentId: string
     marks: work.files.flatMap((file) => file.mark() ?? []).map(atStart),
     replaces: work.context.replaces,
     isOthers: (run) => work.context.others.own(name, run),
-    owns: async (marks) => (await matchRun(work.group, [remembered(marks)])).stored !== undefined,
+    owns: async (marks) => {
+      const { stored, problems } = await matchRun(work.group, [remembered(marks)]);
+      if (stored === undefined && problems.some(({ kind }) => kind === "again")) throw new Undecided(problems);
+      return stored !== undefined;
+    },
     contradicts: async (marks) => (await matchRun(work.group, [remembered(marks)])).isOther,
     holds: async (marks) => {
       const { files, notes } = await matchRun(work.group, [remembered(marks)]);

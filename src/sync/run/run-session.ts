@@ -10,7 +10,7 @@ import { Transform } from "../transform/transform.ts";
 import { Attachments } from "./attachments.ts";
 import { attachPages, fillHoles } from "./care.ts";
 import { catchUp, linesOf, type PastFiles } from "./catch-up.ts";
-import { lookAhead, openRun } from "./opening.ts";
+import { lookAhead, openRun, Undecided } from "./opening.ts";
 import { Pump } from "./pump.ts";
 import { narrowed } from "./run-choices.ts";
 import type { RunSyncContext } from "./run-context.ts";
@@ -176,7 +176,13 @@ export class RunSession {
       }
     }
     this.#work.requireGoingOn();
-    if (this.#handle === undefined) await this.#open();
+    try {
+      if (this.#handle === undefined) await this.#open();
+    } catch (error) {
+      if (!(error instanceof Undecided)) throw error;
+      this.lacks(error.problems);
+      return "empty";
+    }
     // A directory's files are there only to tell it by.
     if (this.#work.group.isDirectory) {
       for (const file of this.#work.files) file.settle();

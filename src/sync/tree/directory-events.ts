@@ -6,9 +6,9 @@ import { type WatchNote, watchLimitNote } from "./watch-notes.ts";
 import type { WatchedDirectory } from "./watched-directory.ts";
 
 export interface EventsOptions {
-  /** To name in notes. */
+  /** For notes. */
   readonly pollMs: number;
-  /** How many directories chokidar watches at most; in a larger tree it watches none. */
+  /** The most directories that chokidar watches; in a larger tree it watches none. */
   readonly chokidarLimit: number;
   /** `entry` is the `entryKey` of what has changed, undefined where the system does not say. */
   readonly onEvent: (directory: WatchedDirectory, type: "rename" | "change", entry: string | undefined) => void;
@@ -24,8 +24,8 @@ export const CHOKIDAR_LIMIT = 100;
 const CHOKIDAR_ENTRIES = 20;
 
 /**
- * One watch for each directory, none for files. Our own looks walk the tree, whichever watches are used: a library that
- * walks it follows links in circles, and does not see a link that leads elsewhere or a logdir that comes back.
+ * One watch for each directory, none for files. Our own looks walk the tree, whichever watches are used: chokidar would
+ * follow links in circles, and miss retargeted links and recreated logdirs.
  */
 export class DirectoryEvents {
   readonly #options: EventsOptions;
@@ -45,7 +45,7 @@ export class DirectoryEvents {
   }
 
   /**
-   * Watch a directory, or watch what is now at its path. Where that cannot be, it has no watch afterwards.
+   * Watch what is now at a directory's path. If that is impossible, the directory has no watch afterwards.
    *
    * @param device the `st_dev` of the directory
    */
@@ -65,7 +65,7 @@ export class DirectoryEvents {
     this.#byChokidar.delete(directory);
   }
 
-  /** The directory has been listed: one with many entries is left to chokidar no longer. */
+  /** The directory has been listed: if it has many entries, chokidar no longer watches it. */
   listed(directory: WatchedDirectory): void {
     if (directory.watch?.byChokidar && directory.entries > CHOKIDAR_ENTRIES) this.#openOwn(directory);
   }
@@ -84,8 +84,8 @@ export class DirectoryEvents {
   }
 
   async #openChokidar(directory: WatchedDirectory, path: string): Promise<void> {
-    // chokidar shares one watch among all who ask for a path, and this one may be on a directory that is gone. What happens
-    // until the new one is in place is found by the look that follows.
+    // chokidar shares one watch between all requests for a path, and the present one may be on a directory that is gone. The
+    // look that follows finds what happens before the new one is in place.
     this.close(directory);
     this.#byChokidar.add(directory);
     if (this.#byChokidar.size > this.#options.chokidarLimit) {
@@ -100,7 +100,7 @@ export class DirectoryEvents {
       return this.#noteLimit(error);
     }
     if (watch === undefined) this.#leaveChokidar();
-    // It may have left the tree meanwhile, or the tree may have grown.
+    // The directory may have left the tree meanwhile, or the tree may have outgrown chokidar.
     if (this.#byChokidar.has(directory)) {
       directory.watch = watch;
       return;
@@ -109,7 +109,7 @@ export class DirectoryEvents {
     if (directory.attached) this.#openOwn(directory);
   }
 
-  /** The tree is too large for it: watches of our own take over. */
+  /** Watches of our own take over for good. */
   #leaveChokidar(): void {
     this.#usesChokidar = false;
     const directories = [...this.#byChokidar];
@@ -126,7 +126,7 @@ export class DirectoryEvents {
       directory.watch = undefined;
       this.#noteLimit(error);
     }
-    // Only now: what happens in between would be missed.
+    // Not before, or changes in between would be missed.
     before?.close();
   }
 
@@ -137,7 +137,7 @@ export class DirectoryEvents {
     };
   }
 
-  /** Whatever else refuses a watch (it is gone, it is unreadable), the look that follows finds out. */
+  /** The look that follows finds any other reason (the directory is gone, or unreadable). */
   #noteLimit(error: unknown): void {
     const { code } = error as NodeJS.ErrnoException;
     if ((code !== "ENOSPC" && code !== "EMFILE") || this.#limited.has(code)) return;
@@ -147,9 +147,9 @@ export class DirectoryEvents {
 
   async #isSilent(fsPath: FsPath, device: bigint): Promise<boolean> {
     if (!this.#silent.has(device)) {
-      // One that cannot say what it is may report changes all the same.
+      // An unknown one may report changes all the same.
       const fileSystem = await silentFileSystem(fsPath).catch(() => undefined);
-      // Another look may have asked at the same time.
+      // Another look may have asked meanwhile.
       const isNews = !this.#silent.has(device);
       this.#silent.set(device, fileSystem);
       if (isNews && fileSystem !== undefined) {

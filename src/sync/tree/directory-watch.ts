@@ -9,11 +9,11 @@ export interface DirectoryWatch {
   close(): void;
 }
 
-/** Who is told of what the system reports. */
+/** Receives what the system reports. */
 export interface Listener {
   /** `entry` is the `entryKey` of what has changed, undefined where the system does not say. */
   readonly heard: (type: "rename" | "change", entry: string | undefined) => void;
-  /** The watch reports nothing from now on. */
+  /** The watch has failed and reports nothing from now on. */
   readonly lost: () => void;
 }
 
@@ -27,23 +27,23 @@ export function ownWatch(path: FsPath, { heard, lost }: Listener): DirectoryWatc
 }
 
 /**
- * The same by chokidar: an instance a directory that never descends, so that links cannot loop, and that ignores every
- * entry, so that files take no watches. What it hands on of the directory itself (`raw`) is all that is needed. Its
- * `change` would lose the second of two writes within 50 ms.
+ * The same by chokidar: one instance for each directory. It never descends, so links cannot loop, and ignores all entries, so
+ * files take no watches. Its `raw` events for the directory itself are all we need; its `change` events would lose the second
+ * of two writes within 50 ms.
  *
- * @returns once it is in place; undefined where `CHOKIDAR_USEPOLLING` makes chokidar poll: it would see no write to a file
+ * @returns when the watch is in place; undefined if `CHOKIDAR_USEPOLLING` makes chokidar poll, since it would then miss appends
  * @throws the system's error
  */
 export async function chokidarWatch(path: string, { heard, lost }: Listener): Promise<DirectoryWatch | undefined> {
-  // `sync` has no use for it, and starting must not take longer for those who do not watch.
+  // Only here, so that commands that do not watch start as fast as without it.
   const { FSWatcher } = await import("chokidar");
-  // Whatever lies in the directory has a longer path.
+  // Everything in the directory has a longer path.
   const ignored = (candidate: string) => candidate.length > path.length;
   const watcher = new FSWatcher({ depth: 0, ignored, ignoreInitial: true, atomic: false });
   if (watcher.options.usePolling) return undefined;
   const close = () => {
     void watcher.close();
-    // It drops its listeners, and may still have an error to emit that nobody would catch.
+    // Closing removes all listeners, but an error may still be emitted, which would then be uncaught.
     watcher.on("error", () => {});
   };
   return new Promise((resolve, reject) => {
@@ -58,7 +58,7 @@ export async function chokidarWatch(path: string, { heard, lost }: Listener): Pr
   });
 }
 
-/** chokidar decodes names as UTF-8: one that is not is some entry or other. */
+/** chokidar decodes names as UTF-8; a name that is not UTF-8 could be any entry. */
 function keyOf(entry: unknown): string | undefined {
   return typeof entry === "string" && !entry.includes("\ufffd") ? entry : undefined;
 }

@@ -7,7 +7,7 @@ export interface Source {
   /** All that it holds now. @throws TraceletError `logdir` if it cannot be looked at */
   discover(): Promise<Discovery>;
 
-  /** Follow it; nothing is looked at before somebody asks. */
+  /** Follow it. Nothing is looked at before somebody asks. */
   watch(options: SourceWatchOptions): Promise<SourceWatch>;
 }
 
@@ -16,17 +16,17 @@ export interface SourceWatchOptions {
   readonly events: boolean;
   /** How often a live run is looked at where no event would announce a change, ms. */
   readonly pollMs: number;
-  /** How often everything is looked at, whatever was heard of it, ms. */
+  /** How often everything is looked at, whatever events say, ms. */
   readonly rescanMs: number;
   readonly onNote: (note: WatchNote) => void;
 }
 
-/** A source that is looked at once for all who read its changes, each at a pace of its own. */
+/** A source that is watched once for all readers of its changes, each of whom reads at its own pace. */
 export interface SourceWatch {
-  /** A reader from now on; one that comes after another has begun to read misses what that one was handed before. */
+  /** A new reader. One added after another has begun to read misses what that one has already taken. */
   subscribe(): Subscription;
 
-  /** All that it holds as far as is known now; what is not there yet holds nothing. */
+  /** Everything it holds, as far as known now; a logdir that does not exist yet holds nothing. */
   discover(): Promise<Discovery>;
 
   close(): void;
