@@ -276,7 +276,7 @@ describe("a store that answers with an error", () => {
     ["of another machine", true],
   ])("at any request of a sync of a run %s: none is made twice, and no point sent twice", async (_, losesState) => {
     let isHit = true;
-    for (let n = 0; isHit; n += 1 + Math.floor(n / 6)) {
+    for (let n = 0; isHit; n += 1 + Math.floor(n / 3)) {
       const store = new ObjectStore();
       const scene = new Scene(() => inStore(store));
       const { backend } = scene.world;
