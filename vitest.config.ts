@@ -8,7 +8,18 @@ const cores = availableParallelism();
 /** The files that take minutes begin first, so that none is left over for one core alone. */
 class LongFirst extends BaseSequencer {
   static readonly long: readonly string[] = [
-    ...["model", "verify", "mlflow-page", "kill", "sync-to-server", "pages", "media", "watch", "watch-endures"],
+    ...[
+      "model",
+      "verify",
+      "several",
+      "mlflow-page",
+      "kill",
+      "sync-to-server",
+      "pages",
+      "media",
+      "watch",
+      "watch-endures",
+    ],
     ...["asked-destination", "artifact-stores", "one-run", "databases", "refused", "rest-store"],
     ...["choice", "artifact-paths", "secrets", "watch-training", "engine-model", "verify-command", "watcher", "fuzz"],
     ...["watcher-model"],
