@@ -162,6 +162,15 @@ test("Parquet: a part that is there twice is doubled, one that is gone is missin
   expect(counts.points).toMatchObject({ compared: 53, missing: 53 });
 });
 
+test("Parquet: a part that is damaged cannot be compared", async () => {
+  const output = new Verified("parquet");
+  await output.sync();
+  const part = output.file("scalars/train/part-0.parquet");
+  writeFileSync(part, readFileSync(part).subarray(100));
+  const [run] = await output.verify();
+  expect([run?.outcome, run?.error?.message]).toEqual(["failed", expect.stringContaining("is damaged")]);
+});
+
 test("a file beside that is gone is missing, one with other bytes is different", async () => {
   const output = new Verified("jsonl");
   await output.sync();

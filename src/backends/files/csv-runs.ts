@@ -3,14 +3,14 @@
  * they are is told by a file beside them, once a batch is durable: rows behind what it tells of are cut off when the run
  * goes on.
  */
-import { statSync } from "node:fs";
+import path from "node:path";
 import type { Datum } from "../../reader/datum.ts";
 import { type PythonValue, pythonText } from "../../reader/python-text.ts";
 import type { Batch } from "../../sync/backend.ts";
 import { Tally } from "../../sync/report/tally.ts";
 import { appendTo, cutTo, sizeOf } from "./appended-file.ts";
 import { csvRows } from "./csv-rows.ts";
-import type { OutputDirectory } from "./output-directory.ts";
+import { type OutputDirectory, syncAll, type Unsynced } from "./output-directory.ts";
 import { RowDigests } from "./row-digests.ts";
 import { isOffset, newState, type RunState } from "./run-state.ts";
 import type { Addition, OpenRun, RunsOnDisk, SeenRun } from "./runs-on-disk.ts";
@@ -31,6 +31,8 @@ const EMPTY: Lengths = { scalars: 0, hparams: 0 };
 export interface CsvRun extends OpenRun {
   readonly startTime: number | null;
   log: Log;
+  /** What is not durable yet; it is once a batch is acknowledged. */
+  readonly unsynced: Unsynced;
   lengths: Lengths;
   /** Its rows, where one of them had to be looked for. */
   rows: RowDigests | undefined;
@@ -46,8 +48,8 @@ export class CsvRuns implements RunsOnDisk<CsvRun> {
     this.#states = new StateFiles(directory);
   }
 
-  idOf(path: string, n: number): string {
-    return `${path}${n === 1 ? "" : `-${n}`}/${STATE_FILE}`;
+  idOf(pathOfRun: string, n: number): string {
+    return `${pathOfRun}${n === 1 ? "" : `-${n}`}/${STATE_FILE}`;
   }
 
   list(): string[] {
@@ -72,10 +74,11 @@ export class CsvRuns implements RunsOnDisk<CsvRun> {
   create(id: string, state: RunState, startTime: number): CsvRun | undefined {
     const start = Number.isFinite(startTime) ? startTime : null;
     return this.#directory.exclusively(id, () => {
-      if (statSync(this.#directory.path(id), { throwIfNoEntry: false }) !== undefined) return undefined;
+      if (sizeOf(this.#directory.path(id)) > 0) return undefined;
       for (const table of NAMES) if (this.#size(id, table) > 0) throw notOurs(this.#file(id, table));
-      const log = this.#states.place(id, state, start, { lengths: EMPTY });
-      return { id, state, startTime: start, log, lengths: EMPTY, rows: undefined };
+      const unsynced: Unsynced = new Set();
+      const log = this.#states.place(id, state, start, { lengths: EMPTY }, unsynced);
+      return { id, state, startTime: start, log, unsynced, lengths: EMPTY, rows: undefined };
     });
   }
 
@@ -83,28 +86,29 @@ export class CsvRuns implements RunsOnDisk<CsvRun> {
     const texts = { scalars: scalarRows(next.name, batch), hparams: hparamRows(next.name, batch) };
     const additions = isAllNew ? texts : this.#without(run, texts);
     if (batch.marks.length === 0 && NAMES.every((table) => additions[table].length === 0)) return;
-    this.#put(run, additions, next);
+    await this.#put(run, additions, next);
   }
 
   async tell(run: CsvRun, next: RunState): Promise<void> {
-    this.#put(run, { scalars: [], hparams: [] }, next);
+    await this.#put(run, { scalars: [], hparams: [] }, next);
   }
 
   tally(batch: Batch): Tally {
     return tallyOfTables(batch);
   }
 
-  #put(run: CsvRun, rows: Readonly<Record<Table, readonly string[]>>, next: RunState): void {
-    const { id, lengths } = run;
+  async #put(run: CsvRun, rows: Readonly<Record<Table, readonly string[]>>, next: RunState): Promise<void> {
+    const { id, lengths, unsynced } = run;
     this.#directory.exclusively(id, () => {
       this.#states.require(id, run.log);
       const longer = { scalars: 0, hparams: 0 };
       try {
         for (const table of NAMES) {
           const header = lengths[table] === 0 && rows[table].length > 0 ? TABLES[table].header : "";
+          if (lengths[table] === 0 && rows[table].length > 0) unsynced.add(path.dirname(this.#file(id, table)));
           longer[table] = appendTo(this.#file(id, table), lengths[table], Buffer.from(header + rows[table].join("")));
         }
-        run.log = this.#states.change(id, run, next, { lengths: longer });
+        run.log = this.#states.change(id, run, next, { lengths: longer }, unsynced);
       } catch (error) {
         this.#removeSurplus(run);
         throw error;
@@ -112,6 +116,7 @@ export class CsvRuns implements RunsOnDisk<CsvRun> {
       run.state = next;
       run.lengths = longer;
     });
+    await this.#directory.guarded(id, () => syncAll(unsynced));
     for (const table of NAMES) for (const row of rows[table]) run.rows?.add(table, withoutRun(row));
   }
 
@@ -134,10 +139,11 @@ export class CsvRuns implements RunsOnDisk<CsvRun> {
     if (told === undefined) return undefined;
     const { state, startTime, log } = told;
     const lengths = lengthsOf(told);
+    const shared = { id, startTime, log, unsynced: new Set<string>(), rows: undefined };
     // Rows are missing, and nobody knows whose they were.
     if (NAMES.some((table) => this.#size(id, table) < lengths[table]))
-      return { id, startTime, log, lengths: EMPTY, rows: undefined, state: newState(state.name, state.source, []) };
-    return { id, startTime, log, lengths, rows: undefined, state };
+      return { ...shared, lengths: EMPTY, state: newState(state.name, state.source, []) };
+    return { ...shared, lengths, state };
   }
 
   /** The rows that its tables do not have yet. */

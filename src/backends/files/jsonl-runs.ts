@@ -12,7 +12,7 @@ import type { Tally } from "../../sync/report/tally.ts";
 import type { FileMark } from "../../sync/source/fingerprint.ts";
 import { datumLine, hparamsLine, scalarLines, tallyOf } from "./json-lines.ts";
 import { Media } from "./media.ts";
-import { type OutputDirectory, writeAll } from "./output-directory.ts";
+import { type OutputDirectory, syncAll, type Unsynced, writeAll } from "./output-directory.ts";
 import { CHUNK, lastIndexOf, lineAt, linesOf, readLines } from "./read-lines.ts";
 import { RowDigests } from "./row-digests.ts";
 import { FORMAT, isOffset, jsonOfState, type RunState, stateOfJson } from "./run-state.ts";
@@ -25,6 +25,8 @@ const MARK = '{"kind":"mark",';
 const MAX_HEADER = 64 * 1024;
 
 export interface JsonlRun extends OpenRun {
+  /** What is not durable yet; it is once a batch is acknowledged. */
+  readonly unsynced: Unsynced;
   /** Where the last mark's line ends, bytes. */
   length: number;
   /** How many files' marks were told since all of them were. */
@@ -75,7 +77,7 @@ export class JsonlRuns implements RunsOnDisk<JsonlRun> {
         return found;
       }),
     );
-    return end && { id, ...end, told: Infinity, lines: undefined };
+    return end && { id, ...end, unsynced: new Set(), told: Infinity, lines: undefined };
   }
 
   create(id: string, state: RunState, startTime: number): JsonlRun | undefined {
@@ -87,8 +89,9 @@ export class JsonlRuns implements RunsOnDisk<JsonlRun> {
     return this.#directory.exclusively(id, () => {
       // One that a power failure has left empty was never written to.
       if ((statSync(this.#directory.path(id), { throwIfNoEntry: false })?.size ?? 0) > 0) return undefined;
-      this.#directory.place(id, bytes);
-      return { id, state, length: bytes.length, told: 0, lines: undefined };
+      const unsynced: Unsynced = new Set();
+      this.#directory.place(id, bytes, unsynced);
+      return { id, state, unsynced, length: bytes.length, told: 0, lines: undefined };
     });
   }
 
@@ -125,7 +128,9 @@ export class JsonlRuns implements RunsOnDisk<JsonlRun> {
     const mark = Buffer.from(markLine(length, bytes, next, isWhole ? undefined : changed));
     const handle = this.#directory.exclusively(id, () => this.#appendTo(id, length, Buffer.concat([bytes, mark])));
     try {
-      await this.#directory.guarded(id, () => promisify(fsync)(handle));
+      await this.#directory.guarded(id, async () => {
+        await Promise.all([promisify(fsync)(handle), syncAll(run.unsynced)]);
+      });
     } finally {
       closeSync(handle);
     }

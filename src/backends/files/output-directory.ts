@@ -10,6 +10,7 @@ import {
   statSync,
   writeSync,
 } from "node:fs";
+import { open } from "node:fs/promises";
 import path from "node:path";
 import { TraceletError } from "../../errors.ts";
 import { type Database, openDatabase } from "../../sqlite.ts";
@@ -23,6 +24,9 @@ const BUSY_MS = 60_000;
 export function outputOf(output: string, format: string, isShared: boolean): string {
   return path.resolve(output, isShared ? format : "");
 }
+
+/** Files and directories that a power failure may still take back. */
+export type Unsynced = Set<string>;
 
 export class OutputDirectory {
   readonly root: string;
@@ -88,30 +92,37 @@ export class OutputDirectory {
     }
   }
 
-  /** Put a file in its place whole and durably, over one that is there. @throws the system's error */
-  place(file: string, bytes: Uint8Array): void {
+  /**
+   * Put a file in its place whole and durably, over one that is there.
+   *
+   * @param unsynced gets what has to be synced for that; left out: all of it is
+   * @throws the system's error
+   */
+  place(file: string, bytes: Uint8Array, unsynced?: Unsynced): void {
     const target = this.path(file);
     // Readers of whole directories pass over names that begin with a dot.
     const temporary = path.join(path.dirname(target), `.${path.basename(target)}.${process.pid}.part`);
-    this.makeDirectory(path.dirname(target));
+    this.makeDirectory(path.dirname(target), unsynced);
     const handle = openSync(temporary, "w");
     try {
       writeAll(handle, bytes, undefined);
-      fsyncSync(handle);
+      if (unsynced === undefined) fsyncSync(handle);
     } finally {
       closeSync(handle);
     }
     renameSync(temporary, target);
-    syncDirectory(path.dirname(target));
+    unsynced?.add(target).add(path.dirname(target));
+    if (unsynced === undefined) syncDirectory(path.dirname(target));
   }
 
-  /** Make a directory with those above it, durably. @throws the system's error */
-  makeDirectory(directory: string): void {
+  /** Make a directory with those above it, durably. @param unsynced as for `place` @throws the system's error */
+  makeDirectory(directory: string, unsynced?: Unsynced): void {
     if (existsSync(directory)) return;
     const above = path.dirname(directory);
-    if (above !== directory) this.makeDirectory(above);
+    if (above !== directory) this.makeDirectory(above, unsynced);
     mkdirSync(directory, { recursive: true });
-    syncDirectory(above);
+    unsynced?.add(above);
+    if (unsynced === undefined) syncDirectory(above);
   }
 
   /** Paths below this directory of all files with an ending. */
@@ -125,6 +136,33 @@ export class OutputDirectory {
 
   close(): void {
     this.#lock?.close();
+  }
+}
+
+/**
+ * Make durable what has been written, all at once and while other runs go on: a disk takes many syncs in hardly more time than
+ * one. What fails is to be synced the next time.
+ *
+ * @throws the system's error
+ */
+export async function syncAll(unsynced: Unsynced): Promise<void> {
+  await Promise.all(
+    Array.from(unsynced, async (file) => {
+      await syncPath(file);
+      unsynced.delete(file);
+    }),
+  );
+}
+
+async function syncPath(file: string): Promise<void> {
+  // Windows syncs what is open for writing, which no directory can be.
+  const isWindows = process.platform === "win32";
+  if (isWindows && statSync(file).isDirectory()) return;
+  const handle = await open(file, isWindows ? "r+" : "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
   }
 }
 

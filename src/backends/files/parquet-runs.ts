@@ -6,16 +6,16 @@
  *     scalars/<run>/part-0.parquet …     histograms/<run>/part-0.parquet …
  *     runs/<run>/values.jsonl            runs/<run>/parquet.json (the state)
  */
-import { statSync } from "node:fs";
+import path from "node:path";
 import type { Batch } from "../../sync/backend.ts";
 import type { Tally } from "../../sync/report/tally.ts";
 import { appendTo, cutTo, sizeOf } from "./appended-file.ts";
 import { tallyOf } from "./json-lines.ts";
 import { Media } from "./media.ts";
-import type { OutputDirectory } from "./output-directory.ts";
+import { type OutputDirectory, syncAll, type Unsynced } from "./output-directory.ts";
 import { type Content, contentOf, EMPTY, jsonOfContent, type OfTables, TABLES, type Table } from "./parquet/content.ts";
 import { histogramPart, histogramsOf } from "./parquet/histogram-part.ts";
-import { dueParts, PartFiles } from "./parquet/part-files.ts";
+import { dueParts, type Part, PartFiles } from "./parquet/part-files.ts";
 import { addLine, addRows, NO_ROWS, type Rows, rowsOf, rowsWithout, sizeOfRows } from "./parquet/run-rows.ts";
 import { joinedScalars, scalarPart, scalarsOf } from "./parquet/scalar-part.ts";
 import { linesUpTo } from "./read-lines.ts";
@@ -28,6 +28,8 @@ const STATE_FILE = "parquet.json";
 export interface ParquetRun extends OpenRun {
   readonly startTime: number | null;
   log: Log;
+  /** What is not durable yet; it is once a batch is acknowledged. */
+  readonly unsynced: Unsynced;
   content: Content;
   /** Its rows and lines, where one of them had to be looked for. */
   rows: RowDigests | undefined;
@@ -48,8 +50,8 @@ export class ParquetRuns implements RunsOnDisk<ParquetRun> {
    * Readers of directories take `lr=0.1` for the value of a column, and pass over names that begin with `_`. The name itself
    * is in each row.
    */
-  idOf(path: string, n: number): string {
-    const safe = path.replaceAll("=", "_").replace(/(^|\/)_/g, "$1run_");
+  idOf(pathOfRun: string, n: number): string {
+    const safe = pathOfRun.replaceAll("=", "_").replace(/(^|\/)_/g, "$1run_");
     return `runs/${safe}${n === 1 ? "" : `-${n}`}/${STATE_FILE}`;
   }
 
@@ -83,12 +85,13 @@ export class ParquetRuns implements RunsOnDisk<ParquetRun> {
   create(id: string, state: RunState, startTime: number): ParquetRun | undefined {
     const start = Number.isFinite(startTime) ? startTime : null;
     return this.#directory.exclusively(id, () => {
-      if (statSync(this.#directory.path(id), { throwIfNoEntry: false }) !== undefined) return undefined;
+      if (sizeOf(this.#directory.path(id)) > 0) return undefined;
       if (sizeOf(this.#linesFile(id)) > 0) throw notOurs(this.#linesFile(id));
       for (const table of TABLES)
         if (this.#parts(id, table).hasOthers([])) throw notOurs(this.#directory.path(tableFolder(id, table)));
-      const log = this.#states.place(id, state, start, jsonOfContent(EMPTY));
-      return { id, state, startTime: start, log, content: EMPTY, rows: undefined };
+      const unsynced: Unsynced = new Set();
+      const log = this.#states.place(id, state, start, jsonOfContent(EMPTY), unsynced);
+      return { id, state, startTime: start, log, unsynced, content: EMPTY, rows: undefined };
     });
   }
 
@@ -98,7 +101,7 @@ export class ParquetRuns implements RunsOnDisk<ParquetRun> {
     const rows = isAllNew ? all : await this.#without(run, all);
     if (batch.marks.length === 0 && sizeOfRows(rows) === 0) return;
     await media.write();
-    this.#put(run, rows, next);
+    await this.#put(run, rows, next);
     for (const table of TABLES) await this.#merge(run, table, false);
   }
 
@@ -108,35 +111,45 @@ export class ParquetRuns implements RunsOnDisk<ParquetRun> {
 
   async tell(run: ParquetRun, next: RunState): Promise<void> {
     if (next.status !== "running") for (const table of TABLES) await this.#merge(run, table, true);
-    this.#put(run, NO_ROWS, next);
+    await this.#put(run, NO_ROWS, next);
   }
 
-  #put(run: ParquetRun, rows: Rows, next: RunState): void {
-    const { id, content } = run;
+  async #put(run: ParquetRun, rows: Rows, next: RunState): Promise<void> {
+    const { id, content, unsynced } = run;
     const { scalars, histograms, lines } = rows;
     const files: OfTables<Uint8Array | undefined> = {
       scalars: scalars.length > 0 ? scalarPart(next.name, scalars) : undefined,
       histograms: histograms.length > 0 ? histogramPart(next.name, histograms) : undefined,
     };
     const text = Buffer.concat(lines);
+    const numbers = { scalars: nextNumber(content.parts.scalars), histograms: nextNumber(content.parts.histograms) };
+    const written = new Map<Table, string>();
+    for (const table of TABLES) {
+      const bytes = files[table];
+      if (bytes === undefined) continue;
+      written.set(table, await this.#parts(id, table).write(numbers[table], bytes, unsynced));
+    }
     this.#directory.exclusively(id, () => {
       this.#states.require(id, run.log);
       const parts = { ...content.parts };
       const since = { ...content.since };
       try {
         for (const table of TABLES) {
-          const number = (parts[table].at(-1)?.number ?? -1) + 1;
+          const number = numbers[table];
           if (next.name !== run.state.name) since[table] = number;
-          const bytes = files[table];
-          if (bytes !== undefined) parts[table] = [...parts[table], this.#parts(id, table).put(number, bytes)];
+          const [file, bytes = 0] = [written.get(table), files[table]?.length];
+          if (file === undefined) continue;
+          parts[table] = [...parts[table], this.#parts(id, table).put(number, file, bytes, unsynced)];
         }
+        if (content.length === 0 && text.length > 0) unsynced.add(path.dirname(this.#linesFile(id)));
         const length = appendTo(this.#linesFile(id), content.length, text);
-        this.#tell(run, next, { parts, since, length, merge: undefined });
+        this.#tell(run, next, { parts, since, length, merge: undefined }, unsynced);
       } catch (error) {
         this.#removeSurplus(run);
         throw error;
       }
     });
+    await this.#directory.guarded(id, () => syncAll(unsynced));
     if (run.rows !== undefined) addRows(run.rows, rows);
   }
 
@@ -146,8 +159,8 @@ export class ParquetRuns implements RunsOnDisk<ParquetRun> {
     cutTo(this.#linesFile(id), length);
   }
 
-  #tell(run: ParquetRun, next: RunState, content: Content): void {
-    run.log = this.#states.change(run.id, run, next, jsonOfContent(content));
+  #tell(run: ParquetRun, next: RunState, content: Content, unsynced?: Unsynced): void {
+    run.log = this.#states.change(run.id, run, next, jsonOfContent(content), unsynced);
     run.state = next;
     run.content = content;
   }
@@ -159,12 +172,12 @@ export class ParquetRuns implements RunsOnDisk<ParquetRun> {
     const first = due[0];
     if (first === undefined) return;
     const files = this.#parts(id, table);
-    const bytes = await this.#directory.guarded(id, async () => {
-      const parts = due.map(({ number }) => files.read(number));
-      return table === "scalars"
-        ? scalarPart(run.state.name, joinedScalars(await Promise.all(parts.map(scalarsOf))))
-        : histogramPart(run.state.name, (await Promise.all(parts.map(histogramsOf))).flat());
-    });
+    const read = <T>(decode: (bytes: Uint8Array) => Promise<T>) =>
+      Promise.all(due.map(({ number }) => files.read(number, decode)));
+    const bytes =
+      table === "scalars"
+        ? scalarPart(run.state.name, joinedScalars(await read(scalarsOf)))
+        : histogramPart(run.state.name, (await read(histogramsOf)).flat());
     this.#directory.exclusively(id, () => {
       this.#states.require(id, run.log);
       files.prepare(first.number, bytes);
@@ -199,7 +212,7 @@ export class ParquetRuns implements RunsOnDisk<ParquetRun> {
     if (told === undefined) return undefined;
     const { state, startTime, fields, log } = told;
     const content = contentOf(fields);
-    const shared = { id, startTime, log, rows: undefined };
+    const shared = { id, startTime, log, unsynced: new Set<string>(), rows: undefined };
     if (this.#isThere(id, content)) return { ...shared, state, content };
     // Rows are missing, and nobody knows whose they were.
     return { ...shared, state: newState(state.name, state.source, []), content: EMPTY };
@@ -226,12 +239,16 @@ export class ParquetRuns implements RunsOnDisk<ParquetRun> {
     const known = new RowDigests();
     const [scalars, histograms] = [this.#parts(id, "scalars"), this.#parts(id, "histograms")];
     for (const { number } of parts.scalars)
-      addRows(known, { ...NO_ROWS, scalars: await scalarsOf(scalars.read(number)) });
+      addRows(known, { ...NO_ROWS, scalars: await scalars.read(number, scalarsOf) });
     for (const { number } of parts.histograms)
-      addRows(known, { ...NO_ROWS, histograms: await histogramsOf(histograms.read(number)) });
+      addRows(known, { ...NO_ROWS, histograms: await histograms.read(number, histogramsOf) });
     for (const line of linesUpTo(this.#linesFile(id), length)) addLine(known, line);
     return known;
   }
+}
+
+function nextNumber(parts: readonly Part[]): number {
+  return (parts.at(-1)?.number ?? -1) + 1;
 }
 
 /** Where the parts of a run's table lie. @param id of the run */

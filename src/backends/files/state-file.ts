@@ -6,8 +6,7 @@
  */
 import { type BigIntStats, closeSync, fstatSync, fsyncSync, ftruncateSync, openSync, readFileSync } from "node:fs";
 import { TraceletError } from "../../errors.ts";
-import type { OutputDirectory } from "./output-directory.ts";
-import { writeAll } from "./output-directory.ts";
+import { type OutputDirectory, type Unsynced, writeAll } from "./output-directory.ts";
 import { FORMAT, jsonOfState, type RunState, stateOfJson } from "./run-state.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -62,6 +61,8 @@ export class StateFiles {
     } finally {
       closeSync(handle);
     }
+    // A power failure has left its name, and it was never told of anything.
+    if (bytes.length === 0) return undefined;
     const lines = linesOf(bytes);
     const [first, ...changes] = lines;
     if (first?.json["kind"] !== "run" || first.json["format"] !== FORMAT) throw notOurs(file);
@@ -74,32 +75,39 @@ export class StateFiles {
     return { state: { ...stateOfJson(fields), marks }, startTime, fields, log };
   }
 
-  /** Put a new file in its place, or the whole state in the place of many lines. @throws the system's error */
-  place(id: string, state: RunState, startTime: number | null, fields: Fields): Log {
+  /**
+   * Put a new file in its place, or the whole state in the place of many lines.
+   *
+   * @param unsynced as for `OutputDirectory.place`
+   * @throws the system's error
+   */
+  place(id: string, state: RunState, startTime: number | null, fields: Fields, unsynced?: Unsynced): Log {
     const told = jsonOfState(state, state.marks.values());
     const bytes = lineOf({ kind: "run", format: FORMAT, start_time: startTime, ...fields, ...told });
-    this.#directory.place(id, bytes);
+    this.#directory.place(id, bytes, unsynced);
     return { stamp: this.#stamp(id), length: bytes.length, whole: bytes.length };
   }
 
   /**
    * Tell what a batch has changed.
    *
+   * @param unsynced as for `OutputDirectory.place`
    * @throws the system's error; TraceletError `overtaken` or `deleted` as for `require`
    */
-  change(id: string, told: Omit<ToldState, "fields">, next: RunState, fields: Fields): Log {
+  change(id: string, told: Omit<ToldState, "fields">, next: RunState, fields: Fields, unsynced?: Unsynced): Log {
     const { state, startTime, log } = told;
     this.require(id, log);
     const changed = [...next.marks.values()].filter((mark) => state.marks.get(mark.key) !== mark);
     const line = lineOf({ ...fields, ...jsonOfState(next, changed) });
     const length = log.length + line.length;
     if (length > MIN_LENGTH && length - log.whole > MAX_CHANGES * log.whole)
-      return this.place(id, next, startTime, fields);
+      return this.place(id, next, startTime, fields, unsynced);
     const handle = openSync(this.#directory.path(id), "r+");
     try {
       ftruncateSync(handle, log.length);
       writeAll(handle, line, log.length);
-      fsyncSync(handle);
+      unsynced?.add(this.#directory.path(id));
+      if (unsynced === undefined) fsyncSync(handle);
       return { stamp: stampOf(fstatSync(handle, { bigint: true })), length, whole: log.whole };
     } catch (error) {
       ftruncateSync(handle, log.length);

@@ -1,8 +1,10 @@
 /** The files that hold one run's rows of one table: parts, which are put into place whole and numbered in their order. */
 import { readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { open } from "node:fs/promises";
 import path from "node:path";
+import { TraceletError } from "../../../errors.ts";
 import { sizeOf } from "../appended-file.ts";
-import { type OutputDirectory, syncDirectory } from "../output-directory.ts";
+import { type OutputDirectory, syncDirectory, type Unsynced } from "../output-directory.ts";
 import { isOffset } from "../run-state.ts";
 
 /** A part that counts. */
@@ -17,6 +19,20 @@ const MANY = 32;
 const MAX_BYTES = 4 * 1024 * 1024;
 /** A part, or what was to become one. Other names that begin with a dot or `_` are passed over by readers of directories. */
 const NAME = /^(?:part-(\d+)\.parquet|\.part-\d+\.parquet\..+)$/;
+
+/** So many were written by this process: no two are called the same until they are in their place. */
+let written = 0;
+
+/** What a part holds. @throws the system's error; TraceletError `rejected` if it cannot be read */
+export async function decodedPart<T>(file: string, decode: (bytes: Uint8Array) => Promise<T>): Promise<T> {
+  const bytes = readFileSync(file);
+  try {
+    return await decode(bytes);
+  } catch (cause) {
+    const hint = "remove the run's files, and sync again";
+    throw new TraceletError("rejected", `${file} is damaged: it cannot be read as Parquet`, { hint, cause });
+  }
+}
 
 /** One directory of parts. */
 export class PartFiles {
@@ -34,14 +50,48 @@ export class PartFiles {
     return this.#directory.path(this.#name(number));
   }
 
-  read(number: number): Uint8Array {
-    return this.#directory.guard(this.#name(number), () => readFileSync(this.file(number)));
+  /** @param decode of its bytes @throws TraceletError `rejected` */
+  read<T>(number: number, decode: (bytes: Uint8Array) => Promise<T>): Promise<T> {
+    return this.#directory.guarded(this.#name(number), () => decodedPart(this.file(number), decode));
   }
 
-  /** Put a part into place, durably. @throws the system's error */
-  put(number: number, bytes: Uint8Array): Part {
-    this.#directory.place(this.#name(number), bytes);
-    return { number, bytes: bytes.length };
+  /**
+   * Write what is to become a part, durably.
+   *
+   * @param unsynced as for `OutputDirectory.place`
+   * @returns where it is until then
+   */
+  async write(number: number, bytes: Uint8Array, unsynced: Unsynced): Promise<string> {
+    const temporary = path.join(this.#path, `.part-${number}.parquet.${process.pid}-${++written}.part`);
+    await this.#directory.guarded(this.#name(number), async () => {
+      this.#directory.makeDirectory(this.#path, unsynced);
+      const handle = await open(temporary, "w");
+      try {
+        await handle.writeFile(bytes);
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+    });
+    return temporary;
+  }
+
+  /**
+   * Put what was written into place.
+   *
+   * @throws the system's error; TraceletError `overtaken` if somebody else has opened the run meanwhile, and removed it
+   */
+  put(number: number, temporary: string, bytes: number, unsynced: Unsynced): Part {
+    const file = this.file(number);
+    try {
+      renameSync(temporary, file);
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code !== "ENOENT") throw cause;
+      const hint = "the same command goes on behind what is there";
+      throw new TraceletError("overtaken", `another process has opened the run of ${file}`, { hint, cause });
+    }
+    unsynced.add(this.#path);
+    return { number, bytes };
   }
 
   has({ number, bytes }: Part): boolean {
