@@ -1,7 +1,7 @@
 /** What a source promises the engine, whatever holds the files: a file system, or a store whose objects are replaced whole. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import type { SyncOptions } from "../../src/sync/engine/once.ts";
 import type { SyncResult } from "../../src/sync/engine/sync-result.ts";
 import type { WatchOptions } from "../../src/sync/engine/watch.ts";
@@ -353,6 +353,21 @@ describe("a store that answers with an error", () => {
     };
     await expect(scene.sync()).rejects.toThrow("a bug");
   });
+});
+
+test("one list for each poll, however many read the changes", async () => {
+  const store = new ObjectStore();
+  store.put(`a/${EVENT_FILE}`, version());
+  const watched = await store.source.watch({ events: true, pollMs: 600_000, rescanMs: 600_000, onNote: () => {} });
+  onTestFinished(() => watched.close());
+  const { signal } = new AbortController();
+  const readers = [watched.subscribe(), watched.subscribe()].map(async (subscription) => {
+    for await (const { changed } of subscription.changes(signal)) return changed.map(({ name }) => name);
+    return [];
+  });
+  expect(await Promise.all(readers)).toEqual([["a"], ["a"]]);
+  expect((await watched.discover()).runs.map(({ name }) => name)).toEqual(["a"]);
+  expect(store.requests.map(({ method }) => method)).toEqual(["LIST"]);
 });
 
 test("a large object that grows is read where it has grown", async () => {
