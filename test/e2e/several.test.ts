@@ -180,11 +180,11 @@ describe("sync", () => {
   });
 
   test("SIGKILL at random moments: each point is in all of them, once", async () => {
-    generate(6, 5000);
+    generate(6, 3000);
     await startServer();
     const args = argsTo(server.uri, ["mlflow", ...FILES]);
     const progress = () => size("jsonl");
-    const killed = await killOften(args, 12, progress);
+    const killed = await killOften(args, 8, progress);
     expect(killed).toBeGreaterThan(0);
     const last = await sync(args);
     expect([last.code, last.outcomes]).toEqual([0, ["mlflow ok", ...FILES.map((format) => `${format} ok`)]]);
