@@ -11,6 +11,7 @@ import type { Progress } from "../sync/report/progress.ts";
 import type { RunResult } from "../sync/run/run-result.ts";
 import { requireLogdir } from "../sync/source/logdirs.ts";
 import { type DestinationEnd, type Reporting, reportEnds } from "./destination-ends.ts";
+import { printError } from "./failure.ts";
 import { type ProgressView, showProgress } from "./progress-view.ts";
 import { exitCodeOf, onSignals, type Signals } from "./signals.ts";
 import {
@@ -96,6 +97,18 @@ async function syncAndReport(
     return { name, opened, held: HeldDestination.take(opened, logdirs, { readOnly: dryRun }) };
   });
   const releases: Promise<void>[] = [];
+  let released: unknown;
+  const release = ({ held }: Holding) => {
+    const letGo = held.then(
+      (each) => each.release(),
+      () => {},
+    );
+    releases.push(
+      letGo.catch((error: unknown) => {
+        released ??= error;
+      }),
+    );
+  };
   try {
     const results = syncAll({
       logdirs,
@@ -120,7 +133,8 @@ async function syncAndReport(
       }),
     });
     let left = holdings.length;
-    const endOf = async ({ name, opened, held }: Holding, result: Promise<SyncResult>): Promise<End> => {
+    const endOf = async (holding: Holding, result: Promise<SyncResult>): Promise<End> => {
+      const { name, opened, held } = holding;
       let end: SyncReport | TraceletError;
       try {
         end = reportOf(await result, (await held).destination, { dryRun, elapsedMs: performance.now() - started });
@@ -129,12 +143,7 @@ async function syncAndReport(
         end = asTraceletError(error);
       }
       // Whoever else waits for this one need not wait for the others.
-      releases.push(
-        held.then(
-          (each) => each.release(),
-          () => {},
-        ),
-      );
+      release(holding);
       progress.end(isOne ? "" : name);
       left--;
       if (left > 0) say(end instanceof TraceletError ? end.message : headline(end), name);
@@ -146,12 +155,16 @@ async function syncAndReport(
     };
     const ends = await Promise.all(results.map((result, index) => endOf(holdings[index] as Holding, result)));
     progress.stop();
-    const code = report(ends, logdirs, options, stderr);
+    let code = report(ends, logdirs, options, stderr);
+    await Promise.all(releases);
+    if (released !== undefined) {
+      printError(released, stderr, debug);
+      code ||= 1;
+    }
     return signals.received === undefined ? code : exitCodeOf(signals.received);
   } finally {
     progress.stop();
-    if (releases.length === 0)
-      releases.push(...holdings.map(({ held }) => held.then((each) => each.release()).catch(() => {})));
+    if (releases.length === 0) holdings.forEach(release);
     await Promise.all(releases);
   }
 }

@@ -129,23 +129,22 @@ export function watchEngine(command: WatchCommandOptions): WatchEngine {
       const code = anySetAside || rest.anySetAside ? 1 : exitCode(rest.result);
       return { name, code, interrupted: rest.result.interrupted };
     };
+    const failed = (name: string, cause: unknown): FollowEnd => {
+      if (isOne) throw cause;
+      const error = asTraceletError(cause);
+      const interrupted = error.code === "interrupted" && stop.aborted;
+      const message = `${error.message}; nothing more is sent there`;
+      if (!interrupted) onEvent({ level: "error", run: undefined, message, hint: error.hint }, name);
+      return { name, code: exitCodeOfError(error), interrupted, error };
+    };
     const endOf = async ({ name, held }: (typeof holdings)[number], index: number): Promise<FollowEnd> => {
-      try {
-        return await finishOne(name, index);
-      } catch (cause) {
-        if (isOne) throw cause;
-        const error = asTraceletError(cause);
-        const interrupted = error.code === "interrupted" && stop.aborted;
-        const message = `${error.message}; nothing more is sent there`;
-        if (!interrupted) onEvent({ level: "error", run: undefined, message, hint: error.hint }, name);
-        return { name, code: exitCodeOfError(error), interrupted, error };
-      } finally {
-        onEnd(name);
-        await held.then(
-          (each) => each.release(),
-          () => {},
-        );
-      }
+      const work = finishOne(name, index);
+      await work.catch(() => {});
+      onEnd(name);
+      const holding = await held.catch(() => undefined);
+      // What comes of that concerns this destination alone, too.
+      const released = holding?.release() ?? Promise.resolve();
+      return released.then(() => work).catch((cause: unknown) => failed(name, cause));
     };
     const ends = await Promise.all(holdings.map(endOf));
     const code = worstOf(ends.map((end) => end.code));

@@ -51,17 +51,18 @@ export async function hold(
   return openings.map(({ name, opened }) => take(name, opened));
 }
 
-/** The end of one destination: its result, or why there is none. Then it is released, whatever became of it. */
-export async function endOf<Result extends object>(
+/** The end of one destination: its result, or why there is none. Then it is released; a failure of that is its error, too. */
+export async function endOf<Result extends { readonly error: TraceletError | undefined }>(
   { name, held }: Holding,
   work: Promise<Result>,
   withoutResult: (error: TraceletError) => Result,
 ): Promise<Result & { readonly destination: string; readonly location: string | undefined }> {
   const holding = await held.catch(() => undefined);
-  try {
-    const result = await work.catch((error: unknown) => withoutResult(asTraceletError(error)));
-    return { destination: name, location: holding?.destination.backend.location(), ...result };
-  } finally {
-    await holding?.release();
-  }
+  const result = await work.catch((error: unknown) => withoutResult(asTraceletError(error)));
+  const location = holding?.destination.backend.location();
+  const unreleased = await holding?.release().then(
+    () => undefined,
+    (error: unknown) => asTraceletError(error),
+  );
+  return { destination: name, location, ...result, error: result.error ?? unreleased };
 }

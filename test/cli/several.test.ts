@@ -1,6 +1,6 @@
 /** `--backend` with several names: each is told apart, and none takes another with it. */
 import { once } from "node:events";
-import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import path from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -17,6 +17,18 @@ async function syncAll(machine: Machine, ...args: readonly string[]) {
   expect(end.stdout).toMatch(/^\{.*\}\n$/);
   return { ...(JSON.parse(end.stdout) as SeveralJson), ...end };
 }
+
+/** A plug-in that stores nothing, and fails when it is closed. */
+const BROKEN_AT_THE_END = `
+export default {
+  seam: 1,
+  address: () => "here",
+  open: () => ({
+    open: async ({ name }) => ({ id: name }),
+    write: async () => {},
+    close: async () => { throw new Error("it cannot be closed"); },
+  }),
+};`;
 
 /** Scalars of one destination: of JSON lines and tables by their rows. @param folder where several formats have each its own */
 function pointsIn(machine: Machine, backend: "jsonl" | "csv", folder = ""): number {
@@ -125,6 +137,20 @@ describe("sync", () => {
     const lines = stdout.trimEnd().split("\n");
     expect(lines.filter((line) => (JSON.parse(line) as { kind: string }).kind === "scalar")).toHaveLength(20);
     expect([code, machine.points()]).toEqual([0, 20]);
+  });
+
+  test("one that cannot be closed is told of, and takes no other with it", async () => {
+    const machine = machineWithRun();
+    writeFileSync(path.join(machine.root, "broken.mjs"), BROKEN_AT_THE_END);
+    const to = ["--backend", "./broken.mjs,jsonl", "--output", "out"];
+    const synced = await machine.run("sync", "runs", ...to);
+    expect([synced.code, synced.stderr]).toEqual([1, expect.stringMatching(/error: .*broken.*cannot be closed/)]);
+    expect(synced.stderr).toContain("2 destinations: broken ok, jsonl ok");
+    expect(pointsIn(machine, "jsonl")).toBe(20);
+    machine.logdir.append("train", records(curve("loss", 10, 15)));
+    const watched = await machine.run("watch", "runs", ...to, "--until-idle", "1s");
+    expect([watched.code, watched.stderr]).toEqual([1, expect.stringMatching(/\[broken\] error: .*cannot be closed/)]);
+    expect(pointsIn(machine, "jsonl")).toBe(25);
   });
 
   test("a dry run of all of them writes nothing", async () => {
