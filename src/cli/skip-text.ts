@@ -1,12 +1,23 @@
 /** What people read for each reason that a value was skipped. */
 import type { SkipReason } from "../sync/report/skip-reason.ts";
+import { count } from "./terminal.ts";
 
-/** As it stands behind a number: `3 larger than --max-image-size`. */
-export function skipText(reason: SkipReason): string {
-  return TEXTS[reason];
+/** All reasons in one line, each with its number where there are several: `150 obsolete, 50 nan`. */
+export function skipTexts(skipped: ReadonlyMap<SkipReason, number>): string {
+  const texts = Array.from(skipped, ([reason, n]) =>
+    skipped.size > 1 ? `${count(n)} ${TEXTS[reason]}` : TEXTS[reason],
+  );
+  return texts.join(", ");
 }
 
-const TEXTS: Record<SkipReason, string> = {
+/** How many were skipped, for whatever reason. */
+export function sumOf(skipped: ReadonlyMap<SkipReason, number>): number {
+  let sum = 0;
+  for (const n of skipped.values()) sum += n;
+  return sum;
+}
+
+/** Each as it stands behind a number. */ const TEXTS: Record<SkipReason, string> = {
   excluded: "excluded",
   nan: "nan",
   every: "between --every",

@@ -6,7 +6,7 @@ import type { FileProblem, OwnProblem } from "../sync/report/file-problem.ts";
 import type { Note } from "../sync/report/note.ts";
 import { Tally } from "../sync/report/tally.ts";
 import type { RunResult } from "../sync/run/run-result.ts";
-import { skipText } from "./skip-text.ts";
+import { skipTexts, sumOf } from "./skip-text.ts";
 import { bytes, count, duration, type Output, oneLine, paint, plural, table } from "./terminal.ts";
 
 export interface SyncReport {
@@ -159,10 +159,8 @@ function totalOf(runs: readonly RunResult[]): Tally {
 function kindRows(tally: Tally, dryRun: boolean): string[][] {
   const rows = [["", "read", dryRun ? "to send" : "sent", "skipped", "failed"]];
   for (const [kind, { read, derived, sent, failed, skipped }] of [...tally.kinds].sort()) {
-    const out = [...skipped.values()].reduce((sum, n) => sum + n, 0);
-    const reasons = [...skipped]
-      .map(([reason, n]) => (skipped.size > 1 ? `${count(n)} ${skipText(reason)}` : skipText(reason)))
-      .join(", ");
+    const out = sumOf(skipped);
+    const reasons = skipTexts(skipped);
     rows.push([
       kind,
       derived === 0 ? count(read) : `${count(read)} + ${count(derived)} derived`,

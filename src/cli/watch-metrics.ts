@@ -170,6 +170,18 @@ function registerStatuses(registry: Registry, statuses: ReadonlyMap<string, Watc
   gauge("held_up", heldUp, ({ obstacle }) => (obstacle === undefined ? 0 : 1));
   counter("retries_total", "Times that something was tried again.", ({ retries }) => retries);
   counter("quarantined_total", "Values that the destination refuses.", ({ quarantined }) => quarantined);
+  const skipped = new Counter({
+    name: "tracelet_skipped_total",
+    help: "Values that were not sent, by reason.",
+    labelNames: ["destination", "reason"],
+    registers,
+    collect() {
+      this.reset();
+      for (const [destination, status] of statuses)
+        for (const [reason, count] of status.skipped) this.inc({ destination, reason }, count);
+    },
+  });
+  registry.registerMetric(skipped);
   const latency = new Gauge({
     name: "tracelet_latency_seconds",
     help: "From seeing that files had grown to the acknowledgement, over the last rounds.",

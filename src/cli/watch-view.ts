@@ -1,6 +1,7 @@
 /** How a watch is doing, while it runs: for people on a terminal, for logs, or for programs. */
 import type { TraceletError } from "../errors.ts";
 import type { WatchEvent, WatchStatus } from "../sync/engine/watch-status.ts";
+import { skipTexts, sumOf } from "./skip-text.ts";
 import { errorJson } from "./sync-report.ts";
 import { bytes, count, duration, type Output, oneLine, paint, plural, printable } from "./terminal.ts";
 import type { FollowEnd } from "./watch-engine.ts";
@@ -165,10 +166,13 @@ export function liveText(status: WatchStatus, rate: number, output: Output): str
 
 /** How it is, in one line. */
 export function statusText(status: WatchStatus): string {
-  const { sent, bytesBehind, quarantined, obstacle } = status;
+  const { sent, bytesBehind, quarantined, skipped, obstacle } = status;
   const parts = [runsText(status), `${plural(sent, "value")} sent`, `${bytes(bytesBehind)} behind`];
   parts.push(`lag ${lagText(status)}`);
   if (quarantined > 0) parts.push(`${count(quarantined)} refused`);
+  // Those refused are named already.
+  const chosen = new Map([...skipped].filter(([reason]) => reason !== "refused"));
+  if (chosen.size > 0) parts.push(`${count(sumOf(chosen))} skipped (${skipTexts(chosen)})`);
   if (obstacle !== undefined) parts.push(`held up: ${oneLine(obstacle)}`);
   return parts.join(", ");
 }
@@ -190,9 +194,16 @@ function eventText({ level, run, message, hint }: WatchEvent, output: Output): s
 }
 
 function statusJson(status: WatchStatus): object {
-  const { runs, liveRuns, sent, bytesSent, bytesBehind, oldestUnsentMs, retries, quarantined, isCaughtUp } = status;
+  const { runs, liveRuns, sent, bytesSent, bytesBehind, oldestUnsentMs, retries, quarantined, skipped, isCaughtUp } =
+    status;
   return {
     ...{ runs, liveRuns, sent, bytesSent, bytesBehind, oldestUnsentMs: Math.round(oldestUnsentMs), retries },
-    ...{ quarantined, isCaughtUp, obstacle: status.obstacle ?? null, lastError: status.lastError ?? null },
+    ...{
+      quarantined,
+      skipped: Object.fromEntries(skipped),
+      isCaughtUp,
+      obstacle: status.obstacle ?? null,
+      lastError: status.lastError ?? null,
+    },
   };
 }

@@ -12,6 +12,10 @@ function statusOf(more: Partial<WatchStatus> = {}): { -readonly [K in keyof Watc
   return {
     ...{ runs: 12, liveRuns: 3, sent: 4567, bytesSent: 89_000, bytesBehind: 17, oldestUnsentMs: 1500, retries: 5 },
     ...{ latencies: Array.from({ length: 100 }, (_, i) => 100 - i), quarantined: 2, obstacle: undefined },
+    skipped: new Map([
+      ["obsolete", 7],
+      ["refused", 2],
+    ]),
     ...{ lastError: "secret-run-name", isCaughtUp: false, lookedAt: performance.now(), quietSince: 0 },
     ...more,
   };
@@ -61,6 +65,8 @@ describe("/metrics", () => {
       'tracelet_held_up{destination="mlflow"}': 0,
       'tracelet_retries_total{destination="mlflow"}': 5,
       'tracelet_quarantined_total{destination="mlflow"}': 2,
+      'tracelet_skipped_total{destination="mlflow",reason="obsolete"}': 7,
+      'tracelet_skipped_total{destination="mlflow",reason="refused"}': 2,
       'tracelet_latency_seconds{destination="mlflow",quantile="0.5"}': 0.05,
       'tracelet_latency_seconds{destination="mlflow",quantile="0.9"}': 0.09,
       'tracelet_latency_seconds{destination="mlflow",quantile="0.99"}': 0.099,

@@ -12,6 +12,8 @@ const status = {
   ...{ quarantined: 0, obstacle: undefined, lastError: undefined, isCaughtUp: false },
   ...{ lookedAt: performance.now(), quietSince: performance.now() },
   ...script.status,
+  // JSON knows no maps.
+  skipped: new Map(),
 };
 
 async function engine(options) {

@@ -9,7 +9,7 @@ import { type Script, Watch } from "./watch-script.ts";
 
 const STATUS: WatchStatus = {
   ...{ runs: 123, liveRuns: 4, sent: 12_345, bytesSent: 1e6, bytesBehind: 0, oldestUnsentMs: 300, latencies: [] },
-  ...{ retries: 0, quarantined: 0, obstacle: undefined, lastError: undefined, isCaughtUp: true },
+  ...{ retries: 0, quarantined: 0, skipped: new Map(), obstacle: undefined, lastError: undefined, isCaughtUp: true },
   ...{ lookedAt: 0, quietSince: 0 },
 };
 const PLAIN = { write() {}, colour: false };
@@ -31,6 +31,19 @@ describe("how it is, in one line", () => {
     expect(text).toContain(", 2 refused, held up: down ");
     expect(text).not.toContain("\n");
     expectHarmless(text);
+  });
+
+  test("what is skipped is counted with its reasons, in the words of the summary", () => {
+    const one = new Map([["obsolete", 1500]] as const);
+    expect(statusText({ ...STATUS, skipped: one })).toMatch(/, 1,500 skipped \(obsolete\)$/);
+    const several = new Map([
+      ["max-image-size", 3],
+      ["refused", 2],
+      ["nan", 4],
+    ] as const);
+    expect(statusText({ ...STATUS, quarantined: 2, skipped: several })).toMatch(
+      /, 2 refused, 7 skipped \(3 larger than --max-image-size, 4 nan\)$/,
+    );
   });
 
   test("live: the error is short, red, and cannot move the terminal", () => {
@@ -84,7 +97,7 @@ describe("without a terminal", () => {
       .split("\n")
       .map((line) => JSON.parse(line) as Record<string, unknown>);
     const at = (minute: string) => ({ time: `2026-01-02T03:${minute}:05.678Z` });
-    const status = { ...STATUS, obstacle: null, lastError: null };
+    const status = { ...STATUS, skipped: {}, obstacle: null, lastError: null };
     const { latencies: _, lookedAt: __, quietSince: ___, ...told } = status;
     expect(objects).toEqual([
       { ...at("04"), type: "event", level: "info", backend: "mlflow", run: `a${EVIL}`, message: "begun", hint: null },

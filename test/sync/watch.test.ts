@@ -447,6 +447,21 @@ describe("whatever breaks", () => {
     await arrives(watching, world, "b", curve("loss", 0, 7));
   });
 
+  test("values that are skipped are counted by reason", async () => {
+    const world = World.create();
+    const transform = { includeTags: [], excludeTags: ["debug/*"], nan: "skip" as const };
+    const strange = [{ tag: "loss", step: 5, value: Number.NaN, wallTime: 5 }];
+    world.logdir.write("a", Buffer.concat([fileOf(curve("loss", 0, 5)), records(strange)]));
+    const watching = new Watching(world, { transform });
+    await arrives(watching, world, "a", curve("loss", 0, 5));
+    world.logdir.append("a", records(curve("debug/x", 0, 3)));
+    const skipped = new Map([
+      ["nan", 1],
+      ["excluded", 3],
+    ]);
+    await watching.until(() => expect(watching.status.skipped).toEqual(skipped));
+  });
+
   test("values that are set aside: said as an error, told at the end", async () => {
     const world = World.create();
     world.backend.notes = [{ code: "renamed", message: "another name" }];

@@ -1,4 +1,5 @@
 /** What a follower has done and has to say: counted, and each thing said once. */
+import type { SkipReason } from "../report/skip-reason.ts";
 import type { FollowedRun } from "./followed-run.ts";
 import type { WatchEvent } from "./watch-status.ts";
 
@@ -10,6 +11,7 @@ export class FollowReport {
   sent = 0;
   bytesSent = 0;
   quarantined = 0;
+  readonly skipped: Map<SkipReason, number> = new Map();
   /** Also if it was only what is no value of an event file. */
   anySetAside = false;
   lastError: string | undefined;
@@ -35,7 +37,10 @@ export class FollowReport {
     const { session, group } = run;
     if (session === undefined) return;
     const { tally, refused, notes, problems, losses } = session.takeNews();
-    for (const { sent } of tally.kinds.values()) this.sent += sent;
+    for (const { sent, skipped } of tally.kinds.values()) {
+      this.sent += sent;
+      for (const [reason, count] of skipped) this.skipped.set(reason, (this.skipped.get(reason) ?? 0) + count);
+    }
     this.quarantined += refused;
     for (const { code, message } of notes) {
       const isLoss = code === "quarantined";

@@ -8,6 +8,7 @@ import PQueue from "p-queue";
 import { type ErrorCode, TraceletError } from "../../errors.ts";
 import { backoff } from "../../pause.ts";
 import type { Discovery } from "../../reader/discover.ts";
+import type { SkipReason } from "../report/skip-reason.ts";
 import { untilOver } from "../run/interruption.ts";
 import { SourceChanged } from "../run/run-session.ts";
 import type { StoredRun } from "../state/stored-run.ts";
@@ -164,6 +165,10 @@ export class Follower implements WatchStatus {
 
   get quarantined(): number {
     return this.#report.quarantined;
+  }
+
+  get skipped(): ReadonlyMap<SkipReason, number> {
+    return this.#report.skipped;
   }
 
   get obstacle(): string | undefined {

@@ -1,5 +1,7 @@
 /** How a watch is doing at one destination: kept up to date by its follower, read by whoever shows it. */
 
+import type { SkipReason } from "../report/skip-reason.ts";
+
 /** A change that a person should know about; reported once for each change, however often it is met. */
 export interface WatchEvent {
   readonly level: "info" | "warning" | "error";
@@ -29,6 +31,8 @@ export interface WatchStatus {
   readonly retries: number;
   /** Values that the destination refused, and that were set aside. */
   readonly quarantined: number;
+  /** How many values were not sent since the watch began, by reason; those refused are among them. */
+  readonly skipped: ReadonlyMap<SkipReason, number>;
   /** Why nothing can be sent at the moment; undefined while it can. */
   readonly obstacle: string | undefined;
   /** The last event of level `error`. */
