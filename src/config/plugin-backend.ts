@@ -68,13 +68,7 @@ export class GuardedBackend implements Backend {
       this.#hasRefused.add(run.id);
       return file;
     };
-    const isStored = ({ kind }: Datum) => this.#kinds.has(kind);
-    const wanted: Batch = {
-      ...batch,
-      data: batch.data.filter(isStored),
-      segments: batch.segments.map((segment) => ({ ...segment, data: segment.data.filter(isStored) })),
-      hparams: this.#kinds.has("hparams") ? batch.hparams : new Map(),
-    };
+    const wanted = ofKinds(batch, this.#kinds);
     const receipt = await this.#guard("write", () => this.#plugin.write(run, wanted, refuseAndCount));
     const { cursor, notes = [], tally = this.#tally(batch, refused) } = receipt ?? {};
     if (!(tally?.kinds instanceof Map)) throw this.#bug("write", "returned a tally that is none");
@@ -169,6 +163,25 @@ function refusedNote(name: string, { kind, tag, step, reason }: RefusedValue, fi
   const first = `${kind} ${JSON.stringify(tag)}${step === undefined ? "" : ` at step ${step}`}: ${reason}`;
   const message = `values that ${name} refuses are set aside, and not sent again, in ${file} (the first: ${first})`;
   return { code: "quarantined", message };
+}
+
+/** The batch with these kinds only. */
+function ofKinds(batch: Batch, kinds: ReadonlySet<Kind>): Batch {
+  const { tags, tag, step, wallTime, value, offset } = batch.scalars;
+  const isStored = ({ kind }: Datum) => kinds.has(kind);
+  const hasScalars = kinds.has("scalars");
+  return {
+    ...batch,
+    scalars: hasScalars ? batch.scalars : { tags, tag, step, wallTime, value, offset, length: 0 },
+    data: batch.data.filter(isStored),
+    segments: batch.segments.map((segment) => ({ ...segment, data: segment.data.filter(isStored) })),
+    parts: batch.parts.map(({ file, firstScalar, firstDatum }) => ({
+      file,
+      firstScalar: hasScalars ? firstScalar : 0,
+      firstDatum: batch.data.slice(0, firstDatum).filter(isStored).length,
+    })),
+    hparams: kinds.has("hparams") ? batch.hparams : new Map(),
+  };
 }
 
 /** What a plug-in did wrong. It ends the run it concerns, and no other. */

@@ -7,8 +7,10 @@ import { openMlflow } from "../../src/backends/mlflow/index.ts";
 import { TraceletError } from "../../src/errors.ts";
 import { sync } from "../../src/library/sync.ts";
 import { watch } from "../../src/library/watch.ts";
+import type { Batch } from "../../src/sync/backend.ts";
 import type { BackendPlugin } from "../../src/sync/backend-plugin.ts";
 import type { WatchStatus } from "../../src/sync/engine/watch-status.ts";
+import { eventFile, imageEvent, textEvent } from "../support/event-writer.ts";
 import { Logdir, temporaryDirectory } from "../support/logdirs.ts";
 import { curve, fileOf, records } from "../sync/world.ts";
 
@@ -153,6 +155,37 @@ test("a plug-in as an object, with its options", async () => {
   // Remembered under its name.
   expect((await sync({ logdirs, stateDir, backend: memoryPlugin(written) })).ok).toBe(true);
   expect(written.length).toBe(20);
+});
+
+test("a plug-in gets the kinds it stores, and no others", async () => {
+  const { at, stateDir } = place();
+  const logdir = new Logdir(at("mixed"));
+  const image = eventFile(imageEvent("img", 1, Buffer.from("89504e470d0a1a0a", "hex")));
+  const text = (tag: string) => eventFile(textEvent(tag, 1, tag));
+  logdir.write("run/a.tfevents", Buffer.concat([fileOf(curve("loss", 0, 3)), image, text("first")]));
+  logdir.write("run/b.tfevents", Buffer.concat([fileOf(curve("lr", 0, 3), 1), text("second"), image]));
+  const batches: Batch[] = [];
+  const backend: BackendPlugin = {
+    ...{ seam: 1, name: "texts", kinds: ["text"], address: () => "here" },
+    open: () => ({
+      open: async ({ name }) => ({ id: name }),
+      write: async (_run, batch) => void batches.push({ ...batch }),
+    }),
+  };
+  const { ok, destinations } = await sync({ logdirs: logdir.root, stateDir, backend });
+  expect([ok, batches.map(({ scalars }) => scalars.length)]).toEqual([true, batches.map(() => 0)]);
+  const told = batches.flatMap(({ data, parts }) =>
+    data.map(({ tag }, i) => [path.basename(parts.findLast(({ firstDatum }) => firstDatum <= i)?.file ?? ""), tag]),
+  );
+  expect(told).toEqual([
+    ["a.tfevents", "first"],
+    ["b.tfevents", "second"],
+  ]);
+  const { kinds } = destinations[0]?.runs[0]?.tally ?? {};
+  const skipped = new Map([["unsupported-kind", expect.any(Number)]]);
+  expect(Object.fromEntries(kinds ?? [])).toMatchObject({
+    ...{ scalars: { sent: 0, skipped }, images: { sent: 0, skipped }, text: { sent: 2, skipped: new Map() } },
+  });
 });
 
 test("a call that is told to end says so, and the next one goes on", async () => {
