@@ -187,6 +187,13 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
         expect(renamed?.status).toBe("RUNNING");
         expect((await under.run(id)).name).toBe("exp/日本 2");
         expect(await store.runsByTag(experimentId, "tracelet.run", "before")).toEqual([]);
+        expect((await store.runsByTag(experimentId, "tracelet.run", "after")).map((run) => run.id)).toEqual([id]);
+        // By another process, too.
+        const other = await under.second();
+        await other.logBatch(id, batchOf([], NONE, new Map([["tracelet.run", "at last"]])));
+        await other.close();
+        expect(await store.runsByTag(experimentId, "tracelet.run", "after")).toEqual([]);
+        expect((await store.runsByTag(experimentId, "tracelet.run", "at last")).map((run) => run.id)).toEqual([id]);
         await under.deleteRun(id);
         await expect(store.renameRun(id, "no")).rejects.toMatchObject({ name: "TraceletError", code: "deleted" });
       });

@@ -85,7 +85,7 @@ export class RunFinder {
       const isOurs = !isElsewhere || !(await this.#contradicts(run, known));
       if (known !== undefined && isOurs && this.#counts(known)) return { run: this.#active(known) };
       if (await this.#hasToLookAgain(counted)) continue;
-      const moved = isEmpty ? undefined : await this.#findMoved(run);
+      const moved = isEmpty ? undefined : await this.#findMoved(run, seen);
       const wasGivenUp = knownId !== undefined && moved?.active === false;
       if (moved !== undefined && !wasGivenUp) return { run: this.#active(moved) };
       const made = await this.#create(run, seen);
@@ -167,16 +167,17 @@ export class RunFinder {
   /**
    * The run that the source had under another name, told by its files. Where a run of that name is still there, this one is
    * a copy.
+   *
+   * @param seen the runs that are known not to be it
    */
-  async #findMoved(run: RunDescription): Promise<RunRecord | undefined> {
+  async #findMoved(run: RunDescription, seen: ReadonlySet<string>): Promise<RunRecord | undefined> {
     const { store, experimentId } = this.#options;
     const [mark] = run.marks;
     if (mark === undefined) return undefined;
     const own: { readonly found: RunRecord; readonly rank: string }[] = [];
     for (const found of await store.runsByTag(experimentId, markTag(mark.key))) {
       const source = found.tags.get(RUN_TAG);
-      // Those of its own name have been looked at.
-      if (source === undefined || source === run.source || !this.#counts(found)) continue;
+      if (source === undefined || seen.has(found.id) || !this.#counts(found)) continue;
       if (await run.isOthers(thereOf(found, source))) continue;
       const marks = marksOfTags(found.tags);
       // Where runs are nested, the directory above knows the file by a longer name.

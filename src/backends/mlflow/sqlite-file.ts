@@ -96,6 +96,11 @@ export class SqliteFile {
     return known;
   }
 
+  /** A run is given a tag. To be called within `write`. */
+  tagged(runId: string, key: string, value: string): void {
+    this.#indexes.get(key)?.add(runId, value);
+  }
+
   close(): void {
     this.#database.close();
   }

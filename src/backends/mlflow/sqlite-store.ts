@@ -193,7 +193,10 @@ export class SqliteStore implements MlflowStore, RunLists {
       );
       for (const [key, value] of params) insertParam.run(key, value, runId);
       putMetrics(database, runId, metrics);
-      for (const [key, value] of tags) putTag(database, runId, key, value);
+      for (const [key, value] of tags) {
+        putTag(database, runId, key, value);
+        this.#file.tagged(runId, key, value);
+      }
     }, metrics.length);
   }
 
