@@ -1,10 +1,10 @@
-/** What the command line says of the source: which of its runs and values count, and how. */
+/** Which runs and values are sent, and how, as the engine takes it. */
 import type { SyncOptions } from "../sync/engine/once.ts";
 import { globFilter } from "../sync/transform/transform.ts";
 import { excludedKinds } from "./kinds.ts";
 import type { CommandOptions } from "./options.ts";
 
-/** Those that `verify` takes as `sync` does. */
+/** The options that `verify` shares with `sync`. */
 export type ChoiceOptions = Omit<
   CommandOptions<"verify">,
   "backend" | "concurrency" | "json" | "quiet" | "giveUpAfter" | "shutdownTimeout"
@@ -36,7 +36,7 @@ export function chosen(
   };
 }
 
-/** What is made of what was sent before, and said of where it is from. */
+/** How earlier syncs are continued, and whether a new run tells where its files are from. */
 export function continued({
   trustState: trustsState,
   regroup: regroups,

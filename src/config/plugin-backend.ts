@@ -1,4 +1,4 @@
-/** A plug-in's backend as the engine needs it: with what it leaves out, and with its faults told as its own. */
+/** A plug-in's backend as the engine needs it: what it leaves out is filled in, and its bugs are reported as its own. */
 import { type ErrorCode, TraceletError } from "../errors.ts";
 import type { Datum, Kind } from "../reader/datum.ts";
 import type {
@@ -78,7 +78,7 @@ export class GuardedBackend implements Backend {
     return { cursor, notes: [...notes, ...setAside], tally };
   }
 
-  /** What became of a batch of which the plug-in says nothing: it has stored it, all but what it has refused. */
+  /** The tally of a batch if the plug-in returns none: everything is stored except what it has refused. */
   #tally({ scalars, data }: Batch, refused: readonly RefusedValue[]): Tally {
     const counts = new Map<Kind, number>([["scalars", scalars.length]]);
     for (const { kind } of data) counts.set(kind, (counts.get(kind) ?? 0) + 1);
@@ -184,7 +184,7 @@ function ofKinds(batch: Batch, kinds: ReadonlySet<Kind>): Batch {
   };
 }
 
-/** What a plug-in did wrong. It ends the run it concerns, and no other. */
+/** A bug in a plug-in. It ends the run it concerns, and no other. */
 export function bugIn(name: string, where: string, what: string, cause?: unknown): TraceletError {
   return new TraceletError("plugin", `${where} of the backend ${name}: ${what}${placeIn(cause)}`, {
     hint: `this is a bug in the plug-in ${name}, not in tracelet`,
@@ -199,7 +199,7 @@ function placeIn(error: unknown): string {
   return place === undefined ? "" : ` (${place})`;
 }
 
-/** An error that was thrown on purpose, also by another copy of tracelet; undefined if it is none. */
+/** An error thrown on purpose, possibly by another copy of tracelet; undefined for any other. */
 export function asTold(error: unknown): TraceletError | undefined {
   if (error instanceof TraceletError) return error;
   if (!(error instanceof Error) || error.name !== "TraceletError") return undefined;

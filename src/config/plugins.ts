@@ -126,7 +126,7 @@ function requirePlugin(exported: unknown, name: string, file: string): BackendPl
   return exported as BackendPlugin;
 }
 
-/** An option that a backend of tracelet's has as well may be shared, in the same form. */
+/** A plug-in may share an option with a backend of tracelet if both read it in the same form. */
 function requireFree(options: NonNullable<BackendPlugin["options"]>, name: string): void {
   for (const [option, { form }] of Object.entries(options)) {
     const other = BACKENDS.find((backend) => option in backend.options)?.options[option];

@@ -7,7 +7,7 @@ import { type CommandOptions, OPTIONS } from "../config/options.ts";
 import type { BackendPlugin, OpenedBackend } from "../sync/backend-plugin.ts";
 import type { CommandName, OptionDefinition, OptionTable } from "../sync/option.ts";
 
-/** Those that say how a command prints and ends, which a program sees to itself; and `backend`, which may be more here. */
+/** Options of the commands alone: how they print and when they end. `backend` takes more here. */
 const NOT_HERE = ["backend", "json", "quiet", "verbose", "logLevel", "metricsPort", "pid", "untilIdle"] as const;
 
 type Names<Command extends CommandName> = Exclude<keyof CommandOptions<Command>, (typeof NOT_HERE)[number]>;

@@ -1,4 +1,4 @@
-/** How a backend is offered: its options, and what opens it. Those that come with tracelet and plug-ins are the same here. */
+/** How a backend is registered: its options, and what opens it. Plug-ins and the backends of tracelet are registered alike. */
 import type { TraceletError } from "../errors.ts";
 import type { Kind } from "../reader/datum.ts";
 import type { Backend, Batch, Receipt, Refuse, RunDescription, RunHandle, Survey } from "./backend.ts";
@@ -27,7 +27,7 @@ export interface Surroundings {
   readonly say: (line: string) => void;
 }
 
-/** Of a caller that says nothing, or only some of it. */
+/** Defaults for what a caller does not give. */
 export function surroundingsOf(given: Partial<Surroundings> = {}): Surroundings {
   return {
     signal: new AbortController().signal,
@@ -109,7 +109,7 @@ export interface PluginSurroundings extends Surroundings {
   readonly TraceletError: typeof TraceletError;
 }
 
-/** What a plug-in has to do; the rest of `Backend` is up to it. */
+/** The methods a plug-in must have; those of `Backend` that it leaves out do nothing. */
 export interface PluginBackend extends Partial<Omit<Backend, "open" | "write" | "survey">> {
   /** Find the run, or create it. See `Backend.open`. */
   open(run: PluginRun, knownId: string | undefined, cursor: string | undefined): Promise<PluginRunHandle>;
