@@ -14,7 +14,7 @@ import { newRun, type StoredFile, type StoredRun } from "../state/stored-run.ts"
 import { SeriesCounts } from "../transform/series-counts.ts";
 import { Transform } from "../transform/transform.ts";
 import type { Attachments } from "./attachments.ts";
-import { matchRun } from "./match.ts";
+import { barrenIn, matchRun } from "./match.ts";
 import { type RunWork, WHOLE } from "./run-work.ts";
 
 export interface LookAhead {
@@ -110,7 +110,9 @@ export class Undecided extends Error {
 }
 
 function describe(work: RunWork, before: readonly StoredFile[], parentId: string | undefined): RunDescription {
-  const remembered = (marks: readonly FileMark[]) => asStored(work.group.name, marks, before);
+  const barrenOf = barrenIn(work.context.checkpoints);
+  const match = (marks: readonly FileMark[]) =>
+    matchRun(work.group, [asStored(work.group.name, marks, before)], barrenOf);
   const { name } = work.group;
   return {
     name: titleOf(work.group),
@@ -122,13 +124,13 @@ function describe(work: RunWork, before: readonly StoredFile[], parentId: string
     replaces: work.context.replaces,
     isOthers: (run) => work.context.others.own(name, run),
     owns: async (marks) => {
-      const { stored, problems } = await matchRun(work.group, [remembered(marks)]);
+      const { stored, problems } = await match(marks);
       if (stored === undefined && problems.some(({ kind }) => kind === "again")) throw new Undecided(problems);
       return stored !== undefined;
     },
-    contradicts: async (marks) => (await matchRun(work.group, [remembered(marks)])).isOther,
+    contradicts: async (marks) => (await match(marks)).isOther,
     holds: async (marks) => {
-      const { files, notes } = await matchRun(work.group, [remembered(marks)]);
+      const { files, notes } = await match(marks);
       return notes.length === 0 && files.filter(({ stored }) => stored !== undefined).length === marks.length;
     },
   };
