@@ -11,9 +11,13 @@ const TIMEOUT = 600;
 const HEADER_LINES = 3;
 
 export async function run(context) {
-  const logdir = context.shape("runs");
+  return [...(await onShape(context, "scalars")), ...(await onShape(context, "runs"))];
+}
+
+async function onShape(context, shape) {
+  const logdir = context.shape(shape);
   const python = await context.python("files");
-  const inside = (name) => path.join(context.folder, name);
+  const inside = (name) => path.join(context.folder, `${shape}-${name}`);
   const rowsOf = async (file) => {
     const { stdout } = await measured(python, [path.join(PEERS, "count_parquet.py"), file]);
     return Number(stdout);
@@ -56,7 +60,7 @@ export async function run(context) {
     { ...context.watch, once: ["tbparseCsv", "tbparseParquet", "reducer"] },
   );
   const notes = ["the peer once"];
-  const common = (format) => ({ what: `**runs** to \`${format}\``, ours: results[format], goal: times(20), notes });
+  const common = (format) => ({ what: `**${shape}** to \`${format}\``, ours: results[format], goal: times(20), notes });
   return [
     line({ ...common("csv"), beside: "tbparse → CSV", peer: results.tbparseCsv }),
     line({ ...common("csv"), beside: "tensorboard-reducer → CSV", peer: results.reducer }),

@@ -39,7 +39,8 @@ export interface CsvRun extends OpenRun {
 }
 
 export class CsvRuns implements RunsOnDisk<CsvRun> {
-  readonly batchSize = 10_000;
+  /** Some megabytes, so that making it durable is the smaller part. */
+  readonly batchSize = 50_000;
   readonly #directory: OutputDirectory;
   readonly #states: StateFiles;
 

@@ -42,8 +42,8 @@ interface End {
 }
 
 export class JsonlRuns implements RunsOnDisk<JsonlRun> {
-  /** About a megabyte, so that making it durable is the smaller part. */
-  readonly batchSize = 10_000;
+  /** Some megabytes, so that making it durable is the smaller part. */
+  readonly batchSize = 50_000;
   readonly #directory: OutputDirectory;
 
   constructor(directory: OutputDirectory) {

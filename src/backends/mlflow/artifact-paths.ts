@@ -9,6 +9,7 @@
  * Source: `path_not_unique` in mlflow/utils/validation.py, `validate_path_is_safe` in mlflow/utils/uri.py.
  */
 import { createHash } from "node:crypto";
+import { trimmed, unreserved, within } from "../../encode/safe-names.ts";
 
 /** Folder below a run's artifacts, one a kind of file. */
 export type ArtifactRoot =
@@ -47,7 +48,6 @@ const MAX_KEY = 100;
 /** What MLflow, Windows or a URL gives a meaning to, and what no reader sees or some file systems leave out. */
 const UNSAFE = /[%#\\:?*"<>|\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]|(?! )\p{Zs}/gu;
 const EDGES = /^[. ]+|(?<![. ])[. ]+$/g;
-const RESERVED = /^(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$) *(?:\.|$)/i;
 /**
  * The dot or `@` of what looks like one of tracelet's own files: `text/a/5.md` is step 5 of the tag `a`, and never a folder
  * for the tag `a/5.md`.
@@ -87,7 +87,7 @@ export class ArtifactPaths {
     const stays = safe.join("/") === source;
     const alone = stays && folded(source) === source && !parts.some((part) => DIGEST_ENDING.test(part));
     if (!alone && base.includes("tfevents")) {
-      const cut = trimmed(safeSourceName(base), MAX_SOURCE_PART);
+      const cut = trimmed(safeSourceName(base), MAX_SOURCE_PART, OWN_ENDING);
       safe.pop();
       safe.push(`${cut}${cut.includes("tfevents") ? "" : ".tfevents"}-${digestOf(source)}`);
     }
@@ -125,57 +125,30 @@ export class ArtifactPaths {
 function pathOfTag(tag: string): string {
   const parts = tag.split("/").map(safePart);
   const kept = parts.filter((part) => part !== "");
-  const safe = within(kept.length === 0 ? ["_"] : kept, MAX_PATH);
+  const safe = within(kept.length === 0 ? ["_"] : kept, MAX_PATH, OWN_ENDING);
   if (safe.join("/") === tag && folded(tag) === tag && !DIGEST_ENDING.test(tag)) return tag;
   const digest = `-${digestOf(tag)}`;
-  const cut = within(safe, MAX_PATH - digest.length);
-  const last = trimmed(cut.at(-1) as string, MAX_PART - digest.length);
+  const cut = within(safe, MAX_PATH - digest.length, OWN_ENDING);
+  const last = trimmed(cut.at(-1) as string, MAX_PART - digest.length, OWN_ENDING);
   return [...cut.slice(0, -1), `${last}${digest}`].join("/");
 }
 
 function safePart(part: string): string {
-  return trimmed(unreserved(part.replace(UNSAFE, "_").replace(EDGES, "_").replace(OWN_ENDING, "_")), MAX_PART);
-}
-
-function unreserved(part: string): string {
-  return RESERVED.test(part) ? `_${part}` : part;
+  return trimmed(
+    unreserved(part.replace(UNSAFE, "_").replace(EDGES, "_").replace(OWN_ENDING, "_")),
+    MAX_PART,
+    OWN_ENDING,
+  );
 }
 
 function safeSourcePart(part: string): string {
   const safe = safeSourceName(part);
   if (safe === part && Buffer.byteLength(part) <= MAX_SOURCE_PART) return part;
-  return `${trimmed(safe, MAX_SOURCE_PART)}-${digestOf(part)}`;
+  return `${trimmed(safe, MAX_SOURCE_PART, OWN_ENDING)}-${digestOf(part)}`;
 }
 
 function safeSourceName(part: string): string {
   return unreserved(part.replace(UNSAFE, "_").replace(EDGES, "_"));
-}
-
-/** As many parts, the last one perhaps cut, as there is room for. */
-function within(parts: readonly string[], bytes: number): string[] {
-  const kept: string[] = [];
-  let room = bytes;
-  for (const part of parts) {
-    const cut = trimmed(part, room);
-    if (cut === "") break;
-    kept.push(cut);
-    room -= Buffer.byteLength(cut) + 1;
-    if (cut !== part || room <= 0) break;
-  }
-  return kept;
-}
-
-/** The beginning of a safe part, itself safe. */
-function trimmed(part: string, bytes: number): string {
-  if (Buffer.byteLength(part) <= bytes) return part;
-  let kept = "";
-  let room = bytes;
-  for (const character of part) {
-    room -= Buffer.byteLength(character);
-    if (room < 0) break;
-    kept += character;
-  }
-  return kept.replace(/[. ]+$/, "").replace(OWN_ENDING, "_");
 }
 
 /** The same for all names that some file system takes for one. */
