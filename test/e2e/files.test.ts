@@ -184,18 +184,18 @@ test("a watch follows runs that grow, is killed, and goes on", async () => {
 test("a disk that is full is an error of the run, and the rest follows once there is room", async () => {
   const logdir = path.join(workspace, "full-runs");
   const generate = path.join(ROOT, "bench/generate.mjs");
-  execFileSync(process.execPath, [generate, logdir, "1", "40000", "5"]);
+  execFileSync(process.execPath, [generate, logdir, "1", "120000", "5"]);
   const out = path.join(workspace, "full");
   const args = [logdir, "--backend", "jsonl", "--output", out, "--state-dir", `${out}-state`];
   // A process may be given a limit as small as any disk: it is told the same way, by a write that fails.
-  const limited = `ulimit -f 2000; trap '' XFSZ; exec "$@"`;
+  const limited = `ulimit -f 7000; trap '' XFSZ; exec "$@"`;
   const main = path.join(ROOT, "dist/cli/main.js");
   const run = () =>
     execFileSync("bash", ["-c", limited, "bash", process.execPath, main, "sync", ...args], { stdio: "pipe" });
   expect(run).toThrow(/cannot write .*EFBIG/);
   const before = values(out).length;
   expect(before).toBeGreaterThan(0);
-  expect(before).toBeLessThan(40_000);
+  expect(before).toBeLessThan(120_000);
   expect((await tracelet(["sync", ...args])).code).toBe(0);
-  expect(values(out)).toHaveLength(40_000);
+  expect(values(out)).toHaveLength(120_000);
 });
