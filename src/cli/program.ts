@@ -132,7 +132,8 @@ Exit codes: 0 everything matches, 1 something is missing, extra or different, or
 read, 2 usage, 130 and 143 stopped by a signal before everything was compared.
 
 Examples:
-  tracelet verify runs/ --tracking-uri http://127.0.0.1:5000 --experiment mnist`,
+  tracelet verify runs/ --tracking-uri http://127.0.0.1:5000 --experiment mnist
+  tracelet verify runs/ --backend parquet --output out/`,
     )
     .action(async (logdirs: string[], options: import("./verifiers.ts").VerifyCommandOptions) => {
       const { runVerify } = await import("./verify-command.ts");
