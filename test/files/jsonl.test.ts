@@ -312,3 +312,25 @@ test("a disk that is full is an error of the run, and nothing of the batch stays
   const { runs } = await output.sync();
   expect(runs[0]?.error).toMatchObject({ code: "rejected" });
 });
+
+test("a file where the output directory should be is an error of the runs", async () => {
+  const output = new JsonlOutput();
+  output.world.logdir.write("train", fileOf(curve("loss", 0, 20)));
+  writeFileSync(output.root, "not ours");
+  const { error, runs } = await output.sync();
+  expect(error).toBeUndefined();
+  expect(runs[0]?.error).toMatchObject({ code: "rejected", hint: expect.stringContaining("a file is in the way") });
+  expect(readFileSync(output.root, "utf8")).toBe("not ours");
+});
+
+// Root writes anywhere.
+test.skipIf(process.getuid?.() === 0 || process.platform === "win32")(
+  "an output directory that cannot be written to is reported as such",
+  async () => {
+    const output = new JsonlOutput();
+    output.world.logdir.write("train", fileOf(curve("loss", 0, 20)));
+    mkdirSync(output.root, { mode: 0o555 });
+    const { runs } = await output.sync();
+    expect(runs[0]?.error?.message).toContain("EACCES");
+  },
+);

@@ -1,6 +1,8 @@
 /** The directory that runs' files are written to: one process at a time writes, and each only where it left off. */
 import {
+  accessSync,
   closeSync,
+  constants,
   existsSync,
   fsyncSync,
   mkdirSync,
@@ -67,6 +69,8 @@ export class OutputDirectory {
     if (this.#lock !== undefined && this.#inode === inodeOf()) return this.#lock;
     this.#lock?.close();
     this.makeDirectory(this.root);
+    // SQLite says no more than that it cannot open the file.
+    accessSync(this.root, constants.W_OK);
     this.#lock = openDatabase(file, { busyTimeout: BUSY_MS });
     // Made by the first transaction.
     this.#lock.exec("BEGIN EXCLUSIVE; COMMIT");
@@ -125,10 +129,11 @@ export class OutputDirectory {
     if (unsynced === undefined) syncDirectory(above);
   }
 
-  /** Paths below this directory of all files with an ending. */
+  /** Paths below this directory of all files with an ending. @throws TraceletError `rejected` for what the system says */
   list(ending: string): string[] {
     if (!existsSync(this.root)) return [];
-    return readdirSync(this.root, { recursive: true, withFileTypes: true }).flatMap((entry) => {
+    const entries = this.guard("", () => readdirSync(this.root, { recursive: true, withFileTypes: true }));
+    return entries.flatMap((entry) => {
       if (!entry.isFile() || !entry.name.endsWith(ending)) return [];
       return path.relative(this.root, path.join(entry.parentPath, entry.name)).split(path.sep).join("/");
     });
