@@ -135,9 +135,9 @@ test("a file that somebody has removed is written again", async () => {
 test("a directory that is removed while it is written to is made again", async () => {
   const output = new JsonlOutput();
   const directory = new OutputDirectory(output.root);
-  directory.exclusively("a", () => {});
+  await directory.exclusively("a", () => {});
   rmSync(output.root, { recursive: true });
-  const inside = directory.exclusively("a", () => {
+  const inside = await directory.exclusively("a", () => {
     // Whoever comes now has to wait.
     const lock = openDatabase(output.file(".tracelet.lock"), { busyTimeout: 0 });
     try {
@@ -148,6 +148,22 @@ test("a directory that is removed while it is written to is made again", async (
     return true;
   });
   expect(inside).toBe(true);
+  directory.close();
+});
+
+test("a directory that another process holds is waited for, and nothing else waits with it", async () => {
+  const output = new JsonlOutput();
+  const directory = new OutputDirectory(output.root);
+  await directory.exclusively("a", () => {});
+  const other = openDatabase(output.file(".tracelet.lock"), { busyTimeout: 0 });
+  other.exec("BEGIN EXCLUSIVE");
+  let isDone = false;
+  const waiting = directory.exclusively("a", () => (isDone = true));
+  for (let i = 0; i < 3; i++) await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(isDone).toBe(false);
+  other.exec("COMMIT");
+  other.close();
+  expect(await waiting).toBe(true);
   directory.close();
 });
 

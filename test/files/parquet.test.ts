@@ -190,8 +190,8 @@ describe("parts are made one", () => {
       await this.runs.append(run, { batch, next: movedTo(run.state, batch.marks, undefined), isAllNew: true });
     }
 
-    create(): ParquetRun {
-      return this.runs.create(ID, newState("train", "source", []), 0) as ParquetRun;
+    async create(): Promise<ParquetRun> {
+      return (await this.runs.create(ID, newState("train", "source", []), 0)) as ParquetRun;
     }
 
     names(): string[] {
@@ -205,7 +205,7 @@ describe("parts are made one", () => {
 
   test("when there are many, and all rows stay in their order", async () => {
     const place = new Place();
-    const run = place.create();
+    const run = await place.create();
     for (let i = 0; i < 100; i++) {
       await place.append(run, i * 3, i * 3 + 3);
       expect(place.names().length).toBeLessThanOrEqual(32);
@@ -218,7 +218,7 @@ describe("parts are made one", () => {
 
   test("not with those of an earlier name of the run", async () => {
     const place = new Place();
-    const run = place.create();
+    const run = await place.create();
     await place.append(run, 0, 3);
     await place.append(run, 3, 6);
     await place.runs.tell(run, { ...run.state, name: "renamed" });
@@ -231,11 +231,11 @@ describe("parts are made one", () => {
 
   test("whenever the process ends meanwhile, none is lost and none is there twice", async () => {
     const before = new Place();
-    const run = before.create();
+    const run = await before.create();
     for (let i = 0; i < 3; i++) await before.append(run, i * 5, i * 5 + 5);
     const after = new Place();
     cpSync(before.root, after.root, { recursive: true });
-    const reopened = after.runs.open(ID) as ParquetRun;
+    const reopened = (await after.runs.open(ID)) as ParquetRun;
     await after.runs.tell(reopened, { ...reopened.state, status: "finished" });
     const merged = readFileSync(path.join(after.root, "scalars/train/part-0.parquet"));
     // The line that tells what is being done is the first of those that were added.
@@ -261,7 +261,7 @@ describe("parts are made one", () => {
       expect((await place.steps()).length).toBeLessThanOrEqual(15);
       const seen = place.runs.look(ID);
       expect([done, seen?.isWhole, seen?.state.marks.size]).toEqual([done, false, 1]);
-      const opened = place.runs.open(ID) as ParquetRun;
+      const opened = (await place.runs.open(ID)) as ParquetRun;
       expect([done, (await place.steps()).toSorted((a, b) => a - b)]).toEqual([done, range(15)]);
       expect(place.names().every((name) => name.startsWith("part-"))).toBe(true);
       await place.append(opened, 15, 18);

@@ -40,7 +40,9 @@ export class FilesBackend<Open extends OpenRun> implements Backend {
     for (;;) {
       const { found, free } = await this.#find(run, knownId);
       const state = newState(run.name, run.source, run.marks);
-      const open = found === undefined ? this.#runs.create(free, state, run.startTime) : this.#runs.open(found.id);
+      const open = await (found === undefined
+        ? this.#runs.create(free, state, run.startTime)
+        : this.#runs.open(found.id));
       // Somebody has made or removed it meanwhile.
       if (open === undefined) continue;
       return this.#handleOf(open, run, found === undefined);

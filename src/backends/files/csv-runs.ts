@@ -64,7 +64,7 @@ export class CsvRuns implements RunsOnDisk<CsvRun> {
     );
   }
 
-  open(id: string): CsvRun | undefined {
+  async open(id: string): Promise<CsvRun | undefined> {
     return this.#directory.exclusively(id, () => {
       const run = this.#read(id);
       if (run !== undefined) this.#removeSurplus(run);
@@ -72,7 +72,7 @@ export class CsvRuns implements RunsOnDisk<CsvRun> {
     });
   }
 
-  create(id: string, state: RunState, startTime: number): CsvRun | undefined {
+  async create(id: string, state: RunState, startTime: number): Promise<CsvRun | undefined> {
     const start = Number.isFinite(startTime) ? startTime : null;
     return this.#directory.exclusively(id, () => {
       if (sizeOf(this.#directory.path(id)) > 0) return undefined;
@@ -100,7 +100,7 @@ export class CsvRuns implements RunsOnDisk<CsvRun> {
 
   async #put(run: CsvRun, rows: Readonly<Record<Table, readonly string[]>>, next: RunState): Promise<void> {
     const { id, lengths, unsynced } = run;
-    this.#directory.exclusively(id, () => {
+    await this.#directory.exclusively(id, () => {
       this.#states.require(id, run.log);
       const longer = { scalars: 0, hparams: 0 };
       try {

@@ -67,8 +67,8 @@ export class JsonlRuns implements RunsOnDisk<JsonlRun> {
     );
   }
 
-  open(id: string): JsonlRun | undefined {
-    const end = this.#directory.exclusively(id, () =>
+  async open(id: string): Promise<JsonlRun | undefined> {
+    const end = await this.#directory.exclusively(id, () =>
       this.#read(id, "r+", (handle, file) => {
         const found = endOf(handle, file);
         if (fstatSync(handle).size === found.length) return found;
@@ -80,7 +80,7 @@ export class JsonlRuns implements RunsOnDisk<JsonlRun> {
     return end && { id, ...end, unsynced: new Set(), told: Infinity, lines: undefined };
   }
 
-  create(id: string, state: RunState, startTime: number): JsonlRun | undefined {
+  async create(id: string, state: RunState, startTime: number): Promise<JsonlRun | undefined> {
     const { name, source } = state;
     const time = Number.isFinite(startTime) ? startTime : null;
     const header = `${JSON.stringify({ kind: "run", format: FORMAT, name, source, start_time: time })}\n`;
@@ -126,7 +126,9 @@ export class JsonlRuns implements RunsOnDisk<JsonlRun> {
     // All of them now and then, so that who opens the file does not have to read all of it.
     const isWhole = run.told + changed.length >= next.marks.size;
     const mark = Buffer.from(markLine(length, bytes, next, isWhole ? undefined : changed));
-    const handle = this.#directory.exclusively(id, () => this.#appendTo(id, length, Buffer.concat([bytes, mark])));
+    const handle = await this.#directory.exclusively(id, () =>
+      this.#appendTo(id, length, Buffer.concat([bytes, mark])),
+    );
     try {
       await this.#directory.guarded(id, async () => {
         await Promise.all([promisify(fsync)(handle), syncAll(run.unsynced)]);

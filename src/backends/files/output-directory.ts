@@ -15,12 +15,15 @@ import {
 import { open } from "node:fs/promises";
 import path from "node:path";
 import { TraceletError } from "../../errors.ts";
-import { type Database, openDatabase } from "../../sqlite.ts";
+import { pause } from "../../pause.ts";
+import { type Database, openDatabase, sqliteFailure } from "../../sqlite.ts";
 
 /** Held for as long as a batch takes to be appended. Nothing is in it. */
 const LOCK = ".tracelet.lock";
 /** Beyond what any disk takes for a batch, ms. */
 const BUSY_MS = 60_000;
+/** SQLite's own wait would keep the whole process from everything else. */
+const PAUSE_MS = 5;
 
 /** Where files of a format go. @param isShared whether files of another format go to the same `--output` */
 export function outputOf(output: string, format: string, isShared: boolean): string {
@@ -46,20 +49,34 @@ export class OutputDirectory {
   }
 
   /**
-   * Do something while no other process does anything here. It must not wait for anything else.
+   * Do something, at once, while no other process does anything here.
    *
    * @throws TraceletError `rejected` for what the system says
    */
-  exclusively<T>(file: string, work: () => T): T {
-    return this.guard(file, () => {
-      const lock = this.#openLock();
-      lock.exec("BEGIN EXCLUSIVE");
-      try {
-        return work();
-      } finally {
-        lock.exec("COMMIT");
+  exclusively<T>(file: string, work: () => T): Promise<T> {
+    return this.guarded(file, async () => {
+      for (const end = performance.now() + BUSY_MS; ; await pause(PAUSE_MS)) {
+        const lock = this.#takeLock(performance.now() > end);
+        if (lock === undefined) continue;
+        try {
+          return work();
+        } finally {
+          lock.exec("COMMIT");
+        }
       }
     });
+  }
+
+  /** @returns undefined while another process holds it, unless it is the last try */
+  #takeLock(isLast: boolean): Database | undefined {
+    try {
+      const lock = this.#openLock();
+      lock.exec("BEGIN EXCLUSIVE");
+      return lock;
+    } catch (error) {
+      if (isLast || sqliteFailure(error) !== "busy") throw error;
+      return undefined;
+    }
   }
 
   /** Once the directory was removed, nobody else would wait for a lock in it. */
@@ -71,7 +88,7 @@ export class OutputDirectory {
     this.makeDirectory(this.root);
     // SQLite says no more than that it cannot open the file.
     accessSync(this.root, constants.W_OK);
-    this.#lock = openDatabase(file, { busyTimeout: BUSY_MS });
+    this.#lock = openDatabase(file, { busyTimeout: 0 });
     // Made by the first transaction.
     this.#lock.exec("BEGIN EXCLUSIVE; COMMIT");
     this.#inode = inodeOf();

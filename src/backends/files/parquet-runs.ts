@@ -72,7 +72,7 @@ export class ParquetRuns implements RunsOnDisk<ParquetRun> {
     });
   }
 
-  open(id: string): ParquetRun | undefined {
+  async open(id: string): Promise<ParquetRun | undefined> {
     return this.#directory.exclusively(id, () => {
       const run = this.#read(id);
       if (run === undefined) return undefined;
@@ -82,7 +82,7 @@ export class ParquetRuns implements RunsOnDisk<ParquetRun> {
     });
   }
 
-  create(id: string, state: RunState, startTime: number): ParquetRun | undefined {
+  async create(id: string, state: RunState, startTime: number): Promise<ParquetRun | undefined> {
     const start = Number.isFinite(startTime) ? startTime : null;
     return this.#directory.exclusively(id, () => {
       if (sizeOf(this.#directory.path(id)) > 0) return undefined;
@@ -129,7 +129,7 @@ export class ParquetRuns implements RunsOnDisk<ParquetRun> {
       if (bytes === undefined) continue;
       written.set(table, await this.#parts(id, table).write(numbers[table], bytes, unsynced));
     }
-    this.#directory.exclusively(id, () => {
+    await this.#directory.exclusively(id, () => {
       this.#states.require(id, run.log);
       const parts = { ...content.parts };
       const since = { ...content.since };
@@ -178,7 +178,7 @@ export class ParquetRuns implements RunsOnDisk<ParquetRun> {
       table === "scalars"
         ? scalarPart(run.state.name, joinedScalars(await read(scalarsOf)))
         : histogramPart(run.state.name, (await read(histogramsOf)).flat());
-    this.#directory.exclusively(id, () => {
+    await this.#directory.exclusively(id, () => {
       this.#states.require(id, run.log);
       files.prepare(first.number, bytes);
       this.#tell(run, run.state, {

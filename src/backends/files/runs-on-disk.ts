@@ -40,9 +40,9 @@ export interface RunsOnDisk<Open extends OpenRun = OpenRun> {
   /** What is there; undefined if nothing is. */
   look(id: string): SeenRun | undefined;
   /** The same, to be written to: without what was not written whole. */
-  open(id: string): Open | undefined;
+  open(id: string): Promise<Open | undefined>;
   /** @param startTime seconds since the Unix epoch; may be NaN @returns undefined if something is there already */
-  create(id: string, state: RunState, startTime: number): Open | undefined;
+  create(id: string, state: RunState, startTime: number): Promise<Open | undefined>;
   /**
    * Resolves once all of it is durable; what becomes of it is all or nothing.
    *
