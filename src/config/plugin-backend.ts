@@ -20,9 +20,12 @@ import type { PluginBackend, PluginRun } from "../sync/backend-plugin.ts";
 import type { Note } from "../sync/report/note.ts";
 import { Tally } from "../sync/report/tally.ts";
 import type { FileMark } from "../sync/source/fingerprint.ts";
+import { settled } from "./settled.ts";
 
 /** About a megabyte of scalars. */
 const BATCH_SIZE = 10_000;
+
+export const NEVER_SETTLED = "returned a promise that never settles";
 
 const DEFAULT_KINDS: readonly Kind[] = ["scalars"];
 
@@ -148,7 +151,7 @@ export class GuardedBackend implements Backend {
 
   async #guard<Result>(method: string, call: () => Promise<Result>): Promise<Result> {
     try {
-      return await call();
+      return await settled(call, () => this.#bug(method, NEVER_SETTLED));
     } catch (error) {
       throw asTold(error) ?? this.#bug(method, messageOf(error), error);
     }

@@ -3,7 +3,8 @@ import { TraceletError } from "../errors.ts";
 import type { Backend, RunHandle, Survey } from "../sync/backend.ts";
 import type { BackendPlugin, OpenBackend, OpenedBackend, PluginBackend } from "../sync/backend-plugin.ts";
 import type { OptionsOf, OptionTable } from "../sync/option.ts";
-import { asTold, bugIn, GuardedBackend, messageOf } from "./plugin-backend.ts";
+import { asTold, bugIn, GuardedBackend, messageOf, NEVER_SETTLED } from "./plugin-backend.ts";
+import { settled } from "./settled.ts";
 
 /** @param name what the plug-in is called */
 export function opening(plugin: BackendPlugin, name: string): OpenBackend<OptionsOf<OptionTable>> {
@@ -26,7 +27,7 @@ function requireBackend(backend: PluginBackend, name: string, { kinds }: Backend
 
 async function guard<Result>(name: string, where: string, call: () => Result | Promise<Result>): Promise<Result> {
   try {
-    return await call();
+    return await settled(call, () => bugIn(name, where, NEVER_SETTLED));
   } catch (error) {
     throw asTold(error) ?? bugIn(name, where, messageOf(error), error);
   }

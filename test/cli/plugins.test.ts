@@ -150,6 +150,7 @@ test.each([
   ["returns nonsense", { write: "return { cursor: 3 };" }, /write\(\) of the backend my-backend: returned a cursor/],
   ["returns a tally of its own", { write: "return { tally: 3 };" }, /write\(\) of .* returned a tally that is none/],
   ["returns other notes", { write: "return { notes: [3] };" }, /write\(\) of .* returned notes that are none/],
+  ["never answers", { write: "await new Promise(() => {});" }, /write\(\) of .* returned a promise that never settles/],
   ["finds no run", { open: "return {};" }, /open\(\) of the backend my-backend: returned no id/],
   ["has other marks", { open: "return { id: 'a', marks: [1] };" }, /open\(\) of the backend my-backend: returned some/],
 ])("one run that it %s for: said to be its bug, and the others are sent", async (_, bodies, message) => {
