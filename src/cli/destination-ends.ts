@@ -24,7 +24,7 @@ export interface Reporting<Report> {
   readonly outcomeOf: (report: Report) => string;
 }
 
-/** From the worst to the best. 2: something else has to be asked for. 1: not all is there. 3: damage was passed over. */
+/** From the worst to the best. 2: something else has to be asked for. 1: not all is there. 3: corrupt records were skipped. */
 const WORST_FIRST: readonly number[] = [2, 1, 3, 0];
 
 export function worstOf(codes: readonly number[]): number {

@@ -20,7 +20,7 @@ export interface SyncReport {
   readonly howToLook: string | undefined;
 }
 
-/** 0: all sent. 1: something could not be sent. 3: sent, but damage in the source was passed over. */
+/** 0: all sent. 1: something could not be sent. 3: sent, but corrupt records were skipped. */
 export function exitCode(result: SyncResult): number {
   if (!allSent(result)) return 1;
   const { runs } = result;
@@ -66,7 +66,7 @@ export function printSummary(report: SyncReport, output: Output, verbose: boolea
     "red",
     notes.filter(({ note }) => isLoss(note)).map(({ line }) => line),
   );
-  list("Damage passed over", "yellow", result.runs.flatMap((run) => run.losses).map(lossLine));
+  list("Corrupt records skipped", "yellow", result.runs.flatMap((run) => run.losses).map(lossLine));
   list(
     "Unfinished at the end, read when it is completed",
     "dim",

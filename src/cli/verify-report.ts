@@ -42,7 +42,7 @@ export function printVerified({ result, elapsedMs, backend }: VerifyReport, outp
   const failed = runs.flatMap(({ name, error }) => (error === undefined ? [] : [`${name}: ${errorText(error)}`]));
   list("Could not be compared", "red", failed);
   list("Could not be read", "red", [...result.problems, ...runs.flatMap((run) => run.problems)].map(problemLine));
-  list("Damage in the source, passed over", "yellow", runs.flatMap((run) => run.losses).map(lossLine));
+  list("Corrupt records in the source, skipped", "yellow", runs.flatMap((run) => run.losses).map(lossLine));
   list("Notes", "dim", linkLines(result.links));
   list("Sent under an earlier choice, and no difference", "dim", runs.flatMap(earlierLine));
   const obstacles = runs.flatMap(({ obstacle }) => (obstacle === undefined ? [] : [obstacle.message]));

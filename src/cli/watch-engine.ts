@@ -54,7 +54,7 @@ export type FinishReason = "signal" | "training" | "process" | "idle";
 export interface FollowEnd {
   /** What `--backend` calls it. */
   readonly name: string;
-  /** 0: all sent. 1: something could not be sent. 2: it cannot be, as it was asked for. 3: sent, but damage in the source was passed over. */
+  /** 0: all sent. 1: something could not be sent. 2: it cannot be, as it was asked for. 3: sent, but corrupt records were skipped. */
   readonly code: number;
   /** Whether it was stopped before all that there was had been sent. */
   readonly interrupted: boolean;

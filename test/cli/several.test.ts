@@ -67,7 +67,7 @@ describe("sync", () => {
     expectHarmless(first.stderr);
     for (const { destination } of first.destinations) expect(first.stderr).toContain(`\n${destination}\n`);
     expect(first.stderr).toMatch(/\n3 destinations: mlflow ok, jsonl ok, csv ok\n$/);
-    expect(first.stderr).toContain("Look at it with: mlflow ui");
+    expect(first.stderr).toContain("View results: mlflow ui");
 
     const again = await syncAll(machine, ...args);
     expect(again.destinations.map(({ runs }) => runs[0]?.outcome)).toEqual(["unchanged", "unchanged", "unchanged"]);

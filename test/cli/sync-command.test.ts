@@ -44,7 +44,7 @@ describe("sync into a database", () => {
     machine.logdir.append("train", Buffer.from("not a record at all"));
     const damaged = await machine.run("sync", "runs", "-q");
     expect(damaged.code).toBe(3);
-    expect(damaged.stderr).toContain("Damage passed over");
+    expect(damaged.stderr).toContain("Corrupt records skipped");
   });
 
   test("a missing logdir is an error, and leaves nothing behind", async () => {

@@ -148,7 +148,7 @@ describe("the summary", () => {
     for (const line of [
       "Failed\n  train: the server said no; say please\n",
       "Could not be read\n  /a: permission denied\n",
-      "Damage passed over\n  /runs/train/events: 1.5 kB at 1000 (payload-crc)\n",
+      "Corrupt records skipped\n  /runs/train/events: 1.5 kB at 1000 (payload-crc)\n",
       "  /z: 4 B at 5 (zeros)\n",
       "Notes\n  train: tag x is y\n",
       "3 runs: 1 failed, 2 sent, 2 excluded (1.2 s, 3 requests sent again)\n",

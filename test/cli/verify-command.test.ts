@@ -109,7 +109,7 @@ describe("verify", () => {
     await machine.sync();
     const damaged = await machine.run("verify", "runs");
     expect(damaged.code).toBe(0);
-    expect(damaged.stderr).toContain("Damage in the source, passed over");
+    expect(damaged.stderr).toContain("Corrupt records in the source, skipped");
     machine.logdir.swapForDirectory("train");
     mkdirSync(path.join(machine.logdir.root, "more"));
     machine.logdir.write("more", fileOf(curve("loss", 0, 5), 1));

@@ -16,7 +16,7 @@ test("a table of cells that are each slow to be taken as Markdown", () => {
   const cells = Array.from({ length: 10_000 }, () => "[".repeat(20_000));
   const page = textPage("t", [step(cells, [10_000])]);
   expect(page.length).toBeLessThan(10_000_000);
-  expect(page).toContain("The rest of the text is left out.");
+  expect(page).toContain("The rest of the text is not shown.");
 });
 
 test("a table of short cells is taken as Markdown to its end", () => {

@@ -63,7 +63,7 @@ test("what is too much is left out, and said", () => {
     Array.from({ length: 20 }, (_, i) => step(i)),
   );
   expect(html.length).toBeLessThan(9_000_000);
-  expect(html).toContain("13 older steps left out");
+  expect(html).toContain("13 older steps are not shown");
 });
 
 test.each([

@@ -37,7 +37,7 @@ test("of many texts the newest are shown, and the others counted", async () => {
   expect(shown).toBeGreaterThan(5000);
   expect(page?.html).toContain("Step <b>199999</b>");
   expect(page?.html).toContain(`Step <b>${200_000 - shown}</b>`);
-  expect(page?.html).toContain(`${200_000 - shown} older steps left out`);
+  expect(page?.html).toContain(`${200_000 - shown} older steps are not shown`);
 });
 
 test("a histogram of more buckets than anybody draws is counted, and not kept", async () => {

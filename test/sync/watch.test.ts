@@ -147,7 +147,7 @@ describe("following", () => {
       const watching = new Watching(world, { patienceMs, idleTimeoutMs: 3000 });
       if (patienceMs === 300) {
         await arrives(watching, world, "a", [...curve("loss", 0, 3), ...curve("loss", 6, 9)]);
-        await watching.until(() => expect(watching.messages("warning").join()).toContain("damage passed over"));
+        await watching.until(() => expect(watching.messages("warning").join()).toContain("corrupt records skipped"));
       } else {
         await arrives(watching, world, "a", curve("loss", 0, 3));
         expect(watching.events).toEqual([]);
@@ -168,7 +168,7 @@ describe("following", () => {
     world.logdir.append("a", records(curve("loss", 4, 7)));
     utimesSync(world.logdir.path("a"), new Date(), new Date());
     await arrives(watching, world, "a", [...curve("loss", 0, 3), ...curve("loss", 4, 7)]);
-    await watching.until(() => expect(watching.messages("warning").join()).toContain("damage passed over"));
+    await watching.until(() => expect(watching.messages("warning").join()).toContain("corrupt records skipped"));
   });
 
   test("a finished run that goes on with damage: what is behind it arrives after a while", async () => {

@@ -41,7 +41,7 @@ export async function open(options: MlflowOptions, surroundings: Surroundings): 
     // A server is slower with more; in a database several small runs are one commit.
     concurrency: uri.scheme === "sqlite" ? 16 : 4,
     howToLook:
-      uri.scheme === "sqlite" && !dryRun ? `Look at it with: mlflow ui --backend-store-uri ${uri.redacted}` : undefined,
+      uri.scheme === "sqlite" && !dryRun ? `View results: mlflow ui --backend-store-uri ${uri.redacted}` : undefined,
     retries: () => retries,
   };
 }

@@ -33,7 +33,7 @@ export function textPage(tag: string, series: readonly TextStep[], all: number =
     parts.push(html);
   }
   const left = all - parts.length;
-  if (left > 0) parts.push(`<p class="note">${left} older steps left out; the page would be too large.</p>`);
+  if (left > 0) parts.push(`<p class="note">${left} older steps are not shown: the page would be too large.</p>`);
   if (series.length === 0) parts.push('<p class="note">This tag has no text.</p>');
   return renderPage({ title: tag, script: "", style: TEXT_STYLE, data: null, body: `\n${parts.join("\n")}\n` });
 }
@@ -70,7 +70,7 @@ function linkHtml(address: string | number | null | undefined): string {
 
 function markdownHtml(text: string): string {
   if (text.length > MAX_TEXT)
-    return `${plainHtml(text.slice(0, MAX_TEXT / 2))}<p class="note">The rest is left out.</p>`;
+    return `${plainHtml(text.slice(0, MAX_TEXT / 2))}<p class="note">The rest is not shown.</p>`;
   return text.length > MAX_MARKDOWN ? plainHtml(text) : markdown.render(text);
 }
 
@@ -112,7 +112,7 @@ function tablesHtml(shape: readonly number[], strings: readonly string[]): strin
     parts.push(`<table>${caption}<tbody>${lines.join("\n")}</tbody></table>`);
   }
   if (shown < strings.length) parts.push(`<p class="note">${shown} of ${strings.length} cells shown.</p>`);
-  if (textLeft <= 0) parts.push('<p class="note">The rest of the text is left out.</p>');
+  if (textLeft <= 0) parts.push('<p class="note">The rest of the text is not shown.</p>');
   return parts.join("\n");
 }
 

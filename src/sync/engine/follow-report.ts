@@ -55,7 +55,11 @@ export class FollowReport {
       this.say("error", group.name, `${path} could not be read: ${code}${detail === undefined ? "" : ` (${detail})`}`);
     }
     for (const { path, start, end, reason } of losses.slice(run.saidLosses))
-      this.say("warning", group.name, `damage passed over in ${path}: ${end - start} bytes at ${start} (${reason})`);
+      this.say(
+        "warning",
+        group.name,
+        `corrupt records skipped in ${path}: ${end - start} bytes at ${start} (${reason})`,
+      );
     run.saidLosses = losses.length;
   }
 }

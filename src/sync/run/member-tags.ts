@@ -57,7 +57,7 @@ export class MemberTags {
     if (this.#claims.has(name)) return;
     this.#claims.set(name, owner);
     if (name === wanted) return;
-    const message = `${JSON.stringify(wanted)} is another's already; what ${owner.split("\0", 1)[0] || "the run itself"} has of it is ${JSON.stringify(name)}`;
+    const message = `${JSON.stringify(wanted)} is already used; that of ${owner.split("\0", 1)[0] || "the run itself"} is stored as ${JSON.stringify(name)}`;
     this.#notes.push({ code: "renamed", message });
   }
 
