@@ -52,7 +52,7 @@ export function printVerified({ result, elapsedMs, backend }: VerifyReport, outp
     output.write("What is missing may not have been sent yet: sync with the same options, then verify again.\n");
     const then =
       backend === "mlflow"
-        ? "tracelet forget <logdir> makes the next sync look for each run anew"
+        ? "delete the run in MLflow, and sync again with --resend-deleted"
         : "remove the run's files, and sync again";
     output.write(`If it is still missing, ${then}.\n`);
   }
