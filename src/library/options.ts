@@ -4,6 +4,7 @@ import type { MLFLOW_OPTIONS } from "../backends/mlflow/options.ts";
 import { BACKENDS, type BackendOptions } from "../config/backends.ts";
 import { type Given, withDefaults } from "../config/given.ts";
 import { type CommandOptions, OPTIONS } from "../config/options.ts";
+import { TraceletError } from "../errors.ts";
 import type { BackendPlugin, OpenedBackend } from "../sync/backend-plugin.ts";
 import type { CommandName, OptionDefinition, OptionTable } from "../sync/option.ts";
 
@@ -55,4 +56,14 @@ export function optionsOf<Command extends "sync" | "watch">(
 
 export function asList<Item>(given: Item | readonly Item[]): readonly Item[] {
   return Array.isArray(given) ? (given as readonly Item[]) : [given as Item];
+}
+
+/** @throws TraceletError `usage` if there are none: sending nothing would look like success */
+export function logdirsOf(given: string | readonly string[]): readonly string[] {
+  const logdirs: readonly unknown[] = asList(given);
+  const isPath = (logdir: unknown) => typeof logdir === "string" && logdir !== "";
+  if (logdirs.length > 0 && logdirs.every(isPath)) return logdirs as readonly string[];
+  throw new TraceletError("usage", "option logdirs: it must be a path, or a list of at least one", {
+    hint: "give the directory that you give to tensorboard --logdir",
+  });
 }

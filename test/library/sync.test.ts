@@ -77,6 +77,9 @@ test("options are those of the command line, as values or as its texts", async (
 
 test.each([
   [{ nonsense: 1 }, /there is no option nonsense/],
+  [{ logdirs: [] }, /option logdirs: it must be a path, or a list of at least one/],
+  [{ logdirs: undefined }, /option logdirs/],
+  [{ logdirs: "" }, /option logdirs/],
   [{ json: true }, /there is no option json/],
   [{ giveUpAfter: "10 minutes" }, /option giveUpAfter: It must be a time/],
   [{ giveUpAfter: true }, /option giveUpAfter: it cannot be true/],
