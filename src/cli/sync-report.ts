@@ -135,6 +135,7 @@ export function linkLines(links: SyncResult["links"]): string[] {
 
 /** What an interruption has left to be sent. */
 export function leftText({ runs, bytes: left }: Left): string {
+  if (left === 0 && runs > 0) return `not finished yet: ${plural(runs, "run")}`;
   return `not sent yet: ${plural(runs, "run")}, ${bytes(left)} of event files`;
 }
 

@@ -160,7 +160,8 @@ function sayLeft(
 ): void {
   const what = [...(runs === undefined ? [] : [plural(runs, "run")]), `${bytes(left)} of event files`].join(", ");
   const isKnown = runs !== undefined || left > 0;
-  const message = `not sent yet: ${isKnown ? what : "what was not looked at"}; the same command goes on from here`;
+  const rest = runs !== undefined && runs > 0 && left === 0 ? `not finished yet: ${plural(runs, "run")}` : undefined;
+  const message = `${rest ?? `not sent yet: ${isKnown ? what : "what was not looked at"}`}; the same command goes on from here`;
   onEvent({ level: "warning", run: undefined, message, hint: undefined });
 }
 
