@@ -12,7 +12,7 @@ import { backoff, pause } from "../pause.ts";
 import { type SyncOptions, sync } from "../sync/engine/once.ts";
 import type { SyncResult } from "../sync/engine/sync-result.ts";
 import { watchAll } from "../sync/engine/watch.ts";
-import type { WatchEvent, WatchStatus } from "../sync/engine/watch-status.ts";
+import type { FollowStatus, WatchEvent, WatchStatus } from "../sync/engine/watch-status.ts";
 import { worstOf } from "./destination-ends.ts";
 import { exitCodeOfError } from "./failure.ts";
 import { exitCode, isLoss } from "./sync-report.ts";
@@ -94,7 +94,7 @@ export function watchEngine(command: WatchCommandOptions): WatchEngine {
     const holdings = openings.map(({ name, opened }) => {
       return { name, held: HeldDestination.take(opened, logdirs, { readOnly: false }) };
     });
-    const statuses = new Map<string, WatchStatus>();
+    const statuses = new Map<string, FollowStatus>();
     const how = { ...polling({ pollMs }), signal: AbortSignal.any([stop, finish]) };
     const destinations = holdings.map(async ({ name, held }) => {
       const { destination, checkpoints } = await held;
@@ -104,7 +104,7 @@ export function watchEngine(command: WatchCommandOptions): WatchEngine {
         quarantine: destination.quarantine,
         checkpoints,
         concurrency: options.concurrency,
-        onStart(status: WatchStatus) {
+        onStart(status: FollowStatus) {
           statuses.set(name, status);
           onStart(status, name);
         },
@@ -125,6 +125,7 @@ export function watchEngine(command: WatchCommandOptions): WatchEngine {
       const destination = await (destinations[index] as (typeof destinations)[number]);
       const { onStart: _, ...shared } = { ...choice, ...destination };
       const rest = await sendRest({ ...shared, logdirs, signal: stop, leavesRunning }, giveUpAfter, tell);
+      status?.addRest(rest.result);
       if (rest.result.left !== undefined) sayLeft(rest.result.left, tell);
       const code = anySetAside || rest.anySetAside ? 1 : exitCode(rest.result);
       return { name, code, interrupted: rest.result.interrupted };

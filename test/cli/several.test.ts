@@ -282,6 +282,15 @@ describe("watch", () => {
     expect(pointsIn(machine, "jsonl")).toBe(20);
   });
 
+  test("what is sent once the training has ended is counted, too", async () => {
+    const machine = machineWithRun();
+    const to = ["--backend", "jsonl,csv", "--output", "out", "--", "true"];
+    const { code, stderr } = await machine.run("watch", "runs", ...to);
+    expect(code).toBe(0);
+    for (const name of ["jsonl", "csv"])
+      expect(stderr).toMatch(new RegExp(`\\[${name}\\] 1 run \\(\\d live\\), 20 values sent, 0 B behind`));
+  });
+
   test("beside a training, with a server that is not there", async () => {
     const machine = machineWithRun();
     const to = ["--backend", "mlflow,jsonl", "--output", "out", "--tracking-uri", "http://127.0.0.1:9"];

@@ -1,5 +1,6 @@
 /** What a follower has done and has to say: counted, and each thing said once. */
 import type { SkipReason } from "../report/skip-reason.ts";
+import type { Tally } from "../report/tally.ts";
 import type { FollowedRun } from "./followed-run.ts";
 import type { WatchEvent } from "./watch-status.ts";
 
@@ -32,15 +33,19 @@ export class FollowReport {
     if (this.latencies.length > LATENCIES) this.latencies.shift();
   }
 
+  add({ kinds }: Tally): void {
+    for (const { sent, skipped } of kinds.values()) {
+      this.sent += sent;
+      for (const [reason, count] of skipped) this.skipped.set(reason, (this.skipped.get(reason) ?? 0) + count);
+    }
+  }
+
   /** Take over what has become of a run since the last time. */
   take(run: FollowedRun): void {
     const { session, group } = run;
     if (session === undefined) return;
     const { tally, refused, notes, problems, losses } = session.takeNews();
-    for (const { sent, skipped } of tally.kinds.values()) {
-      this.sent += sent;
-      for (const [reason, count] of skipped) this.skipped.set(reason, (this.skipped.get(reason) ?? 0) + count);
-    }
+    this.add(tally);
     this.quarantined += refused;
     for (const { code, message } of notes) {
       const isLoss = code === "quarantined";

@@ -21,8 +21,9 @@ import { Gate } from "./gate.ts";
 import type { SyncOptions } from "./once.ts";
 import { RepeatedSurvey } from "./repeated-survey.ts";
 import { Rounds } from "./rounds.ts";
+import type { SyncResult } from "./sync-result.ts";
 import { Turns } from "./turns.ts";
-import type { WatchEvent, WatchStatus } from "./watch-status.ts";
+import type { FollowStatus, WatchEvent } from "./watch-status.ts";
 
 /** How often runs are looked over for what is due by time alone, ms. */
 const TICK_MS = 1000;
@@ -48,10 +49,10 @@ export interface FollowOptions extends Omit<SyncOptions, "onStart" | "onRun" | "
   readonly rescanMs: number;
   readonly onEvent: (event: WatchEvent) => void;
   /** Called once with an object that is kept up to date. */
-  readonly onStart: (status: WatchStatus) => void;
+  readonly onStart: (status: FollowStatus) => void;
 }
 
-export class Follower implements WatchStatus {
+export class Follower implements FollowStatus {
   lookedAt: number = performance.now();
   readonly #clock = new AwakeClock(TICK_MS);
   readonly #options: FollowOptions;
@@ -65,6 +66,7 @@ export class Follower implements WatchStatus {
   /** How many runs had a session at the last tick. */
   #openRuns = 0;
   #isEnding = false;
+  #runsAtEnd: number | undefined;
   #failure: { readonly error: unknown } | undefined;
 
   constructor(options: FollowOptions) {
@@ -130,8 +132,13 @@ export class Follower implements WatchStatus {
     return this.#report.anySetAside;
   }
 
+  addRest({ runs }: SyncResult): void {
+    this.#runsAtEnd = runs.length;
+    for (const { tally } of runs) this.#report.add(tally);
+  }
+
   get runs(): number {
-    return this.#runs.size;
+    return this.#runsAtEnd ?? this.#runs.size;
   }
 
   get liveRuns(): number {

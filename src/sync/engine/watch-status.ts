@@ -1,6 +1,7 @@
 /** How a watch is doing at one destination: kept up to date by its follower, read by whoever shows it. */
 
 import type { SkipReason } from "../report/skip-reason.ts";
+import type { SyncResult } from "./sync-result.ts";
 
 /** A change that a person should know about; reported once for each change, however often it is met. */
 export interface WatchEvent {
@@ -43,4 +44,10 @@ export interface WatchStatus {
   readonly lookedAt: number;
   /** Since when no file has grown, in ms of `performance.now()`; when the watch began, before any has. */
   readonly quietSince: number;
+}
+
+/** The same, for whoever sends what a watch has left at its end. */
+export interface FollowStatus extends WatchStatus {
+  /** Count what a sync has sent after the watch. */
+  addRest(result: SyncResult): void;
 }

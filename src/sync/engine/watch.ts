@@ -6,7 +6,7 @@ import { formatWatchNote, type WatchNote } from "../tree/watch-notes.ts";
 import type { Destination } from "./destination.ts";
 import { Follower, type FollowOptions } from "./follower.ts";
 import type { SyncOptions } from "./once.ts";
-import type { WatchEvent, WatchStatus } from "./watch-status.ts";
+import type { FollowStatus, WatchEvent } from "./watch-status.ts";
 
 export interface WatchOptions
   extends FollowOptions,
@@ -16,7 +16,7 @@ export interface WatchOptions
 /** One of several. */
 export interface WatchDestination extends Destination {
   /** Called once with an object that is kept up to date. */
-  readonly onStart: (status: WatchStatus) => void;
+  readonly onStart: (status: FollowStatus) => void;
   /** What concerns this destination alone. */
   readonly onEvent: (event: WatchEvent) => void;
 }
