@@ -81,7 +81,7 @@ export interface SharedSurroundings
  *
  * @param names of backends, or plug-ins; MLflow if none are given
  * @param options of the command or the caller; each backend takes its own from them
- * @throws TraceletError `usage`, or `unsupported` for a plug-in of another version; then none is opened
+ * @throws TraceletError `usage`, `unsupported`; then none is opened
  */
 export async function openDestinations(
   names: readonly (string | BackendPlugin)[] | undefined,
@@ -140,23 +140,31 @@ export function sharesOptions(name: string, names: readonly string[]): boolean {
  * Whether each option that was given is one of the backends that were chosen.
  *
  * @param given names of options; those of no backend are everyone's
+ * @param flagOf what the caller's user calls an option
  * @throws TraceletError `usage`
  */
 export async function requireOwn(
-  names: readonly string[] = DEFAULT_BACKENDS,
+  names: readonly (string | BackendPlugin)[] = DEFAULT_BACKENDS,
   given: readonly string[],
   flagOf: (option: string) => string,
 ): Promise<void> {
-  const chosen = await Promise.all(names.map(registered));
+  const chosen = await choose(names);
+  const backend = flagOf("backend");
   for (const option of given) {
-    const [owner] = BACKENDS.filter(({ options }) => option in options);
-    if (owner === undefined || chosen.some(({ options }) => option in options)) continue;
+    const owner = ownerOf(option);
+    if (owner === undefined || chosen.some(({ entry }) => option in entry.options)) continue;
+    const these = chosen.map(({ name }) => name).join(",");
     throw new TraceletError(
       "usage",
-      `${flagOf(option)} is an option of ${owner.title}, and this is --backend ${names.join(",")}`,
-      { hint: `drop it, or add --backend ${owner.names.join(" or ")}` },
+      `${flagOf(option)} is an option of ${owner.title}, and this is ${backend} ${these}`,
+      { hint: `drop it, or add ${backend} ${owner.names.join(" or ")}` },
     );
   }
+}
+
+/** The backend that comes with tracelet and has the option; undefined for one of no backend. */
+export function ownerOf(option: string): RegisteredBackend | undefined {
+  return BACKENDS.find(({ options }) => option in options);
 }
 
 /** Those of the backend, with its defaults. */

@@ -2,6 +2,7 @@
 import type { FILE_OPTIONS } from "../backends/files/options.ts";
 import type { MLFLOW_OPTIONS } from "../backends/mlflow/options.ts";
 import { BACKENDS, type BackendOptions } from "../config/backends.ts";
+import { ownerOf, requireOwn } from "../config/destinations.ts";
 import { type Given, withDefaults } from "../config/given.ts";
 import { type CommandOptions, OPTIONS } from "../config/options.ts";
 import { TraceletError } from "../errors.ts";
@@ -39,6 +40,28 @@ export type CallOptions<Command extends "sync" | "watch"> = Given<Pick<typeof OP
     /** Told what a user should know before anything is sent, such as a warning about credentials. */
     readonly onNote?: ((message: string, destination: string) => void) | undefined;
   };
+
+/**
+ * An option of a backend that is not sent to would change nothing.
+ *
+ * @param given options of the call, without those of plug-ins
+ * @throws TraceletError `usage`
+ */
+export async function requireOwnOptions(
+  { backend, destination }: Pick<CallOptions<"sync">, "backend" | "destination">,
+  given: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const names = Object.keys(given).filter((name) => given[name] !== undefined);
+  if (destination === undefined)
+    return requireOwn(backend === undefined ? undefined : asList(backend), names, (name) => name);
+  for (const name of names) {
+    const owner = ownerOf(name);
+    if (owner !== undefined)
+      throw new TraceletError("usage", `${name} is an option of ${owner.title}, and destination is open already`, {
+        hint: "give it to what opens the destination",
+      });
+  }
+}
 
 /** All options with their values. @throws TraceletError `usage` */
 export function optionsOf<Command extends "sync" | "watch">(

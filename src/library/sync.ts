@@ -7,7 +7,7 @@ import type { Progress } from "../sync/report/progress.ts";
 import type { RunResult } from "../sync/run/run-result.ts";
 import { requireLogdir } from "../sync/source/logdirs.ts";
 import { endOf, hold } from "./destinations.ts";
-import { type CallOptions, logdirsOf, optionsOf } from "./options.ts";
+import { type CallOptions, logdirsOf, optionsOf, requireOwnOptions } from "./options.ts";
 
 /** How often progress is told, ms. */
 const PROGRESS_MS = 250;
@@ -42,6 +42,7 @@ export interface SyncReport {
 export async function sync(call: SyncCall): Promise<SyncReport> {
   const { logdirs: given, backend, destination, backendOptions, signal, onNote, onProgress, onRun, ...rest } = call;
   const options = optionsOf("sync", rest, backendOptions);
+  await requireOwnOptions({ backend, destination }, rest);
   const logdirs = logdirsOf(given);
   const stop = signal ?? new AbortController().signal;
   const choice = chosen(options);

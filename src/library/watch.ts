@@ -5,7 +5,7 @@ import type { TraceletError } from "../errors.ts";
 import { watchAll } from "../sync/engine/watch.ts";
 import type { WatchEvent, WatchStatus } from "../sync/engine/watch-status.ts";
 import { endOf, hold } from "./destinations.ts";
-import { type CallOptions, logdirsOf, optionsOf } from "./options.ts";
+import { type CallOptions, logdirsOf, optionsOf, requireOwnOptions } from "./options.ts";
 
 /** Runs sent at the same time, unless told otherwise. */
 const CONCURRENCY = 4;
@@ -43,6 +43,7 @@ type Ended = Omit<WatchEnd, "destination" | "location">;
 export async function watch(call: WatchCall): Promise<readonly WatchEnd[]> {
   const { logdirs: given, backend, destination, backendOptions, signal, onNote, onStart, onEvent, ...rest } = call;
   const options = optionsOf("watch", rest, backendOptions);
+  await requireOwnOptions({ backend, destination }, rest);
   const logdirs = logdirsOf(given);
   const choice = chosen(options);
   const pace = paceOf(options);

@@ -61,7 +61,7 @@ test("several destinations, one of which cannot be", async () => {
 });
 
 test("options are those of the command line, as values or as its texts", async () => {
-  const { at, ...where } = place();
+  const { at, trackingUri: _, ...where } = place();
   const call = { ...where, backend: "jsonl", output: at("out"), excludeTags: "lr", giveUpAfter: "5s" } as const;
   expect((await sync({ ...call, dryRun: true })).ok).toBe(true);
   expect(existsSync(at("out"))).toBe(false);
@@ -90,19 +90,27 @@ test.each([
   [{ only: ["pictures"] }, /option only: There is no kind pictures/],
   [{ only: ["images"], images: false }, /of all kinds none is left/],
   [{ backend: "nowhere" }, /there is no backend nowhere/],
+  [
+    { backend: "jsonl", output: "out", experiment: "x" },
+    /^experiment is an option of MLflow, and this is backend jsonl$/,
+  ],
+  [{ output: "out" }, /^output is an option of .*, and this is backend mlflow$/],
   [{ backend: "jsonl" }, /needs to be told where the files go/],
   [{ backend: {} as BackendPlugin }, /does not say which version of the seam/],
 ])("%j is refused before anything is begun", async (given, message) => {
-  const { at: _, ...where } = place();
-  const error = await errorOf(sync({ ...where, ...(given as object) }));
+  const { logdirs, stateDir } = place();
+  const error = await errorOf(sync({ logdirs, stateDir, ...(given as object) }));
   expect([error.code, error.message]).toEqual(["usage", expect.stringMatching(message)]);
-  expect(existsSync(where.stateDir)).toBe(false);
+  expect(existsSync(stateDir)).toBe(false);
 });
 
-test("a dry run cannot hold back a destination that is open already", async () => {
+test("a destination that is open already takes neither a dry run nor options of its backend", async () => {
   const { at, logdirs, stateDir } = place();
   const destination = await openFiles("jsonl", { output: at("out") });
   expect((await errorOf(sync({ logdirs, stateDir, destination, dryRun: true }))).code).toBe("usage");
+  expect((await errorOf(sync({ logdirs, stateDir, destination, output: at("other") }))).message).toMatch(
+    /^output is an option of .*, and destination is open already$/,
+  );
   await destination.backend.close();
   expect(existsSync(at("out"))).toBe(false);
 });
@@ -192,7 +200,7 @@ test("a plug-in gets the kinds it stores, and no others", async () => {
 });
 
 test("a call that is told to end says so, and the next one goes on", async () => {
-  const { at, ...where } = place();
+  const { at, trackingUri: _, ...where } = place();
   const call = { ...where, backend: "jsonl", output: at("out") };
   const { ok, destinations } = await sync({ ...call, signal: AbortSignal.abort() });
   expect([ok, destinations[0]?.interrupted]).toEqual([false, true]);
