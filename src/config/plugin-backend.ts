@@ -74,10 +74,10 @@ export class GuardedBackend implements Backend {
     const wanted = ofKinds(batch, this.#kinds);
     const receipt = await this.#guard("write", () => this.#plugin.write(run, wanted, refuseAndCount));
     const { cursor, notes = [], tally = this.#tally(batch, refused) } = receipt ?? {};
-    if (!(tally?.kinds instanceof Map)) throw this.#bug("write", "returned a tally that is none");
-    if (!areNotes(notes)) throw this.#bug("write", "returned notes that are none");
+    if (!(tally?.kinds instanceof Map)) throw this.#bug("write", "returned an invalid tally");
+    if (!areNotes(notes)) throw this.#bug("write", "returned invalid notes");
     if (cursor !== undefined && typeof cursor !== "string")
-      throw this.#bug("write", "returned a cursor that is no text");
+      throw this.#bug("write", "returned a cursor that is not a string");
     return { cursor, notes: [...notes, ...setAside], tally };
   }
 
@@ -121,7 +121,7 @@ export class GuardedBackend implements Backend {
 
   async attach(run: RunHandle, pages: AsyncIterable<Page>): Promise<readonly Note[]> {
     const notes = (await this.#guard("attach", async () => this.#plugin.attach?.(run, pages))) ?? [];
-    if (!areNotes(notes)) throw this.#bug("attach", "returned notes that are none");
+    if (!areNotes(notes)) throw this.#bug("attach", "returned invalid notes");
     return notes;
   }
 
@@ -195,12 +195,17 @@ export function bugIn(name: string, where: string, what: string, cause?: unknown
   });
 }
 
-/** The line that threw, as far as it is known. */
+/** The plug-in's line that threw, or called what threw, as far as it is known. */
 function placeIn(error: unknown): string {
   const stack = error instanceof Error ? (error.stack ?? "") : "";
-  const place = /^ +at (?:.*\()?(?:file:\/\/)?(?!node:)([^()]+:\d+):\d+\)?$/m.exec(stack)?.[1];
+  const frames = stack.matchAll(/^ +at (?:.*\()?(?:file:\/\/)?(?!node:)([^()]+:\d+):\d+\)?$/gm);
+  const places = Array.from(frames, ([, place]) => place as string);
+  const place = places.find((each) => !IN_DEPENDENCY.test(each)) ?? places[0];
   return place === undefined ? "" : ` (${place})`;
 }
+
+/** A package other than a plug-in's own. */
+const IN_DEPENDENCY = /.*[\\/]node_modules[\\/](?!tracelet-backend-)/;
 
 /** An error thrown on purpose, possibly by another copy of tracelet; undefined for any other. */
 export function asTold(error: unknown): TraceletError | undefined {

@@ -10,7 +10,7 @@ import { settled } from "./settled.ts";
 export function opening(plugin: BackendPlugin, name: string): OpenBackend<OptionsOf<OptionTable>> {
   return async (options, surroundings): Promise<OpenedBackend> => {
     const address = await guard(name, "address()", () => plugin.address(options));
-    if (typeof address !== "string") throw bugIn(name, "address()", "returned no text");
+    if (typeof address !== "string") throw bugIn(name, "address()", "did not return a string");
     const backend = surroundings.dryRun
       ? NOWHERE
       : await guard(name, "open()", () => plugin.open(options, { ...surroundings, TraceletError }));

@@ -16,7 +16,7 @@ const GUIDE = "docs/writing-a-backend.md shows how one is written";
 
 /**
  * @param name as `--backend` has it
- * @throws TraceletError `usage` if there is no such plug-in, or it is none; `unsupported` if it is for another version
+ * @throws TraceletError `usage` if there is no such plug-in, or it is none, or for another version of the seam
  */
 export async function loadPlugin(name: string): Promise<RegisteredBackend> {
   const file = isPath(name) ? fileAt(name) : fileOfPackage(name);
@@ -25,8 +25,10 @@ export async function loadPlugin(name: string): Promise<RegisteredBackend> {
     module = (await import(pathToFileURL(file).href)) as typeof module;
   } catch (error) {
     const { name: kind, message } = error as Error;
-    throw new TraceletError("usage", `the backend ${name} cannot be loaded: ${kind}: ${message}`, {
-      hint: `it is in ${file}; node ${file} shows where it fails`,
+    // Node goes on with who required it.
+    const [what] = message.split("\n", 1);
+    throw new TraceletError("usage", `the backend ${name} cannot be loaded: ${kind}: ${what}`, {
+      hint: `run node ${file} to see where it fails`,
       cause: error,
     });
   }
@@ -107,15 +109,15 @@ function importOf(target: unknown): string | undefined {
 
 function requirePlugin(exported: unknown, name: string, file: string): BackendPlugin {
   const isNone = (what: string) =>
-    new TraceletError("usage", `${file} is no backend of tracelet: ${what}`, { hint: GUIDE });
+    new TraceletError("usage", `${file} is not a tracelet backend: ${what}`, { hint: GUIDE });
   if (typeof exported !== "object" || exported === null) throw isNone("it has no default export that is an object");
   const { seam, address, open, options } = exported as Partial<BackendPlugin>;
   if (typeof seam !== "number") throw isNone("its default export does not say which version of the seam it is for");
   if (seam !== SEAM_VERSION)
     throw new TraceletError(
-      "unsupported",
+      "usage",
       `the backend ${name} is for version ${seam} of the seam, and this tracelet has version ${SEAM_VERSION}`,
-      { hint: seam > SEAM_VERSION ? "a newer tracelet takes it" : `a newer version of ${name} may fit` },
+      { hint: seam > SEAM_VERSION ? "upgrade tracelet" : `a newer version of ${name} may fit` },
     );
   if (typeof open !== "function" || typeof address !== "function")
     throw isNone("its default export needs the functions open and address");

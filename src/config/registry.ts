@@ -5,7 +5,7 @@ import { BACKENDS, isPath, type RegisteredBackend } from "./backends.ts";
 /** Each plug-in is loaded once. */
 const plugins = new Map<string, Promise<RegisteredBackend>>();
 
-/** @throws TraceletError `usage`, `unsupported` */
+/** @throws TraceletError `usage` */
 export async function registered(name: string | BackendPlugin): Promise<RegisteredBackend> {
   if (typeof name !== "string") return (await import("./plugins.ts")).registerPlugin(name);
   const own = BACKENDS.find(({ names }) => names.includes(name));
