@@ -11,7 +11,6 @@ import type { Progress } from "../sync/report/progress.ts";
 import type { RunResult } from "../sync/run/run-result.ts";
 import { requireLogdir } from "../sync/source/logdirs.ts";
 import { type DestinationEnd, type Reporting, reportEnds } from "./destination-ends.ts";
-import { printError } from "./failure.ts";
 import { type ProgressView, showProgress } from "./progress-view.ts";
 import { exitCodeOf, onSignals, type Signals } from "./signals.ts";
 import {
@@ -96,18 +95,16 @@ async function syncAndReport(
   const holdings = openings.map(({ name, opened }) => {
     return { name, opened, held: HeldDestination.take(opened, logdirs, { readOnly: dryRun }) };
   });
-  const releases: Promise<void>[] = [];
-  let released: unknown;
-  const release = ({ held }: Holding) => {
+  const releases: Promise<TraceletError | undefined>[] = [];
+  /** Resolves with what went wrong. */
+  const release = ({ held }: Holding): Promise<TraceletError | undefined> => {
     const letGo = held.then(
       (each) => each.release(),
       () => {},
     );
-    releases.push(
-      letGo.catch((error: unknown) => {
-        released ??= error;
-      }),
-    );
+    const released = letGo.then(() => undefined, asTraceletError);
+    releases.push(released);
+    return released;
   };
   try {
     const results = syncAll({
@@ -143,8 +140,9 @@ async function syncAndReport(
         end = asTraceletError(error);
       }
       // Whoever else waits for this one need not wait for the others.
-      release(holding);
+      const released = release(holding);
       progress.end(isOne ? "" : name);
+      end = withError(end, await released);
       left--;
       if (left > 0) say(end instanceof TraceletError ? end.message : headline(end), name);
       const key = await opened.then(
@@ -155,12 +153,7 @@ async function syncAndReport(
     };
     const ends = await Promise.all(results.map((result, index) => endOf(holdings[index] as Holding, result)));
     progress.stop();
-    let code = report(ends, logdirs, options, stderr);
-    await Promise.all(releases);
-    if (released !== undefined) {
-      printError(released, stderr, debug);
-      code ||= 1;
-    }
+    const code = report(ends, logdirs, options, stderr);
     return signals.received === undefined ? code : exitCodeOf(signals.received);
   } finally {
     progress.stop();
@@ -175,6 +168,12 @@ function reportOf(
   about: Pick<SyncReport, "dryRun" | "elapsedMs">,
 ): SyncReport {
   return { result, ...about, retries: retries(), location: backend.location(), howToLook };
+}
+
+/** The same with what went wrong when the destination was closed, unless it had failed before. */
+function withError(end: SyncReport | TraceletError, error: TraceletError | undefined): SyncReport | TraceletError {
+  if (error === undefined || end instanceof TraceletError || end.result.error !== undefined) return end;
+  return { ...end, result: { ...end.result, error } };
 }
 
 /** @returns the exit code */

@@ -144,8 +144,10 @@ describe("sync", () => {
     writeFileSync(path.join(machine.root, "broken.mjs"), BROKEN_AT_THE_END);
     const to = ["--backend", "./broken.mjs,jsonl", "--output", "out"];
     const synced = await machine.run("sync", "runs", ...to);
-    expect([synced.code, synced.stderr]).toEqual([1, expect.stringMatching(/error: .*broken.*cannot be closed/)]);
-    expect(synced.stderr).toContain("2 destinations: broken ok, jsonl ok");
+    expect([synced.code, synced.stderr]).toEqual([1, expect.stringMatching(/Failed\n {2}.*broken.*cannot be closed/)]);
+    expect(synced.stderr).toMatch(/\n2 destinations: broken failed, jsonl ok\n$/);
+    const alone = await machine.run("sync", "runs", "--backend", "./broken.mjs", "--json");
+    expect([alone.code, JSON.parse(alone.stdout)]).toMatchObject([1, { outcome: "failed", error: { code: "plugin" } }]);
     expect(pointsIn(machine, "jsonl")).toBe(20);
     machine.logdir.append("train", records(curve("loss", 10, 15)));
     const watched = await machine.run("watch", "runs", ...to, "--until-idle", "1s");
