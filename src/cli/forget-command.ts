@@ -21,7 +21,7 @@ export async function runForget(what: readonly string[], options: ForgetCommandO
   const logdirs = what.filter((each) => existsSync(each));
   const names = new Set(what.filter((each) => !existsSync(each)));
   const { runs } = discoverAll(logdirs);
-  const forgotten: { destination: string; run: string; remoteId: string | null }[] = [];
+  const forgotten: Forgotten[] = [];
   for (const destination of Checkpoints.destinations(options.stateDir)) {
     if (backends?.some((name) => destination.startsWith(`${name} `)) === false) continue;
     const locks: Lock[] = [];
@@ -46,8 +46,20 @@ export async function runForget(what: readonly string[], options: ForgetCommandO
   if (options.json) output.write(`${printable(JSON.stringify({ forgotten }))}\n`);
   else {
     for (const { destination, run } of forgotten) output.write(`${oneLine(run)} at ${oneLine(destination)}\n`);
-    const seen = forgotten.length === 0 ? "nothing is remembered of any of them" : "forgotten";
-    output.write(`${plural(forgotten.length, "run")}: ${seen}\n`);
+    output.write(`${summary(forgotten)}\n`);
   }
   return forgotten.length === 0 ? 1 : 0;
+}
+
+interface Forgotten {
+  readonly destination: string;
+  readonly run: string;
+  readonly remoteId: string | null;
+}
+
+function summary(forgotten: readonly Forgotten[]): string {
+  if (forgotten.length === 0) return "nothing is remembered of any of them";
+  const runs = new Set(forgotten.map(({ run }) => run)).size;
+  const destinations = new Set(forgotten.map(({ destination }) => destination)).size;
+  return `forgotten: ${plural(runs, "run")} at ${plural(destinations, "destination")}`;
 }

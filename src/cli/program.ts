@@ -49,7 +49,7 @@ export function buildProgram(
     .configureHelp({ showGlobalOptions: true });
   program.addCommand(syncCommand(onExit, plugins));
   program.addCommand(watchCommand(onExit, training, engineOf, plugins));
-  program.addCommand(verifyCommand(onExit));
+  program.addCommand(verifyCommand(onExit, plugins));
   program.addCommand(inspectCommand(onExit));
   program.addCommand(statusCommand(onExit));
   program.addCommand(forgetCommand(onExit));
@@ -115,10 +115,12 @@ Examples:
     });
 }
 
-function verifyCommand(onExit: (code: number) => void): Command {
+function verifyCommand(onExit: (code: number) => void, plugins: readonly RegisteredBackend[]): Command {
   const command = new Command("verify")
     .description("check that the destination matches the logs exactly; change nothing")
-    .argument("<logdir...>", LOGDIR);
+    .argument("<logdir...>", LOGDIR)
+    // It cannot read what a plug-in has written, and says so whatever else is given.
+    .allowUnknownOption(plugins.length > 0);
   return addOptions(command)
     .addHelpText(
       "after",

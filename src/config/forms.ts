@@ -47,7 +47,8 @@ export function collect(text: string, before: readonly string[] | undefined): st
 
 function parseNames(text: string, before: readonly string[] | undefined): string[] {
   const names = text.split(",").map((name) => name.trim());
-  return [...(before ?? []), ...names.filter((name) => name !== "")];
+  if (names.includes("")) throw new TraceletError("usage", "It has an empty name.");
+  return [...(before ?? []), ...names];
 }
 
 /** Flags and switches are given without a value. */

@@ -15,6 +15,8 @@ test.each([
   [["--output", "out"], "--output is an option of files"],
   [["--backend", "csv", "--output", "-"], "--output - takes --backend jsonl only"],
   [["--backend", "jsonl", "--output", "-", "--json"], "--json and --output - would both write to standard output"],
+  [["--backend", "jsonl,", "--output", "out"], "argument 'jsonl,' is invalid. It has an empty name."],
+  [["--backend", ""], "It has an empty name."],
   [["--backend", "xls", "--output", "out"], "there is no backend xls: it is none of mlflow, jsonl, csv, parquet"],
 ])("tracelet sync runs %j is refused", async (args, message) => {
   const machine = machineWithRun();

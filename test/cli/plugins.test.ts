@@ -241,6 +241,9 @@ test("a watch sends to it, and verify says that it cannot read it", async () => 
   const machine = withPlugin(plugin());
   const { code } = await machine.run("watch", "runs", ...HERE, "--until-idle", "1ms");
   expect([code, linesOf(machine).length]).toEqual([0, 20]);
-  const verified = await machine.run("verify", "runs", ...HERE);
-  expect([verified.code, verified.stderr]).toEqual([2, expect.stringContaining("my-backend")]);
+  for (const more of [[], ["--file", "lines.txt"]]) {
+    const { code, stderr } = await machine.run("verify", "runs", ...HERE, ...more);
+    const message = "verify cannot read what the plug-in my-backend has written";
+    expect([code, stderr]).toEqual([2, expect.stringContaining(message)]);
+  }
 });
