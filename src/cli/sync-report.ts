@@ -120,7 +120,7 @@ export function outcomeOf(result: SyncResult): string {
 /** How many links one line names. */
 const NAMED_LINKS = 3;
 
-/** Links that make no run: one line for those whose runs are there, one for each whose run was not asked for. */
+/** Links that make no run: one line for those whose runs are there, one for each whose run is not selected. */
 export function linkLines(links: SyncResult["links"]): string[] {
   const wanted = links.filter(({ isWanted }) => isWanted);
   const named = wanted.slice(0, NAMED_LINKS).map(({ name, run }) => `${name} is ${run}`);
@@ -129,7 +129,7 @@ export function linkLines(links: SyncResult["links"]): string[] {
   const others = links.filter(({ isWanted }) => !isWanted);
   return [
     ...once,
-    ...others.map(({ name, run }) => `${name} is a link to ${run}, which is not asked for: name that one`),
+    ...others.map(({ name, run }) => `${name} is a link to ${run}, which is not selected; name it as a logdir`),
   ];
 }
 
@@ -180,9 +180,7 @@ export function headline({ result, dryRun, elapsedMs, retries }: SyncReport): st
   if (dryRun) outcomes.set("to send", outcomes.get("sent") ?? 0).delete("sent");
   if (result.excludedRuns > 0) outcomes.set("excluded", result.excludedRuns);
   const parts = [...outcomes].filter(([, n]) => n > 0).map(([outcome, n]) => `${count(n)} ${outcome}`);
-  const end = result.interrupted
-    ? "interrupted; the same command goes on from here"
-    : parts.join(", ") || "nothing to do";
+  const end = result.interrupted ? "interrupted; run the same command to resume" : parts.join(", ") || "nothing to do";
   const tail = retries > 0 ? `, ${plural(retries, "request")} sent again` : "";
   return `${plural(result.runs.length, "run")}: ${end} (${duration(elapsedMs)}${tail})`;
 }

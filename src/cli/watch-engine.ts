@@ -162,7 +162,7 @@ function sayLeft(
   const what = [...(runs === undefined ? [] : [plural(runs, "run")]), `${bytes(left)} of event files`].join(", ");
   const isKnown = runs !== undefined || left > 0;
   const rest = runs !== undefined && runs > 0 && left === 0 ? `not finished yet: ${plural(runs, "run")}` : undefined;
-  const message = `${rest ?? `not sent yet: ${isKnown ? what : "what was not looked at"}`}; the same command goes on from here`;
+  const message = `${rest ?? `not sent yet: ${isKnown ? what : "what was not looked at"}`}; run the same command to resume`;
   onEvent({ level: "warning", run: undefined, message, hint: undefined });
 }
 

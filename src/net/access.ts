@@ -164,7 +164,7 @@ export function readPem(env: Environment, name: string): string | undefined {
     throw new TraceletError("usage", `cannot read ${path}, which ${name} names`, { cause: error });
   }
   if (text.includes("-----BEGIN ")) return text;
-  throw new TraceletError("usage", `${path}, which ${name} names, is no PEM file`);
+  throw new TraceletError("usage", `${path}, which ${name} names, is not a PEM file`);
 }
 
 /**

@@ -56,7 +56,7 @@ export async function digestOf(chunks: AsyncIterable<Uint8Array>): Promise<Diges
 export function partsOf(path: string): string[] {
   const parts = path.split("/");
   if (parts.every((part) => part !== "" && part !== "." && part !== ".." && !/[\0\\]/.test(part))) return parts;
-  throw new TraceletError("rejected", `${JSON.stringify(path)} is no path of a stored file`);
+  throw new TraceletError("rejected", `${JSON.stringify(path)} is not a valid artifact path`);
 }
 
 /** The same for a directory; `""` is the one that holds all. */

@@ -99,9 +99,9 @@ test("a link to a run is no run of its own, and is named", async () => {
   expect((await machine.run("status", "runs")).stdout).not.toContain("latest");
   const asked = await machine.run("sync", "runs", "--include-runs", "latest");
   expect(asked.code).toBe(0);
-  expect(asked.stderr).toContain("latest is a link to train, which is not asked for: name that one");
-  expect((await machine.run("verify", "runs", "--include-runs", "latest")).stderr).toContain("name that one");
-  expect((await machine.run("forget", "runs")).stdout).toMatch(/^train at .*\n1 run: forgotten\n$/);
+  expect(asked.stderr).toContain("latest is a link to train, which is not selected; name it as a logdir");
+  expect((await machine.run("verify", "runs", "--include-runs", "latest")).stderr).toContain("name it as a logdir");
+  expect((await machine.run("forget", "runs")).stdout).toMatch(/^train at .*\nforgotten: 1 run at 1 destination\n$/);
   // TensorBoard's view is what --group none has.
   await machine.sync("--group", "none");
   expect((await machine.run("status", "runs")).stdout).toMatch(/^latest +done /m);

@@ -34,7 +34,7 @@ describe("a signal", () => {
     expect(result.outcome).toBe("interrupted");
     const { read, sent, failed } = result.kinds.scalars;
     expect([failed, read > 0, sent < 250_000]).toEqual([0, true, true]);
-    expect(stderr).toContain("interrupted; the same command goes on from here");
+    expect(stderr).toContain("interrupted; run the same command to resume");
     expectHarmless(stderr);
     const rest = await machine.sync();
     expect(rest).toMatchObject({ code: 0, outcome: "ok" });

@@ -176,7 +176,7 @@ describe("the summary", () => {
     const interrupted = printed(report({ interrupted: true, left }));
     expect(interrupted).toContain("not sent yet: 3 runs, 12.4 MB of event files");
     expect(printed(report({ interrupted: true, left: { runs: 2, bytes: 0 } }))).toContain("not finished yet: 2 runs");
-    expect(interrupted).toContain("interrupted; the same command goes on from here");
+    expect(interrupted).toContain("interrupted; run the same command to resume");
     expect(printed(report({ runs: [] }))).toContain("0 runs: nothing to do");
   });
 

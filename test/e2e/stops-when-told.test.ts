@@ -132,7 +132,7 @@ test("a watch whose server is gone does not wait out its pause", async () => {
   await told.said("trying again");
   const { code, stderr } = await told.tell("SIGTERM");
   expect(code).toBe(143);
-  expect(stderr).toMatch(/not sent yet: 2 runs, \d+(\.\d)? k?B of event files; the same command goes on/);
+  expect(stderr).toMatch(/not sent yet: 2 runs, \d+(\.\d)? k?B of event files; run the same command to resume/);
 });
 
 test.each(["sync", "watch", "verify"] as const)("%s of a database that another process has locked", async (command) => {

@@ -155,7 +155,7 @@ export class JsonlRuns implements RunsOnDisk<JsonlRun> {
     try {
       if (fstatSync(handle).size !== length)
         throw new TraceletError("overtaken", `another process has written to ${file}`, {
-          hint: "the same command goes on behind what is there",
+          hint: "run the same command to resume",
         });
       try {
         writeAll(handle, bytes, length);

@@ -208,8 +208,8 @@ export function syncDirectory(directory: string): void {
 }
 
 const HINTS: Readonly<Record<string, string>> = {
-  ENOSPC: "the disk is full: make room; the same command goes on",
-  EDQUOT: "the quota is used up: make room; the same command goes on",
+  ENOSPC: "the disk is full: free some space and run the same command again",
+  EDQUOT: "the quota is used up: free some space and run the same command again",
   EACCES: "check who may write there, or give another --output",
   EPERM: "check who may write there, or give another --output",
   EROFS: "give another --output",

@@ -129,7 +129,7 @@ export class StateFiles {
     }
     if (now === stamp) return;
     throw new TraceletError("overtaken", `another process has written beside ${file}`, {
-      hint: "the same command goes on behind what is there",
+      hint: "run the same command to resume",
     });
   }
 

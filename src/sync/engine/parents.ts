@@ -21,7 +21,7 @@ export class Parents {
     if (isEmpty) this.#of(group).resolve(undefined);
     this.#of(group).reject(
       new TraceletError("nested", `${group.name}, which it is to be nested in, is not at the destination`, {
-        hint: "see what was said of that run; the same command goes on from there",
+        hint: "see what was said of that run, then run the same command to resume",
       }),
     );
   }

@@ -87,7 +87,7 @@ export class PartFiles {
       renameSync(temporary, file);
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code !== "ENOENT") throw cause;
-      const hint = "the same command goes on behind what is there";
+      const hint = "run the same command to resume";
       throw new TraceletError("overtaken", `another process has opened the run of ${file}`, { hint, cause });
     }
     unsynced.add(this.#path);
