@@ -95,16 +95,15 @@ async function syncAndReport(
   const holdings = openings.map(({ name, opened }) => {
     return { name, opened, held: HeldDestination.take(opened, logdirs, { readOnly: dryRun }) };
   });
-  const releases: Promise<TraceletError | undefined>[] = [];
+  let isReleased = false;
   /** Resolves with what went wrong. */
   const release = ({ held }: Holding): Promise<TraceletError | undefined> => {
+    isReleased = true;
     const letGo = held.then(
       (each) => each.release(),
       () => {},
     );
-    const released = letGo.then(() => undefined, asTraceletError);
-    releases.push(released);
-    return released;
+    return letGo.then(() => undefined, asTraceletError);
   };
   try {
     const results = syncAll({
@@ -157,8 +156,7 @@ async function syncAndReport(
     return signals.received === undefined ? code : exitCodeOf(signals.received);
   } finally {
     progress.stop();
-    if (releases.length === 0) holdings.forEach(release);
-    await Promise.all(releases);
+    if (!isReleased) await Promise.all(holdings.map(release));
   }
 }
 
