@@ -34,6 +34,9 @@ export function printVerified({ result, elapsedMs, backend }: VerifyReport, outp
   };
   const rows = countRows(runs);
   if (rows.length > 1) output.write(`\n${table(rows)}\n`);
+  const unknown = runs.filter(({ outcome }) => outcome === "failed").length;
+  if (rows.length > 1 && unknown > 0)
+    output.write(`${paint(output, "red", `incomplete: ${plural(unknown, "run")} could not be compared`)}\n`);
   list(
     "Not the same",
     "red",

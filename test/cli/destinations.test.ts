@@ -1,7 +1,8 @@
 /** `--backend`: what it takes, and what goes with each. */
-import { existsSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { expect, test } from "vitest";
+import { curve, fileOf } from "../sync/world.ts";
 import { machineWithRun } from "./tracelet.ts";
 
 test.each([
@@ -33,6 +34,21 @@ test("a variable of a backend that was not chosen is ignored", async () => {
   expect(existsSync(path.join(machine.root, "elsewhere"))).toBe(false);
   const { code } = await machine.run("sync", "runs", "--backend", "jsonl", "--output", "out");
   expect([code, existsSync(path.join(machine.root, "out/train.jsonl"))]).toEqual([0, true]);
+});
+
+test("verify: a run that could not be compared is said to be missing from the counts", async () => {
+  const machine = machineWithRun();
+  machine.logdir.write("other", fileOf(curve("loss", 0, 5), 1));
+  const to = ["runs", "--backend", "jsonl", "--output", "out"];
+  await machine.run("sync", ...to);
+  writeFileSync(path.join(machine.root, "out/other.jsonl"), "{}\n");
+  const { code, stderr } = await machine.run("verify", ...to);
+  expect([code, stderr]).toEqual([
+    1,
+    expect.stringMatching(
+      /\nruns +1 .*\npoints +20 .*\n[^]*incomplete: 1 run could not be compared\nCould not be compared\n {2}other: /,
+    ),
+  ]);
 });
 
 test.each(["jsonl", "csv", "parquet"])("verify of %s: what is missing is an exit code of 1", async (backend) => {
