@@ -132,6 +132,17 @@ test("a file that somebody has removed is written again", async () => {
   expect(output.steps()).toEqual(range(20));
 });
 
+test("files that were removed are written again, and that is said", async () => {
+  const output = new JsonlOutput();
+  output.world.logdir.write("train", fileOf(curve("loss", 0, 10)));
+  await output.sync();
+  rmSync(output.root, { recursive: true });
+  const message = "train is no longer at its destination as train.jsonl; it was sent again";
+  expect((await output.sync()).runs).toMatchObject([{ outcome: "sent", notes: [{ code: "recreated", message }] }]);
+  expect(output.steps()).toEqual(range(10));
+  expect((await output.sync()).runs).toMatchObject([{ notes: [] }]);
+});
+
 test("a directory that is removed while it is written to is made again", async () => {
   const output = new JsonlOutput();
   const directory = new OutputDirectory(output.root);

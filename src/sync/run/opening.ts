@@ -72,11 +72,8 @@ export async function openRun(
   const handle = await backend.open(describe(work, before, parent && (await parentId(parent))), remoteId, cursor);
   work.context.onReached?.();
   opened(handle);
-  if (remoteId !== undefined && handle.id !== remoteId) {
-    const became = handle.created ? "it was sent again as" : "it goes on in";
-    const message = `${work.group.name} is no longer at its destination as ${remoteId}; ${became} ${handle.id}`;
-    work.news.notes.push({ code: "recreated", message });
-  }
+  if (remoteId !== undefined && (handle.created || handle.id !== remoteId))
+    work.news.notes.push(recreatedNote(work.group.name, remoteId, handle));
   if (handle.renamed !== undefined) work.news.notes.push(movedNote(titleOf(work.group), handle.renamed));
   if (handle.created) await attachments.startOver();
   work.stored.directory = work.group.store.placeOf(work.group.directory);
@@ -173,6 +170,13 @@ async function recount(work: RunWork): Promise<void> {
       work.isProblemOf(file, error);
     }
   }
+}
+
+function recreatedNote(name: string, before: string, { id, created }: RunHandle): Note {
+  const became = created ? "it was sent again" : "it goes on";
+  // Files have the place of those that were removed.
+  const where = id === before ? "" : created ? ` as ${id}` : ` in ${id}`;
+  return { code: "recreated", message: `${name} is no longer at its destination as ${before}; ${became}${where}` };
 }
 
 function movedNote(name: string, { before, now }: NonNullable<RunHandle["renamed"]>): Note {
