@@ -2,7 +2,7 @@
  * Wall time: seconds as a double → nanoseconds since the Unix epoch as an int64.
  *
  * From 2^23 s (April 1970) on, doubles are more than 1 ns apart: each has a nanosecond of its own, and is the double that is
- * nearest to it. Before that, and for what is no time between the years 1677 and 2262, only the double itself is exact.
+ * nearest to it. Before that, and if it is not a time between the years 1677 and 2262, only the double itself is exact.
  */
 
 /** Seconds that fit into an int64 of nanoseconds, whatever their fraction is. */
