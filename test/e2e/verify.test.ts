@@ -110,9 +110,9 @@ describe.each(["a server", "an old server", "a database"] as const)("through %s"
     return artifactUri.replace(/^mlflow-artifacts:/, served);
   }
 
-  // The keys of an old server cannot hold a colon.
-  const cases = place === "an old server" ? [] : ["tf1", "dtypes", "odd"];
-  test.each([...cases, "torch", "tf2", "tensorboardx", "lightning", "torch-restart", "example"])(
+  // The keys of an old server cannot hold a colon; what a writer wrote makes no difference to it.
+  const more = ["tf1", "dtypes", "odd", "tensorboardx", "lightning", "torch-restart"];
+  test.each([...(place === "an old server" ? [] : more), "torch", "tf2", "example"])(
     "%s is equal after a sync",
     async (name) => {
       cpSync(path.join(FIXTURES, name, "runs"), logdir, { recursive: true });
