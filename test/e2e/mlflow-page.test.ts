@@ -117,7 +117,7 @@ describe.skipIf(chromiumIsMissing && process.env["CI"] !== "true")("MLflow's pag
     afterAll(async () => await page?.close());
 
     afterEach(() => {
-      expect(page.trouble.splice(0)).toEqual([]);
+      expect(page.takeTrouble()).toEqual([]);
     });
 
     const here = <T extends readonly [name: string, run: string, ...rest: unknown[]]>(rows: readonly T[]): T[] =>

@@ -81,12 +81,14 @@ export class RunFinder {
       // One whose source was renamed is known by its id alone. Where that one is gone for good, one that was deleted, and
       // given up, before it was made is no reason to send nothing.
       const isElsewhere = knownId !== undefined && !seen.has(knownId) && found?.active !== true;
-      const known = isElsewhere ? await store.run(knownId) : found;
-      const isOurs = !isElsewhere || !(await this.#contradicts(run, known));
-      if (known !== undefined && isOurs && this.#counts(known)) return { run: this.#active(known) };
+      const elsewhere = isElsewhere ? await store.run(knownId) : undefined;
+      const isGone = isElsewhere && elsewhere === undefined;
+      const isOurs = elsewhere !== undefined && !(await this.#contradicts(run, elsewhere));
+      const known = isOurs ? elsewhere : isGone ? undefined : found;
+      if (known !== undefined && this.#counts(known)) return { run: this.#active(known) };
       if (await this.#hasToLookAgain(counted)) continue;
       const moved = isEmpty ? undefined : await this.#findMoved(run, seen);
-      const wasGivenUp = knownId !== undefined && moved?.active === false;
+      const wasGivenUp = isGone && moved?.active === false;
       if (moved !== undefined && !wasGivenUp) return { run: this.#active(moved) };
       const made = await this.#create(run, seen);
       if (made === undefined) continue;

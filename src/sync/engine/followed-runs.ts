@@ -140,7 +140,7 @@ export class FollowedRuns {
 
   async #regroup(changed: ReadonlySet<string>): Promise<void> {
     const { choice, stored, clock, onDue, onGone } = this.#options;
-    if (this.isComplete) await this.#followMoved();
+    if (this.isComplete) await this.#followMoved(changed);
     this.others.changed();
     const groups = await groupRuns([...this.#found.values()], choice.group, stored);
     const before = new Map(this.#runs);
@@ -161,12 +161,14 @@ export class FollowedRuns {
     for (const followed of before.values()) onGone(followed);
   }
 
-  async #followMoved(): Promise<void> {
+  /** @param changed what was looked at just now; another one may have got the same file names since it was looked at */
+  async #followMoved(changed: ReadonlySet<string>): Promise<void> {
     const { choice, stored, onRenamed } = this.#options;
     const all = await withoutGone([...this.#found.values()]);
     this.#found.clear();
     for (const run of all) this.#found.set(keyOf(run), run);
-    const moved = await followMoved({ wanted: all, all, stored });
+    const names = [...changed].flatMap((key) => this.#found.get(key)?.files.map(({ name }) => name) ?? []);
+    const moved = await followMoved({ wanted: all, all, stored, unsure: new Set(names) });
     choice.checkpoints.rename(moved.map(({ run }) => run));
     for (const { from, run } of moved) {
       const before = [...this.#runs.values()].filter(({ session, unfinished }) => (session ?? unfinished)?.isOf(run));

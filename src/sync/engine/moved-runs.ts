@@ -7,8 +7,9 @@ import path from "node:path";
 import type { ByteSource } from "../../reader/byte-source.ts";
 import type { DiscoveredRun, EventFileEntry } from "../../reader/discover.ts";
 import { type FileRef, useFile } from "../../reader/file-store.ts";
-import { changeOf, isSame } from "../run/match.ts";
+import { changeOf } from "../run/match.ts";
 import { hashHead, hashHeads, headHash } from "../source/fingerprint.ts";
+import { FileHeads } from "../source/head-index.ts";
 import { stampOf } from "../source/stamp.ts";
 import type { StoredFile, StoredRun } from "../state/stored-run.ts";
 
@@ -19,6 +20,8 @@ export interface MovedFrom {
   readonly all: readonly DiscoveredRun[];
   /** What was sent before, by name; a run that has moved is put under its new one. */
   readonly stored: Map<string, StoredRun[]>;
+  /** Names of files that may be others by now than when they were found: two runs may have exchanged theirs. */
+  readonly unsure?: ReadonlySet<string>;
 }
 
 /** A run that is elsewhere now. */
@@ -78,7 +81,12 @@ async function isAnyThere({ files }: DiscoveredRun): Promise<boolean> {
  * The runs with no file left in its place, and the directories with no file that was sent from there. A file is opened only
  * if another one seems to have taken its place.
  */
-async function compare({ wanted, all, stored }: MovedFrom): Promise<{ vanished: StoredRun[]; fresh: DiscoveredRun[] }> {
+async function compare({
+  wanted,
+  all,
+  stored,
+  unsure,
+}: MovedFrom): Promise<{ vanished: StoredRun[]; fresh: DiscoveredRun[] }> {
   const entries = new Map<string, EventFileEntry[]>();
   for (const { name, files } of all) for (const file of files) push(entries, placeOf(name, file.name), file);
   const held = new Set<string>();
@@ -90,7 +98,9 @@ async function compare({ wanted, all, stored }: MovedFrom): Promise<{ vanished: 
       for (const entry of entries.get(place) ?? []) {
         // A file that was rewritten in place may have the same inode.
         const isSameFile =
-          stampOf(entry) === file.stamp || ((await isSame(entry, file)) && (await changeOf(entry, file)) !== "other");
+          (stampOf(entry) === file.stamp && unsure?.has(entry.name) !== true) ||
+          ((await new FileHeads().hash(entry, file.head)) === headHash(file.key) &&
+            (await changeOf(entry, file)) !== "other");
         if (isSameFile) held.add(place);
         isThere ||= isSameFile;
       }

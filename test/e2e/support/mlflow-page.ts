@@ -23,8 +23,9 @@ export interface Look {
 
 /** One tab of a browser, at one run's page at a time. */
 export class MlflowPage {
-  /** Whatever the page did that it should not: errors, and requests to another host. */
-  readonly trouble: string[] = [];
+  readonly #trouble: string[] = [];
+  /** What the server last failed to answer, by URL. */
+  readonly #failed = new Map<string, string>();
   readonly #context: BrowserContext;
   readonly #page: Page;
   readonly #uri: string;
@@ -59,16 +60,34 @@ export class MlflowPage {
     page.on("console", (message) => {
       // MLflow asks who is logged in, which only a server with authentication answers, and its charts measure themselves
       // while they grow.
-      const isMlflows = message.location().url.endsWith("/users/current") || /ResizeObserver loop/.test(message.text());
-      if (message.type() !== "error" || isMlflows) return;
-      shown.trouble.push(`console: ${message.text()} ${message.location().url}`);
+      const { url } = message.location();
+      const isMlflows = url.endsWith("/users/current") || /ResizeObserver loop/.test(message.text());
+      // Told with what the server says, below.
+      const isAnswer = /status of 5\d\d/.test(message.text());
+      if (message.type() !== "error" || isMlflows || isAnswer) return;
+      shown.#trouble.push(`console: ${message.text()} ${url}`);
     });
-    page.on("pageerror", (error) => shown.trouble.push(`error: ${error.message}`));
+    // A busy server of MLflow's fails once in thousands of requests; what it answers the next time it can do.
+    page.on("response", async (response) => {
+      const url = response.url();
+      if (response.ok()) shown.#failed.delete(url);
+      if (response.status() < 500) return;
+      const text = await response.text().catch(() => "");
+      shown.#failed.set(url, `${response.status()} ${url}: ${text.slice(0, 500)}`);
+    });
+    page.on("pageerror", (error) => shown.#trouble.push(`error: ${error.message}`));
     page.on("request", (request) => {
       const { protocol, origin } = new URL(request.url());
-      if (protocol !== "data:" && origin !== uri) shown.trouble.push(`request: ${request.url().slice(0, 200)}`);
+      if (protocol !== "data:" && origin !== uri) shown.#trouble.push(`request: ${request.url().slice(0, 200)}`);
     });
     return shown;
+  }
+
+  /** Whatever the page did since the last call that it should not: errors, and requests to another host. */
+  takeTrouble(): string[] {
+    const failed = [...this.#failed.values()];
+    this.#failed.clear();
+    return [...this.#trouble.splice(0), ...failed];
   }
 
   /**
