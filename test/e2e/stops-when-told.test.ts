@@ -78,11 +78,21 @@ async function until(holds: () => boolean): Promise<void> {
 
 /** A server that takes every connection and never answers. */
 async function blackHole(): Promise<{ readonly uri: string; readonly asked: Promise<unknown> }> {
-  const server = net.createServer((socket) => socket.on("error", () => {})).listen(0, "127.0.0.1");
+  const server = net.createServer().listen(0, "127.0.0.1");
   onTestFinished(() => void server.close());
   await once(server, "listening");
   const { port } = server.address() as net.AddressInfo;
-  return { uri: `http://127.0.0.1:${port}`, asked: once(server, "connection") };
+  // Whoever still looks for a server that had the port before asks for another path.
+  const prefix = "/black-hole";
+  const asked = new Promise<void>((resolve) => {
+    server.on("connection", (socket) => {
+      socket.on("error", () => {});
+      socket.on("data", (bytes) => {
+        if (bytes.includes(prefix)) resolve();
+      });
+    });
+  });
+  return { uri: `http://127.0.0.1:${port}${prefix}`, asked };
 }
 
 async function freePort(): Promise<number> {

@@ -84,6 +84,8 @@ export class MlflowServer {
     }
     await server.stop();
     const { code, stdout, stderr } = await running.ended;
+    // Somebody else was quicker to take it.
+    if (options.port === undefined && /in use/.test(stdout + stderr)) return MlflowServer.start(database, options);
     throw new Error(`mlflow server does not answer, or ended with ${code}:\n${stdout}${stderr}`);
   }
 
