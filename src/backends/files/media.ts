@@ -1,10 +1,10 @@
 /** Bytes that have no place in a line: files of their own, called by their digest, so that equal ones are one. */
 import { createHash } from "node:crypto";
 import { statSync } from "node:fs";
-import { open, rename } from "node:fs/promises";
+import { rename } from "node:fs/promises";
 import path from "node:path";
 import type { Kept } from "./json-lines.ts";
-import { type OutputDirectory, syncDirectory } from "./output-directory.ts";
+import { type OutputDirectory, syncDirectory, writeSynced } from "./output-directory.ts";
 
 const FOLDER = "media";
 /** Files on their way at the same time. */
@@ -49,13 +49,7 @@ export class Media {
   async #put(file: string, bytes: Uint8Array): Promise<void> {
     const target = this.#directory.path(file);
     const temporary = path.join(path.dirname(target), `.${path.basename(target)}.${process.pid}.${++parts}.part`);
-    const handle = await open(temporary, "w");
-    try {
-      await handle.writeFile(bytes);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
+    await writeSynced(temporary, bytes);
     await rename(temporary, target);
   }
 }

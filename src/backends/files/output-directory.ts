@@ -30,6 +30,17 @@ export function outputOf(output: string, format: string, isShared: boolean): str
   return path.resolve(output, isShared ? format : "");
 }
 
+/** Write a file durably; its name in its directory is not. @throws the system's error */
+export async function writeSynced(file: string, bytes: Uint8Array): Promise<void> {
+  const handle = await open(file, "w");
+  try {
+    await handle.writeFile(bytes);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
 /** Files and directories that a power failure may still take back. */
 export type Unsynced = Set<string>;
 

@@ -1,10 +1,9 @@
 /** The files that hold one run's rows of one table: parts, which are put into place whole and numbered in their order. */
 import { readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
-import { open } from "node:fs/promises";
 import path from "node:path";
 import { TraceletError } from "../../../errors.ts";
 import { sizeOf } from "../appended-file.ts";
-import { type OutputDirectory, syncDirectory, type Unsynced } from "../output-directory.ts";
+import { type OutputDirectory, syncDirectory, type Unsynced, writeSynced } from "../output-directory.ts";
 import { isOffset } from "../run-state.ts";
 
 /** A part that counts. */
@@ -65,13 +64,7 @@ export class PartFiles {
     const temporary = path.join(this.#path, `.part-${number}.parquet.${process.pid}-${++written}.part`);
     await this.#directory.guarded(this.#name(number), async () => {
       this.#directory.makeDirectory(this.#path, unsynced);
-      const handle = await open(temporary, "w");
-      try {
-        await handle.writeFile(bytes);
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
+      await writeSynced(temporary, bytes);
     });
     return temporary;
   }
