@@ -1,4 +1,5 @@
-/** When a watch ends by itself: with a process, or when nothing has been written for long enough. */
+/** When a watch ends by itself: with a process, with its standard input, or when nothing has been written for long enough. */
+import type { Readable } from "node:stream";
 import { TraceletError } from "../errors.ts";
 import type { WatchStatus } from "../sync/engine/watch-status.ts";
 import { processStat } from "./process-stat.ts";
@@ -10,16 +11,19 @@ export interface EndConditions {
   readonly isRunning: (() => boolean) | undefined;
   /** For how long no file may have grown, ms. */
   readonly untilIdleMs: number | undefined;
+  /** Whose end is waited for; what it says before is ignored. */
+  readonly input: Readable | undefined;
 }
 
 /** @returns which of them came first; undefined if there is none, or it was aborted before */
 export function endCondition(
-  { isRunning, untilIdleMs }: EndConditions,
+  { isRunning, untilIdleMs, input }: EndConditions,
   status: Pick<WatchStatus, "isCaughtUp" | "quietSince">,
   signal: AbortSignal,
-): Promise<"process" | "idle" | undefined> {
+): Promise<"process" | "idle" | "eof" | undefined> {
   return new Promise((resolve) => {
-    if (signal.aborted || (isRunning === undefined && untilIdleMs === undefined)) {
+    const asksNothing = isRunning === undefined && untilIdleMs === undefined && input === undefined;
+    if (signal.aborted || asksNothing) {
       resolve(undefined);
       return;
     }
@@ -35,10 +39,15 @@ export function endCondition(
       else if (status.isCaughtUp && now - status.quietSince >= untilIdleMs) end("idle");
     };
     const timer = setInterval(look, every);
-    const end = (reason: "process" | "idle" | undefined) => {
+    const end = (reason: "process" | "idle" | "eof" | undefined) => {
       clearInterval(timer);
+      // An open pipe would keep this process.
+      input?.destroy();
       resolve(reason);
     };
+    // Whoever held the other end is gone, whatever the system calls it.
+    for (const event of ["end", "error", "close"]) input?.once(event, () => end("eof"));
+    input?.resume();
     signal.addEventListener("abort", () => end(undefined), { once: true });
   });
 }

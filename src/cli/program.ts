@@ -157,8 +157,9 @@ function watchCommand(
     .addHelpText(
       "after",
       `
-It ends on a signal, as --until-idle or --pid say, or with the command after --. That command runs
-as it would without tracelet: it gets the signals, and trouble with sending never disturbs it.
+It ends on a signal, as --until-idle, --pid or --until-eof say, or with the command after --. That
+command runs as it would without tracelet: it gets the signals, and trouble with sending never
+disturbs it.
 The first Ctrl-C sends what is there, within --shutdown-timeout; the second one stops at once.
 
 --group, --only, --restarts and several destinations work as in tracelet sync; see its help.

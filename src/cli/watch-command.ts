@@ -51,6 +51,7 @@ export async function runWatch(
     requireSense(options, training);
     const choice = chosen(options);
     const isRunning = options.pid === undefined ? undefined : followProcess(options.pid);
+    const input = options.untilEof ? process.stdin : undefined;
     if (options.metricsPort !== undefined) {
       metrics = await (await import("./watch-metrics.ts")).serveMetrics(options.metricsPort);
       view.say(`metrics at ${metrics.url}`);
@@ -80,7 +81,7 @@ export async function runWatch(
       }).finally(() => metrics?.end());
     const end =
       training === undefined
-        ? await watchAlone(follow, view, options, { isRunning, untilIdleMs: options.untilIdle }, watched)
+        ? await watchAlone(follow, view, options, { isRunning, untilIdleMs: options.untilIdle, input }, watched)
         : await watchTraining(follow, view, options, training);
     view.stop(end);
     return end.code;
@@ -124,8 +125,8 @@ function requireSense(options: WatchCommandOptions, training: readonly string[] 
   if (training.length === 0) refuse("there is no command behind --", "tracelet watch runs/ -- python train.py");
   if (options.json) refuse("--json and a command would both write to standard output", "leave one of them out");
   if (options.output === "-") refuse("--output - and a command would both write to standard output", "--output out/");
-  if (options.pid !== undefined || options.untilIdle !== undefined)
-    refuse("with a command the watch ends when that does", "leave --pid and --until-idle out");
+  if (options.pid !== undefined || options.untilIdle !== undefined || options.untilEof)
+    refuse("with a command the watch ends when that does", "leave --pid, --until-idle and --until-eof out");
 }
 
 async function watchAlone(

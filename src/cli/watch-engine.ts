@@ -48,7 +48,7 @@ export interface WatchEngineOptions extends ReturnType<typeof chosen>, ReturnTyp
 }
 
 /** Why a watch should end. `signal`: the runs may still be written to. */
-export type FinishReason = "signal" | "training" | "process" | "idle";
+export type FinishReason = "signal" | "training" | "process" | "idle" | "eof";
 
 /** How it ended at one destination. */
 export interface FollowEnd {

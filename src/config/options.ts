@@ -279,6 +279,12 @@ export const OPTIONS = {
     group: "When it ends:",
     commands: ["watch"],
   },
+  untilEof: {
+    form: "flag",
+    help: "end when standard input is at its end and everything is sent",
+    group: "When it ends:",
+    commands: ["watch"],
+  },
   flushInterval: {
     form: "duration",
     value: "<time>",

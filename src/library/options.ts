@@ -10,7 +10,17 @@ import type { BackendPlugin, OpenedBackend } from "../sync/backend-plugin.ts";
 import type { CommandName, OptionDefinition, OptionTable } from "../sync/option.ts";
 
 /** Options of the commands alone: how they print and when they end. `backend` takes more here. */
-const NOT_HERE = ["backend", "json", "quiet", "verbose", "logLevel", "metricsPort", "pid", "untilIdle"] as const;
+const NOT_HERE = [
+  "backend",
+  "json",
+  "quiet",
+  "verbose",
+  "logLevel",
+  "metricsPort",
+  "pid",
+  "untilIdle",
+  "untilEof",
+] as const;
 
 type Names<Command extends CommandName> = Exclude<keyof CommandOptions<Command>, (typeof NOT_HERE)[number]>;
 

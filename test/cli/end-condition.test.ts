@@ -7,7 +7,11 @@ test("it has not been idle while this process was stopped", async () => {
   const status = { isCaughtUp: true, quietSince: performance.now() };
   const stop = new AbortController();
   const began = performance.now();
-  const ended = endCondition({ isRunning: undefined, untilIdleMs: 1500 }, status as WatchStatus, stop.signal);
+  const ended = endCondition(
+    { isRunning: undefined, untilIdleMs: 1500, input: undefined },
+    status as WatchStatus,
+    stop.signal,
+  );
   await new Promise((resolve) => setTimeout(resolve, 100));
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3000);
   // As soon as the watch notices.

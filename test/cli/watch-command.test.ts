@@ -1,4 +1,5 @@
 /** `tracelet watch` without a command: options, signals, ends. */
+import { spawn } from "node:child_process";
 import { describe, expect, test } from "vitest";
 import { splitTraining } from "../../src/cli/program.ts";
 import { ended, expectHarmless } from "./tracelet.ts";
@@ -113,6 +114,62 @@ describe("a signal", () => {
     expect(JSON.parse(stdout.trimEnd().split("\n").at(-1) as string)).toMatchObject({
       ...{ type: "end", code: 143, interrupted: true, error: null },
     });
+  });
+});
+
+describe("--until-eof", () => {
+  test("goes on while somebody holds the other end, whatever comes from there", async () => {
+    const watch = Watch.create();
+    watch.stdin = "pipe";
+    const child = watch.start({ drainMs: 200 }, "runs", "--until-eof");
+    const end = ended(child);
+    await watch.until("log", "start");
+    child.stdin?.write("are you there?\n");
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    expect(child.exitCode).toBeNull();
+    child.stdin?.end();
+    const { code, stderr } = await end;
+    expect(code).toBe(0);
+    expectHarmless(stderr);
+    expect(watch.read("log")).toBe("start runs\nfinish eof\n");
+  });
+
+  test("ends with whoever started it, however that ended", async () => {
+    const watch = Watch.create();
+    const { argv, env } = watch.commandLine({ code: 3 }, "runs", "--until-eof");
+    const parent = `
+      const { spawn } = require("node:child_process");
+      spawn(process.argv[1], process.argv.slice(2), { stdio: ["pipe", "ignore", "ignore"] });
+      setInterval(() => {}, 1000);`;
+    const started = spawn(process.execPath, ["-e", parent, ...argv], { env, cwd: watch.root, stdio: "ignore" });
+    await watch.until("log", "start");
+    started.kill("SIGKILL");
+    await watch.until("log", "finish eof");
+  });
+
+  test("without a pipe it ends once everything is sent", async () => {
+    const watch = Watch.create();
+    expect(await watch.run({ code: 1 }, "runs", "--until-eof")).toMatchObject({ code: 1 });
+    expect(watch.read("log")).toBe("start runs\nfinish eof\n");
+  });
+
+  test("does not wait for it where another condition comes first", async () => {
+    const watch = Watch.create();
+    watch.stdin = "pipe";
+    const script = { status: { isCaughtUp: true } };
+    expect(await watch.run(script, "runs", "--until-eof", "--until-idle", "100ms")).toMatchObject({ code: 0 });
+    expect(watch.read("log")).toBe("start runs\nfinish idle\n");
+  });
+
+  test("leaves signals as they are", async () => {
+    const watch = Watch.create();
+    watch.stdin = "pipe";
+    const child = watch.start({}, "runs", "--until-eof");
+    const end = ended(child);
+    await watch.until("log", "start");
+    child.kill("SIGTERM");
+    expect((await end).code).toBe(143);
+    expect(watch.read("log")).toBe("start runs\nfinish signal\n");
   });
 });
 

@@ -35,6 +35,7 @@ export interface Script {
 export class Watch {
   readonly root: string = temporaryDirectory();
   env: Readonly<Record<string, string>> = {};
+  stdin: "ignore" | "pipe" = "ignore";
 
   static create(): Watch {
     const watch = new Watch();
@@ -56,7 +57,7 @@ export class Watch {
     const { argv, env } = this.commandLine(script, ...args);
     const [program, ...rest] = argv as [string, ...string[]];
     // A session of its own: without the terminal that the tests may have been started from.
-    const child = spawn(program, rest, { cwd: this.root, env, stdio: ["ignore", "pipe", "pipe"], detached: true });
+    const child = spawn(program, rest, { cwd: this.root, env, stdio: [this.stdin, "pipe", "pipe"], detached: true });
     onTestFinished(() => void child.kill("SIGKILL"));
     return child;
   }

@@ -176,6 +176,7 @@ describe("a command behind --", () => {
       ["runs", "--json", ...training],
       ["runs", "--pid", "1", ...training],
       ["runs", "--until-idle", "1s", ...training],
+      ["runs", "--until-eof", ...training],
       ["runs", "--experiment", ...training],
     ];
     for (const args of wrong) expect([args, (await watch.run({}, ...args)).code]).toEqual([args, 2]);
