@@ -1,0 +1,5 @@
+"""Uploads TensorBoard logs to experiment trackers: every point, exactly once, resumable."""
+
+from .launcher import LauncherError, command
+
+__all__ = ["LauncherError", "command"]
