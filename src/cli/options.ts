@@ -2,7 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { BACKENDS, type RegisteredBackend } from "../config/backends.ts";
 import { flagName, variableOf } from "../config/environment.ts";
-import { PARSERS } from "../config/forms.ts";
+import { parseText } from "../config/forms.ts";
 import { type CommandOption, OPTIONS } from "../config/options.ts";
 import { TraceletError } from "../errors.ts";
 import type { CommandName, OptionDefinition } from "../sync/option.ts";
@@ -16,7 +16,7 @@ export function addOptions(command: Command, plugins: readonly RegisteredBackend
   const groups = new Map<string, Option[]>();
   const add = (group: string, made: Option) => groups.set(group, [...(groups.get(group) ?? []), made]);
   for (const [attribute, definition] of Object.entries<CommandOption>(OPTIONS)) {
-    if (!definition.commands.includes(name)) continue;
+    if (!definition.commands.includes(name) || definition.form === "structure") continue;
     const help = definition.helpOf?.[name] ?? definition.help;
     add(definition.groupOf?.[name] ?? definition.group ?? "Options:", option(attribute, { ...definition, help }));
     if (attribute !== "backend" || !OPENS.includes(name)) continue;
@@ -39,7 +39,7 @@ export function addOptions(command: Command, plugins: readonly RegisteredBackend
 
 /** @param attribute its name in the table */
 export function option(attribute: string, definition: OptionDefinition): Option {
-  const { form, value, short, help, preset, choices, atMost } = definition;
+  const { form, value, short, help, preset, choices } = definition;
   const flag = `--${form === "switch" ? "no-" : ""}${flagName(attribute)}`;
   const made = new Option(
     `${short === undefined ? "" : `-${short}, `}${flag}${value === undefined ? "" : ` ${value}`}`,
@@ -52,11 +52,9 @@ export function option(attribute: string, definition: OptionDefinition): Option 
   if (definition.hidden === true) made.hideHelp();
   if (choices !== undefined) made.choices(choices);
   else if (form !== "flag" && form !== "switch") {
-    const parse = PARSERS[form] as (text: string, before: unknown) => unknown;
-    made.argParser((text, before) => {
-      const parsed = worded(() => parse(text, before === byDefault ? undefined : before));
-      return atMost === undefined ? parsed : Math.min(Number(parsed), atMost);
-    });
+    made.argParser((text, before) =>
+      worded(() => parseText(definition, text, before === byDefault ? undefined : before)),
+    );
   }
   const variable = variableOf(attribute, definition, process.env);
   return variable === undefined ? made : made.env(variable);

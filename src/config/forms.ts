@@ -1,6 +1,6 @@
 /** The text of an option → its value. */
 import { TraceletError } from "../errors.ts";
-import type { FormValues } from "../sync/option.ts";
+import type { FormValues, OptionDefinition } from "../sync/option.ts";
 import { parseKinds } from "./kinds.ts";
 
 /**
@@ -51,8 +51,10 @@ function parseNames(text: string, before: readonly string[] | undefined): string
   return [...(before ?? []), ...names];
 }
 
-/** Flags and switches are given without a value. */
-export const PARSERS: { readonly [Form in Exclude<keyof FormValues, "flag" | "switch">]: Parse<FormValues[Form]> } = {
+/** Those whose value a text can be. Flags and switches are given without one. */
+type TextForm = Exclude<keyof FormValues, "flag" | "switch" | "structure">;
+
+const PARSERS: { readonly [Form in TextForm]: Parse<FormValues[Form]> } = {
   text: (text) => text,
   count: parseCount,
   port: parsePort,
@@ -63,6 +65,21 @@ export const PARSERS: { readonly [Form in Exclude<keyof FormValues, "flag" | "sw
   kinds: parseKinds,
 };
 
+/**
+ * @param before what the option was given earlier in the same place
+ * @throws TraceletError `usage`
+ */
+export function parseText(
+  { form, unit, atMost = Infinity }: Pick<OptionDefinition, "form" | "unit" | "atMost">,
+  text: string,
+  before: unknown,
+): unknown {
+  const parse = PARSERS[form as TextForm] as (text: string, before: unknown) => unknown;
+  const value = parse(unit !== undefined && /^[\d.]+$/.test(text) ? `${text}${unit}` : text, before);
+  return typeof value === "number" ? Math.min(value, atMost) : value;
+}
+
+/** Those that an option of a plug-in may have. */
 export const FORMS: readonly (keyof FormValues)[] = [
   ...(Object.keys(PARSERS) as (keyof typeof PARSERS)[]),
   "flag",

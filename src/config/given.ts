@@ -1,20 +1,23 @@
 /** Options as a program gives them: values, or the text that the command line takes. */
 import { TraceletError } from "../errors.ts";
 import type { FormValues, OptionDefinition, OptionTable } from "../sync/option.ts";
-import { PARSERS } from "./forms.ts";
+import { parseText } from "./forms.ts";
+import { kindNames } from "./kinds.ts";
 
 /** What may be given for each option of a table. */
 export type Given<Table> = { readonly [Name in keyof Table]?: GivenFor<Table[Name]> | undefined };
 
 type GivenFor<Option> = Option extends { readonly choices: readonly (infer Choice)[] }
   ? Choice
-  : Option extends { readonly form: infer Form extends keyof FormValues }
-    ? Form extends "duration" | "bytes"
-      ? number | string
-      : Form extends "globs" | "names" | "kinds"
-        ? string | FormValues[Form]
-        : FormValues[Form]
-    : never;
+  : Option extends { readonly form: "structure"; readonly type: infer Structure }
+    ? Structure
+    : Option extends { readonly form: infer Form extends keyof FormValues }
+      ? Form extends "duration" | "bytes"
+        ? number | string
+        : Form extends "globs" | "names" | "kinds"
+          ? string | FormValues[Form]
+          : FormValues[Form]
+      : never;
 
 /**
  * The same with what was left out, and texts read: `giveUpAfter: "10m"` is 600,000.
@@ -43,44 +46,85 @@ function hintFor(table: OptionTable): string {
   return `there are ${Object.keys(table).join(", ")}`;
 }
 
-/** @throws TraceletError `usage` */
-function valueOf(name: string, { form, choices, atMost = Infinity }: OptionDefinition, value: unknown): unknown {
-  const refuse = (what: string) => new TraceletError("usage", `option ${name}: ${what}`);
-  const read = (text: string): unknown => {
-    try {
-      return (PARSERS[form as keyof typeof PARSERS] as (text: string, before: undefined) => unknown)(text, undefined);
-    } catch (error) {
-      throw error instanceof TraceletError ? refuse(error.message) : error;
-    }
-  };
-  const isText = typeof value === "string";
-  const isNumber = typeof value === "number";
+/** The value of an option from what a program gives for it. @throws TraceletError `usage` */
+function valueOf(name: string, option: OptionDefinition, given: unknown): unknown {
+  try {
+    return readGiven(option, given);
+  } catch (error) {
+    if (!(error instanceof TraceletError)) throw error;
+    throw new TraceletError("usage", `option ${name}: ${error.message}`, { hint: error.hint });
+  }
+}
+
+/**
+ * The value of an option from data: what a program or a configuration file gives for it. A structure is left as it is.
+ *
+ * @throws TraceletError `usage`, whose message begins with "it" and does not name the option
+ */
+export function readGiven(option: OptionDefinition, given: unknown): unknown {
+  const { form, choices, atMost = Infinity, unit } = option;
+  const refuse = (what: string) => new TraceletError("usage", what, { hint: allowedText(option) });
+  const read = (text: string) => parseText(option, text, undefined);
+  const isText = typeof given === "string";
+  const isNumber = typeof given === "number";
   switch (form) {
     case "flag":
     case "switch":
-      if (typeof value === "boolean") return value;
+      if (typeof given === "boolean") return given;
       throw refuse("it must be true or false");
     case "text":
-      if (isText && (choices?.includes(value) ?? true)) return value;
+      if (isText && (choices?.includes(given) ?? true)) return given;
       throw refuse(choices === undefined ? "it must be a text" : `it must be one of ${choices.join(", ")}`);
     case "count":
     case "port":
-      if (isNumber) return read(String(value));
+      if (isNumber) return read(String(given));
       break;
     case "duration":
+      if (isText || (isNumber && given >= 0 && unit !== undefined)) return read(String(given));
+      if (isNumber && given >= 0) return Math.min(given, atMost);
+      break;
     case "bytes":
-      if (isText) return Math.min(Number(read(value)), atMost);
-      if (isNumber && value >= 0) return Math.min(value, atMost);
+      if (isText) return read(given);
+      if (isNumber && given >= 0) return Math.min(given, atMost);
       break;
     case "globs":
     case "names":
-      if (isText) return read(value);
-      if (isTexts(value)) return value;
+      if (isText) return read(given);
+      if (isTexts(given)) return given;
       break;
     case "kinds":
-      if (isText || isTexts(value)) return read(String(value));
+      if (isText || isTexts(given)) return read(String(given));
+      break;
+    case "structure":
+      return given;
   }
-  throw refuse(`it cannot be ${JSON.stringify(value)}`);
+  throw refuse(option.secret === true ? "it cannot be that" : `it cannot be ${JSON.stringify(given)}`);
+}
+
+/** What an option can be, for people. */
+function allowedText({ form, choices, unit }: OptionDefinition): string | undefined {
+  switch (form) {
+    case "flag":
+    case "switch":
+      return "true or false";
+    case "text":
+      return choices === undefined ? "a text; in quotes where it looks like something else" : choices.join(", ");
+    case "count":
+      return "a whole number, 1 or more";
+    case "port":
+      return "a port, 0 to 65535";
+    case "duration":
+      return `a time such as "90s", "10m" or "2h", or a number of ${unit === "s" ? "seconds" : "milliseconds"}`;
+    case "bytes":
+      return 'a size such as "512kB" or "1MB", or a number of bytes';
+    case "globs":
+    case "names":
+      return "a list of texts, or one text with commas between";
+    case "kinds":
+      return `a list of kinds: ${kindNames()}`;
+    case "structure":
+      return undefined;
+  }
 }
 
 function isTexts(value: unknown): value is readonly string[] {

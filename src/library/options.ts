@@ -5,6 +5,7 @@ import { BACKENDS, type BackendOptions } from "../config/backends.ts";
 import { ownerOf, requireOwn } from "../config/destinations.ts";
 import { type Given, withDefaults } from "../config/given.ts";
 import { type CommandOptions, OPTIONS } from "../config/options.ts";
+import { withStructures } from "../config/structures.ts";
 import { TraceletError } from "../errors.ts";
 import type { BackendPlugin, OpenedBackend } from "../sync/backend-plugin.ts";
 import type { CommandName, OptionDefinition, OptionTable } from "../sync/option.ts";
@@ -74,16 +75,16 @@ export async function requireOwnOptions(
 }
 
 /** All options with their values. @throws TraceletError `usage` */
-export function optionsOf<Command extends "sync" | "watch">(
+export async function optionsOf<Command extends "sync" | "watch">(
   command: Command,
   given: Readonly<Record<string, unknown>>,
   pluginOptions: Readonly<Record<string, unknown>> = {},
-): Pick<CommandOptions<Command>, Names<Command>> & BackendOptions {
+): Promise<Pick<CommandOptions<Command>, Names<Command>> & BackendOptions> {
   const own = Object.entries<OptionDefinition>(OPTIONS).filter(
     ([name, { commands }]) => commands?.includes(command) && !NOT_HERE.some((not) => not === name),
   );
   const table: OptionTable = Object.assign(Object.fromEntries(own), ...BACKENDS.map(({ options }) => options));
-  const values: unknown = { ...withDefaults(table, given), ...pluginOptions };
+  const values: unknown = { ...(await withStructures(table, withDefaults(table, given))), ...pluginOptions };
   return values as Pick<CommandOptions<Command>, Names<Command>> & BackendOptions;
 }
 

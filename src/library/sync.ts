@@ -41,7 +41,7 @@ export interface SyncReport {
  */
 export async function sync(call: SyncCall): Promise<SyncReport> {
   const { logdirs: given, backend, destination, backendOptions, signal, onNote, onProgress, onRun, ...rest } = call;
-  const options = optionsOf("sync", rest, backendOptions);
+  const options = await optionsOf("sync", rest, backendOptions);
   await requireOwnOptions({ backend, destination }, rest);
   const logdirs = logdirsOf(given);
   const stop = signal ?? new AbortController().signal;

@@ -42,7 +42,7 @@ type Ended = Omit<WatchEnd, "destination" | "location">;
  */
 export async function watch(call: WatchCall): Promise<readonly WatchEnd[]> {
   const { logdirs: given, backend, destination, backendOptions, signal, onNote, onStart, onEvent, ...rest } = call;
-  const options = optionsOf("watch", rest, backendOptions);
+  const options = await optionsOf("watch", rest, backendOptions);
   await requireOwnOptions({ backend, destination }, rest);
   const logdirs = logdirsOf(given);
   const choice = chosen(options);

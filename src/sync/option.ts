@@ -21,6 +21,8 @@ export interface FormValues {
   readonly flag: boolean;
   /** On unless taken away: `images` is `--no-images`. */
   readonly switch: boolean;
+  /** An object, list or function, as `src/config/shapes.ts` describes it: in a configuration file or a program alone. */
+  readonly structure: unknown;
 }
 
 /** The name of an option is the attribute in camel case: `giveUpAfter` is `--give-up-after` and `TRACELET_GIVE_UP_AFTER`. */
@@ -37,6 +39,14 @@ export interface OptionDefinition {
   readonly default?: unknown;
   /** Of a number: what a larger one becomes. */
   readonly atMost?: number;
+  /** Of a duration: what a number without a unit counts, in text as well; without this, text needs its unit. */
+  readonly unit?: "s";
+  /** Of a text or names: a path, or such as may be one; in a configuration file it is relative to that file. */
+  readonly path?: true;
+  /** Whether nobody may see its value. */
+  readonly secret?: true;
+  /** Of a structure: stands for its TypeScript type, and holds nothing. */
+  readonly type?: unknown;
   /** How the help shows the default, if not as it is. */
   readonly defaultText?: string;
   /** What a value that was left out means, as if it had been given. */
@@ -60,8 +70,10 @@ export type OptionsOf<Table> = {
 
 type ValueOf<Option> = Option extends { readonly choices: readonly (infer Choice)[] }
   ? Choice
-  : Option extends { readonly form: infer Form extends keyof FormValues }
-    ? FormValues[Form]
-    : never;
+  : Option extends { readonly form: "structure"; readonly type: infer Structure }
+    ? Structure
+    : Option extends { readonly form: infer Form extends keyof FormValues }
+      ? FormValues[Form]
+      : never;
 
 type IsSet<Option> = Option extends { readonly default: unknown } | { readonly form: "flag" | "switch" } ? true : false;
