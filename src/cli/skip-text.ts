@@ -17,7 +17,8 @@ export function sumOf(skipped: ReadonlyMap<SkipReason, number>): number {
   return sum;
 }
 
-/** Each as it stands behind a number. */ const TEXTS: Record<SkipReason, string> = {
+/** Each as it stands behind a number. */
+const TEXTS: Record<SkipReason, string> = {
   excluded: "excluded",
   nan: "nan",
   every: "between --every",
@@ -31,6 +32,8 @@ export function sumOf(skipped: ReadonlyMap<SkipReason, number>): number {
   "experiment-level": "of an experiment, not of a run",
   "no-records": "no record in it",
   "in-checkpoint": "in a checkpoint",
+  "outside-logdir": "outside the logdir",
+  changed: "changed since it was logged",
   "outside-run": "outside the run's directory",
   "not-found": "not found",
   refused: "refused by the destination",

@@ -16,6 +16,9 @@ export const KINDS: ReadonlyMap<string, Kind> = new Map<string, Kind>([
   ["meshes", "mesh"],
   ["embeddings", "embeddings"],
   ["custom-scalars", "custom_scalars"],
+  ["run-tags", "run_tags"],
+  ["artifacts", "artifacts"],
+  ["metric-info", "metric_info"],
   ["tensors", "tensors"],
 ]);
 
@@ -34,6 +37,9 @@ export type KindOptions = Pick<
   | "meshes"
   | "embeddings"
   | "customScalars"
+  | "runTags"
+  | "artifacts"
+  | "metricInfo"
   | "tensors"
 >;
 

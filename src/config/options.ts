@@ -130,6 +130,27 @@ export const OPTIONS = {
     group: "What is sent:",
     commands: ["sync", "watch", "verify"],
   },
+  runTags: {
+    form: "switch",
+    help: "skip labels of runs",
+    hidden: true,
+    group: "What is sent:",
+    commands: ["sync", "watch", "verify"],
+  },
+  artifacts: {
+    form: "switch",
+    help: "skip logged files",
+    hidden: true,
+    group: "What is sent:",
+    commands: ["sync", "watch", "verify"],
+  },
+  metricInfo: {
+    form: "switch",
+    help: "skip types and metadata of metrics",
+    hidden: true,
+    group: "What is sent:",
+    commands: ["sync", "watch", "verify"],
+  },
   tensors: {
     form: "switch",
     help: "skip tensors",

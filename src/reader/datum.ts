@@ -1,3 +1,4 @@
+import type { FileRef } from "./file-store.ts";
 import type { Tensor } from "./tensor.ts";
 
 /**
@@ -146,11 +147,23 @@ export interface HparamsDatum extends DatumBase {
         readonly startTime: number;
       }
     | {
+        /** Params that a program logged one by one, as a record of tracelet's own. */
+        readonly type: "params";
+        readonly hparams: ReadonlyMap<string, HparamValue>;
+      }
+    | {
         readonly type: "session_end";
         readonly status: "unknown" | "success" | "failure" | "running";
         /** Seconds since the Unix epoch; 0 where not given. */
         readonly endTime: number;
       };
+}
+
+/** Whether a record brings hyperparameters of its run. */
+export function holdsHparams(
+  record: HparamsDatum["record"],
+): record is Extract<HparamsDatum["record"], { readonly type: "session_start" | "params" }> {
+  return record.type === "session_start" || record.type === "params";
 }
 
 /** A graph, or what a run of it cost, serialized as the writer serialized it. */
@@ -206,6 +219,47 @@ export interface CustomScalarsDatum extends DatumBase {
   }[];
 }
 
+/** Labels of the run, as a program set them: MLflow's run tags. */
+export interface RunTagsDatum extends DatumBase {
+  readonly kind: "run_tags";
+  readonly tags: ReadonlyMap<string, string>;
+}
+
+/** A file that a program logged. */
+export interface ArtifactDatum extends DatumBase {
+  readonly kind: "artifacts";
+  /** Relative, its parts separated by `/`; none of them is empty, `.` or `..`. */
+  readonly path: string;
+  /** Its bytes, or where it lies if it is too large for a record. */
+  readonly content: Uint8Array | NamedFile;
+}
+
+/** A file that a record names. Whoever can write to a logdir can name any file: `named-files.ts` decides which are read. */
+export interface NamedFile {
+  /** Absolute, on the writer's machine. */
+  readonly file: string;
+  /** Bytes, when it was logged. */
+  readonly size: number;
+  /** Modification time when it was logged, whole milliseconds since the Unix epoch. */
+  readonly mtime: number;
+  /** What says, and the session's key may sign, all of this. */
+  readonly text: string;
+  /** HMAC-SHA256 of `text` by the session's key, in hex; empty where the record has none. */
+  readonly mac: string;
+  /** What is to be read, once it was found to be safe and unchanged. */
+  readonly found?: FileRef;
+}
+
+/** A metric's type and metadata, as a program gave them. */
+export interface MetricInfoDatum extends DatumBase {
+  readonly kind: "metric_info";
+  /** Tag of the metric. */
+  readonly metric: string;
+  /** `loss`, `accuracy`, …; empty where none was given. */
+  readonly type: string;
+  readonly info: { readonly [name: string]: HparamValue };
+}
+
 /** A value of a plugin we have no file for, or of none: kept, never dropped. */
 export interface TensorDatum extends DatumBase {
   readonly kind: "tensors";
@@ -232,6 +286,9 @@ export type Datum =
   | PrCurveDatum
   | MeshDatum
   | CustomScalarsDatum
+  | RunTagsDatum
+  | ArtifactDatum
+  | MetricInfoDatum
   | TensorDatum
   | UnreadableDatum;
 

@@ -18,6 +18,7 @@ import { meshOfTensor } from "./plugins/mesh.ts";
 import { type Body, type PluginDecoder, UnreadableError } from "./plugins/plugin.ts";
 import { prCurveOfTensor } from "./plugins/pr-curves.ts";
 import { textOfTensor } from "./plugins/text.ts";
+import { recordOfValue, TRACELET_PLUGIN } from "./plugins/tracelet.ts";
 import type { tensorboard } from "./proto/tensorboard.js";
 import { decodeTensor, impliedBytes, scalarOf, TensorError } from "./tensor.ts";
 
@@ -33,6 +34,7 @@ const PLUGINS: ReadonlyMap<string, PluginDecoder> = new Map<string, PluginDecode
   ["mesh", meshOfTensor],
   ["pr_curves", prCurveOfTensor],
   ["text", textOfTensor],
+  [TRACELET_PLUGIN, recordOfValue],
   ...Array.from(GRAPH_PLUGINS, ([plugin, content]) => [plugin, graphDecoder(content)] as const),
 ]);
 

@@ -76,6 +76,22 @@ export function hparamsEvent(hparams: Readonly<Record<string, number | string | 
   });
 }
 
+/** A record of tracelet's own. @param content fields of its metadata beside `v` and `kind` */
+export function ownRecord(
+  kind: string,
+  payload: Uint8Array | string,
+  { tag = `tracelet/${kind}`, ...content }: { readonly tag?: string; readonly [field: string]: unknown } = {},
+): Uint8Array {
+  const json = Buffer.from(JSON.stringify({ v: 1, kind, ...content }));
+  const metadata = { pluginData: { pluginName: "tracelet", content: json } };
+  const tensor = {
+    dtype: "DT_STRING",
+    tensorShape: { dim: [{ size: 1 }] },
+    stringVal: [typeof payload === "string" ? Buffer.from(payload) : payload],
+  };
+  return event({ wallTime: WALL_TIME, step: 0, summary: { value: [{ tag, metadata, tensor }] } });
+}
+
 /** What a restarted writer says first: everything at steps >= `step` is obsolete. */
 export function sessionStart(step: bigint | number): Uint8Array {
   return event({ wallTime: WALL_TIME, step, sessionLog: { status: "START" } });

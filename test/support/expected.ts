@@ -94,6 +94,9 @@ export function valueJson(value: ScalarValue | Datum): Json {
       return { charts: value.categories.flatMap(({ charts }) => charts.map(({ title }) => title)) };
     case "tensors":
       return value.tensor === null ? NOTHING : tensorJson(value.tensor);
+    case "run_tags":
+    case "artifacts":
+    case "metric_info":
     case "unreadable":
       return NOTHING;
   }

@@ -4,7 +4,7 @@
  * goes on.
  */
 import path from "node:path";
-import type { Datum } from "../../reader/datum.ts";
+import { type Datum, holdsHparams } from "../../reader/datum.ts";
 import { type PythonValue, pythonText } from "../../reader/python-text.ts";
 import type { Batch } from "../../sync/backend.ts";
 import { Tally } from "../../sync/report/tally.ts";
@@ -202,7 +202,7 @@ function hparamRows(run: string, batch: Batch): string[] {
 /** The hyperparameters of a batch, each time one is told. */
 export function hparamsOf({ data, hparams }: Batch): [name: string, value: PythonValue][] {
   const told = (datum: Datum): [string, PythonValue][] =>
-    datum.kind === "hparams" && datum.record.type === "session_start" ? [...datum.record.hparams] : [];
+    datum.kind === "hparams" && holdsHparams(datum.record) ? [...datum.record.hparams] : [];
   return [...data.flatMap(told), ...hparams];
 }
 

@@ -7,6 +7,7 @@ import type {
   DatumBase,
   EncodedImage,
   HparamsDatum,
+  NamedFile,
   ScalarColumns,
 } from "../../reader/datum.ts";
 import { PythonObject, type PythonValue } from "../../reader/python-text.ts";
@@ -15,10 +16,15 @@ import type { Batch } from "../../sync/backend.ts";
 import { Tally } from "../../sync/report/tally.ts";
 
 /** What a line says of bytes that lie in a file beside it, or are in it: where they are, and how many. */
-export type Kept = { readonly bytes: number } & ({ readonly path: string } | { readonly base64: string });
+export type Kept = { readonly bytes: number } & (
+  | { readonly path: string }
+  | { readonly base64: string }
+  /** Only named: there is no place for files. */
+  | { readonly file: string }
+);
 
-/** Keeps bytes, and tells where they are going to be. @param extension of a file that holds them, without its dot */
-export type Keep = (bytes: Uint8Array, extension: string) => Kept;
+/** Keeps bytes, or those of a file, and tells where they are going to be. @param extension of a file that holds them, without its dot */
+export type Keep = (content: Uint8Array | NamedFile, extension: string) => Kept;
 
 /** All scalars, one a line. @param lead what stands first in each object, such as `"run":"a",` */
 export function scalarLines({ length, tags, tag, step, wallTime, value }: ScalarColumns, lead = ""): string {
@@ -142,6 +148,12 @@ function fieldsOf(datum: Datum, keep: Keep): Fields | undefined {
           })),
         })),
       };
+    case "run_tags":
+      return { tags: Object.fromEntries(datum.tags) };
+    case "artifacts":
+      return { artifact: datum.path, ...keep(datum.content, extensionOf(datum.path)) };
+    case "metric_info":
+      return { metric: datum.metric, type: datum.type, metadata: datum.info };
     case "tensors": {
       const { plugin, content } = datum.metadata;
       return { plugin, content: base64(content), tensor: datum.tensor === null ? null : tensorOf(datum.tensor) };
@@ -178,6 +190,10 @@ function audioExtension({ contentType }: AudioClip): string {
   return AUDIO.get(contentType) ?? "bin";
 }
 
+function extensionOf(path: string): string {
+  return /\.([a-z0-9]{1,10})$/i.exec(path)?.[1] ?? "bin";
+}
+
 function hparamsOf(record: HparamsDatum["record"]): Fields {
   switch (record.type) {
     case "session_start":
@@ -188,6 +204,11 @@ function hparamsOf(record: HparamsDatum["record"]): Fields {
         model_uri: record.modelUri,
         monitor_url: record.monitorUrl,
         start_time: record.startTime,
+      };
+    case "params":
+      return {
+        type: record.type,
+        hparams: Object.fromEntries(Array.from(record.hparams, ([name, value]) => [name, jsonOfPython(value)])),
       };
     case "session_end":
       return { type: record.type, status: record.status, end_time: record.endTime };

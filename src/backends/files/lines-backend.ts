@@ -1,5 +1,6 @@
 /** JSON lines that go where nobody can go back to: to standard output, or, in a dry run, nowhere. */
 import type { Json } from "../../encode/json.ts";
+import type { NamedFile } from "../../reader/datum.ts";
 import type {
   Backend,
   Batch,
@@ -87,8 +88,9 @@ export class LinesBackend implements Backend {
   }
 }
 
-/** There are no files beside. */
-function inline(bytes: Uint8Array): Kept {
+/** There are no files beside. One that was too large for its record is too large for a line. */
+function inline(bytes: Uint8Array | NamedFile): Kept {
+  if (!(bytes instanceof Uint8Array)) return { file: bytes.file, bytes: bytes.size };
   const { buffer, byteOffset, byteLength } = bytes;
   return { base64: Buffer.from(buffer, byteOffset, byteLength).toString("base64"), bytes: bytes.length };
 }

@@ -31,10 +31,11 @@ export function outputOf(output: string, format: string, isShared: boolean): str
 }
 
 /** Write a file durably; its name in its directory is not. @throws the system's error */
-export async function writeSynced(file: string, bytes: Uint8Array): Promise<void> {
+export async function writeSynced(file: string, bytes: Uint8Array | AsyncIterable<Uint8Array>): Promise<void> {
   const handle = await open(file, "w");
   try {
-    await handle.writeFile(bytes);
+    if (bytes instanceof Uint8Array) await handle.writeFile(bytes);
+    else for await (const chunk of bytes) await handle.writeFile(chunk);
     await handle.sync();
   } finally {
     await handle.close();

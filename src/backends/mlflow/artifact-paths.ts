@@ -13,6 +13,7 @@ import { trimmed, unreserved, within } from "../../encode/safe-names.ts";
 
 /** Folder below a run's artifacts, one a kind of file. */
 export type ArtifactRoot =
+  | "artifacts"
   | "audio"
   | "custom_scalars"
   | "embeddings"
@@ -27,6 +28,28 @@ export type ArtifactRoot =
   | "tensors"
   | "text"
   | "videos";
+
+/** What a logged file's path may not begin with: tracelet's own files are there. */
+const OWN_ROOTS: ReadonlySet<string> = new Set([
+  "tracelet",
+  ...([
+    "artifacts",
+    "audio",
+    "custom_scalars",
+    "embeddings",
+    "graph",
+    "histograms",
+    "hparams",
+    "images",
+    "media",
+    "mesh",
+    "pr_curves",
+    "tensorboard",
+    "tensors",
+    "text",
+    "videos",
+  ] satisfies ArtifactRoot[]),
+]);
 
 /** One line of the run's `index.json`. */
 export interface ArtifactEntry {
@@ -93,6 +116,17 @@ export class ArtifactPaths {
     }
     const path = `tensorboard/${safe.join("/")}`;
     return path === `tensorboard/${source}` ? path : this.#record("tensorboard", source, () => path);
+  }
+
+  /**
+   * Where a file that a program logged goes: to the path it was logged under, as far as MLflow takes that; into
+   * `artifacts/` where tracelet's own files would be in its way.
+   */
+  loggedFile(logged: string): string {
+    const safe = logged.split("/").map(safeSourcePart);
+    const isOwn = OWN_ROOTS.has(folded(safe[0] as string)) || /^graph\./i.test(logged);
+    const path = `${isOwn ? "artifacts/" : ""}${safe.join("/")}`;
+    return path === logged ? path : this.#record("artifacts", logged, () => path);
   }
 
   /**

@@ -11,5 +11,13 @@ export interface Artifact {
   readonly derived?: boolean;
 }
 
+/** One that lies in a file. */
+export interface FileArtifact {
+  readonly path: string;
+  readonly file: FileRef;
+  /** Bytes. */
+  readonly size: number;
+}
+
 /** The artifacts of one run. */
 export type ArtifactStore = ObjectStore<FileRef>;

@@ -159,7 +159,7 @@ export class MlflowBackend implements Backend {
     const params = run.params(batch, names, notes);
     // Tags are stored last. A metric whose own name is not known yet would be taken for one of its key's name after a
     // crash, and be sent again under another key.
-    await recordNames(this.#store, run.id, names);
+    await recordNames(this.#store, run.id, new Map([...names, ...run.labels(batch, notes)]));
     // Files before marks: what a mark says to be there is there, or in the quarantine.
     const written = await run.write(batch, notes);
     const setAside = async (values: readonly RefusedValue[], errors: Iterable<ContentRefused>) => {

@@ -26,6 +26,19 @@ export function isValidKey(key: string): boolean {
   return key.split("/").every((part) => part !== "" && part !== "." && part !== "..");
 }
 
+/**
+ * The run tag that a label of the user's is kept in: its own name, unless MLflow refuses that or tracelet keeps something of
+ * its own there. Depends on nothing else, so that a label that is set again replaces itself.
+ */
+export function labelKey(name: string): string {
+  const text = wellFormed(name);
+  if (isValidKey(text) && !RESERVED_LABEL.test(text)) return text;
+  return `${readable(text.replace(/^(tracelet|mlflow)\./, "$1_"))}-${sha256(text).slice(0, 8)}`;
+}
+
+/** Run tags that say what a run is, and what it is a part of. */
+const RESERVED_LABEL = /^(?:tracelet\.|mlflow\.(?:runName|parentRunId|loggedImages)$)/;
+
 /** The keys of one run: no two names, as `recordedName` calls them, ever share one. */
 export class KeyNames {
   /** Whether keys have to differ by more than a collation may pass over; what had its key before keeps it. */

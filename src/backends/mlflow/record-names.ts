@@ -1,4 +1,4 @@
-/** The run tags that tell whose a key is where that is not the name itself. */
+/** The run tags that tell whose a key is where that is not the name itself, and the labels of the user's. */
 
 import { ContentRefused } from "../../net/refusal.ts";
 import { asciiRecorded } from "./names.ts";

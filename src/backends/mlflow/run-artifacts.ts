@@ -9,7 +9,7 @@ import type { Note } from "../../sync/report/note.ts";
 import type { SkipReason } from "../../sync/report/skip-reason.ts";
 import { Tally } from "../../sync/report/tally.ts";
 import { type ArtifactEntry, ArtifactPaths, type ArtifactRoot } from "./artifact-paths.ts";
-import type { Artifact, ArtifactStore } from "./artifacts.ts";
+import type { Artifact, ArtifactStore, FileArtifact } from "./artifacts.ts";
 import { attachFiles, countOf } from "./attached-files.ts";
 import type { Encoded } from "./media/encode.ts";
 
@@ -23,7 +23,7 @@ export const INDEX = "tracelet/index.json";
 /** Of kinds whose files are named after tag and step, or after the tag alone: what it means that one is written again. */
 const REPLACED: ReadonlyMap<Kind, SkipReason> = new Map<Kind, SkipReason>([
   ...(["audio", "images", "mesh", "tensors", "text"] as const).map((kind) => [kind, "same-step"] as const),
-  ...(["custom_scalars", "graphs"] as const).map((kind) => [kind, "same-tag"] as const),
+  ...(["artifacts", "custom_scalars", "graphs"] as const).map((kind) => [kind, "same-tag"] as const),
 ]);
 /** How many of the paths written last are remembered. */
 const MAX_WRITTEN = 50_000;
@@ -106,6 +106,7 @@ export class RunArtifacts {
     for await (const [kind, encoded] of encodeData(data, segments, { source, paths: this.#paths, timestamp })) {
       const fitting = encoded.filter(({ data: [first], data, artifacts }) => {
         const fits = artifacts.every((artifact) => this.#fits(artifact, `${first?.kind} ${first?.tag}`, notes));
+        if (first?.kind === "artifacts") this.#notePath(first.path, artifacts[0]?.path, notes);
         if (!fits) for (const datum of data) tooLarge.add(datum);
         return fits;
       });
@@ -115,7 +116,7 @@ export class RunArtifacts {
       for (let at = 0; at < artifacts.length; at += CONCURRENCY) {
         await Promise.all(
           artifacts.slice(at, at + CONCURRENCY).map(async (artifact) => {
-            const error = await refusalOf(store.put(artifact));
+            const error = await refusalOf(put(artifact, store));
             if (error === undefined) anyStored = true;
             else refusals.set(artifact.path, error);
           }),
@@ -154,14 +155,24 @@ export class RunArtifacts {
   }
 
   /** @param what noted once, if it does not fit */
-  #fits({ path, bytes }: Artifact, what: string, notes: Note[]): boolean {
-    if (bytes.length <= this.#options.maxBytes) return true;
+  #fits(artifact: Artifact | FileArtifact, what: string, notes: Note[]): boolean {
+    const { path } = artifact;
+    const size = "file" in artifact ? artifact.size : artifact.bytes.length;
+    if (size <= this.#options.maxBytes) return true;
     if (!this.#noted.has(what)) {
       this.#noted.add(what);
-      const message = `${what}: ${path} is skipped, its ${bytes.length} bytes are more than --max-artifact-size`;
+      const message = `${what}: ${path} is skipped, its ${size} bytes are more than --max-artifact-size`;
       notes.push({ code: "oversize", message });
     }
     return false;
+  }
+
+  /** Say once that a logged file is stored under another path than its own. */
+  #notePath(logged: string, stored: string | undefined, notes: Note[]): void {
+    if (stored === undefined || stored === logged || this.#noted.has(`path ${logged}`)) return;
+    this.#noted.add(`path ${logged}`);
+    const message = `artifact ${JSON.stringify(logged)} is stored as ${JSON.stringify(stored)}`;
+    notes.push({ code: "renamed", message });
   }
 
   /** Store files of the source as they are. */
@@ -214,6 +225,10 @@ export class RunArtifacts {
       return undefined;
     }
   }
+}
+
+function put(artifact: Artifact | FileArtifact, store: ArtifactStore): Promise<void> {
+  return "file" in artifact ? store.putFile(artifact.path, artifact.file, artifact.size) : store.put(artifact);
 }
 
 /** How the store has refused it, or undefined once it is stored. */

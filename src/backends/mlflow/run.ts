@@ -1,5 +1,5 @@
 /** One run of MLflow while it is written to: what its keys are called, which params it has, what was said of it. */
-import type { Datum } from "../../reader/datum.ts";
+import { type Datum, type HparamsDatum, holdsHparams } from "../../reader/datum.ts";
 import { PythonObject, type PythonValue, pythonText } from "../../reader/python-text.ts";
 import type {
   Batch,
@@ -10,7 +10,7 @@ import type {
   SourceArtifact,
 } from "../../sync/backend.ts";
 import type { Note } from "../../sync/report/note.ts";
-import { isRecordedName, isValidKey, KeyNames, nameRecorded, recordedName } from "./names.ts";
+import { isRecordedName, isValidKey, KeyNames, labelKey, nameRecorded, recordedName } from "./names.ts";
 import type { RunArtifacts, Written } from "./run-artifacts.ts";
 import { storableLines } from "./storable-text.ts";
 import type { MetricColumns, RunRecord, RunStatus } from "./store.ts";
@@ -18,6 +18,9 @@ import { isTime, milliseconds } from "./wall-time.ts";
 
 /** The longest param that MLflow stores whole; a longer one it would cut without a word. Characters. */
 const MAX_PARAM = 6000;
+
+/** The longest run tag that every MLflow stores whole. Characters. */
+const MAX_LABEL = 5000;
 
 const METRIC_NAME_TAG = "tracelet.tag.";
 const PARAM_NAME_TAG = "tracelet.param.";
@@ -147,6 +150,24 @@ export class MlflowRun implements RunHandle {
     return fresh;
   }
 
+  /** The labels that the batch sets, as MLflow takes them; of one that is set twice, the later text. */
+  labels({ data }: Batch, notes: Note[]): Map<string, string> {
+    const labels = new Map<string, string>();
+    for (const datum of data) {
+      if (datum.kind !== "run_tags") continue;
+      for (const [name, value] of datum.tags) {
+        const key = labelKey(name);
+        if (key !== name) this.#note(notes, "renamed", `label ${JSON.stringify(name)} is run tag "${key}"`);
+        const whole = storableLines(value);
+        const text = cut(whole, MAX_LABEL);
+        if (text !== whole)
+          this.#note(notes, "cut", `run tag "${key}" is longer than the ${MAX_LABEL} characters MLflow stores`);
+        labels.set(key, text);
+      }
+    }
+    return labels;
+  }
+
   /** Say so if it was created under another name than its own. */
   noteName(name: string): void {
     const own = this.description.name;
@@ -236,11 +257,11 @@ export class MlflowRun implements RunHandle {
   }
 }
 
-type Session = Datum & { readonly kind: "hparams"; readonly record: { readonly type: "session_start" } };
+type Session = HparamsDatum & { readonly record: { readonly type: "session_start" | "params" } };
 
 /** What brings hyperparameters among the data of a batch. */
 function sessions(data: Batch["data"]): Session[] {
-  return data.filter((datum) => datum.kind === "hparams" && datum.record.type === "session_start") as Session[];
+  return data.filter((datum): datum is Session => datum.kind === "hparams" && holdsHparams(datum.record));
 }
 
 /** Whose keys they are, those included that were only announced so far. */

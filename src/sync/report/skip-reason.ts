@@ -21,9 +21,13 @@ export type SkipReason =
   | "no-records"
   /** An embedding's tensor is in a checkpoint of TensorFlow. */
   | "in-checkpoint"
+  /** A record names a file that it has no right to. */
+  | "outside-logdir"
+  /** A file that a record names is not as it was when it was logged. */
+  | "changed"
   /** A path of `projector_config.pbtxt` leads out of the run's directory. */
   | "outside-run"
-  /** A file that `projector_config.pbtxt` names does not exist. */
+  /** A file that `projector_config.pbtxt` or a record names does not exist. */
   | "not-found"
   // What the destination takes.
   | "refused"

@@ -74,9 +74,11 @@ export class MemberTags {
 
   /** A member's value under its name. */
   rename<D extends Datum>(datum: D, from: Member): D {
-    // Hyperparameters are the run's, whichever member's file they stand in.
-    if (datum.kind === "hparams") return datum;
+    // Hyperparameters and labels are the run's, whichever member's file they stand in.
+    if (datum.kind === "hparams" || datum.kind === "run_tags") return datum;
     const tag = this.nameOf(from, datum.tag);
+    if (datum.kind === "metric_info") return { ...datum, tag, metric: this.nameOf(from, datum.metric) };
+    if (datum.kind === "artifacts") return { ...datum, tag, path: from.prefix + datum.path };
     if (tag === datum.tag) return datum;
     if (datum.kind !== "mesh") return { ...datum, tag };
     // Its parts have tags of their own, and it has one name.

@@ -31,7 +31,7 @@ export interface RecordSizes {
 }
 
 /** Kinds whose files are named after tag and step, or after the tag alone, so that a later value takes its place. */
-const BY_TAG: ReadonlySet<Kind> = new Set<Kind>(["graphs", "custom_scalars"]);
+const BY_TAG: ReadonlySet<Kind> = new Set<Kind>(["graphs", "custom_scalars", "run_tags", "artifacts"]);
 
 /** Reads files of a run, in their order, from where its `Obsolete`s begin. */
 export class Sieve {

@@ -9,6 +9,7 @@ import { titleOf } from "../source/titles.ts";
 import type { Finding } from "../state/barren-files.ts";
 import { Limits } from "../transform/limits.ts";
 import { describeDatum, describeScalar, type Transform } from "../transform/transform.ts";
+import { NamedFiles } from "./named-files.ts";
 import { isLine } from "./past-choices.ts";
 import type { RunWork } from "./run-work.ts";
 import type { Segments } from "./segments.ts";
@@ -22,6 +23,7 @@ export class Pump {
   readonly #work: RunWork;
   readonly #segments: Segments;
   readonly #limits: Limits;
+  readonly #namedFiles = new NamedFiles();
   /** The same for as long as the run is open: its handle knows tags by their numbers. */
   readonly #tagTable = new TagTable();
   #handle: RunHandle | undefined;
@@ -142,14 +144,16 @@ export class Pump {
     return segments;
   }
 
-  /** Leave out what is too large, and keep whose the rest is. */
+  /** Leave out what is too large or may not be read, and keep whose the rest is. */
   async #limit(batch: RecordBatch): Promise<void> {
     const all = batch.data.splice(0);
     const parts = this.#parts;
     this.#parts = [];
     for (const [index, part] of parts.entries()) {
       const of = { data: all.slice(part.firstDatum, parts[index + 1]?.firstDatum) };
-      await this.#limits.apply(of, this.#work.news.tally, this.#work.news.notes);
+      const { tally, notes } = this.#work.news;
+      await this.#limits.apply(of, tally, notes);
+      await this.#namedFiles.apply(of, (this.#sources[index] as SourceFile).member, tally, notes);
       this.#parts.push({ ...part, firstDatum: batch.data.length });
       for (const datum of of.data) batch.data.push(datum);
     }

@@ -2,7 +2,7 @@
  * The hyperparameters of a run: what its `hparams.yaml` files say, beside what its event files do. An event file's value
  * wins, but for the type: a YAML file knows an integer from a float.
  */
-import type { Datum, HparamValue } from "../../reader/datum.ts";
+import { type Datum, type HparamValue, holdsHparams } from "../../reader/datum.ts";
 import { PythonObject, type PythonValue, pythonText } from "../../reader/python-text.ts";
 import { type FileProblem, problemOf } from "../report/file-problem.ts";
 import type { Note } from "../report/note.ts";
@@ -68,7 +68,7 @@ export class RunHparams {
   /** Note what event files say. @returns the data with the types that the YAML files know */
   saw(data: readonly Datum[]): readonly Datum[] {
     return data.map((datum) => {
-      if (datum.kind !== "hparams" || datum.record.type !== "session_start") return datum;
+      if (datum.kind !== "hparams" || !holdsHparams(datum.record)) return datum;
       for (const [name, value] of datum.record.hparams) if (!this.#told.has(name)) this.#told.set(name, value);
       const hparams = new Map(Array.from(datum.record.hparams, ([name, value]) => [name, this.#typed(name, value)]));
       return { ...datum, record: { ...datum.record, hparams } };

@@ -1,6 +1,7 @@
 /** Which values are passed on: the user's choice, applied between reader and destination. */
 import picomatch from "picomatch";
 import type { Datum, Kind } from "../../reader/datum.ts";
+import { TRACELET_PLUGIN } from "../../reader/plugins/tracelet.ts";
 import type { RecordBatch } from "../../reader/record-batch.ts";
 import { type Obsolete, type RestartPolicy, seriesOf } from "../../reader/restarts.ts";
 import type { SkipReason } from "../report/skip-reason.ts";
@@ -80,9 +81,11 @@ export class Transform {
           batch.tags[batch.tag[i] as number] as string,
           batch.step[i] as bigint,
         );
-      // A graph is no series of steps: a restart draws no new one, and TensorBoard keeps it too.
+      // A graph is no series of steps: a restart draws no new one, and TensorBoard keeps it too. Nor are tracelet's records.
       const isObsolete = (datum: Datum) =>
-        datum.kind !== "graphs" && obsolete.has(file, datum.offset, seriesOf(datum), datum.step);
+        datum.kind !== "graphs" &&
+        datum.metadata.plugin !== TRACELET_PLUGIN &&
+        obsolete.has(file, datum.offset, seriesOf(datum), datum.step);
       this.#filterScalars(batch, firstScalar, (i) => !has(i), "obsolete", tally);
       this.#filterData(batch, firstDatum, (datum) => (isObsolete(datum) ? "obsolete" : undefined), tally);
     }

@@ -1,8 +1,7 @@
 /** JSON lines: those of the `jsonl` backend, and those that a Parquet data set has beside it. */
-import { createHash } from "node:crypto";
 import { existsSync, statSync } from "node:fs";
-import { datumLine, hparamsLine, type Kept } from "../../backends/files/json-lines.ts";
-import { mediumPath } from "../../backends/files/media.ts";
+import { datumLine, hparamsLine, type Keep } from "../../backends/files/json-lines.ts";
+import { keptAs } from "../../backends/files/media.ts";
 import type { OutputDirectory } from "../../backends/files/output-directory.ts";
 import { linesUpTo } from "../../backends/files/read-lines.ts";
 import type { Datum } from "../../reader/datum.ts";
@@ -38,10 +37,10 @@ export function takeLines(
   takeMedium: TakeMedium,
   hasLine: (datum: Datum) => boolean,
 ): void {
-  const keep = (bytes: Uint8Array, extension: string): Kept => {
-    const file = mediumPath(createHash("sha256").update(bytes).digest("hex"), extension);
-    takeMedium(file, bytes.length);
-    return { path: file, bytes: bytes.length };
+  const keep: Keep = (content, extension) => {
+    const kept = keptAs(content, extension);
+    takeMedium(kept.path, kept.bytes);
+    return kept;
   };
   for (const datum of data) {
     const line = hasLine(datum) ? datumLine(datum, keep) : undefined;

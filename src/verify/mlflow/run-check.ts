@@ -161,7 +161,7 @@ export class RunCheck {
     for (const [name, expected] of source) {
       const found = there.get(name);
       if (found === undefined) this.findings.add({ what, name, state: "missing", source: expected });
-      else if (!(what === "params" ? isSameParam : isNameRecorded)(expected, found)) {
+      else if (expected !== found && !(what === "params" ? isSameParam : isNameRecorded)(expected, found)) {
         this.findings.add({ what, name, state: "different", source: expected, there: found });
       }
     }

@@ -1,7 +1,7 @@
 /** A batch's data → the files that show them. One line a kind; what has none here is not sent. */
 import type { Datum, Kind } from "../../../reader/datum.ts";
 import type { Line, Segment } from "../../../sync/backend.ts";
-import type { Artifact } from "../artifacts.ts";
+import type { Artifact, FileArtifact } from "../artifacts.ts";
 import { encodeAudio } from "./audio.ts";
 import type { MediaContext } from "./context.ts";
 import { encodeCustomScalars } from "./custom-scalars.ts";
@@ -9,6 +9,7 @@ import { encodeGraphs } from "./graphs.ts";
 import { encodeHistograms } from "./histograms.ts";
 import { encodeHparams } from "./hparams.ts";
 import { encodeImages } from "./images.ts";
+import { encodeLogged } from "./logged.ts";
 import { encodeMesh, meshesOf } from "./mesh.ts";
 import { encodePrCurves } from "./pr-curves.ts";
 import { encodeTensor } from "./tensors.ts";
@@ -17,7 +18,7 @@ import { encodeText } from "./text.ts";
 /** The files that show a value, or several that share them: stored all together or not at all. */
 export interface Encoded {
   readonly data: readonly Datum[];
-  readonly artifacts: readonly Artifact[];
+  readonly artifacts: readonly (Artifact | FileArtifact)[];
 }
 
 type Encoder = (data: readonly Datum[], context: MediaContext) => Encoded[] | Promise<Encoded[]>;
@@ -35,6 +36,7 @@ const ENCODERS: ReadonlyMap<Kind, Encoder> = new Map<Kind, Encoder>([
   ["custom_scalars", each("custom_scalars", encodeCustomScalars)],
   ["hparams", each("hparams", encodeHparams)],
   ["tensors", each("tensors", encodeTensor)],
+  ["artifacts", each("artifacts", encodeLogged)],
 ]);
 
 /** Kinds whose values are lines of their segments. */
@@ -74,7 +76,10 @@ export async function* encodeData(
 
 function each<K extends Datum["kind"]>(
   kind: K,
-  encode: (datum: Extract<Datum, { kind: K }>, context: MediaContext) => Artifact[] | Promise<Artifact[]>,
+  encode: (
+    datum: Extract<Datum, { kind: K }>,
+    context: MediaContext,
+  ) => Encoded["artifacts"] | Promise<Encoded["artifacts"]>,
 ): Encoder {
   return async (data, context) => {
     const encoded: Encoded[] = [];
