@@ -1,4 +1,5 @@
 /** Which runs and values are sent, and how, as the engine takes it. */
+import { TraceletError } from "../errors.ts";
 import type { SyncOptions } from "../sync/engine/once.ts";
 import { globFilter } from "../sync/transform/transform.ts";
 import { excludedKinds } from "./kinds.ts";
@@ -13,12 +14,16 @@ export type ChoiceOptions = Omit<
 /** The same for the engine. @throws TraceletError `usage` */
 export function chosen(
   options: ChoiceOptions,
-): Pick<SyncOptions, "group" | "restarts" | "transform" | "limits" | "wantsRun" | "maxRecordBytes" | "attachSource"> {
+): Pick<
+  SyncOptions,
+  "group" | "runName" | "restarts" | "transform" | "limits" | "wantsRun" | "maxRecordBytes" | "attachSource"
+> {
   const { group, restarts, includeTags, excludeTags, nan, every, maxSteps, includeRuns, excludeRuns, maxRecordSize } =
     options;
   const { histogramMetrics, prMetrics } = options;
   return {
     group,
+    runName: runNameOf(options),
     restarts,
     transform: {
       excludeKinds: excludedKinds(options),
@@ -34,6 +39,13 @@ export function chosen(
     maxRecordBytes: maxRecordSize,
     attachSource: options.attachSource,
   };
+}
+
+function runNameOf({ runName }: Pick<ChoiceOptions, "runName">): string | undefined {
+  if (runName === undefined || runName.trim() !== "") return runName;
+  throw new TraceletError("usage", "--run-name is blank", {
+    hint: "leave it out: runs are called as TensorBoard does",
+  });
 }
 
 /** How earlier syncs are continued, and whether a new run tells where its files are from. */

@@ -167,6 +167,14 @@ export const OPTIONS = {
     group: "What is sent:",
     commands: ["sync", "watch", "verify"],
   },
+  runName: {
+    form: "text",
+    value: "<template>",
+    help: "what runs are called at the destination; {run} is a run's own name, {logdir} its logdir's",
+    defaultText: "{run}",
+    group: "What is sent:",
+    commands: ["sync", "watch", "verify"],
+  },
   restarts: {
     form: "text",
     choices: ["explicit", "any", "keep"],

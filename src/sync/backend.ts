@@ -12,8 +12,10 @@ import type { Origin } from "./source/origin.ts";
 
 /** A run of the source, as a destination has to know it. */
 export interface RunDescription {
-  /** TensorBoard's name of the run; for the logdir itself, its directory's name. */
+  /** What it is to be called: as the user wants it, or else its `title`. */
   readonly name: string;
+  /** TensorBoard's name of the run; for the logdir itself, its directory's name. */
+  readonly title: string;
   /** Identifies the run's name within its logdir. Two runs may share it; whose files they are tells them apart. */
   readonly source: string;
   /** Wall time of the first event, in seconds since the Unix epoch; may be NaN. */
@@ -54,6 +56,8 @@ export interface RunHandle {
   readonly created: boolean;
   /** If its source was called otherwise when it was last opened: what it was called here, and what it is called now. */
   readonly renamed?: { readonly before: string; readonly now: string } | undefined;
+  /** If the user wants it to be called otherwise than when it was last opened: what it was called here, and is now. */
+  readonly called?: { readonly before: string; readonly now: string } | undefined;
 }
 
 /** Where the values of an event file begin in a batch; they end where the next part begins. */

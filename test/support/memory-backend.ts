@@ -136,8 +136,16 @@ export class MemoryBackend implements Backend {
   #handleOf(run: MemoryRun, { name, source }: RunDescription): RunHandle {
     const { id, choice, choices, name: before } = run;
     const renamed = source === run.source ? undefined : { before, now: name };
-    if (renamed !== undefined) Object.assign(run, { name, source });
-    return { id, marks: this.#marksOf(run), created: false, renamed, ...(this.keepsMarks && { choice, choices }) };
+    const called = renamed === undefined && before !== name ? { before, now: name } : undefined;
+    Object.assign(run, { name, source });
+    return {
+      id,
+      marks: this.#marksOf(run),
+      created: false,
+      renamed,
+      called,
+      ...(this.keepsMarks && { choice, choices }),
+    };
   }
 
   async write(handle: RunHandle, batch: Batch): Promise<Receipt> {

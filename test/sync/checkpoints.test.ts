@@ -41,6 +41,7 @@ function newRun(changes: Partial<StoredRun> = {}): StoredRun {
     isConfirmed: false,
     pagesDue: false,
     status: "failed",
+    runName: "baseline",
     firstWallTime: 1_700_000_000.1234567,
     lastWallTime: 1_700_000_001.7654321,
     hparamsFiles: new Map([["", "4:5:6"]]),

@@ -35,6 +35,7 @@ async function storedOf(run: RunGroup, changes: Partial<StoredRun> = {}, offset 
     pagesDue: false,
     firstWallTime: 1,
     lastWallTime: 1,
+    runName: undefined,
     hparamsFiles: new Map(hparamsFile === undefined ? [] : [["", stampOf(hparamsFile)]]),
     directory: undefined,
     folds: new Map(),

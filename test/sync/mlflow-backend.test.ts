@@ -96,7 +96,8 @@ const MARK: FileMark = {
 
 function description(changes: Partial<RunDescription> = {}): RunDescription {
   return {
-    name: "train",
+    name: changes.title ?? "train",
+    title: changes.name ?? "train",
     source: "c".repeat(32),
     startTime: 1_700_000_000.9999,
     marks: [MARK],

@@ -51,8 +51,10 @@ export class FilesBackend<Open extends OpenRun> implements Backend {
 
   async #handleOf(open: Open, { name, source }: RunDescription, created: boolean): Promise<RunHandle> {
     const { id } = open;
+    const before = open.state.name;
     const isRenamed = open.state.source !== source;
-    if (isRenamed) await this.#runs.tell(open, { ...open.state, name, source });
+    const isCalled = !isRenamed && before !== name;
+    if (isRenamed || isCalled) await this.#runs.tell(open, { ...open.state, name, source });
     const { marks, choice, choices } = open.state;
     const handle: RunHandle = {
       id,
@@ -62,6 +64,7 @@ export class FilesBackend<Open extends OpenRun> implements Backend {
       created,
       // A reader may have it open: it stays where it is.
       renamed: isRenamed ? { before: id, now: id } : undefined,
+      called: isCalled ? { before, now: name } : undefined,
     };
     this.#open.set(handle, open);
     return handle;

@@ -120,8 +120,8 @@ export class MlflowBackend implements Backend {
   async #openIn(finder: RunFinder, run: RunDescription, knownId: string | undefined): Promise<RunHandle> {
     const found = await finder.findOrCreate(run, knownId);
     if (found.run !== undefined) {
-      const renamed = await followName(this.#store, found.run, run, this.#options.version);
-      const adopted = this.#adopt(found.run, run, renamed);
+      const names = await followName(this.#store, found.run, run, this.#options.version);
+      const adopted = this.#adopt(found.run, run, names);
       if (run.parentId !== undefined && found.run.tags.get(PARENT_TAG) !== run.parentId) {
         const tags = new Map([[PARENT_TAG, run.parentId]]);
         await this.#store.logBatch(found.run.id, { metrics: NO_METRICS, params: new Map(), tags });
@@ -287,12 +287,13 @@ export class MlflowBackend implements Backend {
     return this.#folds;
   }
 
-  #adopt(found: RunRecord, run: RunDescription, renamed: RunHandle["renamed"]): RunHandle {
+  #adopt(found: RunRecord, run: RunDescription, names: Pick<RunHandle, "renamed" | "called">): RunHandle {
+    const { renamed } = names;
     return new MlflowRun({
       id: found.id,
       description: run,
       created: false,
-      renamed,
+      ...names,
       status: renamed === undefined || renamed.before === renamed.now ? found.status : "RUNNING",
       marks: this.#keepsMarks ? marksOfTags(found.tags) : undefined,
       ...(this.#keepsMarks && choicesOfTags(found.tags)),

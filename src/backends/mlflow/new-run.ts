@@ -11,6 +11,8 @@ export const PARENT_TAG = "mlflow.parentRunId";
 export const RUN_TAG = "tracelet.run";
 /** The first `RUN_TAG` of a run that was renamed: its images are known by it for ever. */
 export const SOURCE_TAG = "tracelet.source";
+/** What it was called because the user asked for it, as long as it is not called by its source. */
+export const NAME_TAG = "tracelet.name";
 /** When it was made, in ms by its maker's clock, and something that no other has: who comes first counts. */
 export const CREATED_TAG = "tracelet.created";
 /** On a run whose files hold other data now: the run that these became. */
@@ -45,6 +47,7 @@ export function newRun(run: RunDescription, experimentId: string, version: strin
       [NOTE_TAG, noteOf(run, version)],
       [RUN_TAG, run.source],
       [CREATED_TAG, `${String(Date.now()).padStart(15, "0")} ${randomUUID()}`],
+      ...(run.name === run.title ? [] : [[NAME_TAG, runName(run)] as const]),
       ...(run.parentId === undefined ? [] : [[PARENT_TAG, run.parentId] as const]),
       ...run.marks.slice(0, MAX_MARKS).map(tagOfMark),
     ]),
@@ -52,8 +55,8 @@ export function newRun(run: RunDescription, experimentId: string, version: strin
 }
 
 /** What its page tells of it. @param version of tracelet */
-export function noteOf({ name, origin }: RunDescription, version: string): string {
-  const run = `TensorBoard run ${codeSpan(fitted(storableName(name), MAX_SHOWN))}`;
+export function noteOf({ title, origin }: RunDescription, version: string): string {
+  const run = `TensorBoard run ${codeSpan(fitted(storableName(title), MAX_SHOWN))}`;
   if (origin === undefined) return `${run}, synced by tracelet ${version}.`;
   const path = codeSpan(fittedEnd(storableName(origin.path), MAX_SHOWN));
   const host = codeSpan(fitted(storableName(origin.host), MAX_HOST));

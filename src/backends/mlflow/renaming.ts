@@ -1,41 +1,52 @@
-/** A run whose source is called otherwise now: the same run, under the new name. */
+/** A run whose source is called otherwise now, or that the user wants to be called otherwise: the same run, under the new name. */
 import { TraceletError } from "../../errors.ts";
 import { ContentRefused, ReplyLost } from "../../net/refusal.ts";
-import type { RunDescription } from "../../sync/backend.ts";
+import type { RunDescription, RunHandle } from "../../sync/backend.ts";
 import { hashText } from "../../sync/source/fingerprint.ts";
-import { NOTE_TAG, noteOf, RUN_TAG, runName, SOURCE_TAG } from "./new-run.ts";
+import { NAME_TAG, NOTE_TAG, noteOf, RUN_TAG, runName, SOURCE_TAG } from "./new-run.ts";
 import { NOTHING } from "./parts.ts";
 import { asciiName, isAscii } from "./storable-text.ts";
 import { type MlflowStore, type RunRecord } from "./store.ts";
 
-const NAME_TAG = "mlflow.runName";
+const SHOWN_NAME_TAG = "mlflow.runName";
 const OWN_NOTE = /^TensorBoard run `.*, synced by tracelet \S+$/s;
 
 /**
- * Give a run the name that its source has now; one that a user has given stays.
+ * Give a run the name that its source has now, or that is asked for; one that a user has given it at MLflow stays.
  *
  * @param version of tracelet
- * @returns what it was called until now, and what it is called from now on; undefined if its source has its name still
+ * @returns what it was called until now, and what it is called from now on: `renamed` if its source was called otherwise,
+ *   `called` if only another name is asked for
  */
 export async function followName(
   store: MlflowStore,
   { id, tags }: RunRecord,
   run: RunDescription,
   version: string,
-): Promise<{ readonly before: string; readonly now: string } | undefined> {
+): Promise<Pick<RunHandle, "renamed" | "called">> {
   const source = tags.get(RUN_TAG);
-  if (source === undefined || source === run.source) return undefined;
-  const before = tags.get(NAME_TAG) ?? "";
-  const now = isOurs(before, source, tags.get(NOTE_TAG) ?? "") ? await rename(store, id, runName(run)) : before;
+  const asked = tags.get(NAME_TAG);
+  const wanted = runName(run);
+  const isMoved = source !== undefined && source !== run.source;
+  const isAsked = run.name !== run.title || asked !== undefined;
+  const isRenamed = isAsked && asked !== wanted && asked !== asciiName(wanted);
+  if (source === undefined || !(isMoved || isRenamed)) return {};
+  const before = tags.get(SHOWN_NAME_TAG) ?? "";
+  const isOwn = before === asked || isOurs(before, source, tags.get(NOTE_TAG) ?? "");
+  const now = isOwn && before !== wanted ? await rename(store, id, wanted) : before;
+  // Also where the user's own stays: it was asked for once.
+  if (isAsked) await putTag(store, id, NAME_TAG, isOwn ? now : wanted);
+  const names = { before, now };
+  if (!isMoved) return { called: names };
   // What a user has written there stays, too.
-  if (OWN_NOTE.test(tags.get(NOTE_TAG) ?? "")) await putNote(store, id, noteOf(run, version));
+  if (OWN_NOTE.test(tags.get(NOTE_TAG) ?? "")) await putTag(store, id, NOTE_TAG, noteOf(run, version));
   // Last: until it is there, the run is renamed again.
   const own = new Map([
     [SOURCE_TAG, tags.get(SOURCE_TAG) ?? source],
     [RUN_TAG, run.source],
   ]);
   await store.logBatch(id, { ...NOTHING, tags: own });
-  return { before, now };
+  return { renamed: names };
 }
 
 /**
@@ -64,11 +75,11 @@ async function rename(store: MlflowStore, id: string, name: string): Promise<str
   return ascii;
 }
 
-async function putNote(store: MlflowStore, id: string, note: string): Promise<void> {
-  const put = (text: string) => store.logBatch(id, { ...NOTHING, tags: new Map([[NOTE_TAG, text]]) });
-  await put(note).catch((error: unknown) => {
-    if (isAscii(note) || !(error instanceof ContentRefused)) throw error;
-    return put(asciiName(note));
+async function putTag(store: MlflowStore, id: string, key: string, value: string): Promise<void> {
+  const put = (text: string) => store.logBatch(id, { ...NOTHING, tags: new Map([[key, text]]) });
+  await put(value).catch((error: unknown) => {
+    if (isAscii(value) || !(error instanceof ContentRefused)) throw error;
+    return put(asciiName(value));
   });
 }
 

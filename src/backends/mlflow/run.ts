@@ -40,6 +40,7 @@ export class MlflowRun implements RunHandle {
   readonly description: RunDescription;
   readonly created: boolean;
   readonly renamed: RunHandle["renamed"];
+  readonly called: RunHandle["called"];
   /** As it was when the run was opened. */
   readonly status: RunStatus;
   readonly marks: RunHandle["marks"];
@@ -63,6 +64,7 @@ export class MlflowRun implements RunHandle {
     readonly description: RunDescription;
     readonly created: boolean;
     readonly renamed?: RunHandle["renamed"];
+    readonly called?: RunHandle["called"];
     readonly status: RunStatus;
     readonly marks: RunHandle["marks"];
     readonly choice?: RunHandle["choice"];
@@ -76,6 +78,7 @@ export class MlflowRun implements RunHandle {
     this.description = run.description;
     this.created = run.created;
     this.renamed = run.renamed;
+    this.called = run.called;
     this.status = run.status;
     this.marks = run.marks;
     this.choice = run.choice;

@@ -16,7 +16,7 @@ import { type SyncOptions, wantedRuns } from "./once.ts";
 import { groupAsBefore, regroupedMessage } from "./regrouping.ts";
 
 export interface FollowedRunsOptions {
-  readonly choice: Pick<SyncOptions, "checkpoints" | "group" | "regroups" | "transform" | "wantsRun">;
+  readonly choice: Pick<SyncOptions, "checkpoints" | "group" | "runName" | "regroups" | "transform" | "wantsRun">;
   /** What was sent before, by name. */
   readonly stored: Map<string, StoredRun[]>;
   readonly clock: AwakeClock;
@@ -142,7 +142,7 @@ export class FollowedRuns {
     const { choice, stored, clock, onDue, onGone } = this.#options;
     if (this.isComplete) await this.#followMoved(changed);
     this.others.changed();
-    const groups = await groupRuns([...this.#found.values()], choice.group, stored);
+    const groups = await groupRuns([...this.#found.values()], choice, stored);
     const before = new Map(this.#runs);
     this.#runs.clear();
     this.#runOf.clear();

@@ -9,7 +9,7 @@ import { OtherRuns } from "../run/other-runs.ts";
 import type { RunSyncContext } from "../run/run-context.ts";
 import type { RunResult } from "../run/run-result.ts";
 import { syncRun, unchangedAtAGlance } from "../run/run-sync.ts";
-import type { GroupMode } from "../source/groups.ts";
+import type { Grouping } from "../source/groups.ts";
 import { linkedRuns, withoutLinksInside } from "../source/linked-runs.ts";
 import type { RunGroup } from "../source/run-group.ts";
 import type { StoredRun } from "../state/stored-run.ts";
@@ -22,7 +22,8 @@ import { confirm, settle, survey } from "./survey.ts";
 import type { SyncResult } from "./sync-result.ts";
 
 export interface SyncOptions
-  extends Omit<RunSyncContext, "progress" | "parentId" | "onOpen" | "isLive" | "patienceMs" | "others"> {
+  extends Omit<RunSyncContext, "progress" | "parentId" | "onOpen" | "isLive" | "patienceMs" | "others">,
+    Grouping {
   readonly logdirs: readonly string[];
   /** Where the runs come from; by default the logdirs are directories and files on this machine. */
   readonly source?: Source;
@@ -30,8 +31,6 @@ export interface SyncOptions
   readonly discovery?: Promise<Discovery>;
   /** Whether to send a run, by its name. */
   readonly wantsRun: (name: string) => boolean;
-  /** What becomes one run at the destination. */
-  readonly group: GroupMode;
   /** Whether to send one of those, by its name in the result; by default all. It does not decide how runs are grouped. */
   readonly wantsGroup?: (name: string) => boolean;
   /** Whether runs that were sent under another grouping are sent again under this one. */

@@ -4,7 +4,7 @@ import { TraceletError } from "../../errors.ts";
 import type { DiscoveredRun } from "../../reader/discover.ts";
 import { useFile } from "../../reader/file-store.ts";
 import { hashHead, headHash } from "../source/fingerprint.ts";
-import { type GroupMode, groupRuns, holds, pathBelow } from "../source/groups.ts";
+import { type Grouping, type GroupMode, groupRuns, holds, pathBelow } from "../source/groups.ts";
 import { type GroupFile, type RunGroup } from "../source/run-group.ts";
 import type { StoredRun } from "../state/stored-run.ts";
 
@@ -16,8 +16,7 @@ export interface Regrouped {
   readonly to: string;
 }
 
-interface Regrouping {
-  readonly group: GroupMode;
+interface Regrouping extends Grouping {
   /** Whether runs that were sent under another grouping are sent again under this one. */
   readonly regroups?: boolean;
 }
@@ -30,10 +29,11 @@ interface Regrouping {
  */
 export async function groupAsBefore(
   runs: readonly DiscoveredRun[],
-  { group: mode, regroups = false }: Regrouping,
+  { regroups = false, ...grouping }: Regrouping,
   stored: ReadonlyMap<string, readonly StoredRun[]>,
 ): Promise<{ readonly groups: RunGroup[]; readonly regrouped: readonly Regrouped[] }> {
-  const groups = await groupRuns(runs, mode, stored);
+  const { group: mode } = grouping;
+  const groups = await groupRuns(runs, grouping, stored);
   const regrouped = await findRegrouped(groups, mode, stored);
   const [first, ...others] = regrouped;
   if (first === undefined || regroups) return { groups, regrouped };

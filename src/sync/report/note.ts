@@ -19,6 +19,7 @@ export interface Note {
     | "narrowed"
     | "quarantined"
     | "regrouped"
-    | "moved";
+    | "moved"
+    | "called";
   readonly message: string;
 }

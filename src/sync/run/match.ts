@@ -50,7 +50,8 @@ export function isUnchanged(
   choice: string,
   barrenOf: BarrenOf = NONE_BARREN,
 ): boolean {
-  if (!stored.done || (stored.choice !== undefined && stored.choice !== choice)) return false;
+  if (!stored.done || stored.runName !== run.runName) return false;
+  if (stored.choice !== undefined && stored.choice !== choice) return false;
   const files = run.files.filter((entry) => barrenOf(entry) === undefined);
   // Where what was sent has given way to files that hold nothing, it is to be said.
   if (files.length === 0 && run.files.length > 0 && stored.files.length > 0) return false;

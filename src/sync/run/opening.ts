@@ -75,9 +75,11 @@ export async function openRun(
   if (remoteId !== undefined && (handle.created || handle.id !== remoteId))
     work.news.notes.push(recreatedNote(work.group.name, remoteId, handle));
   if (handle.renamed !== undefined) work.news.notes.push(movedNote(titleOf(work.group), handle.renamed));
+  if (handle.called !== undefined) work.news.notes.push(calledNote(work.group.name, handle.called));
   if (handle.created) await attachments.startOver();
   work.stored.directory = work.group.store.placeOf(work.group.directory);
   work.stored.remoteId = handle.id;
+  work.stored.runName = work.group.runName;
   onOpen(work.group, handle.id);
   if (work.context.isLive && !handle.created) await backend.resume(handle);
   if (handle.created) work.stored.cursor = undefined;
@@ -110,9 +112,11 @@ function describe(work: RunWork, before: readonly StoredFile[], parentId: string
   const barrenOf = barrenIn(work.context.checkpoints);
   const match = (marks: readonly FileMark[]) =>
     matchRun(work.group, [asStored(work.group.name, marks, before)], barrenOf);
-  const { name } = work.group;
+  const { name, runName } = work.group;
+  const title = titleOf(work.group);
   return {
-    name: titleOf(work.group),
+    name: runName ?? title,
+    title,
     source: hashText(name),
     startTime: work.stored.firstWallTime ?? Number.NaN,
     origin: work.context.tellsOrigin === true ? originOf(work.group) : undefined,
@@ -184,6 +188,14 @@ function movedNote(name: string, { before, now }: NonNullable<RunHandle["renamed
   return {
     code: "moved",
     message: `${name} was sent before, from another directory or under another root; its run ${called}`,
+  };
+}
+
+function calledNote(name: string, { before, now }: NonNullable<RunHandle["called"]>): Note {
+  const kept = `keeps the name ${now} there, which it was given by hand`;
+  return {
+    code: "called",
+    message: `${name} ${now === before ? kept : `is called ${now} there instead of ${before}`}`,
   };
 }
 

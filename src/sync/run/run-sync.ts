@@ -92,6 +92,8 @@ export async function openSession(
   const match = await matchRun(group, candidates, barrenOf);
   const files = match.files.map((file) => new SourceFile(file, context.maxRecordBytes, barrenOf(file.entry)));
   const stored = match.stored ?? newRun(group.name);
+  // The destination is to be told.
+  if (stored.runName !== group.runName) stored.done = false;
   const onOpen: RunSyncContext["onOpen"] = (opened, remoteId) => {
     if (!candidates.includes(stored)) candidates.push(stored);
     context.onOpen(opened, remoteId);

@@ -5,7 +5,7 @@ import type { DiscoveredRun } from "../../reader/discover.ts";
 import { type Fold, foldOf, writerOf } from "./folds.ts";
 import { withoutSameDirectories } from "./linked-runs.ts";
 import type { Member, RunGroup } from "./run-group.ts";
-import { withTitles } from "./titles.ts";
+import { withRunNames, withTitles } from "./titles.ts";
 
 /**
  * `run`: each of TensorBoard's runs, with what `add_scalars` and `add_hparams` made folded into the run they belong to.
@@ -13,6 +13,13 @@ import { withTitles } from "./titles.ts";
  * directories above become parent runs. `none`: each of TensorBoard's runs, nothing folded.
  */
 export type GroupMode = "run" | "parent" | "nested" | "none";
+
+/** What becomes one run of the destination, and what that is called. */
+export interface Grouping {
+  readonly group: GroupMode;
+  /** See `withRunNames`; left out: as people see it. */
+  readonly runName?: string | undefined;
+}
 
 /** What is remembered of a run that was sent. */
 export interface SentRun {
@@ -31,7 +38,7 @@ export interface SentRun {
  */
 export async function groupRuns(
   runs: readonly DiscoveredRun[],
-  mode: GroupMode,
+  { group: mode, runName }: Grouping,
   stored: ReadonlyMap<string, readonly SentRun[]>,
 ): Promise<RunGroup[]> {
   const groups: RunGroup[] = [];
@@ -46,7 +53,7 @@ export async function groupRuns(
     else if (mode === "nested") groups.push(...nest(folded.map((members) => groupOf(members))));
     else groups.push(...folded.map((members) => groupOf(members)));
   }
-  return withTitles(groups);
+  return withRunNames(withTitles(groups), runName);
 }
 
 /** A run by itself. */
@@ -57,8 +64,8 @@ export function groupAlone(run: DiscoveredRun): RunGroup {
 /** The same group with one of its members as it is now. */
 export function withRun(group: RunGroup, run: DiscoveredRun): RunGroup {
   const members = group.members.map((each) => (each.run.name === run.name ? { ...each, run } : each));
-  const { parent, isParent, isAlone, title } = group;
-  return { ...groupOf(members, group), parent, isParent, isAlone, title };
+  const { parent, isParent, isAlone, title, runName } = group;
+  return { ...groupOf(members, group), parent, isParent, isAlone, title, runName };
 }
 
 /** The name of a run's directory relative to that of the run `above` it; undefined if it does not lie in there. */
@@ -217,6 +224,7 @@ function directoryOf(name: string, groups: readonly RunGroup[]): RunGroup {
     store,
     name,
     title: undefined,
+    runName: undefined,
     directory: pathIn(logdir, name),
     logdir,
     members: [],
@@ -242,6 +250,7 @@ function groupOf(members: readonly Member[], place?: Pick<RunGroup, "name" | "di
     store: first.run.store,
     name,
     title: undefined,
+    runName: undefined,
     directory,
     logdir: first.run.logdir,
     members,

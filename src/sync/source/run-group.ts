@@ -29,6 +29,8 @@ export interface RunGroup {
   readonly name: string;
   /** What people see it called, if not by its name; see `titleOf`. */
   readonly title: string | undefined;
+  /** What the user wants it to be called at its destination, if not as people see it here. */
+  readonly runName: string | undefined;
   readonly directory: FsPath;
   /** Absolute. */
   readonly logdir: string;

@@ -30,11 +30,29 @@ export function withTitles(groups: readonly RunGroup[]): RunGroup[] {
     for (const [index, title] of shown(parts).entries()) titles.set(alike[index] as RunGroup, title);
   }
   if (titles.size === 0) return [...groups];
+  return changed(groups, (group) => ({ title: titles.get(group) }));
+}
+
+/**
+ * What runs are called at their destination: `{run}` in the template is what people see a run called, `{logdir}` the name of
+ * its logdir's directory. All else stands for itself, so that a template without `{run}` gives several runs one name.
+ */
+export function withRunNames(groups: readonly RunGroup[], template: string | undefined): RunGroup[] {
+  if (template === undefined) return [...groups];
+  return changed(groups, (group) => {
+    const values = { "{run}": titleOf(group), "{logdir}": titleOf({ ...group, ...ROOT, directory: group.logdir }) };
+    return { runName: template.replace(/\{run\}|\{logdir\}/g, (each) => values[each as keyof typeof values]) };
+  });
+}
+
+const ROOT = { title: undefined, name: "." } as const;
+
+function changed(groups: readonly RunGroup[], change: (group: RunGroup) => Partial<RunGroup>): RunGroup[] {
   // Groups come before those that are nested in them.
-  const titled = new Map<RunGroup, RunGroup>();
+  const made = new Map<RunGroup, RunGroup>();
   for (const group of groups) {
-    const parent = group.parent && titled.get(group.parent);
-    titled.set(group, { ...group, parent, title: titles.get(group) });
+    const parent = group.parent && made.get(group.parent);
+    made.set(group, { ...group, parent, ...change(group) });
   }
-  return [...titled.values()];
+  return [...made.values()];
 }

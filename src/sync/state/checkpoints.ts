@@ -245,8 +245,9 @@ export class Checkpoints {
       id = database
         .prepare(
           `INSERT INTO run (destination, source, remote_id, done, pages_due, status, first_wall_time, last_wall_time,
-             hparams_files, projector_files, attached, choice, choices, cursor)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+             hparams_files, projector_files, attached, choice, choices, cursor,
+             run_name)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
         )
         .run(this.#destination, ...columns).lastInsertRowid;
     } else {
@@ -254,7 +255,7 @@ export class Checkpoints {
         .prepare(
           `UPDATE run SET confirmed = 0, source = ?, remote_id = ?, done = ?, pages_due = ?, status = ?,
              first_wall_time = ?, last_wall_time = ?, hparams_files = ?, projector_files = ?, attached = ?,
-             choice = ?, choices = ?, cursor = ?
+             choice = ?, choices = ?, cursor = ?, run_name = ?
            WHERE id = ?`,
         )
         .run(...columns, id);

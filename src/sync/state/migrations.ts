@@ -131,6 +131,7 @@ const STEPS: ReadonlyMap<number, string> = new Map([
   [6, "ALTER TABLE run ADD COLUMN directory BLOB; ALTER TABLE file ADD COLUMN waypoints TEXT"],
   [7, "ALTER TABLE run ADD COLUMN cursor TEXT"],
   [8, TWO_HALVES],
+  [9, "ALTER TABLE run ADD COLUMN run_name TEXT"],
 ]);
 
 /** This version's. */

@@ -28,6 +28,7 @@ export function runOf(
     attached: mapOf(row["attached"]),
     choice: row["choice"] === null ? undefined : String(row["choice"]),
     choices: choicesOf(row["choices"]),
+    runName: row["run_name"] === null ? undefined : String(row["run_name"]),
     files,
   };
 }
@@ -53,6 +54,7 @@ export function columnsOf(run: StoredRun): SqlValue[] {
     run.choice ?? null,
     jsonOf(run.choices),
     run.cursor ?? null,
+    run.runName ?? null,
   ];
 }
 

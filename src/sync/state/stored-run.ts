@@ -42,6 +42,8 @@ export interface StoredRun extends SourceRun {
   pagesDue: boolean;
   /** How the run ended, as far as its hyperparameter sessions say. */
   status: FinalStatus;
+  /** What the user wanted it to be called there when it was last opened, if not as it is called here. */
+  runName: string | undefined;
   /** Seconds since the Unix epoch; undefined before the first event, and where that has none. */
   firstWallTime: number | undefined;
   /** Seconds since the Unix epoch; -Infinity before the first event. */
@@ -71,6 +73,7 @@ export function newRun(name: string): StoredRun {
     isConfirmed: false,
     pagesDue: false,
     status: "finished",
+    runName: undefined,
     firstWallTime: undefined,
     lastWallTime: -Infinity,
     hparamsFiles: new Map(),

@@ -4,7 +4,7 @@ import type { ArtifactStore } from "../../backends/mlflow/artifacts.ts";
 import { isChoiceTag } from "../../backends/mlflow/choices.ts";
 import { isMarkTag } from "../../backends/mlflow/marks.ts";
 import { isNameRecorded } from "../../backends/mlflow/names.ts";
-import { NOTE_TAG, RUN_TAG, SOURCE_TAG } from "../../backends/mlflow/new-run.ts";
+import { NAME_TAG, NOTE_TAG, RUN_TAG, SOURCE_TAG } from "../../backends/mlflow/new-run.ts";
 import { isSameParam } from "../../backends/mlflow/run.ts";
 import type { LogBatch, MlflowStore, RunStatus } from "../../backends/mlflow/store.ts";
 import { TraceletError } from "../../errors.ts";
@@ -17,7 +17,7 @@ import { earlierChoices } from "./earlier-choices.ts";
 import { pointAt, pointOf } from "./points.ts";
 
 /** Written anew where a source has another name. */
-const IDENTITY_TAGS: ReadonlySet<string> = new Set([NOTE_TAG, RUN_TAG, SOURCE_TAG]);
+const IDENTITY_TAGS: ReadonlySet<string> = new Set([NAME_TAG, NOTE_TAG, RUN_TAG, SOURCE_TAG]);
 const CHANGED_NAME = "its name, which the next sync changes,";
 
 export class RunCheck {
