@@ -15,5 +15,5 @@ class JavaScript(BuildHookInterface):
             return
         javascript = Path(self.root, "build", "javascript")
         if not javascript.is_dir():
-            raise FileNotFoundError(f"{javascript} is missing; build the wheel with: node scripts/wheel.mjs")
+            raise FileNotFoundError(f"{javascript} is missing; build the wheel with: npm run wheel")
         build_data["force_include"][str(javascript)] = "tracelet_sync/javascript"
