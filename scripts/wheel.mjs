@@ -6,7 +6,7 @@ import path from "node:path";
 import { root } from "./setup.mjs";
 
 /** Nothing of these is read when tracelet runs. Licences stay. */
-const NOT_RUN = /\.(map|[cm]?ts|md|markdown)$/i;
+const NOT_RUN = /\.(map|[cm]?ts|md|markdown)$|[/\\](test|\.bin|node_modules)$/i;
 
 const [directory = path.join(root, "python/dist"), python = "python3"] = process.argv.slice(2);
 const javascript = path.join(root, "python/build/javascript");
@@ -14,7 +14,7 @@ rmSync(javascript, { recursive: true, force: true });
 for (const item of ["package.json", "LICENSE", "dist", ...runtimePackages()])
   cpSync(path.join(root, item), path.join(javascript, item), {
     recursive: true,
-    filter: (source) => !NOT_RUN.test(source) && path.basename(source) !== ".bin",
+    filter: (source) => !NOT_RUN.test(source),
   });
 cpSync(path.join(root, "LICENSE"), path.join(root, "python/LICENSE"));
 const pip = ["-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps", "--wheel-dir", directory];
@@ -22,9 +22,11 @@ execFileSync(python, [...pip, path.join(root, "python")], { stdio: "inherit" });
 const { version } = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8"));
 console.log(path.resolve(directory, `tracelet_sync-${version}-py3-none-any.whl`));
 
-/** node_modules/…, as npm would install them without optional packages, which bring binaries. */
+/** node_modules/…, but for those that only development needs, and optional ones, which bring binaries. */
 function runtimePackages() {
-  const list = ["ls", "--all", "--parseable", "--omit=dev", "--omit=optional", "--omit=peer"];
-  const found = execFileSync("npm", list, { cwd: root, encoding: "utf8" }).trim().split("\n");
-  return found.map((folder) => path.relative(root, folder)).filter((folder) => folder !== "");
+  const { packages } = JSON.parse(readFileSync(path.join(root, "package-lock.json"), "utf8"));
+  return Object.entries(packages)
+    .filter(([, { dev, devOptional, optional, peer }]) => !(dev || devOptional || optional || peer))
+    .map(([folder]) => folder)
+    .filter((folder) => folder !== "");
 }
