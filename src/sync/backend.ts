@@ -36,8 +36,11 @@ export interface RunDescription {
   }): Promise<boolean>;
   /** Whether files that a destination remembers are files of this run: they begin alike, and go on alike as far as both go. */
   owns(marks: readonly FileMark[]): Promise<boolean>;
-  /** Whether files that a destination remembers begin as files of this run do, and go on in another way. */
-  contradicts(marks: readonly FileMark[]): Promise<boolean>;
+  /**
+   * Whether files of a run of the destination begin as files of this run do, and go on in another way. If that run says to
+   * be of another source, a file that is shorter here counts, too: a copy from before the rest was written is no rename.
+   */
+  contradicts(run: { readonly source: string | undefined; readonly marks: readonly FileMark[] }): Promise<boolean>;
   /** Whether all that a destination remembers to have of files is in this run's. */
   holds(marks: readonly FileMark[]): Promise<boolean>;
 }

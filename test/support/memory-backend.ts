@@ -87,7 +87,8 @@ export class MemoryBackend implements Backend {
   async open(run: RunDescription, knownId: string | undefined): Promise<RunHandle> {
     return this.#call("open", run.name, async () => {
       const known = this.runs.find(({ id }) => id === knownId);
-      const isOther = known !== undefined && (await run.contradicts([...known.marks.values()]));
+      const isOther =
+        known !== undefined && (await run.contradicts({ source: known.source, marks: [...known.marks.values()] }));
       const found = isOther ? undefined : (known ?? (await this.#find(run)));
       if (found !== undefined) found.parentId ??= run.parentId;
       if (found !== undefined) return this.#handleOf(found, run);

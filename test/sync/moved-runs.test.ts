@@ -123,6 +123,38 @@ describe.each(STATES)("%s", (_, loses) => {
     for (const name of ["b", "c"]) expectPoints(world.backend.run(name), curve("loss", 0, 10));
   });
 
+  test("a copy from before another of its files grew is a run of its own, though its original was rewritten", async () => {
+    const world = World.create();
+    const second = "a/events.out.tfevents.1700000001.host.2.0";
+    world.logdir.write("a", fileOf(curve("loss", 0, 10)));
+    world.logdir.write(second, fileOf(curve("loss", 10, 20), 1));
+    world.logdir.copyRun("a", "kept");
+    await world.sync({ wantsRun: (name) => name === "a" });
+    world.logdir.append(second, records(curve("loss", 20, 30)));
+    await world.sync({ wantsRun: (name) => name === "a" });
+    rmSync(path.join(world.logdir.root, "a"), { recursive: true });
+    world.logdir.write("a", fileOf(curve("acc", 0, 5), 5));
+    loses(world);
+    expect(codes(await world.sync()).filter((code) => code !== "replaced")).toEqual([]);
+    expectPoints(world.backend.run("kept"), curve("loss", 0, 20));
+  });
+
+  test("a copy from before another machine sent more is a run of its own, though its original is gone", async () => {
+    const world = World.create();
+    world.logdir.write("a", fileOf(curve("loss", 0, 10)));
+    await world.sync();
+    const restore = world.keepState();
+    world.logdir.copyRun("a", "kept");
+    world.logdir.append("a", records(curve("loss", 10, 20)));
+    await world.sync({ wantsRun: (name) => name === "a" });
+    restore();
+    rmSync(path.join(world.logdir.root, "a"), { recursive: true });
+    loses(world);
+    await world.sync();
+    expectPoints(world.backend.run("kept"), curve("loss", 0, 10));
+    expectPoints(world.backend.run("a"), curve("loss", 0, 20));
+  });
+
   test("a chain of names: each run goes on under its new one", async () => {
     const world = World.create();
     world.logdir.write("a", fileOf(curve("loss", 0, 10)));

@@ -86,7 +86,7 @@ export class FilesBackend<Open extends OpenRun> implements Backend {
     knownId: string | undefined,
   ): Promise<{ readonly found: RunFile | undefined; readonly free: string }> {
     const known = knownId === undefined ? undefined : this.#runs.look(knownId);
-    if (known !== undefined && !(await run.contradicts(marksOf(known)))) return { found: known, free: known.id };
+    if (known !== undefined && !(await contradicts(run, known))) return { found: known, free: known.id };
     const path = pathOfRun(run.name);
     let free: string | undefined;
     for (let n = 1; free === undefined; n++) {
@@ -194,6 +194,10 @@ export function skipFiles(artifact: SourceArtifact): FilesReceipt {
 
 function marksOf({ state }: RunFile): FileMark[] {
   return [...state.marks.values()];
+}
+
+function contradicts(run: RunDescription, there: RunFile): Promise<boolean> {
+  return run.contradicts({ source: there.state.source, marks: marksOf(there) });
 }
 
 async function isOf(run: RunDescription, there: RunFile): Promise<boolean> {

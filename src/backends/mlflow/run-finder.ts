@@ -198,7 +198,8 @@ export class RunFinder {
 
   /** Whether a run is one that another machine went on with from files that are not these. */
   async #contradicts(run: RunDescription, found: RunRecord | undefined): Promise<boolean> {
-    return found !== undefined && run.contradicts(marksOfTags(found.tags));
+    if (found === undefined) return false;
+    return run.contradicts({ source: found.tags.get(RUN_TAG), marks: marksOfTags(found.tags) });
   }
 
   /**

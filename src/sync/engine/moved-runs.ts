@@ -153,6 +153,8 @@ async function tracesOf(fresh: readonly DiscoveredRun[], vanished: readonly Stor
   }
   const sorted = [...lengths].sort((one, other) => one - other);
   const traces: Trace[] = [];
+  /** By run: names of directories that go on in another way. */
+  const diverged = new Map<StoredRun, Set<string>>();
   for (const { store, name: found, directory: at, files } of fresh) {
     for (const entry of files) {
       const look = async (source: ByteSource) => {
@@ -163,8 +165,13 @@ async function tracesOf(fresh: readonly DiscoveredRun[], vanished: readonly Stor
             const below = path.posix.dirname(file.name);
             const name = nameAbove(found, below);
             if (name === undefined || name === run.name) continue;
-            // A shorter file may be an earlier copy that then diverged.
-            if ((await changeOf(entry, file)) !== undefined) continue;
+            // A shorter file may be an earlier copy that then diverged, and so has all of its directory.
+            if ((await changeOf(entry, file)) !== undefined) {
+              if (path.posix.basename(file.name) !== entry.name) continue;
+              const names = diverged.get(run) ?? new Set();
+              diverged.set(run, names.add(name));
+              continue;
+            }
             const alike = partsAlike(name, run.name);
             const directory = directoryAbove(store.placeOf(at), below);
             const isCopy = () => isStillThere(run, file, entry);
@@ -176,7 +183,7 @@ async function tracesOf(fresh: readonly DiscoveredRun[], vanished: readonly Stor
       await useFile(entry, look).catch(() => {});
     }
   }
-  return traces;
+  return traces.filter(({ run, name }) => diverged.get(run)?.has(name) !== true);
 }
 
 /** The real path of the directory that holds a run's directory at the path `below`; undefined if that cannot be told. */

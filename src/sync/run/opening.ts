@@ -129,7 +129,10 @@ function describe(work: RunWork, before: readonly StoredFile[], parentId: string
       if (stored === undefined && problems.some(({ kind }) => kind === "again")) throw new Undecided(problems);
       return stored !== undefined;
     },
-    contradicts: async (marks) => (await match(marks)).isOther,
+    contradicts: async ({ source, marks }) => {
+      const { isOther, notes } = await match(marks);
+      return isOther || (source !== hashText(name) && notes.some(({ code }) => code === "truncated"));
+    },
     holds: async (marks) => {
       const { files, notes } = await match(marks);
       return notes.length === 0 && files.filter(({ stored }) => stored !== undefined).length === marks.length;
