@@ -163,6 +163,24 @@ export async function collectGarbage(uri: string, runId: string, server: string)
   await script(NEW_PYTHON, "collect_garbage.py", [uri, runId], { MLFLOW_TRACKING_URI: server });
 }
 
+/** What `tracelet_sync` logs by hand, compared with what TensorBoard's own classes make of the same. */
+export interface LoggedEvents {
+  readonly events: number;
+  /** Whose bytes are not theirs. */
+  readonly different: readonly string[];
+  readonly crcs: boolean;
+  readonly histogram: readonly boolean[];
+  readonly pixels: readonly boolean[];
+  readonly samples: readonly boolean[];
+  /** The tags that TensorBoard's reader finds, by kind. */
+  readonly accumulated: { readonly [kind: string]: readonly string[] };
+  readonly ignored: readonly string[];
+}
+
+export async function loggedEvents(folder: string): Promise<LoggedEvents> {
+  return JSON.parse(await script(NEW_PYTHON, "logged_events.py", [folder])) as LoggedEvents;
+}
+
 /** What MLflow should hold of a run: each distinct point once, since MLflow stores none twice. */
 export function distinct(points: readonly Point[]): Point[] {
   const seen = new Map(points.map((point) => [point.join(" "), point]));

@@ -1,0 +1,1 @@
+"""Where scripts that used the `tracelet` of PyPI look for `core.experiment`."""

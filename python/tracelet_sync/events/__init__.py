@@ -1,0 +1,5 @@
+"""TensorBoard event files, written without TensorBoard."""
+
+from .event_file import EventFile
+
+__all__ = ["EventFile"]

@@ -1,0 +1,235 @@
+"""A session: the watch beside a script, from `start_logging` to `stop_logging`."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+import tempfile
+import time
+from typing import Any, Optional, Union
+
+from .launcher import LauncherError, command
+from .notice import log, once, warn
+from .settings import merged, plain
+from .summary_writers import flush_summary_writers
+from .watch_process import WatchProcess
+
+#: Where torch's SummaryWriter and Lightning write to, unless they are told otherwise.
+_TORCH, _LIGHTNING = "runs", "lightning_logs"
+#: How long `stop_logging` waits unless told otherwise, seconds.
+STOP_SECONDS = 60.0
+#: Tells the processes that a script starts of its session, so that none of them starts another one of the same.
+_VARIABLE = "TRACELET_SYNC_SESSION"
+#: What the pages call a run's name.
+_NAMES = ("exp_name", "experiment_name", "run_name", "runName")
+
+
+class Session:
+    def __init__(
+        self,
+        name: Optional[str],
+        *,
+        project: Optional[str],
+        backend: Union[str, list[str], None],
+        config: Any,
+        settings: Any,
+    ) -> None:
+        values = merged(settings, config)
+        names = [values.pop(key) for key in _NAMES if key in values]
+        #: To the millisecond, and never later than what is written from now on.
+        self.since = int(time.time() * 1000) / 1000
+        self.name = str(name or (names[0] if names else _name_of_script()))
+        self.project: Optional[str] = project or values.pop("project", None)
+        values.pop("project", None)
+        chosen = backend or values.pop("backend", None)
+        values.pop("backend", None)
+        self._backends = [chosen] if isinstance(chosen, str) else list(chosen or [])
+        self._logdirs = _logdirs(values)
+        self._config = {key: _from_here(key, value) for key, value in values.items()}
+        self._watch: Optional[WatchProcess] = None
+        self._config_file: Optional[str] = None
+        self._owner = os.getpid()
+        self._is_joined = False
+
+    @property
+    def directory(self) -> str:
+        """For the event file of what is logged by hand."""
+        return self._logdirs[0]
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether another process has the watch that follows this one's files."""
+        return self._is_joined
+
+    def is_same(self, other: Session) -> bool:
+        """Whether both would be one run."""
+        return self._identity() == other._identity()
+
+    def start(self, key: str) -> None:
+        """key: what a file is signed with that is uploaded from where it is."""
+        if self._joins():
+            return
+        os.environ[_VARIABLE] = json.dumps([os.getpid(), *self._identity()])
+        try:
+            self._config_file = self._write_config()
+            argv = self._argv("watch", "--until-eof", "--json")
+            if log.isEnabledFor(10):
+                argv += ["--log-level", "debug"]
+            self._watch = WatchProcess(command(*argv), self._environment(key), self._resume())
+        except (LauncherError, OSError, RuntimeError) as error:
+            warn(f"tracelet cannot be started: {error}. The script goes on; this sends its logs: {self._say_resume()}")
+            self._remove_config()
+
+    def stop(self, timeout: Optional[float]) -> bool:
+        """Returns whether everything is at the destination; says why not."""
+        if os.getpid() != self._owner or self._is_joined:
+            flush_summary_writers()
+            return True
+        self._report_elsewhere(flush_summary_writers())
+        _forget_variable()
+        watch, self._watch = self._watch, None
+        if watch is None:
+            self._remove_config()
+            return False
+        try:
+            problem = watch.finish(STOP_SECONDS if timeout is None else max(0.0, timeout))
+        except KeyboardInterrupt:
+            warn(watch.left_behind("interrupted"))
+            raise
+        if problem is not None:
+            warn(problem)
+            return False
+        self._remove_config()
+        log.info("tracelet: everything is sent")
+        return True
+
+    def let_go(self) -> None:
+        """In a forked child: the watch is the parent's, what this process logs is in files that it follows."""
+        if self._watch is not None:
+            self._watch.let_go()
+            self._watch = None
+        self._is_joined = True
+
+    def _identity(self) -> list[Any]:
+        return [self.name, self.project, self._backends, self._logdirs]
+
+    def _joins(self) -> bool:
+        rank = next((rank for name in ("RANK", "LOCAL_RANK") if (rank := os.environ.get(name, "0")) != "0"), None)
+        if rank is not None:
+            log.info("tracelet: rank %s: what it logs is sent by rank 0", rank)
+            self._is_joined = True
+            return True
+        try:
+            pid, *identity = json.loads(os.environ[_VARIABLE])
+        except (KeyError, ValueError):
+            return False
+        self._is_joined = identity == self._identity() and pid != os.getpid() and _is_running(pid)
+        if self._is_joined:
+            log.info("tracelet: process %s, which has started this one, sends what it logs", pid)
+        return self._is_joined
+
+    def _argv(self, verb: str, *more: str) -> list[str]:
+        argv = [verb, *self._logdirs, "--group", "logdir", "--run-name", self.name, "--since", f"{self.since:.3f}"]
+        if self._backends:
+            argv += ["--backend", ",".join(self._backends)]
+        if self._config_file is not None:
+            argv += ["--config", self._config_file]
+        return [*argv, *more]
+
+    def _environment(self, key: Optional[str] = None) -> dict[str, str]:
+        own = {} if key is None else {"TRACELET_SESSION_KEY": key}
+        if self.project is not None:
+            # Not as a flag: only some destinations have it.
+            own.update(TRACELET_PROJECT=self.project, TRACELET_EXPERIMENT=self.project)
+        return {**os.environ, **own}
+
+    def _resume(self) -> list[str]:
+        project = [] if self.project is None else [f"TRACELET_EXPERIMENT={self.project}"]
+        prefix = ["env", *project] if project else []
+        return [*prefix, "tracelet", *self._argv("sync")]
+
+    def _say_resume(self) -> str:
+        import shlex
+
+        return shlex.join(self._resume())
+
+    def _write_config(self) -> Optional[str]:
+        """A file, since it may hold what is nobody else's business, and there are names that no flag has."""
+        if not self._config:
+            return None
+        fd, path = tempfile.mkstemp(prefix="tracelet-", suffix=".json")
+        with open(fd, "w", encoding="utf-8") as file:
+            json.dump(self._config, file, default=plain)
+        return path
+
+    def _remove_config(self) -> None:
+        """Only when nobody needs it any more: the command that goes on names it."""
+        if self._config_file is not None:
+            try:
+                os.unlink(self._config_file)
+            except OSError:
+                pass
+
+    def _report_elsewhere(self, directories: list[str]) -> None:
+        roots = [os.path.realpath(logdir) for logdir in self._logdirs]
+        for directory in sorted(set(directories)):
+            if not any(directory == root or directory.startswith(os.path.join(root, "")) for root in roots):
+                once(
+                    f"a SummaryWriter writes to {directory}, which is not followed; to follow it:"
+                    f" start_logging(config={{'tensorboard_log_dir': {directory!r}}}), to send it: tracelet sync {directory}"
+                )
+
+
+def _logdirs(values: dict[str, Any]) -> list[str]:
+    given = values.pop("tensorboard_log_dir", None)
+    lightning = values.pop("track_lightning", True)
+    if given is None:
+        logdirs = [_TORCH, _LIGHTNING] if lightning else [_TORCH]
+    else:
+        logdirs = [given] if isinstance(given, (str, os.PathLike)) else list(given)
+    logdirs = [os.path.abspath(os.path.expanduser(os.fspath(logdir))) for logdir in logdirs]
+    if values.pop("track_tensorboard", True):
+        return logdirs
+    # What is logged by hand alone: in a directory that nobody else writes to.
+    return [os.path.join(logdirs[0], f"tracelet-{int(time.time())}-{os.getpid()}-{secrets.token_hex(2)}")]
+
+
+def _from_here(key: str, value: Any) -> Any:
+    """Paths in a file of settings are relative to that file; in a script, to its working directory."""
+    if not isinstance(value, (str, os.PathLike)):
+        return value
+    text = os.fspath(value)
+    if key in ("output", "state_dir", "stateDir") and text != "-":
+        return os.path.abspath(os.path.expanduser(text))
+    database = "sqlite:///"
+    if key in ("tracking_uri", "trackingUri") and text.startswith(database):
+        return database + os.path.abspath(text[len(database) :])
+    return text
+
+
+def _name_of_script() -> str:
+    script = os.path.splitext(os.path.basename(sys.argv[0] if sys.argv else ""))[0]
+    return script if script not in ("", "-c", "-m", "ipykernel_launcher") else "experiment"
+
+
+def _forget_variable() -> None:
+    try:
+        if json.loads(os.environ[_VARIABLE])[0] == os.getpid():
+            del os.environ[_VARIABLE]
+    except (KeyError, ValueError, LookupError):
+        pass
+
+
+def _is_running(pid: int) -> bool:
+    if os.name == "nt":
+        # There a signal of 0 would be one.
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -1,0 +1,161 @@
+"""`tracelet watch`, beside a script.
+
+A pipe to its standard input is the life line: when it is closed, by `finish` or with the process that holds it, the watch
+sends the rest and ends. It has a session of its own, so a Ctrl-C in the terminal does not reach it. What it says comes as
+lines of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import threading
+import time
+from collections import deque
+from typing import Any, Callable, Optional
+
+from .notice import log, warn
+
+#: Exit codes after which all is at the destination: everything sent; sent, but damaged records were skipped.
+_SENT = (0, 3)
+#: Lines that are kept of what is no JSON: why a program could not start.
+_LAST_LINES = 20
+_SLOW_SECONDS = 5.0
+
+
+class WatchProcess:
+    """A running watch.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+
+    def __init__(self, argv: list[str], env: dict[str, str], resume: list[str]) -> None:
+        """resume: the command that sends what is left, whatever happens to this one."""
+        self._resume = shlex.join(resume)
+        detached: dict[str, Any] = {"start_new_session": True}
+        if os.name == "nt":
+            detached = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+        self._process = subprocess.Popen(
+            argv,
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            bufsize=0,
+            **detached,
+        )
+        self._ended = threading.Event()
+        self._is_finishing = False
+        self._end: Optional[dict[str, Any]] = None
+        self._status: dict[str, dict[str, Any]] = {}
+        self._text: deque[str] = deque(maxlen=_LAST_LINES)
+        threading.Thread(target=self._listen, name="tracelet-watch", daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def let_go(self) -> None:
+        """In a forked child: the life line is the parent's."""
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                stream.close()
+        # Nobody waits for it here.
+        self._process.returncode = 0
+
+    def finish(self, timeout: float) -> Optional[str]:
+        """Let it send the rest and end. It goes on by itself after the timeout, in seconds.
+
+        Returns what is wrong, if anything is: that time is up, or why something was not sent.
+        """
+        self._is_finishing = True
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.close()
+        except OSError:
+            pass
+        deadline = time.monotonic() + timeout
+        if not self._ended.wait(min(_SLOW_SECONDS, timeout)):
+            left = max(0.0, deadline - time.monotonic())
+            if left > 0:
+                warn(f"still sending ({self._left()}); waiting {left:.0f} s more at most, Ctrl-C ends the wait")
+            if not self._ended.wait(left):
+                return self.left_behind(f"not everything is sent after {timeout:g} s")
+        return self._problem()
+
+    def left_behind(self, why: str) -> str:
+        return (
+            f"{why} ({self._left()} left); process {self.pid} goes on sending by itself."
+            f" Should it be stopped, this sends the rest: {self._resume}"
+        )
+
+    def _problem(self) -> Optional[str]:
+        """Of one that has ended."""
+        code = self._process.returncode
+        if code in _SENT and self._end is not None:
+            return None
+        error = (self._end or {}).get("error") or {}
+        said = error.get("message") or "; ".join(line for line in self._text if line) or "it said nothing"
+        hint = f"; {error['hint']}" if error.get("hint") else ""
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        return f"not everything is sent: tracelet watch ended with {how}: {said}{hint}. This sends the rest: {self._resume}"
+
+    def _left(self) -> str:
+        if not self._status:
+            return "it is not known how much"
+        behind = sum(status.get("bytesBehind") or 0 for status in self._status.values())
+        held = [status["obstacle"] for status in self._status.values() if status.get("obstacle")]
+        return f"{behind:,} bytes of event files" + "".join(f"; held up: {obstacle}" for obstacle in held)
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        fd = self._process.stdout.fileno()
+        rest = b""
+        while True:
+            # Not by a buffered reader: its lock would be held when the interpreter ends.
+            try:
+                data = os.read(fd, 1 << 16)
+            except OSError:
+                data = b""
+            if not data:
+                break
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                self._hear(line.decode("utf-8", "replace"))
+        if rest:
+            self._hear(rest.decode("utf-8", "replace"))
+        self._process.wait()
+        self._ended.set()
+        if not self._is_finishing:
+            warn(f"{self._problem() or 'tracelet watch has ended'} The script goes on.")
+
+    def _hear(self, line: str) -> None:
+        try:
+            said = json.loads(line)
+            hear = self._HEAR[said["type"]]
+        except (ValueError, KeyError, TypeError):
+            self._text.append(line.strip())
+            log.debug("tracelet: %s", line)
+            return
+        hear(self, said)
+
+    def _hear_event(self, said: dict[str, Any]) -> None:
+        run = f"{said['run']}: " if said.get("run") else ""
+        hint = f"; {said['hint']}" if said.get("hint") else ""
+        level = log.info if said.get("level") == "info" else log.warning
+        level("tracelet: %s%s%s", run, said.get("message"), hint)
+
+    def _hear_status(self, said: dict[str, Any]) -> None:
+        self._status[str(said.get("backend"))] = said
+
+    def _hear_end(self, said: dict[str, Any]) -> None:
+        self._end = said
+
+    _HEAR: dict[str, Callable[[WatchProcess, dict[str, Any]], None]] = {
+        "event": _hear_event,
+        "status": _hear_status,
+        "end": _hear_end,
+    }
