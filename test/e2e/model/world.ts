@@ -277,8 +277,11 @@ export class World {
     return String(this.#backups.length - 1);
   }
 
-  async #bringBack(): Promise<string> {
-    const backup = this.#pick(this.#backups);
+  #bringBack(): Promise<string> {
+    return this.#restore(this.#pick(this.#backups));
+  }
+
+  async #restore(backup: Backup): Promise<string> {
     const { database, artifacts } = this.#destination;
     await this.#observer.copyDatabase(backup.database, database);
     // Most people put the database back and leave the files as they are.
@@ -296,8 +299,7 @@ export class World {
       return "by removing the file";
     }
     // The first backup is from before anything was sent, or soon after.
-    await this.#observer.copyDatabase((this.#backups[0] as Backup).database, database);
-    return "by the first backup";
+    return `by backup ${await this.#restore(this.#backups[0] as Backup)}`;
   }
 
   async #delete(): Promise<string> {
