@@ -60,6 +60,7 @@ export async function runWatch(
       engine({
         ...choice,
         logdirs,
+        training,
         concurrency: options.concurrency ?? CONCURRENCY,
         ...continued(options),
         ...paceOf(options),

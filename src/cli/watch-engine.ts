@@ -7,6 +7,7 @@ import { chosenBackends, openDestinations } from "../config/destinations.ts";
 import { HeldDestination } from "../config/held-destination.ts";
 import type { CommandOptions } from "../config/options.ts";
 import { type Pace, polling } from "../config/pace.ts";
+import { recorderOf } from "../config/recorder.ts";
 import { asTraceletError, type TraceletError } from "../errors.ts";
 import { backoff, pause } from "../pause.ts";
 import { type SyncOptions, sync } from "../sync/engine/once.ts";
@@ -24,6 +25,8 @@ export type WatchCommandOptions = CommandOptions<"watch"> & BackendOptions;
 export interface WatchEngineOptions extends ReturnType<typeof chosen>, ReturnType<typeof continued>, Pace {
   /** They may not be there yet, where a training is going to make them. */
   readonly logdirs: readonly string[];
+  /** The command behind `--`, if there is one. */
+  readonly training: readonly string[] | undefined;
   /** Runs that are sent at the same time. */
   readonly concurrency: number;
   /** Aborted: finish what is under way, then return. */
@@ -84,7 +87,7 @@ const LAST_PAUSE_MS = 30_000;
 /** The one for the destinations and state that the command line asks for. */
 export function watchEngine(command: WatchCommandOptions): WatchEngine {
   return async (options) => {
-    const { logdirs, stop, finish, onStart, onEvent, onEnd, pollMs, trace, ...choice } = options;
+    const { logdirs, stop, finish, onStart, onEvent, onEnd, pollMs, trace, training, ...choice } = options;
     const { verbose, json, giveUpAfter } = command;
     const isOne = (await chosenBackends(command.backend)).length === 1;
     const say = (message: string, name: string) =>
@@ -112,9 +115,22 @@ export function watchEngine(command: WatchCommandOptions): WatchEngine {
         ...(trace && { trace: (line: string) => trace(isOne ? line : `${name}: ${line}`) }),
       };
     });
-    const followed = watchAll({ ...choice, ...how, logdirs, destinations, onEvent: (event) => onEvent(event) });
+    const recorder = await recorderOf(command, {
+      training,
+      say: (level, message) => onEvent({ level, run: undefined, message, hint: undefined }),
+    });
+    const followed = watchAll({
+      ...choice,
+      ...how,
+      recorder,
+      logdirs,
+      destinations,
+      onEvent: (event) => onEvent(event),
+    });
     const finishOne = async (name: string, index: number): Promise<FollowEnd> => {
       const anySetAside = await (followed[index] as Promise<boolean>);
+      // All of it is in files, which the rest is sent from.
+      await recorder?.close();
       const status = statuses.get(name);
       const tell = (event: WatchEvent) => onEvent(event, name);
       if (stop.aborted) {
@@ -148,6 +164,7 @@ export function watchEngine(command: WatchCommandOptions): WatchEngine {
       return released.then(() => work).catch((cause: unknown) => failed(name, cause));
     };
     const ends = await Promise.all(holdings.map(endOf));
+    await recorder?.close();
     const code = worstOf(ends.map((end) => end.code));
     const interrupted = ends.some((end) => end.interrupted);
     return { code, interrupted, ...(isOne ? {} : { destinations: ends }) };

@@ -1,6 +1,7 @@
 /** Which runs and values are sent, and how, as the engine takes it. */
 import { TraceletError } from "../errors.ts";
 import type { SyncOptions } from "../sync/engine/once.ts";
+import { Recordings } from "../sync/source/recordings.ts";
 import { globFilter } from "../sync/transform/transform.ts";
 import { excludedKinds } from "./kinds.ts";
 import type { CommandOptions } from "./options.ts";
@@ -16,7 +17,15 @@ export function chosen(
   options: ChoiceOptions,
 ): Pick<
   SyncOptions,
-  "group" | "runName" | "restarts" | "transform" | "limits" | "wantsRun" | "maxRecordBytes" | "attachSource"
+  | "group"
+  | "runName"
+  | "restarts"
+  | "transform"
+  | "limits"
+  | "wantsRun"
+  | "maxRecordBytes"
+  | "attachSource"
+  | "recordings"
 > {
   const { group, restarts, includeTags, excludeTags, nan, every, maxSteps, includeRuns, excludeRuns, maxRecordSize } =
     options;
@@ -38,6 +47,7 @@ export function chosen(
     wantsRun: globFilter(includeRuns, excludeRuns, false),
     maxRecordBytes: maxRecordSize,
     attachSource: options.attachSource,
+    recordings: new Recordings(options.stateDir),
   };
 }
 

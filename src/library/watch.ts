@@ -1,6 +1,7 @@
 /** `watch` in one call. */
 import { chosen, continued } from "../config/choice.ts";
 import { paceOf, polling } from "../config/pace.ts";
+import { recorderOf } from "../config/recorder.ts";
 import type { TraceletError } from "../errors.ts";
 import { watchAll } from "../sync/engine/watch.ts";
 import type { WatchEvent, WatchStatus } from "../sync/engine/watch-status.ts";
@@ -49,6 +50,10 @@ export async function watch(call: WatchCall): Promise<readonly WatchEnd[]> {
   const pace = paceOf(options);
   const holdings = await hold({ backend, destination, onNote, logdirs, signal, live: true, dryRun: false }, options);
   const statuses = new Map<string, WatchStatus>();
+  const recorder = await recorderOf(options, {
+    training: undefined,
+    say: (level, message) => onEvent?.({ level, run: undefined, message, hint: undefined }, undefined),
+  });
   const followed = watchAll({
     ...choice,
     logdirs,
@@ -56,6 +61,7 @@ export async function watch(call: WatchCall): Promise<readonly WatchEnd[]> {
     ...continued(options),
     ...pace,
     ...polling(pace),
+    recorder,
     onEvent: (event) => onEvent?.(event, undefined),
     destinations: holdings.map(async ({ name, held }) => {
       const { destination, checkpoints } = await held;
@@ -72,13 +78,16 @@ export async function watch(call: WatchCall): Promise<readonly WatchEnd[]> {
       };
     }),
   });
-  return Promise.all(
-    holdings.map((holding, i) => {
-      const isCaughtUp = () => statuses.get(holding.name)?.isCaughtUp ?? false;
-      const work = (followed[i] as Promise<boolean>).then((anySetAside): Ended => {
-        return { isCaughtUp: isCaughtUp(), anySetAside, error: undefined };
-      });
-      return endOf(holding, work, (error) => ({ isCaughtUp: isCaughtUp(), anySetAside: false, error }));
-    }),
-  );
+  const ends = holdings.map((holding, i) => {
+    const isCaughtUp = () => statuses.get(holding.name)?.isCaughtUp ?? false;
+    const work = (followed[i] as Promise<boolean>).then((anySetAside): Ended => {
+      return { isCaughtUp: isCaughtUp(), anySetAside, error: undefined };
+    });
+    return endOf(holding, work, (error) => ({ isCaughtUp: isCaughtUp(), anySetAside: false, error }));
+  });
+  try {
+    return await Promise.all(ends);
+  } finally {
+    await recorder?.close();
+  }
 }

@@ -14,13 +14,19 @@ import { FollowedRun } from "./followed-run.ts";
 import { followMoved, withoutGone } from "./moved-runs.ts";
 import { type SyncOptions, wantedRuns } from "./once.ts";
 import { groupAsBefore, regroupedMessage } from "./regrouping.ts";
+import type { RunRecorder } from "./run-recorder.ts";
 
 export interface FollowedRunsOptions {
-  readonly choice: Pick<SyncOptions, "checkpoints" | "group" | "runName" | "regroups" | "transform" | "wantsRun">;
+  readonly choice: Pick<
+    SyncOptions,
+    "checkpoints" | "group" | "recordings" | "runName" | "regroups" | "transform" | "wantsRun"
+  >;
   /** What was sent before, by name. */
   readonly stored: Map<string, StoredRun[]>;
   readonly clock: AwakeClock;
   readonly report: FollowReport;
+  /** Told which runs grow. */
+  readonly recorder: RunRecorder | undefined;
   /** There may be something new of a run. */
   readonly onDue: (run: FollowedRun) => void;
   /** A run is in the logdirs no longer. */
@@ -82,7 +88,7 @@ export class FollowedRuns {
 
   /** Take over what has changed in the tree. */
   async take({ changed, gone, complete }: RunChanges): Promise<void> {
-    const { choice, clock } = this.#options;
+    const { choice, clock, recorder } = this.#options;
     const own = choice.group === "none" ? changed : withoutLinksInside(changed);
     this.#sayLinks(changed, new Set(own));
     const wanted = wantedRuns(own, choice);
@@ -98,8 +104,12 @@ export class FollowedRuns {
     if (grows) for (const run of wanted) grows &&= !(await this.#isOther(run));
     for (const run of gone) this.#found.delete(keyOf(run));
     for (const run of wanted) this.#found.set(keyOf(run), run);
-    if (grows) for (const run of wanted) this.#grew(run);
+    if (grows) for (const run of wanted) await this.#grew(run);
     else await this.#regroup(new Set(wanted.map(keyOf)));
+    if (this.isComplete && recorder !== undefined) {
+      const grown = new Set(wanted.flatMap((run) => this.#runOf.get(keyOf(run)) ?? []));
+      for (const { group } of grown) recorder.grew(group);
+    }
     // What was there at the beginning has not grown just now.
     if (complete) this.isComplete = true;
   }
@@ -132,9 +142,24 @@ export class FollowedRuns {
     }
   }
 
-  #grew(run: DiscoveredRun): void {
+  /** Take over what was recorded beside a run. @returns whether there is more of it than before */
+  async takeRecorded(followed: FollowedRun): Promise<boolean> {
+    const { recordings } = this.#options.choice;
+    if (recordings === undefined) return false;
+    for (;;) {
+      const before = followed.group;
+      const joined = await recordings.joinOne(before);
+      // Its own files may have grown meanwhile.
+      if (followed.group !== before) continue;
+      followed.group = joined;
+      return bytesIn(joined) !== bytesIn(before);
+    }
+  }
+
+  async #grew(run: DiscoveredRun): Promise<void> {
     const followed = this.#runOf.get(keyOf(run)) as FollowedRun;
     followed.group = withRun(followed.group, run);
+    await this.takeRecorded(followed);
     this.#options.onDue(followed);
   }
 
@@ -142,7 +167,8 @@ export class FollowedRuns {
     const { choice, stored, clock, onDue, onGone } = this.#options;
     if (this.isComplete) await this.#followMoved(changed);
     this.others.changed();
-    const groups = await groupRuns([...this.#found.values()], choice, stored);
+    const bare = await groupRuns([...this.#found.values()], choice, stored);
+    const groups = (await choice.recordings?.join(bare)) ?? bare;
     const before = new Map(this.#runs);
     this.#runs.clear();
     this.#runOf.clear();
@@ -187,6 +213,10 @@ export class FollowedRuns {
 
 function keyOf({ logdir, name }: Pick<DiscoveredRun, "logdir" | "name">): string {
   return `${logdir}\0${name}`;
+}
+
+function bytesIn({ files }: RunGroup): number {
+  return files.reduce((sum, { size }) => sum + size, 0);
 }
 
 /** For how long none of the files was written, ms: a hint only, since clocks differ. */

@@ -7,10 +7,11 @@
 import PQueue from "p-queue";
 import { type ErrorCode, TraceletError } from "../../errors.ts";
 import { backoff } from "../../pause.ts";
-import type { Discovery } from "../../reader/discover.ts";
+import { type Discovery, displayPath } from "../../reader/discover.ts";
 import type { SkipReason } from "../report/skip-reason.ts";
 import { untilOver } from "../run/interruption.ts";
 import { SourceChanged } from "../run/run-session.ts";
+import { anchorOf } from "../source/recordings.ts";
 import type { StoredRun } from "../state/stored-run.ts";
 import type { Subscription } from "../tree/subscription.ts";
 import { AwakeClock } from "./awake-clock.ts";
@@ -21,6 +22,7 @@ import { Gate } from "./gate.ts";
 import type { SyncOptions } from "./once.ts";
 import { RepeatedSurvey } from "./repeated-survey.ts";
 import { Rounds } from "./rounds.ts";
+import type { RunRecorder } from "./run-recorder.ts";
 import type { SyncResult } from "./sync-result.ts";
 import { Turns } from "./turns.ts";
 import type { FollowStatus, WatchEvent } from "./watch-status.ts";
@@ -47,6 +49,8 @@ export interface FollowOptions extends Omit<SyncOptions, "onStart" | "onRun" | "
   readonly patienceMs: number;
   /** How often the destination is asked whether it is as it was left, ms. */
   readonly rescanMs: number;
+  /** Records what goes on beside the runs that grow; left out: nothing is. */
+  readonly recorder?: RunRecorder | undefined;
   readonly onEvent: (event: WatchEvent) => void;
   /** Called once with an object that is kept up to date. */
   readonly onStart: (status: FollowStatus) => void;
@@ -77,7 +81,7 @@ export class Follower implements FollowStatus {
     const report = new FollowReport(options.onEvent);
     const gate = new Gate(({ level, run, message, hint }) => report.say(level, run, message, hint), signal);
     const runs = new FollowedRuns({
-      ...{ choice: options, stored, clock, report },
+      ...{ choice: options, stored, clock, report, recorder: options.recorder },
       onDue: (run) => this.#isDue(run),
       onGone: (run) => this.#leave(run),
       onRenamed: (run, from, to) => {
@@ -105,13 +109,14 @@ export class Follower implements FollowStatus {
    * @throws TraceletError only for what no waiting helps against
    */
   async follow(subscription: Subscription, discover: () => Promise<Discovery>): Promise<boolean> {
-    const { signal, onStart, over } = this.#options;
+    const { signal, onStart, over, recorder } = this.#options;
     onStart(this);
     const stop = new AbortController();
     const end = () => stop.abort();
     signal.addEventListener("abort", end);
     if (signal.aborted) end();
     const ticks = setInterval(() => this.#tick(end), TICK_MS);
+    const leaveRecorder = recorder?.listen((anchor) => this.#wasRecorded(anchor));
     try {
       // Before that nothing counts as sent.
       await untilOver(this.#survey?.first() ?? Promise.resolve(), over);
@@ -123,6 +128,7 @@ export class Follower implements FollowStatus {
     } finally {
       this.#isEnding = true;
       clearInterval(ticks);
+      leaveRecorder?.();
       signal.removeEventListener("abort", end);
       for (const run of this.#runs.values()) clearTimeout(run.timer);
       this.#queue.clear();
@@ -209,6 +215,22 @@ export class Follower implements FollowStatus {
     run.isEmpty = false;
     // One that was refused has its own time.
     if (run.error === undefined) this.#schedule(run);
+  }
+
+  /** There is more of the recording that belongs to an event file; nothing of the run itself has grown for that. */
+  #wasRecorded(anchor: string): void {
+    for (const run of this.#runs.values()) {
+      const file = anchorOf(run.group);
+      if (file === undefined || displayPath(file.path) !== anchor) continue;
+      const take = async () => {
+        const hasMore = await this.#runs.takeRecorded(run);
+        // One that has ended is not opened again for this: what is left is sent by the last sync.
+        if (!hasMore || run.isBusy || run.session === undefined) return;
+        run.dueSince ??= performance.now();
+        if (run.error === undefined) this.#schedule(run);
+      };
+      take().catch(this.#fail);
+    }
   }
 
   /** Let it have its turn, not before `pauseMs`; what was arranged for a later time is brought forward. */

@@ -11,6 +11,7 @@ import type { RunResult } from "../run/run-result.ts";
 import { syncRun, unchangedAtAGlance } from "../run/run-sync.ts";
 import type { Grouping } from "../source/groups.ts";
 import { linkedRuns, withoutLinksInside } from "../source/linked-runs.ts";
+import type { Recordings } from "../source/recordings.ts";
 import type { RunGroup } from "../source/run-group.ts";
 import type { StoredRun } from "../state/stored-run.ts";
 import { localSource } from "../tree/local-source.ts";
@@ -33,6 +34,8 @@ export interface SyncOptions
   readonly wantsRun: (name: string) => boolean;
   /** Whether to send one of those, by its name in the result; by default all. It does not decide how runs are grouped. */
   readonly wantsGroup?: (name: string) => boolean;
+  /** What was recorded beside the runs; left out: nothing. */
+  readonly recordings?: Recordings | undefined;
   /** Whether runs that were sent under another grouping are sent again under this one. */
   readonly regroups?: boolean;
   /** Whether the local state is trusted, and the destination not asked. */
@@ -76,7 +79,8 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
   }
   const moved = (await untilOver(followMoved({ wanted, all, stored }), options.over)) ?? [];
   const grouped = await untilOver(groupAsBefore(wanted, options, stored), options.over);
-  const { groups, regrouped } = grouped ?? { groups: [], regrouped: [] };
+  const { groups: bare, regrouped } = grouped ?? { groups: [], regrouped: [] };
+  const groups = (await options.recordings?.join(bare)) ?? bare;
   checkpoints.rename(moved.map(({ run }) => run));
   const runs = options.wantsGroup === undefined ? groups : wantedGroups(groups, options.wantsGroup);
   // A run that only held others already knows its files as they are now.

@@ -14,11 +14,13 @@ import type { FollowedRun } from "./followed-run.ts";
 import type { FollowedRuns } from "./followed-runs.ts";
 import type { Gate } from "./gate.ts";
 import { placed, type SyncOptions } from "./once.ts";
+import type { RunRecorder } from "./run-recorder.ts";
 
 export interface RoundsOptions {
   readonly how: Omit<SyncOptions, "onStart" | "onRun" | "logdirs"> & {
     readonly idleTimeoutMs: number;
     readonly patienceMs: number;
+    readonly recorder?: RunRecorder | undefined;
   };
   /** What was sent before, by name. */
   readonly stored: Map<string, StoredRun[]>;
@@ -114,8 +116,9 @@ export class Rounds {
 
   /** It is in the logdirs no longer. */
   async endGone(run: FollowedRun): Promise<void> {
-    const { runs, gate } = this.#options;
+    const { runs, gate, how } = this.#options;
     this.close(run);
+    how.recorder?.ended(run.group);
     // Its files may be back, or lie elsewhere, and then it goes on.
     const goesOn = [...runs.values()].some(({ remoteId }) => remoteId !== undefined && remoteId === run.remoteId);
     run.epoch = gate.epoch;
@@ -149,6 +152,7 @@ export class Rounds {
 
   /** The run is over, as far as anybody can tell. */
   async #finish(run: FollowedRun): Promise<void> {
+    this.#options.how.recorder?.ended(run.group);
     await run.session?.finish();
     this.close(run);
     run.unfinished = undefined;

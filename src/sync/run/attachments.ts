@@ -2,7 +2,7 @@
 import { displayPath, isEventFileName } from "../../reader/discover.ts";
 import { type FileProblem, problemsOf } from "../report/file-problem.ts";
 import { type Projector, readProjector } from "../source/embeddings.ts";
-import type { RunGroup } from "../source/run-group.ts";
+import { isRecorded, type Member, type RunGroup } from "../source/run-group.ts";
 import { holdsRecord } from "../source/source-file-check.ts";
 import { stampOf } from "../source/stamp.ts";
 import type { StoredRun } from "../state/stored-run.ts";
@@ -18,7 +18,7 @@ import {
 
 /** Whether the destination has the embeddings, and the source's own files where they are wanted, as they are now. */
 export async function hasAllFiles(group: RunGroup, stored: StoredRun, attachesSource: boolean): Promise<boolean> {
-  for (const { path, run } of group.members) {
+  for (const { path, run } of ownMembers(group)) {
     if (attachesSource && !isSourceAttached(sourceFilesOf(run, path), stored.attached)) return false;
     if ((await readProjector(run, stored.projectorFiles.get(path))).state !== "unchanged") return false;
   }
@@ -132,6 +132,11 @@ export class Attachments {
   }
 
   #sourceFiles(): ReturnType<typeof sourceFilesOf> {
-    return this.#group.members.flatMap(({ path, run }) => sourceFilesOf(run, path));
+    return ownMembers(this.#group).flatMap(({ path, run }) => sourceFilesOf(run, path));
   }
+}
+
+/** What was recorded beside the run is no file of the source. */
+function ownMembers({ members }: RunGroup): Member[] {
+  return members.filter((member) => !isRecorded(member));
 }

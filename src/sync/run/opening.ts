@@ -9,6 +9,7 @@ import { Tally } from "../report/tally.ts";
 import { atStart, type FileMark, hashText } from "../source/fingerprint.ts";
 import { MarkIndex } from "../source/mark-index.ts";
 import { originOf } from "../source/origin.ts";
+import { isRecorded } from "../source/run-group.ts";
 import { titleOf } from "../source/titles.ts";
 import { newRun, type StoredFile, type StoredRun } from "../state/stored-run.ts";
 import { SeriesCounts } from "../transform/series-counts.ts";
@@ -39,12 +40,14 @@ export async function lookAhead(work: RunWork): Promise<LookAhead> {
     try {
       await open.reader.read(batch);
       const { records, firstWallTime } = open.reader;
-      work.stored.firstWallTime ??= firstWallTime;
+      if (!isRecorded(file.member)) work.stored.firstWallTime ??= firstWallTime;
       file.looked(records.tail, damage);
       await file.tellFormat(open.source, work.news.notes);
       await file.name(open.source, records.position, keys);
       experiments += batch.data.filter(isExperiment).length;
-      if (batch.length > 0 || batch.data.some((datum) => countsAlone || !isExperiment(datum))) anyValue = true;
+      const hasValue = batch.length > 0 || batch.data.some((datum) => countsAlone || !isExperiment(datum));
+      // What was recorded beside a run makes none by itself.
+      if (hasValue) anyValue ||= work.stored.remoteId !== undefined || !isRecorded(file.member);
       // Nobody may come this way again: where no value is new, nothing is sent.
       else file.learn(open.reader);
     } finally {
@@ -152,7 +155,7 @@ async function relearn(work: RunWork): Promise<void> {
       work.hparams.saw(batch.data);
     });
     file.learn(reader);
-    work.memory.sawWallTime(reader.lastWallTime);
+    if (!isRecorded(file.member)) work.memory.sawWallTime(reader.lastWallTime);
   });
   await recount(work);
 }

@@ -5,6 +5,7 @@ import { RecordBatch } from "../../reader/record-batch.ts";
 import { TagTable } from "../../reader/tag-table.ts";
 import type { Batch, BatchPart, Line, Refuse, RunHandle, Segment } from "../backend.ts";
 import type { FileMark } from "../source/fingerprint.ts";
+import { isRecorded } from "../source/run-group.ts";
 import { titleOf } from "../source/titles.ts";
 import type { Finding } from "../state/barren-files.ts";
 import { Limits } from "../transform/limits.ts";
@@ -70,7 +71,8 @@ export class Pump {
       transform.apply(batch, origin, this.#work.news.tally);
       this.#work.tags?.apply(batch, origin, from.member);
       if (from.member.fold === undefined) this.hasEnded ||= batch.data.slice(origin.firstDatum).some(isSessionEnd);
-      this.#work.memory.sawWallTime(reader.lastWallTime);
+      // When a run ended is told by what it wrote.
+      if (!isRecorded(from.member)) this.#work.memory.sawWallTime(reader.lastWallTime);
       this.#work.context.progress.bytes += reader.records.position - before;
     }
   }

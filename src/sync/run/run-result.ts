@@ -5,7 +5,7 @@ import type { Loss, Tail } from "../../reader/tfrecord.ts";
 import { type FileProblem } from "../report/file-problem.ts";
 import type { Note } from "../report/note.ts";
 import { Tally } from "../report/tally.ts";
-import type { RunGroup } from "../source/run-group.ts";
+import { isRecorded, type RunGroup } from "../source/run-group.ts";
 import { stampOf } from "../source/stamp.ts";
 import { type BarrenOf, lossesIn } from "../state/barren-files.ts";
 import type { StoredRun } from "../state/stored-run.ts";
@@ -54,7 +54,7 @@ export function unchangedResult(group: RunGroup, stored: StoredRun, barrenOf: Ba
 }
 
 export function partsOf({ name, members }: RunGroup): string[] {
-  return members.flatMap(({ run }) => (run.name === name ? [] : [run.name]));
+  return members.flatMap((member) => (member.run.name === name || isRecorded(member) ? [] : [member.run.name]));
 }
 
 export function withPath<T extends object>(path: string, items: readonly T[]): (T & { readonly path: string })[] {

@@ -68,6 +68,13 @@ export function withRun(group: RunGroup, run: DiscoveredRun): RunGroup {
   return { ...groupOf(members, group), parent, isParent, isAlone, title, runName };
 }
 
+/** The same group with a further member, in place of one of the same path. */
+export function withMember(group: RunGroup, added: Member): RunGroup {
+  const others = group.members.filter(({ path }) => path !== added.path);
+  const { members, files } = groupOf([...others, added], group);
+  return { ...group, members, files };
+}
+
 /** The name of a run's directory relative to that of the run `above` it; undefined if it does not lie in there. */
 export function pathBelow(name: string, above: string): string | undefined {
   if (above === ".") return name === "." ? undefined : name;

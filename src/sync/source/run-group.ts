@@ -47,3 +47,12 @@ export interface RunGroup {
   /** As TensorBoard has it, whatever is in it; else what is only about other runs makes none. */
   readonly isAlone: boolean;
 }
+
+/** The path of the member that holds what a watch has recorded beside a run, and the name of its run, which no other has. */
+export const RECORDED = ".tracelet";
+export const RECORDED_RUN = "";
+
+/** Whether a member is what a watch has recorded, rather than the training's. */
+export function isRecorded({ path, run }: Member): boolean {
+  return path === RECORDED && run.name === RECORDED_RUN;
+}

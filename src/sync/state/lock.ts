@@ -30,14 +30,8 @@ export function lockSource(stateDir: string, destination: string, logdir: string
   const file = path.join(stateDir, "locks", `${name}.lock`);
   const holder = `${file}.json`;
   try {
-    mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
-    const database = openDatabase(file, { busyTimeout: 0 });
-    chmodSync(file, 0o600);
-    try {
-      database.exec("BEGIN EXCLUSIVE");
-    } catch (error) {
-      database.close();
-      if (sqliteFailure(error) !== "busy") throw error;
+    const lock = lockFile(file);
+    if (lock === undefined) {
       throw new TraceletError(
         "locked",
         `${logdir} is already being synced to this destination by ${readHolder(holder)}`,
@@ -49,13 +43,28 @@ export function lockSource(stateDir: string, destination: string, logdir: string
     writeFileSync(holder, JSON.stringify({ pid: process.pid, host: os.hostname(), since: new Date().toISOString() }), {
       mode: 0o600,
     });
-    return { release: () => database.close() };
+    return lock;
   } catch (cause) {
     if (cause instanceof TraceletError) throw cause;
     throw new TraceletError("state", `cannot use the state directory ${stateDir}: ${(cause as Error).message}`, {
       hint: "check that it is writable and its disk not full, or give another with --state-dir",
       cause,
     });
+  }
+}
+
+/** Take the lock that a file is. @returns undefined if another process holds it @throws the system's or SQLite's error */
+export function lockFile(file: string): Lock | undefined {
+  mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+  const database = openDatabase(file, { busyTimeout: 0 });
+  try {
+    chmodSync(file, 0o600);
+    database.exec("BEGIN EXCLUSIVE");
+    return { release: () => database.close() };
+  } catch (error) {
+    database.close();
+    if (sqliteFailure(error) === "busy") return undefined;
+    throw error;
   }
 }
 

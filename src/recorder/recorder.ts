@@ -1,0 +1,196 @@
+/** Records what goes on beside the runs that grow: once for all destinations, whose followers read it from files. */
+import { displayPath, type EventFileEntry } from "../reader/discover.ts";
+import type { RunRecorder } from "../sync/engine/run-recorder.ts";
+import { anchorOf, type Recordings } from "../sync/source/recordings.ts";
+import type { RunGroup } from "../sync/source/run-group.ts";
+import type { Sample } from "./machine.ts";
+import { Recording, type Timed } from "./recording.ts";
+import { within } from "./within.ts";
+
+/** For this long after it has grown a run counts as under way, whatever happens; at least as many intervals. */
+const LIVELY_MS = 60_000;
+const LIVELY_INTERVALS = 6;
+/** How long the end of a watch waits for what is under way, ms. */
+const CLOSE_MS = 2000;
+
+export interface RecorderOptions {
+  readonly recordings: Recordings;
+  /** How often the machine is looked at, ms; undefined: never. */
+  readonly intervalMs: number | undefined;
+  /** How busy the machine is. */
+  readonly sample: () => Promise<Sample>;
+  /** What is recorded once a run: kind → the content of an event file; undefined where there is nothing to say. */
+  readonly once: ReadonlyMap<string, (group: RunGroup) => Promise<Uint8Array | undefined>>;
+  /** After how long without growth a run counts as finished, ms. */
+  readonly idleTimeoutMs: number;
+  /** Told once why something could not be recorded. */
+  readonly onFailure: (message: string) => void;
+}
+
+/** A run that grows, or did lately. */
+interface Live {
+  readonly key: string;
+  anchor: EventFileEntry;
+  group: RunGroup;
+  /** ms of `performance.now()`. */
+  grewAt: number;
+  recording: Recording | undefined;
+  /** Samples that were taken since it grew, while it was not known whether it was still under way. */
+  held: Timed[];
+  /** All that is done for it, one after another. */
+  work: Promise<void>;
+}
+
+export class Recorder implements RunRecorder {
+  readonly #options: RecorderOptions;
+  readonly #live = new Map<string, Live>();
+  readonly #listeners = new Set<(anchor: string) => void>();
+  readonly #saidFailures = new Set<string>();
+  #timer: NodeJS.Timeout | undefined;
+  #isClosed = false;
+  #closing: Promise<void> | undefined;
+  /** What the first sample of a run that begins now is. */
+  #last: { readonly sample: Timed; readonly at: number } | undefined;
+  #sampling: Promise<Timed> | undefined;
+
+  constructor(options: RecorderOptions) {
+    this.#options = options;
+  }
+
+  grew(group: RunGroup): void {
+    const anchor = anchorOf(group);
+    if (anchor === undefined || group.isDirectory || this.#isClosed) return;
+    const key = displayPath(anchor.path);
+    const known = this.#live.get(key);
+    const now = performance.now();
+    if (known !== undefined) {
+      known.anchor = anchor;
+      known.group = group;
+      known.grewAt = now;
+      if (known.held.length > 0) this.#do(known, () => this.#record(known));
+      return;
+    }
+    const live: Live = { key, anchor, group, grewAt: now, recording: undefined, held: [], work: Promise.resolve() };
+    this.#live.set(key, live);
+    this.#do(live, () => this.#begin(live));
+    if (this.#options.intervalMs !== undefined) this.#timer ??= this.#after(this.#options.intervalMs);
+  }
+
+  ended(group: RunGroup): void {
+    const anchor = anchorOf(group);
+    const live = anchor && this.#live.get(displayPath(anchor.path));
+    if (live !== undefined) this.#leave(live);
+  }
+
+  listen(onRecorded: (anchor: string) => void): () => void {
+    this.#listeners.add(onRecorded);
+    return () => this.#listeners.delete(onRecorded);
+  }
+
+  /** Write what is under way, and let others record the runs. */
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close());
+  }
+
+  async #close(): Promise<void> {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    const all = [...this.#live.values()];
+    for (const live of all) this.#leave(live);
+    await within(Promise.all(all.map(({ work }) => work)), CLOSE_MS);
+  }
+
+  #leave(live: Live): void {
+    this.#live.delete(live.key);
+    this.#do(live, async () => {
+      live.recording?.close();
+      live.recording = undefined;
+    });
+  }
+
+  #do(live: Live, work: () => Promise<void>): void {
+    live.work = live.work.then(work).catch((error: unknown) => {
+      const message = `cannot record what goes on beside runs: ${(error as Error).message}`;
+      if (this.#saidFailures.has(message)) return;
+      this.#saidFailures.add(message);
+      this.#options.onFailure(message);
+    });
+  }
+
+  /** The first sample comes at once, so that the shortest run has one. */
+  async #begin(live: Live): Promise<void> {
+    const { intervalMs } = this.#options;
+    if (!(await this.#open(live)) || intervalMs === undefined) return;
+    const isFresh = this.#last !== undefined && performance.now() - this.#last.at < intervalMs / 2;
+    live.held.push(isFresh && this.#last !== undefined ? this.#last.sample : await this.#sample());
+    await this.#record(live);
+  }
+
+  /** Begin, unless that is done, with what is recorded once. @returns whether it is for this process to record the run */
+  async #open(live: Live): Promise<boolean> {
+    if (live.recording !== undefined) return true;
+    const { recordings, once } = this.#options;
+    // A file that cannot be read is reported when it is about to be sent.
+    const directory = await recordings.directoryOf(live.anchor).catch(() => undefined);
+    const recording = directory === undefined ? undefined : Recording.open(directory);
+    if (recording === undefined) return false;
+    live.recording = recording;
+    for (const [kind, contentOf] of once) {
+      const content = recording.has(kind) ? undefined : await contentOf(live.group);
+      if (content === undefined) continue;
+      await recording.write(kind, content);
+      this.#tell(live);
+    }
+    return true;
+  }
+
+  async #record(live: Live): Promise<void> {
+    const samples = live.held.splice(0);
+    // Otherwise another process records it, and there may be something new all the same.
+    if (await this.#open(live)) await live.recording?.add(samples);
+    this.#tell(live);
+  }
+
+  #tell({ key }: Live): void {
+    for (const onRecorded of this.#listeners) onRecorded(key);
+  }
+
+  #after(ms: number): NodeJS.Timeout {
+    const timer = setTimeout(() => void this.#tick(), ms);
+    timer.unref();
+    return timer;
+  }
+
+  /** Take a sample for all runs that are under way. */
+  async #tick(): Promise<void> {
+    const { intervalMs, idleTimeoutMs } = this.#options;
+    if (intervalMs === undefined) return;
+    const start = performance.now();
+    for (const live of this.#live.values()) if (start - live.grewAt > idleTimeoutMs) this.#leave(live);
+    if (this.#live.size > 0) {
+      const sample = await this.#sample();
+      const livelyMs = Math.max(LIVELY_MS, LIVELY_INTERVALS * intervalMs);
+      for (const live of this.#live.values()) {
+        live.held.push(sample);
+        // One that has not grown for a while may be over: what is held is written once it grows again.
+        if (performance.now() - live.grewAt <= livelyMs) this.#do(live, () => this.#record(live));
+      }
+    }
+    if (!this.#isClosed) this.#timer = this.#after(Math.max(0, start + intervalMs - performance.now()));
+  }
+
+  /** One at a time, whoever asks. */
+  #sample(): Promise<Timed> {
+    this.#sampling ??= this.#options
+      .sample()
+      .then((values) => {
+        const sample = { wallTime: Date.now() / 1000, values };
+        this.#last = { sample, at: performance.now() };
+        return sample;
+      })
+      .finally(() => {
+        this.#sampling = undefined;
+      });
+    return this.#sampling;
+  }
+}

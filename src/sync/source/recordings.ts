@@ -1,0 +1,185 @@
+/**
+ * What a watch has recorded beside runs: the machine's load, the code's version, the interpreter's packages.
+ *
+ * A recording is an event file below the state directory, since nothing is ever written to a logdir. It belongs to an event
+ * file of the run, its anchor, by that file's name and first record, so that it stays the run's wherever the logdir is
+ * moved. It is read as a further member of the run, which is why checkpoints, several destinations and resuming hold for it
+ * as for everything else.
+ */
+import { createHash } from "node:crypto";
+import { readdirSync, rmSync, statSync } from "node:fs";
+import path from "node:path";
+import type { DiscoveredRun, EventFileEntry } from "../../reader/discover.ts";
+import { useFile } from "../../reader/file-store.ts";
+import { localFiles } from "../../reader/local-files.ts";
+import { withMember } from "./groups.ts";
+import { isRecorded, RECORDED, RECORDED_RUN, type RunGroup } from "./run-group.ts";
+
+/** A recording's base name ends with what it holds and this. */
+const SUFFIX = ".tracelet";
+/** No first record is longer: it holds a version, a time, and the name of the writer. */
+const MAX_FIRST_BYTES = 1024;
+/** A record's length and its checksum, and the payload's checksum. */
+const LENGTH_BYTES = 12;
+const FOOTER_BYTES = 4;
+/** Hexadecimal digits of each half of a directory's name. */
+const DIGITS = 16;
+
+export class Recordings {
+  readonly #root: string;
+
+  constructor(stateDir: string) {
+    this.#root = path.join(stateDir, "recorded");
+  }
+
+  /** The groups, each with what was recorded of it; nothing else about them changes. */
+  async join(groups: readonly RunGroup[]): Promise<RunGroup[]> {
+    const anchors = this.#anchors();
+    if (anchors.size === 0) return [...groups];
+    const joined = new Map<RunGroup, RunGroup>();
+    // Groups come before those that are nested in them.
+    for (const group of groups) {
+      const parent = group.parent && (joined.get(group.parent) ?? group.parent);
+      const own = await this.#joinOne(group, anchors);
+      joined.set(group, parent === own.parent ? own : { ...own, parent });
+    }
+    return [...joined.values()];
+  }
+
+  async joinOne(group: RunGroup): Promise<RunGroup> {
+    return this.#joinOne(group, this.#anchors());
+  }
+
+  /** Where a run's recordings belong; undefined while its event file has no first record. @throws the store's error */
+  async directoryOf(anchor: EventFileEntry): Promise<string | undefined> {
+    const first = await hashOfFirstRecord(anchor);
+    return first === undefined ? undefined : path.join(this.#root, `${hash(baseName(anchor))}-${first}`);
+  }
+
+  /** Remove recordings by their names, wherever they lie. @returns how many were there */
+  remove(names: ReadonlySet<string>): number {
+    let removed = 0;
+    for (const directory of directoriesIn(this.#root)) {
+      const place = path.join(this.#root, directory);
+      const own = filesIn(place).filter((name) => names.has(name));
+      for (const name of own) rmSync(path.join(place, name), { force: true });
+      removed += own.length;
+      if (own.length > 0 && filesIn(place).length === 0) rmSync(place, { recursive: true, force: true });
+    }
+    return removed;
+  }
+
+  /** All recordings, as they are now. */
+  *all(): Generator<{ readonly name: string; readonly size: number; readonly mtimeMs: number }> {
+    for (const directory of directoriesIn(this.#root)) {
+      for (const name of filesIn(path.join(this.#root, directory))) {
+        const stats = statSync(path.join(this.#root, directory, name), { throwIfNoEntry: false });
+        if (stats !== undefined) yield { name, size: stats.size, mtimeMs: stats.mtimeMs };
+      }
+    }
+  }
+
+  /** By the hash of the anchor's name: the directories, which only the anchor's first record tells apart. */
+  #anchors(): Map<string, string[]> {
+    const anchors = new Map<string, string[]>();
+    for (const directory of directoriesIn(this.#root)) {
+      const key = directory.slice(0, DIGITS);
+      anchors.set(key, [...(anchors.get(key) ?? []), directory]);
+    }
+    return anchors;
+  }
+
+  async #joinOne(group: RunGroup, anchors: ReadonlyMap<string, readonly string[]>): Promise<RunGroup> {
+    if (anchors.size === 0 || group.isDirectory) return group;
+    const files: EventFileEntry[] = [];
+    for (const entry of group.files) {
+      if (isRecorded(entry.member)) continue;
+      const candidates = anchors.get(hash(baseName(entry)));
+      if (candidates === undefined) continue;
+      // A file that cannot be read is reported when it is about to be sent.
+      const directory = await this.directoryOf(entry).catch(() => undefined);
+      if (directory !== undefined && candidates.includes(path.basename(directory))) files.push(...entriesIn(directory));
+    }
+    if (files.length === 0) return group;
+    files.sort((a, b) => (a.name < b.name ? -1 : 1));
+    const run: DiscoveredRun = {
+      store: localFiles,
+      name: RECORDED_RUN,
+      directory: this.#root,
+      logdir: group.logdir,
+      realPath: undefined,
+      files,
+      hparamsFile: undefined,
+      projectorFile: undefined,
+    };
+    return withMember(group, { path: RECORDED, run, fold: undefined, prefix: "", sessionOf: undefined });
+  }
+}
+
+/** A recording's name as event files are called: the time in seconds, the host, the process, and what it holds. */
+export function recordingName(kind: string, { host, pid, n }: { host: string; pid: number; n: number }): string {
+  const seconds = String(Math.floor(Date.now() / 1000)).padStart(10, "0");
+  return `events.out.tfevents.${seconds}.${host.replaceAll(/[^\w-]/g, "_")}.${pid}.${n}.${kind}${SUFFIX}`;
+}
+
+/** Whether a recording holds that. */
+export function holdsKind(name: string, kind: string): boolean {
+  return name.endsWith(`.${kind}${SUFFIX}`);
+}
+
+/** The event file that a run's recordings are tied to. */
+export function anchorOf(group: RunGroup): EventFileEntry | undefined {
+  return group.files.find(({ member }) => !isRecorded(member));
+}
+
+/** Names of the recordings in a directory, oldest first. */
+export function filesIn(directory: string): string[] {
+  return namesIn(directory, (entry) => entry.isFile() && entry.name.endsWith(SUFFIX));
+}
+
+function directoriesIn(root: string): string[] {
+  return namesIn(root, (entry) => entry.isDirectory());
+}
+
+function namesIn(
+  directory: string,
+  wants: (entry: { name: string; isFile(): boolean; isDirectory(): boolean }) => boolean,
+): string[] {
+  try {
+    const entries = readdirSync(directory, { withFileTypes: true });
+    return entries
+      .filter(wants)
+      .map(({ name }) => name)
+      .sort();
+  } catch {
+    return [];
+  }
+}
+
+function entriesIn(directory: string): EventFileEntry[] {
+  return filesIn(directory).flatMap((name) => {
+    const file = path.join(directory, name);
+    const stats = statSync(file, { bigint: true, throwIfNoEntry: false });
+    if (stats === undefined) return [];
+    return [{ store: localFiles, path: file, name, size: Number(stats.size), mtime: stats.mtimeNs, token: stats.ino }];
+  });
+}
+
+/** Of a group's file, whose name is relative to the group's directory. */
+function baseName({ name }: EventFileEntry): string {
+  return path.posix.basename(name);
+}
+
+async function hashOfFirstRecord(entry: EventFileEntry): Promise<string | undefined> {
+  return useFile(entry, async (source) => {
+    const bytes = new Uint8Array(MAX_FIRST_BYTES);
+    const length = await source.read(bytes, 0, bytes.length, 0);
+    if (length < LENGTH_BYTES) return undefined;
+    const end = LENGTH_BYTES + Number(new DataView(bytes.buffer).getBigUint64(0, true)) + FOOTER_BYTES;
+    return end > length ? undefined : hash(bytes.subarray(0, end));
+  });
+}
+
+function hash(what: string | Uint8Array): string {
+  return createHash("sha256").update(what).digest("hex").slice(0, DIGITS);
+}
