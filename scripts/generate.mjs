@@ -15,7 +15,7 @@ execFileSync(
   [
     path.join(root, "node_modules/protobufjs-cli/bin/pbjs"),
     ...["--target", "static-module", "--wrap", "esm", "--path", "proto", "--dts", "--out", out],
-    ...["--no-create", "--no-verify", "--no-convert", "--no-delimited", "--no-typeurl", "--no-encode"],
+    ...["--no-create", "--no-verify", "--no-convert", "--no-delimited", "--no-typeurl"],
     ...protos,
   ],
   { cwd: root, stdio: ["ignore", "inherit", "inherit"] },

@@ -25,3 +25,8 @@ export { type KindTally, Tally } from "./sync/report/tally.ts";
 export type { RunResult } from "./sync/run/run-result.ts";
 export type { FileMark } from "./sync/source/fingerprint.ts";
 export { VERSION } from "./version.ts";
+export type { WriteStep } from "./writer/event-record.ts";
+export type { Histogram } from "./writer/histogram.ts";
+export type { WriteHparam } from "./writer/hparams-values.ts";
+export type { Pixels } from "./writer/png.ts";
+export { SummaryWriter, type SummaryWriterOptions, type WriteOptions } from "./writer/summary-writer.ts";
