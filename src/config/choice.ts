@@ -2,7 +2,8 @@
 import { TraceletError } from "../errors.ts";
 import type { SyncOptions } from "../sync/engine/once.ts";
 import { Recordings } from "../sync/source/recordings.ts";
-import { globFilter } from "../sync/transform/transform.ts";
+import { globFilter } from "../sync/transform/globs.ts";
+import { metricRulesOf } from "../sync/transform/metrics/rules.ts";
 import { excludedKinds } from "./kinds.ts";
 import type { CommandOptions } from "./options.ts";
 
@@ -42,6 +43,7 @@ export function chosen(
       every,
       maxSteps,
       derive: { histogramMetrics, prMetrics },
+      metrics: metricRulesOf(options),
     },
     limits: { maxImageBytes: options.maxImageSize, maxAudioBytes: options.maxAudioSize, oversize: options.oversize },
     wantsRun: globFilter(includeRuns, excludeRuns, false),

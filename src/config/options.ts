@@ -5,6 +5,7 @@
 import os from "node:os";
 import path from "node:path";
 import type { CommandName, OptionDefinition, OptionsOf } from "../sync/option.ts";
+import type { DerivedMetric, MetricTypeOption, TransformFunction } from "../sync/transform/metrics/rules.ts";
 
 /** An option, and where it is taken. */
 export interface CommandOption extends OptionDefinition {
@@ -202,6 +203,45 @@ export const OPTIONS = {
   prMetrics: {
     form: "flag",
     help: "add a metric of each PR curve: <tag>/average_precision",
+    group: "What is sent:",
+    commands: ["sync", "watch", "verify"],
+  },
+  best: {
+    form: "globs",
+    value: "<globs>",
+    help: "add best/<metric> and its step for these metrics: the least loss, the greatest accuracy",
+    default: [],
+    defaultText: "none",
+    group: "What is sent:",
+    commands: ["sync", "watch", "verify"],
+  },
+  rename: {
+    form: "globs",
+    value: "<old=new>",
+    help: "send metrics under other names; a * in new is what the * in old has matched",
+    default: [],
+    defaultText: "none",
+    group: "What is sent:",
+    commands: ["sync", "watch", "verify"],
+  },
+  derive: {
+    form: "structure",
+    type: {} as Readonly<Record<string, DerivedMetric>>,
+    help: "metrics computed from others, by name",
+    group: "What is sent:",
+    commands: ["sync", "watch", "verify"],
+  },
+  metricTypes: {
+    form: "structure",
+    type: {} as Readonly<Record<string, MetricTypeOption>>,
+    help: "what metrics measure, by glob",
+    group: "What is sent:",
+    commands: ["sync", "watch", "verify"],
+  },
+  transform: {
+    form: "structure",
+    type: {} as TransformFunction,
+    help: "code that is given each scalar",
     group: "What is sent:",
     commands: ["sync", "watch", "verify"],
   },

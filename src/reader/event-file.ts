@@ -49,14 +49,18 @@ export class EventFileReader {
   async read(batch: RecordBatch): Promise<boolean> {
     const { records } = this;
     const sink = sinkOf(batch, records);
-    do {
-      while (!batch.full) {
-        if (!records.next()) break;
-        this.#decode(batch, sink);
-      }
-      if (batch.full) return true;
-    } while (await records.load());
-    return false;
+    try {
+      do {
+        while (!batch.full) {
+          if (!records.next()) break;
+          this.#decode(batch, sink);
+        }
+        if (batch.full) return true;
+      } while (await records.load());
+      return false;
+    } finally {
+      batch.began = this.firstWallTime;
+    }
   }
 
   #decode(batch: RecordBatch, sink: ValueSink): void {
@@ -82,7 +86,7 @@ export class EventFileReader {
       this.counts.sessionLogs++;
       const start = sessionStartStep(event);
       if (start !== undefined) {
-        batch.sessionStarts.push(records.recordOffset);
+        batch.sessionStarts.push({ offset: records.recordOffset, step: start, wallTime: event.wallTime });
         if (this.restartStep === undefined || start < this.restartStep) this.restartStep = start;
       }
     }

@@ -13,6 +13,16 @@ const FILE_KINDS: ReadonlySet<Kind> = new Set<Kind>(["images", "audio", "mesh", 
 /** Scalars there is room for at first: of thousands of runs most may hold a few. */
 const FIRST_ROOM = 64;
 
+/** A `SessionLog START`: a writer that goes on after a crash. */
+export interface SessionStart {
+  /** Byte offset of its record. */
+  readonly offset: number;
+  /** What it writes anew: this step and all above. */
+  readonly step: bigint;
+  /** Seconds since the Unix epoch. */
+  readonly wallTime: number;
+}
+
 /**
  * Values on their way from the reader to a destination: scalars in columns, the rest as objects. It is filled up to
  * `capacity` scalars, then emptied and filled again; an event that holds many values may exceed the capacity.
@@ -33,8 +43,10 @@ export class RecordBatch implements ScalarColumns {
   /** Sizes of such records that values of it came in, in bytes, by their offsets. */
   readonly large: Map<number, number> = new Map();
   readonly data: Datum[] = [];
-  /** Byte offsets of the `SessionLog START` records that were read with the values. */
-  readonly sessionStarts: number[] = [];
+  /** Those that were read with the values, in the file's order. */
+  readonly sessionStarts: SessionStart[] = [];
+  /** When the first event was written that was read of the file that the last values are of, seconds since the Unix epoch. */
+  began: number | undefined;
   #dataBytes = 0;
 
   constructor(capacity: number, tagTable: TagTable, tellsLarger: number = Infinity) {
@@ -110,6 +122,7 @@ export class RecordBatch implements ScalarColumns {
     for (let i = 0; i < this.length; i++) copy.pushFrom(this, i);
     for (const datum of this.data) copy.data.push(datum);
     copy.sessionStarts.push(...this.sessionStarts);
+    copy.began = this.began;
     return copy;
   }
 

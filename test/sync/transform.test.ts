@@ -6,8 +6,9 @@ import { RecordBatch } from "../../src/reader/record-batch.ts";
 import { NOTHING_OBSOLETE, type Obsolete, type RestartPolicy } from "../../src/reader/restarts.ts";
 import { TagTable } from "../../src/reader/tag-table.ts";
 import { Tally } from "../../src/sync/report/tally.ts";
+import { globFilter } from "../../src/sync/transform/globs.ts";
 import { SeriesCounts } from "../../src/sync/transform/series-counts.ts";
-import { globFilter, Transform, type TransformOptions } from "../../src/sync/transform/transform.ts";
+import { Transform, type TransformOptions } from "../../src/sync/transform/transform.ts";
 
 describe("globs", () => {
   const matches = (globs: readonly string[], names: readonly string[], crossSlash = true) =>
@@ -256,7 +257,7 @@ describe("steps of media", () => {
         [],
         written.map((step, i): Datum => ({ ...datum("a", step), offset: 10 * i }) as Datum),
       );
-      batch.sessionStarts.push(...starts);
+      batch.sessionStarts.push(...starts.map((offset) => ({ offset, step: 1n, wallTime: 0 })));
       const obsolete: Obsolete = { some: true, has: (_file, offset) => offset < 20 };
       const origin = { ...START, counts: new SeriesCounts() };
       new Transform({ ...ALL, every: 2, maxSteps: 2 }, policy, obsolete).apply(batch, origin, new Tally());
@@ -273,7 +274,7 @@ describe("steps of media", () => {
     const counts = new SeriesCounts();
     const transform = new Transform({ ...ALL, maxSteps: 1 }, "explicit", NOTHING_OBSOLETE);
     const first = batchOf([], [datum("a", 1)]);
-    first.sessionStarts.push(Number.MAX_SAFE_INTEGER);
+    first.sessionStarts.push({ offset: Number.MAX_SAFE_INTEGER, step: 1n, wallTime: 0 });
     transform.apply(first, { ...START, counts }, new Tally());
     const second = batchOf([], [datum("a", 2), datum("a", 3)]);
     transform.apply(second, { ...START, counts }, new Tally());

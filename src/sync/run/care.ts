@@ -6,6 +6,7 @@ import { SeriesCounts } from "../transform/series-counts.ts";
 import { Transform } from "../transform/transform.ts";
 import { whileGoingOn } from "./interruption.ts";
 import type { Pump } from "./pump.ts";
+import { derivationOf, rewritingOf } from "./run-metrics.ts";
 import type { ReadAgain } from "./run-pages.ts";
 import { type RunWork, WHOLE } from "./run-work.ts";
 import type { Segments } from "./segments.ts";
@@ -14,6 +15,8 @@ import type { Segments } from "./segments.ts";
 export async function fillHoles(work: RunWork, pump: Pump, segments: Segments): Promise<void> {
   if (work.files.every(({ holes }) => holes.length === 0)) return;
   const transform = new Transform(work.context.transform, work.context.restarts, NOTHING_OBSOLETE, work.trace);
+  // What is computed of scalars is computed of those before them, which were sent without these.
+  const metrics = rewritingOf(work.choices.now, work.files);
   const batch = pump.newBatch();
   for (const [index, file] of work.files.entries()) {
     for (const hole of [...file.holes]) {
@@ -21,7 +24,7 @@ export async function fillHoles(work: RunWork, pump: Pump, segments: Segments): 
         const open = await file.open(work.metadata(file.member), hole.start, hole.end);
         try {
           for (let more = true; more; ) {
-            more = await pump.read(open, index, batch, transform);
+            more = await pump.read(open, index, batch, transform, metrics?.of(file));
             await pump.flush(batch, false, (lines) => segments.filled(file, lines, file.start));
             work.requireGoingOn();
           }
@@ -46,6 +49,7 @@ export async function attachPages(work: RunWork, handle: RunHandle): Promise<voi
   const obsolete = await work.findObsolete(() => 0);
   const readAgain: ReadAgain = async (take) => {
     const transform = new Transform(work.context.transform, work.context.restarts, obsolete);
+    const metrics = derivationOf(work.choices.now, work.files);
     for (const [index, file] of work.files.entries()) {
       if (file.barren !== undefined) continue;
       try {
@@ -53,7 +57,7 @@ export async function attachPages(work: RunWork, handle: RunHandle): Promise<voi
         const counts = new SeriesCounts();
         await file.readAgain(metadata, { start: 0, end: file.entry.size }, (batch) => {
           work.requireGoingOn();
-          transform.apply(batch, { file: index, ...WHOLE, counts }, new Tally());
+          transform.apply(batch, { file: index, ...WHOLE, counts, metrics: metrics?.of(file) }, new Tally());
           work.tags?.apply(batch, WHOLE, file.member);
           take(batch);
         });

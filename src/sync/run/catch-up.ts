@@ -8,8 +8,9 @@ import type { Obsolete } from "../../reader/restarts.ts";
 import type { Line, Segment } from "../backend.ts";
 import type { Member } from "../source/run-group.ts";
 import type { Choice } from "../transform/choice.ts";
-import { isLine, Sieve } from "./past-choices.ts";
+import { isLine, type MetricsOf, Sieve } from "./past-choices.ts";
 import type { RunChoices } from "./run-choices.ts";
+import { derivationOf } from "./run-metrics.ts";
 import { startOf } from "./segments.ts";
 import type { SourceFile } from "./source-file.ts";
 
@@ -36,7 +37,15 @@ export interface CatchUpTarget {
 /** Send what the choice in force lets in beside what was sent. @returns how many values it would not let in */
 export async function catchUp(past: PastFiles, target: CatchUpTarget): Promise<number> {
   const { choices } = past;
-  const sieve = await sieveOf(past, () => 0);
+  const sieve = await sieveOf(
+    past,
+    () => 0,
+    (choice) => {
+      const files = past.files();
+      const derivation = derivationOf(choice, files);
+      return (index) => derivation?.of(files[index] as SourceFile);
+    },
+  );
   let stale = 0;
   for (const [index, file] of past.files().entries()) {
     const isBehind = file.choice !== choices.id;
@@ -104,14 +113,18 @@ export async function linesOf(past: PastFiles, file: SourceFile, start: number, 
   return lines;
 }
 
-async function sieveOf(past: PastFiles, first: (file: SourceFile) => number): Promise<Sieve> {
+async function sieveOf(
+  past: PastFiles,
+  first: (file: SourceFile) => number,
+  metricsOf?: (choice: Choice) => MetricsOf,
+): Promise<Sieve> {
   const { choices } = past;
   const all = choices.past(past.files());
   const obsolete = new Map<Choice, Obsolete>();
   for (const choice of [choices.now, ...all.values()]) {
     if (choice !== undefined) obsolete.set(choice, await past.findObsolete(choice.restarts, first));
   }
-  return new Sieve(choices.now, all, (choice) => obsolete.get(choice) as Obsolete);
+  return new Sieve(choices.now, all, (choice) => obsolete.get(choice) as Obsolete, metricsOf);
 }
 
 /** Segments that are to be written, and which of their lines are new. */

@@ -4,7 +4,9 @@ import type { RecordBatch } from "../../reader/record-batch.ts";
 import type { TagTable } from "../../reader/tag-table.ts";
 import type { Note } from "../report/note.ts";
 import { hashText } from "../source/fingerprint.ts";
+import { nameInGroup } from "../source/group-names.ts";
 import type { Member } from "../source/run-group.ts";
+import { madeName } from "../transform/metrics/made-tag.ts";
 import type { Origin } from "../transform/transform.ts";
 
 /** Renames what was read of members, so that no two of them ever share a name. One for each run. */
@@ -29,6 +31,7 @@ export class MemberTags {
     from: Member,
   ): void {
     const ids = this.#idsOf(from, batch);
+    this.#nameMade(batch, firstScalar, from, ids);
     for (let i = firstScalar; i < batch.length; i++) {
       const tag = batch.tag[i] as number;
       if (ids[tag] === 0) ids[tag] = batch.tagTable.ofName(this.nameOf(from, batch.tags[tag] as string)) + 1;
@@ -37,13 +40,32 @@ export class MemberTags {
     for (let i = firstDatum; i < batch.data.length; i++) batch.data[i] = this.rename(batch.data[i] as Datum, from);
   }
 
+  /**
+   * Names go to who comes first in the file, and made metrics stand behind all others of the batch: where one of them is new,
+   * the new names are given in the order of the file, so that they do not depend on where batches end.
+   */
+  #nameMade(batch: RecordBatch, firstScalar: number, from: Member, ids: Int32Array): void {
+    const { tag, tags, offset } = batch;
+    const first = new Map<number, number>();
+    let anyMade = false;
+    for (let i = firstScalar; i < batch.length; i++) {
+      const id = tag[i] as number;
+      if (ids[id] !== 0 || first.has(id)) continue;
+      first.set(id, offset[i] as number);
+      anyMade ||= madeName(tags[id] as string) !== undefined;
+    }
+    if (!anyMade) return;
+    // Sorting keeps the order of the batch where offsets are equal: a file's own tag comes first.
+    for (const [id] of [...first].sort(([, a], [, b]) => a - b)) this.nameOf(from, tags[id] as string);
+  }
+
   /** The name of a member's tag: the same on every call. */
   nameOf(from: Member, tag: string): string {
-    const owner = `${from.path}\0${tag}`;
-    const { fold, prefix } = from;
-    const plain = fold?.by !== "add_scalars" ? tag : tag === fold.main ? `${tag}/${fold.sub}` : `${from.path}/${tag}`;
-    const wanted = prefix + plain;
-    for (const name of [wanted, `${from.path || "."}/${tag}`]) {
+    const made = madeName(tag);
+    // A made tag says by itself what it is made of.
+    const owner = made === undefined ? `${from.path}\0${tag}` : tag;
+    const wanted = made ?? nameInGroup(from, tag);
+    for (const name of made === undefined ? [wanted, `${from.path || "."}/${tag}`] : [wanted]) {
       if ((this.#claims.get(name) ?? owner) !== owner) continue;
       this.#claim(name, owner, wanted);
       return name;
@@ -57,7 +79,9 @@ export class MemberTags {
     if (this.#claims.has(name)) return;
     this.#claims.set(name, owner);
     if (name === wanted) return;
-    const message = `${JSON.stringify(wanted)} is already used; that of ${owner.split("\0", 1)[0] || "the run itself"} is stored as ${JSON.stringify(name)}`;
+    const whose =
+      madeName(owner) === undefined ? `that of ${owner.split("\0", 1)[0] || "the run itself"}` : "the derived metric";
+    const message = `${JSON.stringify(wanted)} is already used; ${whose} is stored as ${JSON.stringify(name)}`;
     this.#notes.push({ code: "renamed", message });
   }
 

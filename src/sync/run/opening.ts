@@ -16,6 +16,7 @@ import { SeriesCounts } from "../transform/series-counts.ts";
 import { Transform } from "../transform/transform.ts";
 import type { Attachments } from "./attachments.ts";
 import { barrenIn, matchRun } from "./match.ts";
+import { lookBack } from "./run-metrics.ts";
 import { type RunWork, WHOLE } from "./run-work.ts";
 
 export interface LookAhead {
@@ -96,6 +97,7 @@ export async function openRun(
   }
   work.choices.opened(handle);
   work.choices.adopt(work.files);
+  await lookBack(work);
   await relearn(work);
   return handle;
 }

@@ -10,6 +10,7 @@ import type { Line } from "../backend.ts";
 import { Tally } from "../report/tally.ts";
 import type { Choice } from "../transform/choice.ts";
 import { leftOf } from "../transform/limits.ts";
+import type { FileMetrics } from "../transform/metrics/derivation.ts";
 import { SeriesCounts } from "../transform/series-counts.ts";
 import { Transform } from "../transform/transform.ts";
 
@@ -44,12 +45,19 @@ export class Sieve {
   readonly #placed = new Set<string>();
   #member = "";
 
-  /** @param obsoleteOf what restarts make obsolete under a choice; of each its own, not asked before */
-  constructor(now: Choice, past: ReadonlyMap<string, Choice | undefined>, obsoleteOf: (choice: Choice) => Obsolete) {
-    this.#now = new Passing(now, obsoleteOf(now));
-    this.#past = new Map(
-      Array.from(past, ([id, choice]) => [id, choice && new Passing(choice, obsoleteOf(choice))] as const),
-    );
+  /**
+   * @param obsoleteOf what restarts make obsolete under a choice; of each its own, not asked before
+   * @param metricsOf what is computed of the files' scalars under a choice, by the files' indices; of each its own
+   */
+  constructor(
+    now: Choice,
+    past: ReadonlyMap<string, Choice | undefined>,
+    obsoleteOf: (choice: Choice) => Obsolete,
+    metricsOf: (choice: Choice) => MetricsOf = () => () => undefined,
+  ) {
+    const passing = (choice: Choice) => new Passing(choice, obsoleteOf(choice), metricsOf(choice));
+    this.#now = passing(now);
+    this.#past = new Map(Array.from(past, ([id, choice]) => [id, choice && passing(choice)] as const));
   }
 
   /**
@@ -63,7 +71,7 @@ export class Sieve {
     this.#file = index;
     this.#member = member;
     this.#until = until;
-    for (const passing of [this.#now, ...this.#past.values()]) passing?.begin();
+    for (const passing of [this.#now, ...this.#past.values()]) passing?.begin(index);
   }
 
   /** What has to be read, and told of, that each choice can be told what it lets in. */
@@ -139,20 +147,27 @@ export function isLine(datum: Datum): datum is Line {
   return datum.kind === "histograms" || datum.kind === "pr_curves";
 }
 
+/** What is computed of the scalars of the file with this index. */
+export type MetricsOf = (index: number) => FileMetrics | undefined;
+
 /** One choice, and what it has counted so far. */
 class Passing {
   readonly choice: Choice;
   readonly #transform: Transform;
+  readonly #metricsOf: MetricsOf;
+  #metrics: FileMetrics | undefined;
   counts = new SeriesCounts();
 
-  constructor(choice: Choice, obsolete: Obsolete) {
+  constructor(choice: Choice, obsolete: Obsolete, metricsOf: MetricsOf) {
     this.choice = choice;
+    this.#metricsOf = metricsOf;
     this.#transform = new Transform(choice.transform, choice.restarts, obsolete);
   }
 
   /** Each file is counted from its start. */
-  begin(): void {
+  begin(index: number): void {
     this.counts = new SeriesCounts();
+    this.#metrics = this.#metricsOf(index);
   }
 
   pass(batch: RecordBatch, file: number): RecordBatch {
@@ -162,7 +177,8 @@ class Passing {
       copy.filterScalars(0, (i) => isRead(copy.offset[i] as number));
       copy.data.splice(0, copy.data.length, ...copy.data.filter(({ offset }) => isRead(offset)));
     }
-    this.#transform.apply(copy, { file, firstScalar: 0, firstDatum: 0, counts: this.counts }, new Tally());
+    const origin = { file, firstScalar: 0, firstDatum: 0, counts: this.counts, metrics: this.#metrics };
+    this.#transform.apply(copy, origin, new Tally());
     return copy;
   }
 }

@@ -9,6 +9,7 @@ import { isRecorded } from "../source/run-group.ts";
 import { titleOf } from "../source/titles.ts";
 import type { Finding } from "../state/barren-files.ts";
 import { Limits } from "../transform/limits.ts";
+import type { FileMetrics } from "../transform/metrics/derivation.ts";
 import { describeDatum, describeScalar, type Transform } from "../transform/transform.ts";
 import { NamedFiles } from "./named-files.ts";
 import { isLine } from "./past-choices.ts";
@@ -54,7 +55,14 @@ export class Pump {
     return new RecordBatch(this.#work.context.backend.batchSize, this.#tagTable);
   }
 
-  async read({ reader }: OpenFile, file: number, batch: RecordBatch, transform: Transform): Promise<boolean> {
+  /** @param metrics what is computed of the file's scalars, up to where it is read from */
+  async read(
+    { reader }: OpenFile,
+    file: number,
+    batch: RecordBatch,
+    transform: Transform,
+    metrics: FileMetrics | undefined,
+  ): Promise<boolean> {
     const from = this.#work.files[file] as SourceFile;
     const { counts } = from;
     const path = displayPath(from.entry.path);
@@ -62,7 +70,7 @@ export class Pump {
       this.#parts.push({ file: path, firstScalar: batch.length, firstDatum: batch.data.length });
       this.#sources.push(from);
     }
-    const origin = { file, firstScalar: batch.length, firstDatum: batch.data.length, counts };
+    const origin = { file, firstScalar: batch.length, firstDatum: batch.data.length, counts, metrics };
     const before = reader.records.position;
     try {
       return await reader.read(batch);

@@ -5,6 +5,7 @@ import type { FileMark } from "../source/fingerprint.ts";
 import type { StoredRun } from "../state/stored-run.ts";
 import { type Choice, choiceId, choiceOf, choiceText, DEFAULT_CHOICE, isHarmless } from "../transform/choice.ts";
 import type { LimitOptions } from "../transform/limits.ts";
+import { NO_RULES } from "../transform/metrics/rules.ts";
 import type { TransformOptions } from "../transform/transform.ts";
 import type { SourceFile } from "./source-file.ts";
 
@@ -77,9 +78,17 @@ export class RunChoices {
     return new Map(
       Array.from(ids, (id) => {
         const text = this.#texts.get(id);
-        return [id, text === undefined ? undefined : choiceOf(text)] as const;
+        return [id, text === undefined ? undefined : this.#withCode(choiceOf(text))] as const;
       }),
     );
+  }
+
+  /** Code is no part of a choice's text: what was sent before is taken for its work, too. */
+  #withCode(choice: Choice | undefined): Choice | undefined {
+    const code = this.now.transform.metrics?.transform;
+    if (code === undefined || choice === undefined) return choice;
+    const metrics = { ...NO_RULES, ...choice.transform.metrics, transform: code };
+    return { ...choice, transform: { ...choice.transform, metrics } };
   }
 
   /** How far each of them has been sent of a file. */

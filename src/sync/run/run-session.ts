@@ -14,6 +14,7 @@ import { lookAhead, openRun, Undecided } from "./opening.ts";
 import { Pump } from "./pump.ts";
 import { narrowed } from "./run-choices.ts";
 import type { RunSyncContext } from "./run-context.ts";
+import { lookBack } from "./run-metrics.ts";
 import { apartNotes, emptyNote } from "./run-notes.ts";
 import { partsOf, type RunResult, withPath } from "./run-result.ts";
 import { RunWork } from "./run-work.ts";
@@ -265,6 +266,7 @@ export class RunSession {
   /** @returns false if it was interrupted */
   async #send(): Promise<boolean> {
     const { signal, patienceMs } = this.#work.context;
+    if (this.#work.mustLookBack) await lookBack(this.#work);
     const obsolete = await this.#work.findObsolete(({ start }) => start);
     const transform = new Transform(
       this.#work.context.transform,
@@ -276,6 +278,8 @@ export class RunSession {
     const keys = this.#work.keys();
     for (const [index, file] of this.#work.files.entries()) {
       if (file.isRead) continue;
+      const metrics = this.#work.metrics?.of(file);
+      if (metrics?.isBroken === true) continue;
       // Whether its mark is behind all that the batch holds of it.
       let isMarked = true;
       try {
@@ -285,7 +289,7 @@ export class RunSession {
           if (!(await file.isAsRead(open.source))) throw new SourceChanged(displayPath(file.entry.path));
           for (let more = true; more; ) {
             isMarked = false;
-            more = await this.#pump.read(open, index, batch, transform);
+            more = await this.#pump.read(open, index, batch, transform, metrics);
             if (batch.full || (more && batch.empty)) {
               await file.moveTo(open, keys);
               isMarked = true;
@@ -305,6 +309,7 @@ export class RunSession {
         }
       } catch (error) {
         this.#work.isProblemOf(file, error);
+        metrics?.breakOff();
         if (!isMarked) this.#pump.takeBack(batch, file);
       }
     }

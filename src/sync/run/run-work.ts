@@ -6,6 +6,7 @@ import { problemsOf } from "../report/file-problem.ts";
 import type { Member, RunGroup } from "../source/run-group.ts";
 import { stampOf } from "../source/stamp.ts";
 import type { StoredRun } from "../state/stored-run.ts";
+import type { Derivation } from "../transform/metrics/derivation.ts";
 import { requireGoingOn } from "./interruption.ts";
 import { findObsoleteOf, ScanFailed } from "./member-restarts.ts";
 import { MemberTags } from "./member-tags.ts";
@@ -23,7 +24,11 @@ export class RunWork {
   readonly news: RunNews = new RunNews();
   readonly memory: RunMemory;
   /** Undefined where the tags' own names will do. */
-  readonly tags: MemberTags | undefined;
+  tags: MemberTags | undefined;
+  /** What is computed of the files' scalars, up to the place where reading goes on in each. */
+  metrics: Derivation<SourceFile> | undefined;
+  /** Whether a file was read further than it was sent, so that `metrics` is ahead. */
+  #isAhead = false;
   readonly hparams: RunHparams;
   readonly choices: RunChoices;
   files: SourceFile[];
@@ -36,11 +41,26 @@ export class RunWork {
     this.files = files;
     this.context = context;
     this.memory = new RunMemory(stored, context.checkpoints);
-    const plain = group.members.every(({ path }) => path === "");
-    this.tags = plain ? undefined : new MemberTags(this.memory.claims, this.news.notes);
+    // Names that were given out stay given out, whatever is asked for now.
+    if (this.memory.claims.size > 0 || group.members.some(({ path }) => path !== "")) this.requireTags();
     this.hparams = new RunHparams(this.#hparamsStamps());
     this.choices = new RunChoices(context, stored);
     this.choices.adopt(files);
+  }
+
+  /** From now on, names are given out. */
+  requireTags(): void {
+    this.tags ??= new MemberTags(this.memory.claims, this.news.notes);
+  }
+
+  /** Whether `metrics` has to be brought to where reading goes on. */
+  get mustLookBack(): boolean {
+    return this.#isAhead && this.context.transform.metrics !== undefined;
+  }
+
+  /** Note that `metrics` is where reading goes on. */
+  lookedBack(): void {
+    this.#isAhead = false;
   }
 
   metadata({ path }: Member): Map<string, TagMetadata> {
@@ -103,6 +123,7 @@ export class RunWork {
   isProblemOf(file: SourceFile, error: unknown): void {
     if (file.entry.store.judge(error) === undefined) throw error;
     file.failed();
+    this.#isAhead = true;
     this.news.problems.push(...problemsOf(file.entry, error));
   }
 

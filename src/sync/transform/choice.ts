@@ -7,6 +7,7 @@ import { RESTART_POLICIES, type RestartPolicy } from "../../reader/restarts.ts";
 import { DEFAULT_MAX_RECORD_BYTES } from "../../reader/tfrecord.ts";
 import { hashText } from "../source/fingerprint.ts";
 import type { LimitOptions } from "./limits.ts";
+import { areMetricFields, fieldsOf, globsOf, type MetricFields, rulesOf } from "./metrics/rules.ts";
 import type { TransformOptions } from "./transform.ts";
 
 export interface Choice {
@@ -38,6 +39,7 @@ export function choiceText({ restarts, transform, limits, maxFileBytes, maxRecor
     maxSteps,
     histogramMetrics: derive?.histogramMetrics || undefined,
     prMetrics: derive?.prMetrics || undefined,
+    metrics: fieldsOf(transform.metrics),
     restarts: restarts === "explicit" ? undefined : restarts,
     maxImageBytes,
     maxAudioBytes,
@@ -59,7 +61,8 @@ export function choiceId(text: string): string {
 export function isHarmless(text: string): boolean {
   const choice = text.length > MAX_TEXT ? undefined : choiceOf(text);
   if (choice === undefined) return false;
-  const globs = [...choice.transform.includeTags, ...choice.transform.excludeTags];
+  const { includeTags, excludeTags, metrics } = choice.transform;
+  const globs = [...includeTags, ...excludeTags, ...(metrics === undefined ? [] : globsOf(metrics))];
   return globs.length <= MAX_GLOBS && globs.every((glob) => CHEAP_GLOB.test(glob));
 }
 
@@ -75,7 +78,7 @@ export function choiceOf(text: string): Choice | undefined {
   }
   const { excludeKinds = [], includeTags = [], excludeTags = [], nan = "keep", every, maxSteps } = fields;
   const { histogramMetrics = false, prMetrics = false, restarts = "explicit", maxFileBytes = Infinity } = fields;
-  const { maxRecordBytes = DEFAULT_MAX_RECORD_BYTES } = fields;
+  const { maxRecordBytes = DEFAULT_MAX_RECORD_BYTES, metrics } = fields;
   const { maxImageBytes, maxAudioBytes, oversize } = fields;
   return {
     restarts,
@@ -87,6 +90,7 @@ export function choiceOf(text: string): Choice | undefined {
       every,
       maxSteps,
       derive: { histogramMetrics, prMetrics },
+      metrics: metrics && rulesOf(metrics),
     },
     limits: { maxImageBytes, maxAudioBytes, oversize },
     maxFileBytes,
@@ -103,6 +107,7 @@ interface Fields {
   readonly maxSteps?: number;
   readonly histogramMetrics?: boolean;
   readonly prMetrics?: boolean;
+  readonly metrics?: MetricFields;
   readonly restarts?: RestartPolicy;
   readonly maxImageBytes?: number;
   readonly maxAudioBytes?: number;
@@ -125,6 +130,7 @@ const CHECKS: Readonly<Record<keyof Fields, (value: unknown) => boolean>> = {
   maxSteps: isCount,
   histogramMetrics: isFlag,
   prMetrics: isFlag,
+  metrics: areMetricFields,
   restarts: (value) => RESTART_POLICIES.includes(value as RestartPolicy),
   maxImageBytes: isCount,
   maxAudioBytes: isCount,

@@ -1,12 +1,15 @@
 /** Which values are passed on: the user's choice, applied between reader and destination. */
-import picomatch from "picomatch";
 import type { Datum, Kind } from "../../reader/datum.ts";
 import { TRACELET_PLUGIN } from "../../reader/plugins/tracelet.ts";
-import type { RecordBatch } from "../../reader/record-batch.ts";
+import type { RecordBatch, SessionStart } from "../../reader/record-batch.ts";
 import { type Obsolete, type RestartPolicy, seriesOf } from "../../reader/restarts.ts";
 import type { SkipReason } from "../report/skip-reason.ts";
 import type { Tally } from "../report/tally.ts";
 import { type DeriveOptions, derive } from "./derived-metrics.ts";
+import { globFilter } from "./globs.ts";
+import type { FileMetrics } from "./metrics/derivation.ts";
+import { shownTag } from "./metrics/made-tag.ts";
+import type { MetricRules } from "./metrics/rules.ts";
 import type { SeriesCounts } from "./series-counts.ts";
 
 export interface TransformOptions {
@@ -23,6 +26,8 @@ export interface TransformOptions {
   readonly maxSteps?: number | undefined;
   /** Which scalars are computed from what is passed on; none by default. */
   readonly derive?: DeriveOptions;
+  /** Which scalars are computed from scalars, and what they are called. */
+  readonly metrics?: MetricRules | undefined;
 }
 
 /** Kinds whose values take a file each, or a place in one; the others are few or small. */
@@ -45,6 +50,8 @@ export interface Origin {
   readonly firstDatum: number;
   /** The file's, as far as those values; they are counted on. */
   readonly counts: SeriesCounts;
+  /** The file's, as far as those values; left out: no scalars are computed from scalars. */
+  readonly metrics?: FileMetrics | undefined;
 }
 
 /** Removes from a batch what is not to be sent, and counts it. One for each run. */
@@ -68,25 +75,24 @@ export class Transform {
     this.#wanted = globFilter(options.includeTags, options.excludeTags);
   }
 
-  apply(batch: RecordBatch, { file, firstScalar, firstDatum, counts }: Origin, tally: Tally): void {
+  apply(batch: RecordBatch, { file, firstScalar, firstDatum, counts, metrics }: Origin, tally: Tally): void {
     tally.read("scalars", batch.length - firstScalar);
     for (let i = firstDatum; i < batch.data.length; i++) tally.read((batch.data[i] as Datum).kind, 1);
-    const surplus = this.#surplus(batch, firstDatum, counts);
+    const starts = batch.sessionStarts.splice(0);
+    const surplus = this.#surplus(batch, firstDatum, counts, starts);
     const obsolete = this.#obsolete;
-    if (obsolete.some) {
-      const has = (i: number) =>
-        obsolete.has(
-          file,
-          batch.offset[i] as number,
-          batch.tags[batch.tag[i] as number] as string,
-          batch.step[i] as bigint,
-        );
+    const isPast = obsolete.some ? this.#obsoleteScalars(batch, file, firstScalar) : undefined;
+    if (metrics !== undefined) {
+      const skipsNan = this.#options.nan === "skip";
+      tally.derived("scalars", metrics.add({ batch, firstScalar, starts, skipsNan, isObsolete: isPast }));
+    }
+    if (isPast !== undefined) {
       // A graph is no series of steps: a restart draws no new one, and TensorBoard keeps it too. Nor are tracelet's records.
       const isObsolete = (datum: Datum) =>
         datum.kind !== "graphs" &&
         datum.metadata.plugin !== TRACELET_PLUGIN &&
         obsolete.has(file, datum.offset, seriesOf(datum), datum.step);
-      this.#filterScalars(batch, firstScalar, (i) => !has(i), "obsolete", tally);
+      this.#filterScalars(batch, firstScalar, (i) => !isPast(i), "obsolete", tally);
       this.#filterData(batch, firstDatum, (datum) => (isObsolete(datum) ? "obsolete" : undefined), tally);
     }
     this.#filterData(batch, firstDatum, (datum) => this.#emptiness(datum), tally);
@@ -106,6 +112,18 @@ export class Transform {
       this.#filterScalars(batch, firstScalar, (i) => !Number.isNaN(batch.value[i]), "nan", tally);
     }
     if (surplus.size > 0) this.#filterData(batch, firstDatum, (datum) => surplus.get(datum), tally);
+    metrics?.rewrite(batch, firstScalar, tally);
+  }
+
+  /** Which of the newest scalars are obsolete. Each is asked for once. */
+  #obsoleteScalars(batch: RecordBatch, file: number, firstScalar: number): (i: number) => boolean {
+    const { offset, tags, tag, step, length } = batch;
+    const are = new Uint8Array(length - firstScalar);
+    for (let i = firstScalar; i < length; i++) {
+      const name = tags[tag[i] as number] as string;
+      if (this.#obsolete.has(file, offset[i] as number, name, step[i] as bigint)) are[i - firstScalar] = 1;
+    }
+    return (i) => are[i - firstScalar] === 1;
   }
 
   #emptiness(datum: Datum): SkipReason | undefined {
@@ -118,13 +136,18 @@ export class Transform {
    * The media that `every` and `maxSteps` skip. Decided by what stands before a value alone: what comes behind it may not be
    * written yet, and whoever reads the file later has to come to the same.
    */
-  #surplus(batch: RecordBatch, firstDatum: number, counts: SeriesCounts): ReadonlyMap<Datum, SkipReason> {
+  #surplus(
+    batch: RecordBatch,
+    firstDatum: number,
+    counts: SeriesCounts,
+    sessionStarts: readonly SessionStart[],
+  ): ReadonlyMap<Datum, SkipReason> {
     const surplus = new Map<Datum, SkipReason>();
     const { every, maxSteps = Infinity } = this.#options;
     if (every === undefined && maxSteps === Infinity) return surplus;
-    const starts = this.#restarts === "explicit" ? batch.sessionStarts.splice(0) : [];
+    const starts = this.#restarts === "explicit" ? [...sessionStarts] : [];
     const restartBefore = (offset: number) => {
-      while (starts.length > 0 && (starts[0] as number) < offset) {
+      while (starts.length > 0 && (starts[0] as SessionStart).offset < offset) {
         starts.shift();
         counts.restart();
       }
@@ -142,7 +165,7 @@ export class Transform {
   }
 
   #wantsId(batch: RecordBatch, id: number): boolean {
-    return (this.#wantedIds[id] ??= this.#wanted(batch.tags[id] as string));
+    return (this.#wantedIds[id] ??= this.#wanted(shownTag(batch.tags[id] as string)));
   }
 
   #filterScalars(
@@ -182,48 +205,10 @@ export class Transform {
 
 /** One scalar of a batch, for a log line. */
 export function describeScalar(batch: RecordBatch, i: number): string {
-  return `@${batch.offset[i]} scalars ${batch.tags[batch.tag[i] as number]} step ${batch.step[i]}`;
+  return `@${batch.offset[i]} scalars ${shownTag(batch.tags[batch.tag[i] as number] as string)} step ${batch.step[i]}`;
 }
 
 /** One datum, for a log line. */
 export function describeDatum({ kind, tag, step, offset }: Datum): string {
   return `@${offset} ${kind} ${tag} step ${step}`;
-}
-
-/** A test of names by globs: wanted if any of `include` matches (or there is none) and none of `exclude` does. */
-export function globFilter(
-  include: readonly string[],
-  exclude: readonly string[],
-  crossSlash = true,
-): (name: string) => boolean {
-  // bash: `*` crosses `/` as it does in a shell's case statement.
-  const compile = (globs: readonly string[]) =>
-    globs.map((glob) => {
-      const isPlain = crossSlash && PLAIN_GLOB.test(glob);
-      return isPlain ? plainGlob(glob) : picomatch(glob, { dot: true, bash: crossSlash, flags: "s" });
-    });
-  const includes = compile(include);
-  const excludes = compile(exclude);
-  return (name) => (includes.length === 0 || includes.some((is) => is(name))) && !excludes.some((is) => is(name));
-}
-
-/** Stars and characters that mean themselves. */
-const PLAIN_GLOB = /^(?!\.\/)(?!.*\*\*)[\p{L}\p{N} _\-./:%#*]+$/u;
-
-/** The same as picomatch's for a plain glob, whose time a long tag cannot make more than linear. */
-function plainGlob(glob: string): (name: string) => boolean {
-  const parts = glob.split("*");
-  if (parts.length === 1) return (name) => name === glob;
-  const [first, last] = [parts[0] as string, parts.at(-1) as string];
-  const middle = parts.slice(1, -1);
-  return (name) => {
-    if (!name.startsWith(first) || !name.endsWith(last)) return false;
-    let at = first.length;
-    for (const part of middle) {
-      const found = name.indexOf(part, at);
-      if (found < 0) return false;
-      at = found + part.length;
-    }
-    return at <= name.length - last.length;
-  };
 }
