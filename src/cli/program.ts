@@ -73,6 +73,8 @@ What becomes one run (--group):
              with tags like train/loss
   nested     like run, with the directories above as parent runs
   none       one run for each run in TensorBoard; nothing is folded
+  logdir     one run for all runs of all logdirs, with tags like train/loss; with --since, another
+             one for each such time
 
 Kinds (--only, --no-images, …): a kind is sent if both --only and the --no-… options allow it.
 --no-images is TRACELET_NO_IMAGES=1 or TRACELET_IMAGES=false.

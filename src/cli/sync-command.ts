@@ -93,7 +93,7 @@ async function syncAndReport(
   const surroundings = { signal: stop, live: false, dryRun, verbose, stdoutUser: json ? "--json" : undefined, say };
   const openings = await openDestinations(options.backend, options, surroundings);
   const holdings = openings.map(({ name, opened }) => {
-    return { name, opened, held: HeldDestination.take(opened, logdirs, { readOnly: dryRun }) };
+    return { name, opened, held: HeldDestination.take(opened, logdirs, { ...options, readOnly: dryRun }) };
   });
   let isReleased = false;
   /** Resolves with what went wrong. */
@@ -182,8 +182,8 @@ function report(
   stderr: Output,
 ): number {
   const reports = ends.flatMap(({ end }) => (end instanceof TraceletError ? [] : [end]));
-  const isNothing = ({ result: { runs, excludedRuns, left } }: SyncReport) =>
-    runs.length === 0 && excludedRuns === 0 && left === undefined;
+  const isNothing = ({ result: { runs, excludedRuns, earlierFiles, left } }: SyncReport) =>
+    runs.length === 0 && excludedRuns + earlierFiles === 0 && left === undefined;
   if (!quiet && reports.length > 0 && reports.every(isNothing))
     stderr.write(`${oneLine(`no event files in ${logdirs.join(", ")}`)}\n`);
   const reporting: Reporting<SyncReport> = {

@@ -6,6 +6,7 @@ import type { FileProblem, OwnProblem } from "../sync/report/file-problem.ts";
 import type { Note } from "../sync/report/note.ts";
 import { Tally } from "../sync/report/tally.ts";
 import type { RunResult } from "../sync/run/run-result.ts";
+import { earlierText } from "../sync/source/begun.ts";
 import { skipTexts, sumOf } from "./skip-text.ts";
 import { bytes, count, duration, type Output, oneLine, paint, plural, table } from "./terminal.ts";
 
@@ -74,6 +75,7 @@ export function printSummary(report: SyncReport, output: Output, verbose: boolea
   );
   list("Notes", "dim", [
     ...linkLines(result.links),
+    ...(result.earlierFiles > 0 ? [earlierText(result.earlierFiles)] : []),
     ...notes.filter(({ note }) => !isLoss(note)).map(({ line }) => line),
   ]);
   if (result.left !== undefined) output.write(`${leftText(result.left)}\n`);
@@ -92,6 +94,7 @@ export function toJson(report: SyncReport): object {
     elapsedMs: Math.round(report.elapsedMs),
     retries: report.retries,
     excludedRuns: result.excludedRuns,
+    earlierFiles: result.earlierFiles,
     links: result.links,
     left: result.left ?? null,
     error: errorJson(result.error),

@@ -158,6 +158,7 @@ async function watchAlone(
     isStarted = true;
     void endCondition(conditions, watched, ended.signal).then((reason) => {
       if (reason !== undefined) finish.abort(reason satisfies FinishReason);
+      if (reason === "eof") view.countDown();
     });
   };
   try {

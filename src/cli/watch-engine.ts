@@ -10,10 +10,13 @@ import { type Pace, polling } from "../config/pace.ts";
 import { recorderOf } from "../config/recorder.ts";
 import { asTraceletError, type TraceletError } from "../errors.ts";
 import { backoff, pause } from "../pause.ts";
+import type { Discovery } from "../reader/discover.ts";
 import { type SyncOptions, sync } from "../sync/engine/once.ts";
 import type { SyncResult } from "../sync/engine/sync-result.ts";
 import { watchAll } from "../sync/engine/watch.ts";
 import type { FollowStatus, WatchEvent, WatchStatus } from "../sync/engine/watch-status.ts";
+import type { Progress } from "../sync/report/progress.ts";
+import { localSource } from "../sync/tree/local-source.ts";
 import { worstOf } from "./destination-ends.ts";
 import { exitCodeOfError } from "./failure.ts";
 import { exitCode, isLoss } from "./sync-report.ts";
@@ -95,9 +98,16 @@ export function watchEngine(command: WatchCommandOptions): WatchEngine {
     const surroundings = { live: true, dryRun: false, verbose, stdoutUser: json ? "--json" : undefined, say };
     const openings = await openDestinations(command.backend, command, { ...surroundings, signal: stop });
     const holdings = openings.map(({ name, opened }) => {
-      return { name, held: HeldDestination.take(opened, logdirs, { readOnly: false }) };
+      return { name, held: HeldDestination.take(opened, logdirs, { ...command, readOnly: false }) };
     });
     const statuses = new Map<string, FollowStatus>();
+    let discovery: Promise<Discovery> | undefined;
+    // What appears later is another session's, of which the same program may begin one at once.
+    const look = () => {
+      if (finish.reason === ("eof" satisfies FinishReason)) discovery = discover(logdirs);
+    };
+    if (finish.aborted) look();
+    finish.addEventListener("abort", look, { once: true });
     const how = { ...polling({ pollMs }), signal: AbortSignal.any([stop, finish]) };
     const destinations = holdings.map(async ({ name, held }) => {
       const { destination, checkpoints } = await held;
@@ -139,8 +149,9 @@ export function watchEngine(command: WatchCommandOptions): WatchEngine {
       }
       const leavesRunning = (finish.reason as FinishReason) === "signal";
       const destination = await (destinations[index] as (typeof destinations)[number]);
-      const { onStart: _, ...shared } = { ...choice, ...destination };
-      const rest = await sendRest({ ...shared, logdirs, signal: stop, leavesRunning }, giveUpAfter, tell);
+      const shared = { ...choice, ...destination, onStart: (progress: Progress) => status?.followRest(progress) };
+      const all = { ...shared, logdirs, signal: stop, leavesRunning, ...(discovery && { discovery }) };
+      const rest = await sendRest(all, giveUpAfter, tell);
       status?.addRest(rest.result);
       if (rest.result.left !== undefined) sayLeft(rest.result.left, tell);
       const code = anySetAside || rest.anySetAside ? 1 : exitCode(rest.result);
@@ -171,6 +182,11 @@ export function watchEngine(command: WatchCommandOptions): WatchEngine {
   };
 }
 
+/** All that the logdirs hold now; one that does not exist holds nothing. */
+async function discover(logdirs: readonly string[]): Promise<Discovery> {
+  return localSource(logdirs.filter((logdir) => existsSync(logdir))).discover();
+}
+
 /** Say what has not been sent. */
 function sayLeft(
   { runs, bytes: left }: { readonly runs: number | undefined; readonly bytes: number },
@@ -190,11 +206,9 @@ async function sendRest(
   onEvent: (event: WatchEvent) => void,
 ): Promise<{ readonly result: SyncResult; readonly anySetAside: boolean }> {
   const end = performance.now() + giveUpAfterMs;
-  // One that does not exist holds nothing to send.
-  const logdirs = options.logdirs.filter((logdir) => existsSync(logdir));
   let anySetAside = false;
   for (let attempt = 1; ; attempt++) {
-    const result = await sync({ ...options, logdirs });
+    const result = await sync({ ...options, discovery: options.discovery ?? discover(options.logdirs) });
     for (const { name, notes } of result.runs) {
       for (const { message } of notes.filter(isLoss)) {
         anySetAside = true;

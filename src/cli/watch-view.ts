@@ -17,6 +17,8 @@ export interface WatchView {
   start(status: WatchStatus, name: string): void;
   /** @param name of the destination; left out for what concerns all of them */
   event(event: WatchEvent, name?: string): void;
+  /** To programs: how it is, every second from here on, since somebody waits for the end. */
+  countDown(): void;
   /** Something that is no event of the watch, but of use to whoever started it. */
   say(message: string): void;
   /** Shows how it was; called again it does nothing. */
@@ -49,6 +51,7 @@ interface ViewOptions {
 
 const REDRAW_MS = 500;
 const HEARTBEAT_MS = 300_000;
+const COUNT_DOWN_MS = 1000;
 /** Over what time the rate is taken, ms. */
 const RATE_MS = 5000;
 /** Characters of an error in the live view: a few lines on any terminal. */
@@ -119,6 +122,11 @@ export function showWatch(options: ViewOptions): WatchView {
     },
     event(event, name) {
       if (event.level !== "info" || verbose || mode === "lines" || mode === "json") show(event, name);
+    },
+    countDown() {
+      if (mode !== "json" || stopped) return;
+      clearInterval(timer);
+      every(COUNT_DOWN_MS, heartbeat);
     },
     say(message) {
       if (mode !== "quiet") show({ level: "info", run: undefined, message, hint: undefined });

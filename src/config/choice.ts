@@ -20,6 +20,7 @@ export function chosen(
   SyncOptions,
   | "group"
   | "runName"
+  | "since"
   | "restarts"
   | "transform"
   | "limits"
@@ -34,6 +35,7 @@ export function chosen(
   return {
     group,
     runName: runNameOf(options),
+    since: options.since,
     restarts,
     transform: {
       excludeKinds: excludedKinds(options),

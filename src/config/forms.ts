@@ -1,6 +1,7 @@
 /** The text of an option → its value. */
 import { TraceletError } from "../errors.ts";
 import type { FormValues, OptionDefinition } from "../sync/option.ts";
+import { wholeMs } from "../sync/source/whole-ms.ts";
 import { parseKinds } from "./kinds.ts";
 
 /**
@@ -32,6 +33,23 @@ export function parseDuration(text: string): number {
   return Number(match[1]) * units[match[2] as keyof typeof units];
 }
 
+/** `now`, an ISO time (local unless it says otherwise), seconds since the Unix epoch, or `2h` ago; in ms since the Unix epoch. */
+export function parseTime(text: string): number {
+  if (text === "now") return Date.now();
+  if (/^\d+(\.\d+)?$/.test(text)) return wholeMs(Number(text));
+  if (/^\d+(\.\d+)?(ms|s|m|h)$/.test(text)) return Date.now() - parseDuration(text);
+  // By itself a date would be in UTC.
+  const time = /^\d{4}-\d{2}-\d{2}/.test(text)
+    ? Date.parse(/^[\d-]+$/.test(text) ? `${text}T00:00` : text)
+    : Number.NaN;
+  if (Number.isNaN(time))
+    throw new TraceletError(
+      "usage",
+      "It must be a time such as 2026-11-27T15:12, seconds since 1970, now, or 2h (ago).",
+    );
+  return time;
+}
+
 /** Bytes, such as `512kB`, `256MB`, `1GB`. */
 export function parseBytes(text: string): number {
   const match = /^(\d+(?:\.\d+)?)\s*([kMG]?)B?$/i.exec(text);
@@ -59,6 +77,7 @@ const PARSERS: { readonly [Form in TextForm]: Parse<FormValues[Form]> } = {
   count: parseCount,
   port: parsePort,
   duration: parseDuration,
+  time: parseTime,
   bytes: parseBytes,
   globs: collect,
   names: parseNames,

@@ -12,7 +12,7 @@ type GivenFor<Option> = Option extends { readonly choices: readonly (infer Choic
   : Option extends { readonly form: "structure"; readonly type: infer Structure }
     ? Structure
     : Option extends { readonly form: infer Form extends keyof FormValues }
-      ? Form extends "duration" | "bytes"
+      ? Form extends "duration" | "bytes" | "time"
         ? number | string
         : Form extends "globs" | "names" | "kinds"
           ? string | FormValues[Form]
@@ -83,6 +83,9 @@ export function readGiven(option: OptionDefinition, given: unknown): unknown {
       if (isText || (isNumber && given >= 0 && unit !== undefined)) return read(String(given));
       if (isNumber && given >= 0) return Math.min(given, atMost);
       break;
+    case "time":
+      if (isText || (isNumber && given >= 0)) return read(String(given));
+      break;
     case "bytes":
       if (isText) return read(given);
       if (isNumber && given >= 0) return Math.min(given, atMost);
@@ -115,6 +118,8 @@ function allowedText({ form, choices, unit }: OptionDefinition): string | undefi
       return "a port, 0 to 65535";
     case "duration":
       return `a time such as "90s", "10m" or "2h", or a number of ${unit === "s" ? "seconds" : "milliseconds"}`;
+    case "time":
+      return 'a time such as "2026-11-27T15:12", "now" or "2h" (ago), or a number of seconds since 1970';
     case "bytes":
       return 'a size such as "512kB" or "1MB", or a number of bytes';
     case "globs":

@@ -1,6 +1,8 @@
 /** A destination that a command works with: its checkpoints are open, and the logdirs locked for it. */
 
+import type { Grouping } from "../sync/source/groups.ts";
 import { sourcesOf } from "../sync/source/logdirs.ts";
+import { sessionOf } from "../sync/source/session.ts";
 import { Checkpoints } from "../sync/state/checkpoints.ts";
 import { type Lock, lockSource } from "../sync/state/lock.ts";
 import type { Destination } from "./destinations.ts";
@@ -17,14 +19,14 @@ export class HeldDestination {
   }
 
   /**
-   * @param options `readOnly`: nothing is locked or remembered
+   * @param options `readOnly`: nothing is locked or remembered; `group`, `since`: what is sent of the logdirs
    * @throws TraceletError `locked` if another process sends one of the logdirs there, `state`, `unsupported`; what the opening
    *   was rejected with. Nothing is left open then.
    */
   static async take(
     opened: Promise<Destination>,
     logdirs: readonly string[],
-    { readOnly }: { readonly readOnly: boolean },
+    { readOnly, group, since }: { readonly readOnly: boolean } & Pick<Grouping, "group" | "since">,
   ): Promise<HeldDestination> {
     const destination = await opened;
     const { stateDir, key, backend } = destination;
@@ -32,7 +34,8 @@ export class HeldDestination {
     let checkpoints: Checkpoints | undefined;
     try {
       checkpoints = Checkpoints.open(stateDir, key, { readOnly });
-      if (!readOnly) for (const source of sourcesOf(logdirs)) locks.push(lockSource(stateDir, key, source.path));
+      const session = group === "logdir" && since !== undefined ? sessionOf(logdirs, since).name : undefined;
+      if (!readOnly) for (const { path } of sourcesOf(logdirs)) locks.push(lockSource(stateDir, key, path, session));
       return new HeldDestination(destination, checkpoints, locks);
     } catch (error) {
       for (const lock of locks) lock.release();

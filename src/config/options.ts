@@ -161,10 +161,17 @@ export const OPTIONS = {
   },
   group: {
     form: "text",
-    choices: ["run", "parent", "nested", "none"],
+    choices: ["run", "parent", "nested", "none", "logdir"],
     value: "<how>",
     help: "what becomes one run: see below",
     default: "run",
+    group: "What is sent:",
+    commands: ["sync", "watch", "verify"],
+  },
+  since: {
+    form: "time",
+    value: "<time>",
+    help: "skip event files that were begun before: 2026-11-27T15:12, seconds since 1970, now, or 2h (ago)",
     group: "What is sent:",
     commands: ["sync", "watch", "verify"],
   },

@@ -17,15 +17,17 @@ type Asked = Pick<CallOptions<"sync">, "backend" | "destination" | "onNote"> & {
   readonly dryRun: boolean;
 };
 
+type Held = Pick<CommandOptions<"sync">, "stateDir" | "giveUpAfter" | "shutdownTimeout" | "group" | "since">;
+
 /** @throws TraceletError `usage`, `unsupported`; what else keeps a destination from being opened rejects its `held` */
 export async function hold(
   { backend, destination, onNote, logdirs, signal, live, dryRun }: Asked,
-  options: Pick<CommandOptions<"sync">, "stateDir" | "giveUpAfter" | "shutdownTimeout">,
+  options: Held,
 ): Promise<Holding[]> {
   const say = (line: string, name: string) => onNote?.(line, name);
   const take = (name: string, opened: Promise<Destination>) => ({
     name,
-    held: HeldDestination.take(opened, logdirs, { readOnly: dryRun }).then((held) => {
+    held: HeldDestination.take(opened, logdirs, { ...options, readOnly: dryRun }).then((held) => {
       if (held.checkpoints.loss !== undefined) say(held.checkpoints.loss, name);
       return held;
     }),

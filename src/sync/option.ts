@@ -10,6 +10,8 @@ export interface FormValues {
   readonly port: number;
   /** A time such as `90s` or `10m`, in ms. */
   readonly duration: number;
+  /** A moment: ms since the Unix epoch. */
+  readonly time: number;
   /** A size such as `512kB` or `1GB`, in bytes. */
   readonly bytes: number;
   /** Separated by commas, or given several times. Commas in braces belong to a glob. */

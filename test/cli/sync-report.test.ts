@@ -24,6 +24,7 @@ function report(result: Partial<SyncResult> = {}, changes: Partial<SyncReport> =
   const whole = {
     runs: [run()],
     excludedRuns: 0,
+    earlierFiles: 0,
     links: [],
     problems: [],
     error: undefined,
@@ -216,6 +217,7 @@ test("the object for machines holds all of it", () => {
     elapsedMs: 1234,
     retries: 0,
     excludedRuns: 0,
+    earlierFiles: 0,
     links: [],
     error: null,
     kinds: expect.objectContaining({

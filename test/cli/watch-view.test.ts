@@ -91,6 +91,24 @@ describe("without a terminal", () => {
     expect(shown("quiet", false)).toBe("warning: slow; wait\n");
   });
 
+  test.each([
+    ["json", 3],
+    ["lines", 0],
+  ] as const)("while somebody waits for the end, %s tells %i times in three seconds how it is", (mode, times) => {
+    let text = "";
+    const output = { write: (more: string) => (text += more), colour: false };
+    const view = showWatch({ mode, names: ["mlflow"], output, dated: true, verbose: false });
+    view.start(STATUS, "mlflow");
+    view.countDown();
+    vi.advanceTimersByTime(3000);
+    expect(text.match(/12,?345/g) ?? []).toHaveLength(times);
+    view.stop();
+    view.countDown();
+    const end = text;
+    vi.advanceTimersByTime(3000);
+    expect(text).toBe(end);
+  });
+
   test("for programs: an object a line", () => {
     const objects = shown("json")
       .trimEnd()

@@ -2,7 +2,7 @@
 import { readdirSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
-import { Machine, machineWithRun } from "../cli/tracelet.ts";
+import { type Machine, machineWithRun } from "../cli/tracelet.ts";
 import { codes, curve, expectPoints, fileOf, outcomes, records, sentAgain, World } from "./world.ts";
 
 const names = ({ backend }: World) => backend.runs.map(({ name }) => name).sort();
@@ -128,7 +128,7 @@ test("in files, runs of one name are told apart by a number, and one that is ren
   const to = ["--backend", "jsonl", "--output", "out"];
   await machine.sync(...to, "--run-name", "exp");
   const files = () =>
-    readdirSync(path.join(machine.root, "out"), { recursive: true }).filter((each) => /^exp/.test(String(each)));
+    readdirSync(path.join(machine.root, "out"), { recursive: true }).filter((each) => String(each).startsWith("exp"));
   const before = files().sort();
   expect(before).toEqual(["exp-2.jsonl", "exp.jsonl"]);
   const renamed = await machine.sync(...to, "--run-name", "new {run}");

@@ -3,6 +3,7 @@ import { type DiscoveredRun, type Discovery, displayPath } from "../../reader/di
 import { ageOf } from "../../reader/file-age.ts";
 import { isSame } from "../run/match.ts";
 import { OtherRuns } from "../run/other-runs.ts";
+import { BegunSince, earlierText } from "../source/begun.ts";
 import { groupRuns, withRun } from "../source/groups.ts";
 import { withoutLinksInside } from "../source/linked-runs.ts";
 import type { RunGroup } from "../source/run-group.ts";
@@ -19,7 +20,7 @@ import type { RunRecorder } from "./run-recorder.ts";
 export interface FollowedRunsOptions {
   readonly choice: Pick<
     SyncOptions,
-    "checkpoints" | "group" | "recordings" | "runName" | "regroups" | "transform" | "wantsRun"
+    "checkpoints" | "logdirs" | "group" | "since" | "recordings" | "runName" | "regroups" | "transform" | "wantsRun"
   >;
   /** What was sent before, by name. */
   readonly stored: Map<string, StoredRun[]>;
@@ -52,10 +53,15 @@ export class FollowedRuns {
   /** Which of the destination's runs each of TensorBoard's is a part of. */
   readonly #runOf = new Map<string, FollowedRun>();
   readonly #saidLinks = new Set<string>();
+  readonly #begun: BegunSince | undefined;
+  /** How many files that were begun before were said to be skipped. */
+  #saidEarlier = 0;
 
   constructor(options: FollowedRunsOptions) {
     this.#options = options;
     this.grewAt = options.clock.now();
+    const { since } = options.choice;
+    this.#begun = since === undefined ? undefined : new BegunSince(since);
     const all = () => [...this.#lying.values(), ...Array.from(this.#runs.values(), ({ group }) => group)];
     this.others = new OtherRuns(all, options.stored);
   }
@@ -78,7 +84,7 @@ export class FollowedRuns {
     const all = choice.group === "none" ? runs : withoutLinksInside(runs);
     for (const run of all) this.#lying.set(keyOf(run), run);
     if (stored.size === 0) return;
-    const wanted = wantedRuns(all, choice);
+    const wanted = await this.#wanted(all);
     const moved = await followMoved({ wanted, all, stored });
     const { regrouped } = await groupAsBefore(wanted, choice, stored);
     choice.checkpoints.rename(moved.map(({ run }) => run));
@@ -91,7 +97,8 @@ export class FollowedRuns {
     const { choice, clock, recorder } = this.#options;
     const own = choice.group === "none" ? changed : withoutLinksInside(changed);
     this.#sayLinks(changed, new Set(own));
-    const wanted = wantedRuns(own, choice);
+    const wanted = await this.#wanted(own);
+    this.#sayEarlier(complete);
     if (this.isComplete && wanted.length > 0) this.grewAt = clock.now();
     const isKnown = (run: DiscoveredRun) => {
       const known = this.#runOf.get(keyOf(run));
@@ -114,10 +121,24 @@ export class FollowedRuns {
     if (complete) this.isComplete = true;
   }
 
+  async #wanted(runs: readonly DiscoveredRun[]): Promise<DiscoveredRun[]> {
+    const wanted = wantedRuns(runs, this.#options.choice);
+    return (await this.#begun?.of(wanted)) ?? wanted;
+  }
+
+  /** Those that were there at the beginning are said together. @param isComplete whether all that was there is known */
+  #sayEarlier(isComplete: boolean): void {
+    const n = this.#begun?.earlier.size ?? 0;
+    if (n === this.#saidEarlier || !(isComplete || this.isComplete)) return;
+    const more = this.#saidEarlier === 0 ? "" : " more";
+    this.#options.report.say("info", undefined, earlierText(n - this.#saidEarlier, more));
+    this.#saidEarlier = n;
+  }
+
   /** Whether a file that was sent has given way to one of another run, as where two have exchanged their names. */
   async #isOther({ name, logdir, files }: DiscoveredRun): Promise<boolean> {
     const followed = this.#runOf.get(keyOf({ logdir, name }));
-    const member = followed?.group.members.find(({ run }) => run.name === name);
+    const member = followed?.group.members.find(({ run }) => run.name === name && run.logdir === logdir);
     const stored = followed && this.#storedOf(followed.group);
     for (const [index, entry] of files.entries()) {
       const before = member?.run.files[index];

@@ -8,6 +8,7 @@ import PQueue from "p-queue";
 import { type ErrorCode, TraceletError } from "../../errors.ts";
 import { backoff } from "../../pause.ts";
 import { type Discovery, displayPath } from "../../reader/discover.ts";
+import type { Progress } from "../report/progress.ts";
 import type { SkipReason } from "../report/skip-reason.ts";
 import { untilOver } from "../run/interruption.ts";
 import { SourceChanged } from "../run/run-session.ts";
@@ -40,7 +41,7 @@ const GATHER_RATIO = 5;
 /** What share of the requests that could be under way are, at most, while values gather for less than they might. */
 const EARLY_SHARE = 1 / 2;
 
-export interface FollowOptions extends Omit<SyncOptions, "onStart" | "onRun" | "logdirs" | "source"> {
+export interface FollowOptions extends Omit<SyncOptions, "onStart" | "onRun" | "source"> {
   /** How long a run's values gather before they are sent, ms at most; less where the destination is quick. */
   readonly flushIntervalMs: number;
   /** After how long without growth a run counts as finished, ms. */
@@ -71,6 +72,7 @@ export class Follower implements FollowStatus {
   #openRuns = 0;
   #isEnding = false;
   #runsAtEnd: number | undefined;
+  #rest: Readonly<Progress> | undefined;
   #failure: { readonly error: unknown } | undefined;
 
   constructor(options: FollowOptions) {
@@ -138,6 +140,10 @@ export class Follower implements FollowStatus {
     return this.#report.anySetAside;
   }
 
+  followRest(progress: Readonly<Progress>): void {
+    this.#rest = progress;
+  }
+
   addRest({ runs }: SyncResult): void {
     this.#runsAtEnd = runs.length;
     for (const { tally } of runs) this.#report.add(tally);
@@ -160,6 +166,7 @@ export class Follower implements FollowStatus {
   }
 
   get bytesBehind(): number {
+    if (this.#rest !== undefined) return Math.max(0, this.#rest.totalBytes - this.#rest.bytes);
     return this.#all(({ dueSince }) => dueSince !== undefined).reduce((sum, run) => sum + run.bytesBehind, 0);
   }
 

@@ -10,6 +10,7 @@ import { type FileRef, useFile } from "../../reader/file-store.ts";
 import { changeOf } from "../run/match.ts";
 import { hashHead, hashHeads, headHash } from "../source/fingerprint.ts";
 import { FileHeads } from "../source/head-index.ts";
+import { directoryOf, SESSION } from "../source/run-group.ts";
 import { stampOf } from "../source/stamp.ts";
 import type { StoredFile, StoredRun } from "../state/stored-run.ts";
 
@@ -105,7 +106,9 @@ async function compare({
         isThere ||= isSameFile;
       }
     }
-    if (!isThere && run.remoteId !== undefined) vanished.push(run);
+    // All that lies in its logdirs is a session's, wherever there.
+    const mayMove = !run.name.startsWith(SESSION);
+    if (!isThere && mayMove && run.remoteId !== undefined) vanished.push(run);
   }
   const fresh = wanted.filter((run) => !run.files.some((file) => held.has(placeOf(run.name, file.name))));
   return { vanished, fresh };
@@ -119,7 +122,8 @@ function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {
 
 /** Path of a file below the logdir. @param name of its run @param file its path within that */
 function placeOf(name: string, file: string): string {
-  return name === "." ? file : `${name}/${file}`;
+  const directory = directoryOf(name);
+  return directory === "." ? file : `${directory}/${file}`;
 }
 
 /** A file that begins like one of a vanished run. */

@@ -9,6 +9,7 @@ import { OtherRuns } from "../run/other-runs.ts";
 import type { RunSyncContext } from "../run/run-context.ts";
 import type { RunResult } from "../run/run-result.ts";
 import { syncRun, unchangedAtAGlance } from "../run/run-sync.ts";
+import { BegunSince } from "../source/begun.ts";
 import type { Grouping } from "../source/groups.ts";
 import { linkedRuns, withoutLinksInside } from "../source/linked-runs.ts";
 import type { Recordings } from "../source/recordings.ts";
@@ -25,7 +26,6 @@ import type { SyncResult } from "./sync-result.ts";
 export interface SyncOptions
   extends Omit<RunSyncContext, "progress" | "parentId" | "onOpen" | "isLive" | "patienceMs" | "others">,
     Grouping {
-  readonly logdirs: readonly string[];
   /** Where the runs come from; by default the logdirs are directories and files on this machine. */
   readonly source?: Source;
   /** What they hold, if that has been asked already. */
@@ -63,7 +63,9 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
   const { runs: found, problems } = await (options.discovery ??
     (options.source ?? localSource(options.logdirs)).discover());
   const all = options.group === "none" ? found : withoutLinksInside(found);
-  const wanted = wantedRuns(all, options);
+  const begun = options.since === undefined ? undefined : new BegunSince(options.since);
+  const chosen = wantedRuns(all, options);
+  const wanted = (await begun?.of(chosen)) ?? chosen;
   const links = options.group === "none" ? [] : linkedRuns(found, options.wantsRun);
   const stored = checkpoints.runs();
   const surveying = { backend: options.backend, checkpoints, stored };
@@ -166,7 +168,8 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
   const isCut = signal.aborted || error !== undefined;
   return {
     runs: runs.flatMap((run) => results.get(run) ?? []),
-    excludedRuns: all.length - wanted.length,
+    excludedRuns: all.length - chosen.length,
+    earlierFiles: begun?.earlier.size ?? 0,
     links,
     problems,
     error,

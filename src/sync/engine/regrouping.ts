@@ -5,7 +5,8 @@ import type { DiscoveredRun } from "../../reader/discover.ts";
 import { useFile } from "../../reader/file-store.ts";
 import { hashHead, headHash } from "../source/fingerprint.ts";
 import { type Grouping, type GroupMode, groupRuns, holds, pathBelow } from "../source/groups.ts";
-import { type GroupFile, type RunGroup } from "../source/run-group.ts";
+import { directoryOf, type GroupFile, type RunGroup, SESSION } from "../source/run-group.ts";
+import { placesOf } from "../source/session.ts";
 import type { StoredRun } from "../state/stored-run.ts";
 
 /** A file that was sent to one run and would now be sent to another. */
@@ -67,14 +68,19 @@ async function findRegrouped(
   const sent = new Map<string, { readonly from: string; readonly mark: StoredRun["files"][number] }[]>();
   for (const [from, runs] of stored) {
     for (const mark of sentRuns(runs).flatMap(({ files }) => files)) {
-      const place = path.posix.join(from, mark.name);
-      const known = sent.get(place) ?? [];
-      known.push({ from, mark });
-      sent.set(place, known);
+      const place = path.posix.join(directoryOf(from), mark.name);
+      // Relative to what holds all logdirs of a session, whichever these were.
+      for (const each of from.startsWith(SESSION) ? placesOf(place) : [place]) {
+        const known = sent.get(each) ?? [];
+        known.push({ from, mark });
+        sent.set(each, known);
+      }
     }
   }
   for (const { to, file } of moved) {
-    for (const { from, mark } of sent.get(path.posix.join(to, file.name)) ?? []) {
+    const place = path.posix.join(directoryOf(to), file.name);
+    const places = to.startsWith(SESSION) ? placesOf(place) : [place];
+    for (const { from, mark } of places.flatMap((each) => sent.get(each) ?? [])) {
       // A directory that appeared inside a run of --group parent split it off, within the same grouping.
       if (mode === "parent" && pathBelow(to, from) !== undefined) continue;
       const key = `${from}\0${to}`;

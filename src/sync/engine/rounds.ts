@@ -17,7 +17,7 @@ import { placed, type SyncOptions } from "./once.ts";
 import type { RunRecorder } from "./run-recorder.ts";
 
 export interface RoundsOptions {
-  readonly how: Omit<SyncOptions, "onStart" | "onRun" | "logdirs"> & {
+  readonly how: Omit<SyncOptions, "onStart" | "onRun"> & {
     readonly idleTimeoutMs: number;
     readonly patienceMs: number;
     readonly recorder?: RunRecorder | undefined;

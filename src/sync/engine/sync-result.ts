@@ -9,6 +9,8 @@ export interface SyncResult {
   readonly runs: readonly RunResult[];
   /** Runs that were excluded by name. */
   readonly excludedRuns: number;
+  /** Event files that were begun before those that were asked for. */
+  readonly earlierFiles: number;
   /** Links that make no run because their target is one already. */
   readonly links: readonly LinkedRun[];
   readonly problems: readonly DiscoveryProblem[];

@@ -1,5 +1,6 @@
 /** How a watch is doing at one destination: kept up to date by its follower, read by whoever shows it. */
 
+import type { Progress } from "../report/progress.ts";
 import type { SkipReason } from "../report/skip-reason.ts";
 import type { SyncResult } from "./sync-result.ts";
 
@@ -48,6 +49,8 @@ export interface WatchStatus {
 
 /** The same, for whoever sends what a watch has left at its end. */
 export interface FollowStatus extends WatchStatus {
+  /** Show how far the sync is that sends what the watch has left. @param progress is kept up to date */
+  followRest(progress: Readonly<Progress>): void;
   /** Count what a sync has sent after the watch. */
   addRest(result: SyncResult): void;
 }

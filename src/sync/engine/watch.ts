@@ -10,7 +10,7 @@ import type { FollowStatus, WatchEvent } from "./watch-status.ts";
 
 export interface WatchOptions
   extends FollowOptions,
-    Pick<SyncOptions, "logdirs" | "source">,
+    Pick<SyncOptions, "source">,
     Pick<SourceWatchOptions, "events" | "pollMs"> {}
 
 /** One of several. */

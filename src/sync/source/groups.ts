@@ -4,19 +4,24 @@ import path from "node:path";
 import type { DiscoveredRun } from "../../reader/discover.ts";
 import { type Fold, foldOf, writerOf } from "./folds.ts";
 import { withoutSameDirectories } from "./linked-runs.ts";
-import type { Member, RunGroup } from "./run-group.ts";
+import { groupOf, type Member, type RunGroup } from "./run-group.ts";
+import { sessionOf } from "./session.ts";
 import { withRunNames, withTitles } from "./titles.ts";
 
 /**
  * `run`: each of TensorBoard's runs, with what `add_scalars` and `add_hparams` made folded into the run they belong to.
  * `parent`: all runs of one directory together, such as Keras's `train` and `validation`. `nested`: as `run`, and the
- * directories above become parent runs. `none`: each of TensorBoard's runs, nothing folded.
+ * directories above become parent runs. `none`: each of TensorBoard's runs, nothing folded. `logdir`: all of all logdirs together.
  */
-export type GroupMode = "run" | "parent" | "nested" | "none";
+export type GroupMode = "run" | "parent" | "nested" | "none" | "logdir";
 
 /** What becomes one run of the destination, and what that is called. */
 export interface Grouping {
+  /** As they were given. */
+  readonly logdirs: readonly string[];
   readonly group: GroupMode;
+  /** Event files that were begun before are skipped, ms since the Unix epoch; left out: none. */
+  readonly since?: number | undefined;
   /** See `withRunNames`; left out: as people see it. */
   readonly runName?: string | undefined;
 }
@@ -38,21 +43,26 @@ export interface SentRun {
  */
 export async function groupRuns(
   runs: readonly DiscoveredRun[],
-  { group: mode, runName }: Grouping,
+  { group: mode, runName, logdirs, since }: Grouping,
   stored: ReadonlyMap<string, readonly SentRun[]>,
 ): Promise<RunGroup[]> {
   const groups: RunGroup[] = [];
   const wasSent = ({ name, files }: DiscoveredRun) =>
     stored.get(name)?.some((sent) => files.some((file) => holds(sent.files, file.name))) ?? false;
-  const distinct = mode === "none" ? runs : withoutSameDirectories(runs, wasSent);
+  let distinct: readonly DiscoveredRun[] = mode === "none" ? runs : withoutSameDirectories(runs, wasSent);
+  const session = mode === "logdir" ? sessionOf(logdirs, since) : undefined;
+  if (session !== undefined) distinct = session.withoutOthers(distinct, stored);
+  const whole: Member[][] = [];
   for (const logdir of new Set(distinct.map((run) => run.logdir))) {
     const own = distinct.filter((run) => run.logdir === logdir);
     const folded = mode === "none" ? [] : await fold(own, stored);
     if (mode === "none") groups.push(...own.map(groupAlone));
+    else if (mode === "logdir") whole.push(...folded);
     else if (mode === "parent") groups.push(...joinByParent(folded, logdir));
     else if (mode === "nested") groups.push(...nest(folded.map((members) => groupOf(members))));
     else groups.push(...folded.map((members) => groupOf(members)));
   }
+  if (session !== undefined && whole.length > 0) groups.push(session.join(whole));
   return withRunNames(withTitles(groups), runName);
 }
 
@@ -63,7 +73,8 @@ export function groupAlone(run: DiscoveredRun): RunGroup {
 
 /** The same group with one of its members as it is now. */
 export function withRun(group: RunGroup, run: DiscoveredRun): RunGroup {
-  const members = group.members.map((each) => (each.run.name === run.name ? { ...each, run } : each));
+  const isIt = (each: DiscoveredRun) => each.name === run.name && each.logdir === run.logdir;
+  const members = group.members.map((each) => (isIt(each.run) ? { ...each, run } : each));
   const { parent, isParent, isAlone, title, runName } = group;
   return { ...groupOf(members, group), parent, isParent, isAlone, title, runName };
 }
@@ -182,7 +193,7 @@ function joinByParent(runs: readonly Member[][], logdir: string): RunGroup[] {
   }
   return Array.from(joined, ([name, members]) => {
     const directory = name === "." ? logdir : pathIn(logdir, name);
-    return groupOf(members, { name, directory });
+    return groupOf(members, { name, directory, logdir });
   });
 }
 
@@ -239,32 +250,6 @@ function directoryOf(name: string, groups: readonly RunGroup[]): RunGroup {
     parent: undefined,
     isParent: true,
     isDirectory: true,
-    isAlone: false,
-  };
-}
-
-function groupOf(members: readonly Member[], place?: Pick<RunGroup, "name" | "directory">): RunGroup {
-  const first = members[0] as Member;
-  const { name, directory } = place ?? first.run;
-  const files = members.flatMap((each) =>
-    each.run.files.map((file) => ({
-      ...file,
-      name: each.path === "" ? file.name : `${each.path}/${file.name}`,
-      member: each,
-    })),
-  );
-  return {
-    store: first.run.store,
-    name,
-    title: undefined,
-    runName: undefined,
-    directory,
-    logdir: first.run.logdir,
-    members,
-    files,
-    parent: undefined,
-    isParent: false,
-    isDirectory: false,
     isAlone: false,
   };
 }

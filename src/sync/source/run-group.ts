@@ -25,7 +25,7 @@ export interface GroupFile extends EventFileEntry {
 export interface RunGroup {
   /** What holds its files. */
   readonly store: FileStore;
-  /** As TensorBoard would name the directory; `.` for the logdir itself. */
+  /** As TensorBoard would name the directory; `.` for the logdir itself. A session's begins with `./`. */
   readonly name: string;
   /** What people see it called, if not by its name; see `titleOf`. */
   readonly title: string | undefined;
@@ -55,4 +55,39 @@ export const RECORDED_RUN = "";
 /** Whether a member is what a watch has recorded, rather than the training's. */
 export function isRecorded({ path, run }: Member): boolean {
   return path === RECORDED && run.name === RECORDED_RUN;
+}
+
+/** The group of some members. @param place of the group, if not that of its first member */
+export function groupOf(members: readonly Member[], place?: Pick<RunGroup, "name" | "directory" | "logdir">): RunGroup {
+  const first = members[0] as Member;
+  const { name, directory, logdir } = place ?? first.run;
+  const files = members.flatMap((each) =>
+    each.run.files.map((file) => ({
+      ...file,
+      name: each.path === "" ? file.name : `${each.path}/${file.name}`,
+      member: each,
+    })),
+  );
+  return {
+    store: first.run.store,
+    name,
+    title: undefined,
+    runName: undefined,
+    directory,
+    logdir,
+    members,
+    files,
+    parent: undefined,
+    isParent: false,
+    isDirectory: false,
+    isAlone: false,
+  };
+}
+
+/** What the name begins with of a run that all of its logdirs make; no directory's does. */
+export const SESSION = "./";
+
+/** The name of the directory that a group's files are named relative to. @param name the group's */
+export function directoryOf(name: string): string {
+  return name.startsWith(SESSION) ? "." : name;
 }

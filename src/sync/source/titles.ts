@@ -1,11 +1,11 @@
 /** What runs are called where people see them. */
 import path from "node:path";
 import { displayPath } from "../../reader/discover.ts";
-import type { RunGroup } from "./run-group.ts";
+import { directoryOf, type RunGroup } from "./run-group.ts";
 
 /** TensorBoard's name of it; of a logdir itself its directory's; more of the path where that alone would be ambiguous. */
 export function titleOf({ title, name, directory }: Pick<RunGroup, "title" | "name" | "directory">): string {
-  return title ?? (name === "." ? displayPath(directory).replace(/^.*\//, "") || "/" : name);
+  return title ?? (directoryOf(name) === "." ? displayPath(directory).replace(/^.*\//, "") || "/" : name);
 }
 
 /**

@@ -19,12 +19,13 @@ export interface Lock {
 /**
  * Take the lock on a logdir for a destination.
  *
+ * @param session its name, where only that is sent: others may be at the same time
  * @throws TraceletError `locked` if another process holds it, with who that is; `logdir` if it cannot be looked at; `state` if the
  * state directory cannot be written
  */
-export function lockSource(stateDir: string, destination: string, logdir: string): Lock {
+export function lockSource(stateDir: string, destination: string, logdir: string, session?: string): Lock {
   const name = createHash("sha256")
-    .update(`${destination}\n${placeOfLogdir(logdir)}`)
+    .update([destination, placeOfLogdir(logdir), ...(session === undefined ? [] : [session])].join("\n"))
     .digest("hex")
     .slice(0, 32);
   const file = path.join(stateDir, "locks", `${name}.lock`);

@@ -1,0 +1,85 @@
+/** When event files were begun, and which of them count where only those are wanted that were begun since some time. */
+import { type DiscoveredRun, displayPath, type EventFileEntry } from "../../reader/discover.ts";
+import { EventFileReader } from "../../reader/event-file.ts";
+import { useFile } from "../../reader/file-store.ts";
+import { RecordBatch } from "../../reader/record-batch.ts";
+import { TagTable } from "../../reader/tag-table.ts";
+import { RecordReader } from "../../reader/tfrecord.ts";
+import { wholeMs } from "./whole-ms.ts";
+
+/** How far into a file its first event is looked for, bytes. */
+const LOOKED_AT = 1 << 20;
+/** A file that was last written so long before is older for sure, whatever its clock; ms. */
+const CLOCKS_DIFFER = 24 * 3_600_000;
+/** Leaves out the files that were begun before a time. It reads each file's beginning once. */
+export class BegunSince {
+  /** Paths of those that were left out. */
+  readonly earlier: Set<string> = new Set();
+  readonly #since: number;
+  /** When files were begun, ms since the Unix epoch; by path. */
+  readonly #known = new Map<string, { readonly file: EventFileEntry; readonly begun: number }>();
+
+  /** @param since ms since the Unix epoch */
+  constructor(since: number) {
+    this.#since = since;
+  }
+
+  /**
+   * The runs with only the files that were begun since then, in any whole millisecond that is not before. A file that holds no
+   * whole event yet is left out as well, until it does, and is not counted.
+   */
+  async of(runs: readonly DiscoveredRun[]): Promise<DiscoveredRun[]> {
+    const left: DiscoveredRun[] = [];
+    for (const run of runs) {
+      const files: EventFileEntry[] = [];
+      for (const file of run.files) if (await this.#isWanted(file)) files.push(file);
+      if (files.length > 0) left.push(files.length === run.files.length ? run : { ...run, files });
+    }
+    return left;
+  }
+
+  async #isWanted(file: EventFileEntry): Promise<boolean> {
+    const isOld = file.mtime > 0n && Number(file.mtime / 1_000_000n) < this.#since - CLOCKS_DIFFER;
+    const begun = isOld ? -Infinity : await this.#begun(file);
+    if (begun === undefined) return false;
+    if (begun >= this.#since) return true;
+    this.earlier.add(displayPath(file.path));
+    return false;
+  }
+
+  async #begun(file: EventFileEntry): Promise<number | undefined> {
+    const key = displayPath(file.path);
+    const known = this.#known.get(key);
+    if (known !== undefined && file.store.isSameFile(known.file, file)) return known.begun;
+    const begun = await firstWallTime(file).catch(() => Number.NaN);
+    if (begun === undefined) return undefined;
+    const time = Number.isFinite(begun) && begun > 0 ? wholeMs(begun) : timeOfName(file);
+    this.#known.set(key, { file, begun: time });
+    return time;
+  }
+}
+
+/** In seconds since the Unix epoch; undefined if nothing is written yet, NaN if it cannot be told. */
+async function firstWallTime(file: EventFileEntry): Promise<number | undefined> {
+  return useFile(file, async (source) => {
+    const records = new RecordReader(source, { end: Math.min(file.size, LOOKED_AT), maxRecordBytes: LOOKED_AT });
+    const reader = new EventFileReader(records, new Map());
+    await reader.read(new RecordBatch(1, new TagTable()));
+    const isUnfinished = records.tail?.state !== "damaged" && records.losses.length === 0 && file.size < LOOKED_AT;
+    return reader.firstWallTime ?? (isUnfinished ? undefined : Number.NaN);
+  });
+}
+
+/** Of a file that does not tell when it was begun: the second in its name, or else when it was last written. */
+function timeOfName({ name, mtime }: EventFileEntry): number {
+  const seconds = /tfevents\.(\d{9,11})(?:\.|$)/.exec(name)?.[1];
+  // The end of that second: no file is left out that may have been begun since.
+  return seconds === undefined ? Number(mtime / 1_000_000n) : Number(seconds) * 1000 + 999;
+}
+
+/** @param more ` more` if others were told of before */
+export function earlierText(files: number, more = ""): string {
+  return files === 1
+    ? `1${more} event file was begun before --since, and is skipped`
+    : `${files}${more} event files were begun before --since, and are skipped`;
+}
