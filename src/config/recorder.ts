@@ -1,6 +1,10 @@
 /** What `--track-system`, `--track-git` and `--track-env` ask for, as the engine takes it. */
+
+import { displayPath } from "../reader/discover.ts";
+import type { Facts } from "../recorder/facts.ts";
 import type { Recorder } from "../recorder/recorder.ts";
 import { Recordings } from "../sync/source/recordings.ts";
+import type { RunGroup } from "../sync/source/run-group.ts";
 import type { CommandOptions } from "./options.ts";
 
 /** Whose code and interpreter runs are made by. */
@@ -11,34 +15,71 @@ export interface RecorderSurroundings {
   readonly say: (level: "info" | "warning", message: string) => void;
 }
 
+type Asked = Pick<
+  CommandOptions<"watch">,
+  "trackSystem" | "metricsInterval" | "trackGit" | "trackEnv" | "idleTimeout" | "stateDir"
+>;
+
+/** Runs that begin together are told the same, ms. */
+const FRESH_MS = 10_000;
+
 /** @returns undefined if nothing is to be recorded */
-export async function recorderOf(
-  {
-    trackSystem,
-    metricsInterval,
-    idleTimeout,
-    stateDir,
-  }: Pick<
-    CommandOptions<"watch">,
-    "trackSystem" | "metricsInterval" | "trackGit" | "trackEnv" | "idleTimeout" | "stateDir"
-  >,
-  { say }: RecorderSurroundings,
-): Promise<Recorder | undefined> {
-  if (!trackSystem) return undefined;
+export async function recorderOf(asked: Asked, surroundings: RecorderSurroundings): Promise<Recorder | undefined> {
+  const { trackSystem, metricsInterval, trackGit, trackEnv, idleTimeout, stateDir } = asked;
+  if (!trackSystem && !trackGit && trackEnv === undefined) return undefined;
   // Most watches record nothing.
-  const [{ Recorder }, { Machine }, { NvidiaSmi }] = await Promise.all([
-    import("../recorder/recorder.ts"),
-    import("../recorder/machine.ts"),
-    import("../recorder/nvidia-smi.ts"),
-  ]);
-  const machine = new Machine();
-  const gpus = new NvidiaSmi((message) => say("info", message));
+  const { Recorder } = await import("../recorder/recorder.ts");
+  const { say } = surroundings;
   return new Recorder({
     recordings: new Recordings(stateDir),
     intervalMs: trackSystem ? metricsInterval : undefined,
-    sample: async () => new Map((await Promise.all([machine.sample(), gpus.sample()])).flatMap((part) => [...part])),
-    once: new Map(),
+    sample: trackSystem ? await samplerOf(surroundings) : async () => new Map(),
+    once: await factsOf(asked, surroundings),
     idleTimeoutMs: idleTimeout,
     onFailure: (message) => say("warning", message),
   });
+}
+
+async function samplerOf({ say }: RecorderSurroundings): Promise<() => Promise<ReadonlyMap<string, number>>> {
+  const { Machine } = await import("../recorder/machine.ts");
+  const { NvidiaSmi } = await import("../recorder/nvidia-smi.ts");
+  const machine = new Machine();
+  const gpus = new NvidiaSmi((message) => say("info", message));
+  return async () => new Map((await Promise.all([machine.sample(), gpus.sample()])).flatMap((part) => [...part]));
+}
+
+type FactsOf = (group: RunGroup) => Promise<Facts | undefined>;
+
+async function factsOf(
+  { trackGit, trackEnv }: Asked,
+  { training, say }: RecorderSurroundings,
+): Promise<ReadonlyMap<string, FactsOf>> {
+  const facts = new Map<string, FactsOf>();
+  const { codePlaces, interpreterOf } = await import("../recorder/training.ts");
+  const said = new Set<string>();
+  const warn = (message: string) => {
+    if (!said.has(message)) say("warning", message);
+    said.add(message);
+  };
+  if (trackGit) {
+    const { gitFacts } = await import("../recorder/git.ts");
+    facts.set("git", ({ directory }) => {
+      const places = codePlaces(training, displayPath(directory));
+      return fresh(places.join("\0"), () => gitFacts(places, warn));
+    });
+  }
+  if (trackEnv !== undefined) {
+    const { pythonFacts } = await import("../recorder/python.ts");
+    const interpreter = trackEnv === "auto" ? interpreterOf(training) : trackEnv;
+    facts.set("env", () => fresh("env", () => pythonFacts(interpreter, warn)));
+  }
+  const known = new Map<string, { readonly facts: Promise<Facts | undefined>; readonly at: number }>();
+  function fresh(key: string, ask: () => Promise<Facts | undefined>): Promise<Facts | undefined> {
+    const before = known.get(key);
+    if (before !== undefined && performance.now() - before.at < FRESH_MS) return before.facts;
+    const asked = ask();
+    known.set(key, { facts: asked, at: performance.now() });
+    return asked;
+  }
+  return facts;
 }

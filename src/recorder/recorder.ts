@@ -3,6 +3,7 @@ import { displayPath, type EventFileEntry } from "../reader/discover.ts";
 import type { RunRecorder } from "../sync/engine/run-recorder.ts";
 import { anchorOf, type Recordings } from "../sync/source/recordings.ts";
 import type { RunGroup } from "../sync/source/run-group.ts";
+import type { Facts } from "./facts.ts";
 import type { Sample } from "./machine.ts";
 import { Recording, type Timed } from "./recording.ts";
 import { within } from "./within.ts";
@@ -19,8 +20,8 @@ export interface RecorderOptions {
   readonly intervalMs: number | undefined;
   /** How busy the machine is. */
   readonly sample: () => Promise<Sample>;
-  /** What is recorded once a run: kind → the content of an event file; undefined where there is nothing to say. */
-  readonly once: ReadonlyMap<string, (group: RunGroup) => Promise<Uint8Array | undefined>>;
+  /** What is recorded once a run, by its kind; undefined where there is nothing to say. */
+  readonly once: ReadonlyMap<string, (group: RunGroup) => Promise<Facts | undefined>>;
   /** After how long without growth a run counts as finished, ms. */
   readonly idleTimeoutMs: number;
   /** Told once why something could not be recorded. */
@@ -135,10 +136,10 @@ export class Recorder implements RunRecorder {
     const recording = directory === undefined ? undefined : Recording.open(directory);
     if (recording === undefined) return false;
     live.recording = recording;
-    for (const [kind, contentOf] of once) {
-      const content = recording.has(kind) ? undefined : await contentOf(live.group);
-      if (content === undefined) continue;
-      await recording.write(kind, content);
+    for (const [kind, factsOf] of once) {
+      const facts = recording.has(kind) ? undefined : await factsOf(live.group);
+      if (facts === undefined) continue;
+      await recording.addOnce(kind, facts);
       this.#tell(live);
     }
     return true;

@@ -6,7 +6,10 @@ import path from "node:path";
 import { readValues } from "../reader/read-values.ts";
 import { filesIn, holdsKind, recordingName } from "../sync/source/recordings.ts";
 import { type Lock, lockFile } from "../sync/state/lock.ts";
-import { fileVersion, records } from "../testing/event-file.ts";
+import { eventRecord, versionRecord } from "../writer/event-record.ts";
+import { artifactValue, tagsValue } from "../writer/own-records.ts";
+import { scalarValue } from "../writer/values.ts";
+import type { Facts } from "./facts.ts";
 import type { Sample } from "./machine.ts";
 
 /** A sample, and when it was taken. */
@@ -52,17 +55,26 @@ export class Recording {
     if (first === undefined) return;
     if (this.#samples === undefined) {
       this.#step = await this.#nextStep();
-      this.#samples = await this.write("system", fileVersion(first.wallTime));
+      this.#samples = await this.#create("system", versionRecord(first.wallTime));
     }
     for (const { wallTime, values } of samples) {
       const step = this.#step++;
-      const points = Array.from(values, ([name, value]) => ({ tag: PREFIX + name, step, wallTime, value }));
-      await appendFile(this.#samples, records(points));
+      const points = Array.from(values, ([name, value]) => scalarValue(PREFIX + name, value));
+      // One write: a process that dies leaves whole samples.
+      await appendFile(this.#samples, eventRecord(points, step, wallTime));
     }
   }
 
-  /** Make a file of a kind. @returns its path @throws the system's error */
-  async write(kind: string, content: Uint8Array): Promise<string> {
+  /** Record what is recorded once, in a file of its own. @param kind names it @throws the system's error */
+  async addOnce(kind: string, { tags, artifacts }: Facts): Promise<void> {
+    const wallTime = Date.now() / 1000;
+    const values = [tagsValue(tags), ...artifacts.map(({ path, bytes }) => artifactValue(path, bytes))];
+    const content = values.map((value) => eventRecord([value], 0, wallTime));
+    await this.#create(kind, Buffer.concat([versionRecord(wallTime), ...content]));
+  }
+
+  /** Make a file. @returns its path @throws the system's error */
+  async #create(kind: string, content: Uint8Array): Promise<string> {
     for (let n = 0; ; n++) {
       const name = recordingName(kind, { host: os.hostname(), pid: process.pid, n });
       const file = path.join(this.#directory, name);
