@@ -7,7 +7,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { gitFacts } from "../../src/recorder/git.ts";
 import { withoutCredentials } from "../../src/recorder/remote-url.ts";
 
-const ENV = {
+const ENV: NodeJS.ProcessEnv = {
   ...process.env,
   GIT_CONFIG_GLOBAL: os.devNull,
   GIT_CONFIG_SYSTEM: os.devNull,
