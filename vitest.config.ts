@@ -40,7 +40,7 @@ const config: ViteUserConfig = {
       {
         test: {
           name: "unit",
-          include: ["test/{reader,net,recorder,sync,cli,pages,contract,files,library,writer}/**/*.test.ts"],
+          include: ["test/{reader,net,recorder,sync,cli,config,pages,contract,files,library,writer}/**/*.test.ts"],
           // What never comes fails all the same; what comes late, on a busy machine, must not.
           testTimeout: 300_000,
           hookTimeout: 300_000,

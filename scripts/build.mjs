@@ -14,3 +14,4 @@ run("node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json");
 // tsc passes over the .js and .d.ts it did not make itself.
 cpSync(path.join(root, "src/reader/proto"), path.join(root, "dist/reader/proto"), { recursive: true });
 chmodSync(path.join(root, "dist/cli/main.js"), 0o755);
+run("scripts/config-schema.mjs");

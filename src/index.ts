@@ -1,5 +1,6 @@
 /** `tracelet`: sync and watch in one call each, read event files, write a backend. */
 export { type ErrorCode, TraceletError } from "./errors.ts";
+export { type Config, type ConfigSource, defineConfig, type LoadedConfig, loadConfig } from "./library/config.ts";
 export type { BackendChoice, OpenDestination } from "./library/options.ts";
 export { type SyncCall, type SyncEnd, type SyncReport, sync } from "./library/sync.ts";
 export { type WatchCall, type WatchEnd, watch } from "./library/watch.ts";

@@ -31,19 +31,38 @@ export function worstOf(codes: readonly number[]): number {
   return WORST_FIRST.find((code) => codes.includes(code)) ?? 0;
 }
 
+/** How a command tells of its ends. */
+export interface Manner {
+  /** Only what went wrong. */
+  readonly quiet: boolean;
+  readonly json: boolean;
+  readonly debug: boolean;
+}
+
 /**
  * Print how it was: of a single destination its report alone, of several a block for each, under its name, and a line for
  * all.
  *
- * @param how `quiet`: only what went wrong
  * @returns the exit code
  */
 export function reportEnds<Report>(
   ends: readonly DestinationEnd<Report>[],
   reporting: Reporting<Report>,
   output: Output,
-  how: { readonly quiet: boolean; readonly json: boolean; readonly debug: boolean },
+  how: Manner,
 ): number {
+  const { code, json } = tellEnds(ends, reporting, output, how);
+  if (how.json) printJson(json);
+  return code;
+}
+
+/** The same, without the object of `--json`. */
+export function tellEnds<Report>(
+  ends: readonly DestinationEnd<Report>[],
+  reporting: Reporting<Report>,
+  output: Output,
+  how: Omit<Manner, "json">,
+): { readonly code: number; readonly json: object } {
   const codeOf = ({ end }: DestinationEnd<Report>) =>
     end instanceof TraceletError ? exitCodeOfError(end) : reporting.codeOf(end);
   const isShown = (each: DestinationEnd<Report>) =>
@@ -52,8 +71,7 @@ export function reportEnds<Report>(
   const [first, ...others] = ends;
   if (first !== undefined && others.length === 0 && !(first.end instanceof TraceletError)) {
     if (isShown(first)) reporting.print(first.end);
-    if (how.json) printJson(reporting.toJson(first.end));
-    return code;
+    return { code, json: reporting.toJson(first.end) };
   }
   const shown = ends.filter(isShown);
   for (const { name, key, end } of shown) {
@@ -63,15 +81,10 @@ export function reportEnds<Report>(
   }
   const outcomes = ends.map((each) => `${each.name} ${outcomeOf(each, reporting)}`).join(", ");
   if (shown.length > 0) output.write(`\n${plural(ends.length, "destination")}: ${oneLine(outcomes)}\n`);
-  if (how.json) {
-    const worst =
-      ends.find((each) => outcomeOf(each, reporting) === "interrupted") ?? ends.find((each) => codeOf(each) === code);
-    printJson({
-      outcome: worst && outcomeOf(worst, reporting),
-      destinations: ends.map((each) => endJson(each, reporting)),
-    });
-  }
-  return code;
+  const worst =
+    ends.find((each) => outcomeOf(each, reporting) === "interrupted") ?? ends.find((each) => codeOf(each) === code);
+  const outcome = worst && outcomeOf(worst, reporting);
+  return { code, json: { outcome, destinations: ends.map((each) => endJson(each, reporting)) } };
 }
 
 /** What would be printed of it alone, with what it is called. */

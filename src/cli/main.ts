@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 import { CommanderError } from "commander";
-import { registered } from "../config/registry.ts";
 import { TraceletError } from "../errors.ts";
 import { exitCodeOfError, printError } from "./failure.ts";
-import { buildProgram, namedPlugins, splitTraining } from "./program.ts";
+import { buildProgram, splitTraining } from "./program.ts";
+import { surroundingsOf } from "./settings.ts";
 import { outputTo } from "./terminal.ts";
 
 /** Usage errors end with 2, as they do in most tools. */
@@ -14,8 +14,8 @@ async function main(all: readonly string[]): Promise<number> {
   const stderr = outputTo(process.stderr);
   let code = 0;
   try {
-    const plugins = await Promise.all(namedPlugins(argv).map(registered));
-    await buildProgram((result) => (code = result), training, undefined, plugins).parseAsync(argv);
+    const around = await surroundingsOf(argv, process.env);
+    await buildProgram((result) => (code = result), training, undefined, around).parseAsync(argv);
     return code;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE;

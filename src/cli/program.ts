@@ -1,10 +1,13 @@
 /** The commands and their help. What they do is loaded when they run. */
 import { Command } from "commander";
-import { backendNames, type RegisteredBackend } from "../config/backends.ts";
-import { requireOwn } from "../config/destinations.ts";
+import { DEFAULT_BACKENDS, requireOwn } from "../config/destinations.ts";
 import { flagName } from "../config/environment.ts";
 import { VERSION } from "../version.ts";
+import { configNotes } from "./config-notes.ts";
+import { jobsOf, logdirArgument, logdirsOf } from "./jobs.ts";
 import { addOptions } from "./options.ts";
+import type { Surroundings } from "./settings.ts";
+import { oneLine } from "./terminal.ts";
 import type { WatchCommandOptions, WatchEngine } from "./watch-engine.ts";
 
 /**
@@ -17,52 +20,46 @@ export function splitTraining(all: readonly string[]): { argv: readonly string[]
   return at === -1 ? { argv: all } : { argv: all.slice(0, at), training: all.slice(at + 1) };
 }
 
-/** The plug-ins that the arguments or the environment name: they are loaded before the options are known. */
-export function namedPlugins(argv: readonly string[]): string[] {
-  if (!["sync", "watch", "verify"].includes(argv[2] ?? "")) return [];
-  const named = argv.flatMap((arg, i) =>
-    arg === "--backend" ? [argv[i + 1] ?? ""] : arg.startsWith("--backend=") ? [arg.slice("--backend=".length)] : [],
-  );
-  const names = (named.length > 0 ? named.join(",") : (process.env["TRACELET_BACKEND"] ?? "")).split(",");
-  const own = backendNames();
-  return names.map((name) => name.trim()).filter((name) => name !== "" && !own.includes(name));
-}
-
 /**
  * @param onExit told the exit code of the command that ran
  * @param training of `splitTraining`
  * @param engineOf what follows the logdirs of a watch; the real one by default
- * @param plugins those whose options are options of the commands
+ * @param around the configuration file, and the plug-ins whose options are options of the commands
  */
 export function buildProgram(
   onExit: (code: number) => void,
   training?: readonly string[],
   engineOf?: (options: WatchCommandOptions) => WatchEngine,
-  plugins: readonly RegisteredBackend[] = [],
+  around: Surroundings = { settings: undefined, plugins: [] },
 ): Command {
   const program = new Command("tracelet")
     .description("Send TensorBoard logs to MLflow, files or your own backend: every point, exactly once, resumable.")
     .version(VERSION)
     .exitOverride()
-    .hook("preAction", (_, command) => requireOwnOptions(command))
+    .hook("preAction", async (_, command) => {
+      await requireOwnOptions(command, around);
+      sayNotes(command, around);
+    })
     .showHelpAfterError("(tracelet --help lists the commands)")
     .configureHelp({ showGlobalOptions: true });
-  program.addCommand(syncCommand(onExit, plugins));
-  program.addCommand(watchCommand(onExit, training, engineOf, plugins));
-  program.addCommand(verifyCommand(onExit, plugins));
-  program.addCommand(inspectCommand(onExit));
-  program.addCommand(statusCommand(onExit));
-  program.addCommand(forgetCommand(onExit));
+  program.addCommand(syncCommand(onExit, around));
+  program.addCommand(watchCommand(onExit, training, engineOf, around));
+  program.addCommand(verifyCommand(onExit, around));
+  program.addCommand(inspectCommand(onExit, around));
+  program.addCommand(statusCommand(onExit, around));
+  program.addCommand(forgetCommand(onExit, around));
+  program.addCommand(configCommand(around));
   for (const command of program.commands)
     command.exitOverride().showHelpAfterError(`(tracelet ${command.name()} --help)`);
   return program;
 }
 
-function syncCommand(onExit: (code: number) => void, plugins: readonly RegisteredBackend[]): Command {
+function syncCommand(onExit: (code: number) => void, around: Surroundings): Command {
+  const { settings, plugins } = around;
   const command = new Command("sync")
     .description("send what is new in one or more logdirs, then exit")
-    .argument("<logdir...>", LOGDIR);
-  return addOptions(command, plugins)
+    .argument(logdirArgument(settings, "sync"), LOGDIR);
+  return addOptions(command, plugins, settings)
     .addHelpText(
       "after",
       `
@@ -111,19 +108,20 @@ Examples:
   tracelet sync runs/ --backend ./my-backend.mjs
   tracelet sync runs/ --dry-run -v`,
     )
-    .action(async (logdirs: string[], options: import("./sync-command.ts").SyncCommandOptions) => {
+    .action(async (logdirs: string[]) => {
       const { runSync } = await import("./sync-command.ts");
-      onExit(await runSync(logdirs, options));
+      onExit(await runSync(jobsOf(command, logdirs, around)));
     });
 }
 
-function verifyCommand(onExit: (code: number) => void, plugins: readonly RegisteredBackend[]): Command {
+function verifyCommand(onExit: (code: number) => void, around: Surroundings): Command {
+  const { settings, plugins } = around;
   const command = new Command("verify")
     .description("check that the destination matches the logs exactly; change nothing")
-    .argument("<logdir...>", LOGDIR)
+    .argument(logdirArgument(settings, "verify"), LOGDIR)
     // It cannot read what a plug-in has written, and says so whatever else is given.
     .allowUnknownOption(plugins.length > 0);
-  return addOptions(command)
+  return addOptions(command, [], settings)
     .addHelpText(
       "after",
       `
@@ -139,9 +137,9 @@ Examples:
   tracelet verify runs/ --tracking-uri http://127.0.0.1:5000 --experiment mnist
   tracelet verify runs/ --backend parquet --output out/`,
     )
-    .action(async (logdirs: string[], options: import("./verifiers.ts").VerifyCommandOptions) => {
+    .action(async (given: string[], options: import("./verifiers.ts").VerifyCommandOptions) => {
       const { runVerify } = await import("./verify-command.ts");
-      onExit(await runVerify(logdirs, options));
+      onExit(await runVerify(logdirsOf(given, settings), options));
     });
 }
 
@@ -149,12 +147,13 @@ function watchCommand(
   onExit: (code: number) => void,
   training: readonly string[] | undefined,
   engineOf: ((options: WatchCommandOptions) => WatchEngine) | undefined,
-  plugins: readonly RegisteredBackend[],
+  around: Surroundings,
 ): Command {
+  const { settings, plugins } = around;
   const command = new Command("watch")
     .description("follow logdirs and send what is written to them, as it is written")
-    .argument("<logdir...>", LOGDIR);
-  return addOptions(command, plugins)
+    .argument(logdirArgument(settings, "watch"), LOGDIR);
+  return addOptions(command, plugins, settings)
     .usage("[options] <logdir...> [-- <command...>]")
     .addHelpText(
       "after",
@@ -180,42 +179,45 @@ Examples:
   tracelet watch runs/ --pid 4711
   tracelet watch runs/ --until-idle 10m --metrics-port 9464`,
     )
-    .action(async (logdirs: string[], options: WatchCommandOptions) => {
+    .action(async (logdirs: string[]) => {
       const { runWatch } = await import("./watch-command.ts");
       const { watchEngine } = await import("./watch-engine.ts");
-      onExit(await runWatch(logdirs, options, training, (engineOf ?? watchEngine)(options)));
+      onExit(await runWatch(jobsOf(command, logdirs, around), training, engineOf ?? watchEngine));
     });
 }
 
-function inspectCommand(onExit: (code: number) => void): Command {
+function inspectCommand(onExit: (code: number) => void, around: Surroundings): Command {
+  const { settings, plugins } = around;
   const command = new Command("inspect")
     .description("show what is in a logdir or event file: runs, tags, kinds, ranges, damage")
-    .argument("<logdir...>", "a logdir or an event file");
-  return addOptions(command).action(
-    async (logdirs: string[], options: import("./inspect-command.ts").InspectCommandOptions) => {
+    .argument(logdirArgument(settings, "inspect"), "a logdir or an event file");
+  return addOptions(command, plugins, settings).action(
+    async (given: string[], options: import("./inspect-command.ts").InspectCommandOptions) => {
       const { runInspect } = await import("./inspect-command.ts");
-      onExit(await runInspect(logdirs, options));
+      onExit(await runInspect(logdirsOf(given, settings), options));
     },
   );
 }
 
-function statusCommand(onExit: (code: number) => void): Command {
+function statusCommand(onExit: (code: number) => void, around: Surroundings): Command {
+  const { settings, plugins } = around;
   const command = new Command("status")
     .description("show how far each run is at each destination, and how much is left")
-    .argument("<logdir...>", "a logdir or an event file");
-  return addOptions(command).action(
-    async (logdirs: string[], options: import("./status-command.ts").StatusCommandOptions) => {
+    .argument(logdirArgument(settings, "status"), "a logdir or an event file");
+  return addOptions(command, plugins, settings).action(
+    async (given: string[], options: import("./status-command.ts").StatusCommandOptions) => {
       const { runStatus } = await import("./status-command.ts");
-      onExit(await runStatus(logdirs, options));
+      onExit(await runStatus(logdirsOf(given, settings), options));
     },
   );
 }
 
-function forgetCommand(onExit: (code: number) => void): Command {
+function forgetCommand(onExit: (code: number) => void, around: Surroundings): Command {
+  const { settings, plugins } = around;
   const command = new Command("forget")
     .description("remove what this machine remembers of runs; change neither the logdir nor the destination")
     .argument("<logdir|run...>", "a logdir with all its runs, or a run's name as tracelet status shows it");
-  return addOptions(command)
+  return addOptions(command, plugins, settings)
     .addHelpText(
       "after",
       `
@@ -234,15 +236,44 @@ Examples:
     });
 }
 
+function configCommand(around: Surroundings): Command {
+  const command = new Command("config").description("show the value of each option, and where it comes from");
+  return addOptions(command, around.plugins, around.settings)
+    .addHelpText(
+      "after",
+      `
+It takes the options of all commands, to show what would become of them. A flag goes before an
+environment variable, that before the configuration file, and that before the default.
+
+Configuration files: tracelet.config.ts, .js, .mjs, .json, .yaml or .toml, [tool.tracelet] in
+pyproject.toml, or "tracelet" in package.json; in this directory, or the nearest above it in the
+same repository. --images takes back images: false of a file, --no-verbose takes back verbose: true.
+
+Examples:
+  tracelet config
+  tracelet config --config other.yaml --experiment mnist --json`,
+    )
+    .action(async () => {
+      const { showConfig } = await import("./config-command.ts");
+      showConfig(command, around);
+    });
+}
+
 const LOGDIR = "what you give to tensorboard --logdir, or an event file";
 
+function sayNotes(command: Command, around: Surroundings): void {
+  if (command.opts<{ readonly quiet?: boolean }>().quiet === true) return;
+  for (const note of configNotes(command, around, process.env)) process.stderr.write(`${oneLine(`note: ${note}`)}\n`);
+}
+
 /** @throws TraceletError `usage` if an option was given on the command line that is another backend's */
-async function requireOwnOptions(command: Command): Promise<void> {
-  // It asks what is remembered, of whatever backend.
-  if (command.name() === "forget") return;
-  const { backend } = command.opts<{ readonly backend?: readonly string[] }>();
+async function requireOwnOptions(command: Command, around: Surroundings): Promise<void> {
+  // They ask what is remembered, of whatever backend, or what would be given to any.
+  if (command.name() === "forget" || command.name() === "config") return;
+  const jobs = jobsOf<{ readonly backend?: readonly string[] }>(command, command.args, around);
+  const backends = jobs.flatMap(({ options }) => options.backend ?? DEFAULT_BACKENDS);
   const given = command.options
     .map((each) => each.attributeName())
     .filter((name) => command.getOptionValueSource(name) === "cli");
-  await requireOwn(backend, given, (name) => `--${flagName(name)}`);
+  await requireOwn(backends, given, (name) => `--${flagName(name)}`);
 }

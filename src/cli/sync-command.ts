@@ -10,7 +10,9 @@ import type { SyncResult } from "../sync/engine/sync-result.ts";
 import type { Progress } from "../sync/report/progress.ts";
 import type { RunResult } from "../sync/run/run-result.ts";
 import { requireLogdir } from "../sync/source/logdirs.ts";
-import { type DestinationEnd, type Reporting, reportEnds } from "./destination-ends.ts";
+import { type DestinationEnd, type Reporting, tellEnds, worstOf } from "./destination-ends.ts";
+import { exitCodeOfError, printError } from "./failure.ts";
+import type { Job } from "./jobs.ts";
 import { type ProgressView, showProgress } from "./progress-view.ts";
 import { exitCodeOf, onSignals, type Signals } from "./signals.ts";
 import {
@@ -23,15 +25,17 @@ import {
   type SyncReport,
   toJson,
 } from "./sync-report.ts";
-import { canRedraw, type Output, oneLine, outputTo, printJson } from "./terminal.ts";
+import { canRedraw, type Output, oneLine, outputTo, paint, printJson } from "./terminal.ts";
 
 export type SyncCommandOptions = CommandOptions<"sync"> & BackendOptions;
 
 /**
+ * @param jobs at least one; what is printed, and how long ending may take, goes by the first's options
  * @returns the exit code
  * @throws TraceletError
  */
-export async function runSync(logdirs: readonly string[], options: SyncCommandOptions): Promise<number> {
+export async function runSync(jobs: readonly Job<SyncCommandOptions>[]): Promise<number> {
+  const [{ options }] = jobs as [Job<SyncCommandOptions>];
   const stop = new AbortController();
   const stderr = outputTo(process.stderr);
   const debug = options.logLevel === "debug";
@@ -48,7 +52,11 @@ export async function runSync(logdirs: readonly string[], options: SyncCommandOp
     },
   });
   try {
-    return await syncAndReport(logdirs, options, { stop: stop.signal, signals, stderr, progress });
+    const surroundings = { stop: stop.signal, signals, stderr, progress };
+    const code = await (jobs.length === 1
+      ? syncAndReport(jobs[0] as Job<SyncCommandOptions>, surroundings)
+      : syncSources(jobs, surroundings));
+    return signals.received === undefined ? code : exitCodeOf(signals.received);
   } catch (error) {
     const isInterrupted = error instanceof TraceletError && error.code === "interrupted";
     // Whoever reads the one object gets one, also where nothing could be begun.
@@ -76,16 +84,52 @@ interface Holding extends Opening {
   readonly held: Promise<HeldDestination>;
 }
 
-async function syncAndReport(
-  logdirs: readonly string[],
-  options: SyncCommandOptions,
+async function syncAndReport(job: Job<SyncCommandOptions>, surroundings: Surroundings): Promise<number> {
+  const ends = await syncJob(job, surroundings).finally(() => surroundings.progress.stop());
+  const { code, json } = tell(ends, job, surroundings.stderr);
+  if (job.options.json) printJson(json);
+  return code;
+}
+
+/** All of them at once: one whose destination is away holds no other up. Each has its summary. */
+async function syncSources(jobs: readonly Job<SyncCommandOptions>[], surroundings: Surroundings): Promise<number> {
+  const { stderr, progress } = surroundings;
+  const all = await Promise.all(
+    jobs.map(async (job) => ({ job, ends: await syncJob(job, surroundings).catch(asTraceletError) })),
+  );
+  progress.stop();
+  const told = all.map(({ job, ends }) => {
+    const { name, logdirs, options } = job;
+    if (!options.quiet || ends instanceof TraceletError) stderr.write(`\n${paint(stderr, "bold", oneLine(name))}\n`);
+    const head = { source: name, logdirs };
+    if (!(ends instanceof TraceletError)) {
+      const { code, json } = tell(ends, job, stderr);
+      return { code, json: { ...head, ...json } };
+    }
+    printError(ends, stderr, options.logLevel === "debug");
+    const outcome = ends.code === "interrupted" ? "interrupted" : "failed";
+    return { code: exitCodeOfError(ends), json: { ...head, outcome, error: errorJson(ends) } };
+  });
+  const code = worstOf(told.map((each) => each.code));
+  const sources = told.map(({ json }) => json as { readonly outcome?: string });
+  const isInterrupted = sources.some(({ outcome }) => outcome === "interrupted");
+  const outcome = isInterrupted ? "interrupted" : sources[told.findIndex((each) => each.code === code)]?.outcome;
+  if (jobs[0]?.options.json === true) printJson({ outcome, sources });
+  return code;
+}
+
+/** @throws TraceletError if nothing could be done at its only destination, or at any */
+async function syncJob(
+  { name: source, logdirs, options }: Job<SyncCommandOptions>,
   { stop, signals, stderr, progress }: Surroundings,
-): Promise<number> {
+): Promise<readonly End[]> {
   const started = performance.now();
   const { dryRun, verbose, quiet, json, logLevel } = options;
   const debug = logLevel === "debug";
   const isOne = (await chosenBackends(options.backend)).length === 1;
-  const named = (name: string, text: string) => oneLine(isOne ? text : `${name}: ${text}`);
+  /** What tells it from the others; empty if there are none. */
+  const labelOf = (name: string) => [source, ...(isOne ? [] : [name])].filter((part) => part !== "").join(", ");
+  const named = (name: string, text: string) => oneLine(labelOf(name) === "" ? text : `${labelOf(name)}: ${text}`);
   const say = (line: string, name: string) => {
     if (!quiet) progress.line(named(name, line));
   };
@@ -120,7 +164,7 @@ async function syncAndReport(
           quarantine: destination.quarantine,
           checkpoints,
           concurrency: options.concurrency ?? destination.concurrency,
-          onStart: (state: Readonly<Progress>) => progress.start(state, isOne ? "" : name),
+          onStart: (state: Readonly<Progress>) => progress.start(state, labelOf(name)),
           onRun: (run: RunResult) => {
             if (verbose && run.outcome !== "unchanged") progress.line(named(name, runLine(run)));
           },
@@ -140,7 +184,7 @@ async function syncAndReport(
       }
       // Whoever else waits for this one need not wait for the others.
       const released = release(holding);
-      progress.end(isOne ? "" : name);
+      progress.end(labelOf(name));
       end = withError(end, await released);
       left--;
       if (left > 0) say(end instanceof TraceletError ? end.message : headline(end), name);
@@ -150,12 +194,8 @@ async function syncAndReport(
       );
       return { name, key, end };
     };
-    const ends = await Promise.all(results.map((result, index) => endOf(holdings[index] as Holding, result)));
-    progress.stop();
-    const code = report(ends, logdirs, options, stderr);
-    return signals.received === undefined ? code : exitCodeOf(signals.received);
+    return await Promise.all(results.map((result, index) => endOf(holdings[index] as Holding, result)));
   } finally {
-    progress.stop();
     if (!isReleased) await Promise.all(holdings.map(release));
   }
 }
@@ -174,13 +214,12 @@ function withError(end: SyncReport | TraceletError, error: TraceletError | undef
   return { ...end, result: { ...end.result, error } };
 }
 
-/** @returns the exit code */
-function report(
+/** @returns the exit code, and the object of `--json` */
+function tell(
   ends: readonly End[],
-  logdirs: readonly string[],
-  { quiet, verbose, json, logLevel }: SyncCommandOptions,
+  { logdirs, options: { quiet, verbose, logLevel } }: Job<SyncCommandOptions>,
   stderr: Output,
-): number {
+): { readonly code: number; readonly json: object } {
   const reports = ends.flatMap(({ end }) => (end instanceof TraceletError ? [] : [end]));
   const isNothing = ({ result: { runs, excludedRuns, earlierFiles, left } }: SyncReport) =>
     runs.length === 0 && excludedRuns + earlierFiles === 0 && left === undefined;
@@ -192,5 +231,5 @@ function report(
     toJson,
     outcomeOf: ({ result }) => outcomeOf(result),
   };
-  return reportEnds(ends, reporting, stderr, { quiet, json, debug: logLevel === "debug" });
+  return tellEnds(ends, reporting, stderr, { quiet, debug: logLevel === "debug" });
 }

@@ -1,15 +1,16 @@
 /** `tracelet watch`: options, signals, a training → the engine; how it is doing → view and metrics. */
 
 import { chosen, continued } from "../config/choice.ts";
-import { chosenBackends } from "../config/destinations.ts";
 import { paceOf } from "../config/pace.ts";
 import { asTraceletError, TraceletError } from "../errors.ts";
 import { type EndConditions, endCondition, followProcess } from "./end-condition.ts";
+import type { Job } from "./jobs.ts";
 import { exitCodeOf, onSignals, withoutEchoes } from "./signals.ts";
 import { canRedraw, duration, oneLine, outputTo } from "./terminal.ts";
 import { FORWARDED, startTraining, type Training } from "./training.ts";
 import type { FinishReason, WatchCommandOptions, WatchEngine, WatchEngineOptions } from "./watch-engine.ts";
 import type { WatchMetrics } from "./watch-metrics.ts";
+import { followSources, type WatchedSource, watchedSources } from "./watch-sources.ts";
 import { showWatch, type WatchEnd, type WatchMode, type WatchView } from "./watch-view.ts";
 import { WatchedDestinations } from "./watched-destinations.ts";
 
@@ -24,24 +25,27 @@ type Follow = (
 ) => ReturnType<WatchEngine>;
 
 /**
+ * @param jobs at least one; what is printed, and when it ends, goes by the first's options
  * @param training the command behind `--`
  * @returns the exit code
  * @throws TraceletError
  */
 export async function runWatch(
-  logdirs: readonly string[],
-  options: WatchCommandOptions,
+  jobs: readonly Job<WatchCommandOptions>[],
   training: readonly string[] | undefined,
-  engine: WatchEngine,
+  engineOf: (options: WatchCommandOptions) => WatchEngine,
 ): Promise<number> {
+  const [{ options }] = jobs as [Job<WatchCommandOptions>];
   const stderr = outputTo(process.stderr);
   if (options.json) outlive(process.stdout, (line) => stderr.write(`${line}\n`));
   const mode = modeOf(options, training !== undefined);
-  const names = await chosenBackends(options.backend);
+  const sources = await watchedSources(jobs);
+  const names = sources.flatMap((source) => source.names);
   const watched = new WatchedDestinations(names);
   const view = showWatch({
     mode,
     names,
+    identities: new Map(sources.flatMap(({ identities }) => [...identities])),
     output: mode === "json" ? outputTo(process.stdout) : stderr,
     dated: !process.stderr.isTTY,
     verbose: options.verbose,
@@ -49,37 +53,52 @@ export async function runWatch(
   let metrics: WatchMetrics | undefined;
   try {
     requireSense(options, training);
-    const choice = chosen(options);
+    for (const job of jobs) chosen(job.options);
     const isRunning = options.pid === undefined ? undefined : followProcess(options.pid);
     const input = options.untilEof ? process.stdin : undefined;
     if (options.metricsPort !== undefined) {
       metrics = await (await import("./watch-metrics.ts")).serveMetrics(options.metricsPort);
       view.say(`metrics at ${metrics.url}`);
     }
-    const follow: Follow = ({ stop, finish, over, onStart }) =>
-      engine({
-        ...choice,
-        logdirs,
+    const onEnd = (name: string) => {
+      watched.ended(name);
+      metrics?.ended(name);
+    };
+    const followOne = (source: WatchedSource, { onStart, ...ending }: Parameters<Follow>[0]) =>
+      engineOf(source.job.options)({
+        ...chosen(source.job.options),
+        logdirs: source.job.logdirs,
         training,
-        concurrency: options.concurrency ?? CONCURRENCY,
-        ...continued(options),
-        ...paceOf(options),
-        stop,
-        finish,
-        over,
-        onStart(status, name) {
+        concurrency: source.job.options.concurrency ?? CONCURRENCY,
+        ...continued(source.job.options),
+        ...paceOf(source.job.options),
+        ...ending,
+        onStart(status, backend) {
+          const name = source.nameOf(backend);
           watched.started(name, status);
           view.start(status, name);
           metrics?.start(status, name);
           onStart();
         },
-        onEvent: (event, name) => view.event(event, name),
-        onEnd(name) {
-          watched.ended(name);
-          metrics?.ended(name);
-        },
+        onEvent: (event, backend) => view.event(event, backend === undefined ? source.name : source.nameOf(backend)),
+        onEnd: (backend) => onEnd(source.nameOf(backend)),
         trace: options.logLevel === "debug" ? (line) => stderr.write(`${oneLine(line)}\n`) : undefined,
-      }).finally(() => metrics?.end());
+      });
+    const [first, ...others] = sources as [WatchedSource];
+    const follow: Follow = (how) => {
+      const following =
+        others.length === 0
+          ? followOne(first, how)
+          : followSources(sources, (source) => followOne(source, how), {
+              onEnd,
+              onError: ({ message, hint }, name) =>
+                view.event(
+                  { level: "error", run: undefined, message: `${message}; nothing more is sent there`, hint },
+                  name,
+                ),
+            });
+      return following.finally(() => metrics?.end());
+    };
     const end =
       training === undefined
         ? await watchAlone(follow, view, options, { isRunning, untilIdleMs: options.untilIdle, input }, watched)

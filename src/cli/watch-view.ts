@@ -41,6 +41,8 @@ interface ViewOptions {
   readonly mode: WatchMode;
   /** What `--backend` calls the destinations; if there is only one, people need not be told which. */
   readonly names: readonly string[];
+  /** What `json` says of a destination beside `backend`, or instead of it; without one, its name is its backend. */
+  readonly identities?: ReadonlyMap<string, object>;
   /** Where `json` goes to, or all else. */
   readonly output: Output;
   /** Whether lines say when they were written: not where somebody is looking on. */
@@ -66,7 +68,8 @@ interface Started {
 }
 
 export function showWatch(options: ViewOptions): WatchView {
-  const { mode, names, output, dated, verbose } = options;
+  const { mode, names, identities, output, dated, verbose } = options;
+  const identityOf = (name: string) => identities?.get(name) ?? { backend: name };
   const started = new Map<string, Started>();
   /** Those that have started, in the order they were given in. */
   const shown = () => names.flatMap((name) => started.get(name) ?? []);
@@ -80,14 +83,15 @@ export function showWatch(options: ViewOptions): WatchView {
     names.length === 1 || name === undefined ? text : `[${oneLine(name)}] ${text}`;
   const heartbeat = () => {
     for (const { name, status } of shown()) {
-      if (mode === "json") object("status", { backend: name, ...statusJson(status) });
+      if (mode === "json") object("status", { ...identityOf(name), ...statusJson(status) });
       else if (mode !== "quiet") line(named(name, statusText(status)));
     }
   };
   const show = (event: WatchEvent, name?: string) => {
     const { level, run, message, hint } = event;
     if (mode === "json") {
-      object("event", { level, backend: name ?? null, run: run ?? null, message, hint: hint ?? null });
+      const where = name === undefined ? { backend: null } : identityOf(name);
+      object("event", { level, ...where, run: run ?? null, message, hint: hint ?? null });
       return;
     }
     spinner?.clear();
@@ -138,13 +142,17 @@ export function showWatch(options: ViewOptions): WatchView {
       spinner?.stop();
       spinner = undefined;
       heartbeat();
-      if (mode === "json" && end !== undefined) object("end", endJson(end));
+      if (mode === "json" && end !== undefined) object("end", endJson(end, identityOf));
     },
   };
 }
 
-function endJson({ code, interrupted, error, destinations }: WatchEnd): object {
-  const each = destinations?.map(({ name, error: own, ...end }) => ({ backend: name, ...end, error: errorJson(own) }));
+function endJson({ code, interrupted, error, destinations }: WatchEnd, identityOf: (name: string) => object): object {
+  const each = destinations?.map(({ name, error: own, ...end }) => ({
+    ...identityOf(name),
+    ...end,
+    error: errorJson(own),
+  }));
   return { code, interrupted, error: errorJson(error), ...(each && { destinations: each }) };
 }
 

@@ -40,7 +40,7 @@ export interface DestinationOptions {
 const CONCURRENCY = 4;
 
 /** Without `--backend`. */
-const DEFAULT_BACKENDS = ["mlflow"];
+export const DEFAULT_BACKENDS: readonly string[] = ["mlflow"];
 
 /** What the backends are called that were chosen, each once; MLflow if none are given. @throws TraceletError */
 export async function chosenBackends(names: readonly string[] = DEFAULT_BACKENDS): Promise<string[]> {

@@ -27,6 +27,8 @@ export const OPTIONS = {
   backend: {
     form: "names",
     value: "<names>",
+    path: "plug-in",
+    defaultText: "mlflow",
     help: "where to send it: mlflow (default), jsonl, csv, parquet, or a plug-in: ./my-backend.mjs, or <name> for tracelet-backend-<name>; several with commas between",
     helpOf: {
       verify: "where it was sent: mlflow (default), jsonl, csv, parquet",
@@ -450,9 +452,17 @@ export const OPTIONS = {
     help: "do not note on new runs which host and directory their files come from",
     commands: ["sync", "watch"],
   },
+  config: {
+    form: "text",
+    value: "<file>",
+    help: "configuration file; else tracelet.config.* of this directory or of one above it in the repository",
+    group: "Options:",
+    commands: ["sync", "watch", "verify", "inspect", "status", "forget", "config"],
+  },
   stateDir: {
     form: "text",
     value: "<dir>",
+    path: "file",
     help: "where to remember what was sent",
     helpOf: { verify: "where what was recorded beside runs is kept" },
     default: (env: NodeJS.ProcessEnv): string => defaultStateDir(env),

@@ -12,6 +12,7 @@ import type { CommandName, OptionDefinition, OptionTable } from "../sync/option.
 
 /** Options of the commands alone: how they print and when they end. `backend` takes more here. */
 const NOT_HERE = [
+  "config",
   "backend",
   "json",
   "quiet",
@@ -74,16 +75,25 @@ export async function requireOwnOptions(
   }
 }
 
+/** Whether a call takes the option; those of plug-ins are `backendOptions`. */
+export function isCallOption(command: "sync" | "watch", name: string): boolean {
+  return name in tableOf(command);
+}
+
+function tableOf(command: "sync" | "watch"): OptionTable {
+  const own = Object.entries<OptionDefinition>(OPTIONS).filter(
+    ([name, { commands }]) => commands?.includes(command) && !NOT_HERE.some((not) => not === name),
+  );
+  return Object.assign(Object.fromEntries(own), ...BACKENDS.map(({ options }) => options)) as OptionTable;
+}
+
 /** All options with their values. @throws TraceletError `usage` */
 export async function optionsOf<Command extends "sync" | "watch">(
   command: Command,
   given: Readonly<Record<string, unknown>>,
   pluginOptions: Readonly<Record<string, unknown>> = {},
 ): Promise<Pick<CommandOptions<Command>, Names<Command>> & BackendOptions> {
-  const own = Object.entries<OptionDefinition>(OPTIONS).filter(
-    ([name, { commands }]) => commands?.includes(command) && !NOT_HERE.some((not) => not === name),
-  );
-  const table: OptionTable = Object.assign(Object.fromEntries(own), ...BACKENDS.map(({ options }) => options));
+  const table = tableOf(command);
   const values: unknown = { ...(await withStructures(table, withDefaults(table, given))), ...pluginOptions };
   return values as Pick<CommandOptions<Command>, Names<Command>> & BackendOptions;
 }

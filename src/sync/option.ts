@@ -43,8 +43,13 @@ export interface OptionDefinition {
   readonly atMost?: number;
   /** Of a duration: what a number without a unit counts, in text as well; without this, text needs its unit. */
   readonly unit?: "s";
-  /** Of a text or names: a path, or such as may be one; in a configuration file it is relative to that file. */
-  readonly path?: true;
+  /**
+   * Of a text or names that may hold a path, which is relative to the configuration file it is in: `file` is one unless it is
+   * `-`, `sqlite` a `sqlite:///` address, `plug-in` a name with a slash or the ending of a module.
+   */
+  readonly path?: "file" | "sqlite" | "plug-in";
+  /** Variables of other tools that are read where nothing else gives the option, in that order. */
+  readonly fallbacks?: readonly string[];
   /** Whether nobody may see its value. */
   readonly secret?: true;
   /** Of a structure: stands for its TypeScript type, and holds nothing. */
@@ -59,7 +64,7 @@ export interface OptionDefinition {
   readonly hidden?: boolean;
 }
 
-export type CommandName = "sync" | "watch" | "verify" | "inspect" | "status" | "forget";
+export type CommandName = "sync" | "watch" | "verify" | "inspect" | "status" | "forget" | "config";
 
 export type OptionTable = Readonly<Record<string, OptionDefinition>>;
 

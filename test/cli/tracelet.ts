@@ -53,14 +53,23 @@ export class Machine {
   }
 
   start(...args: readonly string[]): ChildProcess {
+    return this.#startIn(this.root, args);
+  }
+
+  #startIn(directory: string, args: readonly string[]): ChildProcess {
     const { PATH } = process.env;
     const home = path.join(this.root, "home");
     const env = { PATH, HOME: home, XDG_STATE_HOME: path.join(home, "state"), ...this.env };
-    return spawn(process.execPath, [MAIN, ...args], { cwd: this.root, env, stdio: ["ignore", "pipe", "pipe"] });
+    return spawn(process.execPath, [MAIN, ...args], { cwd: directory, env, stdio: ["ignore", "pipe", "pipe"] });
   }
 
   async run(...args: readonly string[]): Promise<Ended> {
     return ended(this.start(...args));
+  }
+
+  /** The same in another directory. */
+  async runIn(directory: string, ...args: readonly string[]): Promise<Ended> {
+    return ended(this.#startIn(directory, args));
   }
 
   /** `tracelet sync runs --json …`, which has to print exactly one object. */

@@ -3,6 +3,7 @@ export const FILE_OPTIONS = {
   output: {
     form: "text",
     value: "<dir>",
+    path: "file",
     help: "directory to write to, with one in it for each of several formats; - is standard output (jsonl only)",
   },
 } as const;
