@@ -1,6 +1,6 @@
 /** tracelet's own records on their way: params, labels and files, to an MLflow database and to files. */
 import { createHmac } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { CsvRuns } from "../../src/backends/files/csv-runs.ts";
@@ -223,6 +223,13 @@ describe("files that records name", () => {
     expect(sent).toBe(2);
     expect(Object.fromEntries(skipped ?? [])).toEqual({ "outside-logdir": 5, changed: 1, "not-found": 1 });
     expect(codes(result)).toEqual(Array.from({ length: 7 }, () => "artifacts"));
+    // Without the key, and though one is gone by now: what was sent is there, what was not is missing.
+    vi.unstubAllEnvs();
+    rmSync(inside);
+    const [verified] = (await mlflow.verify()).runs;
+    expect(verified?.findings.differences.map((found) => [found.name, "state" in found && found.state])).toEqual(
+      ["outside", "outside-forged", "link", "dots", "changed", "gone", "device"].map((name) => [name, "missing"]),
+    );
   });
 
   test("JSON lines have a copy of it beside them", async () => {

@@ -14,10 +14,14 @@ export interface Artifact {
 /** One that lies in a file. */
 export interface FileArtifact {
   readonly path: string;
-  readonly file: FileRef;
+  /** Undefined for a store that only compares: it may not be read. */
+  readonly file: FileRef | undefined;
   /** Bytes. */
   readonly size: number;
 }
 
 /** The artifacts of one run. */
-export type ArtifactStore = ObjectStore<FileRef>;
+export interface ArtifactStore extends ObjectStore<FileRef> {
+  /** Of a store that only compares: a file of so many bytes is to be there, whatever they are. */
+  expectFile?(path: string, size: number): Promise<void>;
+}

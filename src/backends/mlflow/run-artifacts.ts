@@ -227,8 +227,11 @@ export class RunArtifacts {
   }
 }
 
-function put(artifact: Artifact | FileArtifact, store: ArtifactStore): Promise<void> {
-  return "file" in artifact ? store.putFile(artifact.path, artifact.file, artifact.size) : store.put(artifact);
+async function put(artifact: Artifact | FileArtifact, store: ArtifactStore): Promise<void> {
+  if (!("file" in artifact)) return store.put(artifact);
+  const { path, file, size } = artifact;
+  if (file !== undefined) return store.putFile(path, file, size);
+  return store.expectFile?.(path, size);
 }
 
 /** How the store has refused it, or undefined once it is stored. */

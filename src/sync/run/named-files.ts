@@ -15,7 +15,7 @@ import type { Tally } from "../report/tally.ts";
 import type { Member } from "../source/run-group.ts";
 
 /** Where the program that began this process has put its key. */
-export const SESSION_KEY_VARIABLE = "TRACELET_SESSION_KEY";
+const SESSION_KEY_VARIABLE = "TRACELET_SESSION_KEY";
 
 /** Why a file is not read. */
 type Refusal = Extract<SkipReason, "outside-logdir" | "not-found" | "changed">;
@@ -29,16 +29,21 @@ const WORDS: Readonly<Record<Refusal, string>> = {
 
 /** Finds the files of artifacts, or leaves the artifacts out. One for each run. */
 export class NamedFiles {
+  /** The session's; empty: there is none. */
   readonly #key: string;
   readonly #noted = new Set<string>();
 
-  /** @param key the session's; empty: there is none */
-  constructor(key: string = process.env[SESSION_KEY_VARIABLE] ?? "") {
-    this.#key = key;
+  readonly #passes: boolean;
+
+  /** @param passes whether all are passed on as they are */
+  constructor({ passes }: { readonly passes: boolean }) {
+    this.#passes = passes;
+    this.#key = process.env[SESSION_KEY_VARIABLE] ?? "";
   }
 
   /** @param notes given one for each file that is not read */
   async apply(batch: { readonly data: Datum[] }, { run }: Member, tally: Tally, notes: Note[]): Promise<void> {
+    if (this.#passes) return;
     if (!batch.data.some((datum) => datum.kind === "artifacts" && !(datum.content instanceof Uint8Array))) return;
     const kept: Datum[] = [];
     for (const datum of batch.data) {

@@ -25,7 +25,7 @@ export class Pump {
   readonly #work: RunWork;
   readonly #segments: Segments;
   readonly #limits: Limits;
-  readonly #namedFiles = new NamedFiles();
+  readonly #namedFiles: NamedFiles;
   /** The same for as long as the run is open: its handle knows tags by their numbers. */
   readonly #tagTable = new TagTable();
   #handle: RunHandle | undefined;
@@ -40,6 +40,7 @@ export class Pump {
     this.#work = work;
     this.#segments = segments;
     this.#limits = new Limits(work.context.limits ?? {}, work.trace);
+    this.#namedFiles = new NamedFiles({ passes: work.context.passesNamedFiles ?? false });
   }
 
   /** What is written from now on goes there. */

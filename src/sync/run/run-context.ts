@@ -26,6 +26,8 @@ export interface RunSyncContext {
   readonly progress: Progress;
   /** How long bytes that are no record are read again before they count as damage, ms. 0: they count at once. */
   readonly patienceMs: number;
+  /** Whether files that records name are passed on unread, also those that may not be read: what is sent is only compared. */
+  readonly passesNamedFiles?: boolean;
   /** Whether the run is shown as running while it is open. */
   readonly isLive: boolean;
   /** Whether the destination is told where a run's files lie. */

@@ -38,7 +38,7 @@ export async function readSource(
   // No state can be there: it is empty, and kept nowhere.
   const checkpoints = Checkpoints.open(os.devNull, "", { readOnly: true });
   try {
-    return await sync({ ...options, backend, checkpoints });
+    return await sync({ ...options, passesNamedFiles: true, backend, checkpoints });
   } finally {
     checkpoints.close();
   }

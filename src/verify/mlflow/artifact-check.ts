@@ -99,6 +99,11 @@ export class ArtifactCheck implements ArtifactStore {
     this.#differs(path, `SHA-256 ${expected.sha256}`, there === undefined ? "nothing" : `SHA-256 ${there.sha256}`);
   }
 
+  async expectFile(path: string, size: number): Promise<void> {
+    const found = await this.#expect(path);
+    if (found !== undefined && found.size !== size) this.#differs(path, `${size} bytes`, `${found.size} bytes`);
+  }
+
   async get(): Promise<undefined> {
     return undefined;
   }

@@ -36,7 +36,10 @@ export async function readSource(
   // No state can be there: it is empty, and kept nowhere.
   const checkpoints = Checkpoints.open(os.devNull, "", { readOnly: true });
   try {
-    return { result: await sync({ ...options, backend, checkpoints }), location: backend.location() };
+    return {
+      result: await sync({ ...options, passesNamedFiles: true, backend, checkpoints }),
+      location: backend.location(),
+    };
   } finally {
     checkpoints.close();
   }

@@ -6,6 +6,5 @@ import type { MediaContext } from "./context.ts";
 export function encodeLogged({ path, content }: ArtifactDatum, { paths }: MediaContext): (Artifact | FileArtifact)[] {
   const stored = paths.loggedFile(path);
   if (content instanceof Uint8Array) return [{ path: stored, bytes: content }];
-  const { found, size } = content;
-  return found === undefined ? [] : [{ path: stored, file: found, size }];
+  return [{ path: stored, file: content.found, size: content.size }];
 }
