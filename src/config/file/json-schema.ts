@@ -89,6 +89,8 @@ function formSchema(
         pattern: "^\\d+(\\.\\d+)?(ms|s|m|h)?$",
         examples: ["90s", "10m"],
       };
+    case "time":
+      return { type: ["string", "number"], minimum: 0, examples: ["2026-11-27T15:12", "2h"] };
     case "bytes":
       return {
         type: ["string", "number"],

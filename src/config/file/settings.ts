@@ -139,7 +139,10 @@ class Reader {
     const shaped = isPlain ? undefined : await shapedValue(option, given);
     if (shaped !== undefined && "problem" in shaped)
       throw this.wrong([...where, ...shaped.path], shaped.problem, undefined);
-    if (shaped !== undefined) return { ...origin, value: shaped.value, given };
+    if (shaped !== undefined) {
+      // A program gives an option of another form as its flag would have been read.
+      return { ...origin, value: shaped.value, given: definition.form === "structure" ? given : shaped.value };
+    }
     try {
       const read = readGiven(definition, given);
       return { ...origin, value: isNegated ? read !== true : read, given: isNegated ? given !== true : given };
@@ -149,8 +152,10 @@ class Reader {
     }
   }
 
-  /** The value with its paths relative to the file. */
+  /** The value with its paths made absolute. */
   #absolute({ path: kind, form }: OptionDefinition, value: unknown): unknown {
+    // TOML has dates of its own.
+    if (value instanceof Date) return value.toISOString();
     if (kind === undefined) return value;
     const directory = path.dirname(this.#document.file);
     const resolve = (each: unknown): unknown =>
