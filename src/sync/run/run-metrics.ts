@@ -1,9 +1,10 @@
 /** The metrics that are computed from a run's scalars, brought to the place where sending goes on. */
+import { TraceletError } from "../../errors.ts";
 import { NOTHING_OBSOLETE } from "../../reader/restarts.ts";
 import { Tally } from "../report/tally.ts";
 import type { Choice } from "../transform/choice.ts";
 import { Derivation } from "../transform/metrics/derivation.ts";
-import type { MetricRules } from "../transform/metrics/rules.ts";
+import { type MetricRules, operationText } from "../transform/metrics/rules.ts";
 import { SeriesCounts } from "../transform/series-counts.ts";
 import { Transform } from "../transform/transform.ts";
 import { type RunWork, WHOLE } from "./run-work.ts";
@@ -37,10 +38,25 @@ export async function lookBack(work: RunWork): Promise<void> {
   const past = [...choices.past(work.files)].filter(([id]) => id !== choices.id).map(([, choice]) => choice);
   const ofPast = past.some((choice) => choice?.transform.metrics !== undefined);
   if (choices.now.transform.metrics === undefined && !ofPast) return;
+  for (const choice of past)
+    requireSameMeaning(work.group.name, choice?.transform.metrics, choices.now.transform.metrics);
   work.requireTags();
   // What is there keeps its name: those under which it was sent are given out first.
   for (const choice of past) await readBack(work, choice ?? withoutMetrics(choices.now));
   work.metrics = await readBack(work, choices.now);
+}
+
+/** A metric that was sent must not go on as another. @throws TraceletError `usage` */
+function requireSameMeaning(run: string, before: MetricRules | undefined, now: MetricRules | undefined): void {
+  for (const { name, operation } of now?.derive ?? []) {
+    const other = before?.derive.find((rule) => rule.name === name);
+    if (other === undefined || operationText(other.operation) === operationText(operation)) continue;
+    throw new TraceletError(
+      "usage",
+      `derived metric ${JSON.stringify(name)} of ${run} was sent as ${operationText(other.operation)}, and is ${operationText(operation)} now`,
+      { hint: "give the new one another name: both are kept then, and what was sent before gets it, too" },
+    );
+  }
 }
 
 function withoutMetrics(choice: Choice): Choice {

@@ -199,8 +199,21 @@ export function rulesOf({ derive = [], rename = [], best = [], types = [] }: Met
 
 /** Tells a derived metric from another of the same name that is computed in another way. */
 export function identityOf({ name, operation }: DeriveRule, source: string): string {
-  const how = operation.kind === "expr" ? operation.text : JSON.stringify(operation);
-  return hashText(`${name}\0${how}\0${source}`).slice(0, 8);
+  return hashText(`${name}\0${operationText(operation)}\0${source}`).slice(0, 8);
+}
+
+/** As the user has written it. */
+export function operationText(operation: Operation): string {
+  switch (operation.kind) {
+    case "expr":
+      return `expr: ${operation.text}`;
+    case "ema":
+      return `ema: ${operation.weight}`;
+    case "mean":
+    case "min":
+    case "max":
+      return `${operation.kind}: ${operation.points}`;
+  }
 }
 
 /** Whether a value from outside holds rules. */
