@@ -250,13 +250,18 @@ export interface NamedFile {
   readonly found?: FileRef;
 }
 
-/** A metric's type and metadata, as a program gave them. */
+/** Whether the least or the greatest value of a metric is the best. */
+export type Goal = "min" | "max";
+
+/** A metric's type and metadata, as a program gave them, or as they were told by its tag. */
 export interface MetricInfoDatum extends DatumBase {
   readonly kind: "metric_info";
   /** Tag of the metric. */
   readonly metric: string;
   /** `loss`, `accuracy`, …; empty where none was given. */
   readonly type: string;
+  /** Left out where it goes by the type. */
+  readonly goal?: Goal | undefined;
   readonly info: { readonly [name: string]: HparamValue };
 }
 

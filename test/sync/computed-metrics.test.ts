@@ -1,10 +1,18 @@
 /** Metrics computed from scalars: by Python's reckoning, and the same whatever dies, is lost or asked for later. */
+import path from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { MlflowBackend } from "../../src/backends/mlflow/backend.ts";
+import { SqliteStore } from "../../src/backends/mlflow/sqlite-store.ts";
 import { TraceletError } from "../../src/errors.ts";
+import { openDatabase } from "../../src/sqlite.ts";
 import type { SyncOptions } from "../../src/sync/engine/once.ts";
+import type { SyncResult } from "../../src/sync/engine/sync-result.ts";
+import { guessType } from "../../src/sync/source/metric-types.ts";
 import { type MetricOptions, metricRulesOf } from "../../src/sync/transform/metrics/rules.ts";
-import { eventFile, sessionStart, WALL_TIME } from "../support/event-writer.ts";
+import { verify } from "../../src/verify/mlflow/verify.ts";
+import type { VerifiedRun } from "../../src/verify/result.ts";
+import { eventFile, ownRecord, sessionStart, WALL_TIME } from "../support/event-writer.ts";
 import type { MemoryRun } from "../support/memory-backend.ts";
 import { askPython } from "./python.ts";
 import { codes, curve, fileOf, interleaved, only, type Point, records, sentAgain, version, World } from "./world.ts";
@@ -400,5 +408,126 @@ describe("a plain reckoning comes to the same", () => {
       ),
       { numRuns: Number(process.env["TRACELET_TEST_RUNS"] ?? 30) },
     );
+  });
+});
+
+/** An MLflow's database as a destination. */
+class Mlflow {
+  readonly #world: World;
+  readonly #file: string;
+
+  constructor(world: World) {
+    this.#world = world;
+    this.#file = path.join(world.root, "mlflow.db");
+  }
+
+  async sync(options: Partial<SyncOptions>): Promise<SyncResult> {
+    const store = SqliteStore.open(this.#file);
+    const backend = new MlflowBackend({ store, ...MLFLOW, keepsMarks: true, giveUpAfterMs: 1000 });
+    try {
+      return await this.#world.sync({ backend, ...options });
+    } finally {
+      await backend.close();
+    }
+  }
+
+  async verify(options: Pick<SyncOptions, "transform">): Promise<VerifiedRun> {
+    const store = SqliteStore.open(this.#file, { readOnly: true });
+    try {
+      const { runs } = await verify({
+        ...MLFLOW,
+        ...options,
+        store,
+        logdirs: [this.#world.logdir.root],
+        group: "run",
+        restarts: "explicit",
+        attachSource: false,
+        maxRecordBytes: 1 << 20,
+        wantsRun: () => true,
+        concurrency: 1,
+        signal: new AbortController().signal,
+      });
+      return runs[0] as VerifiedRun;
+    } finally {
+      await store.close();
+    }
+  }
+
+  rows(sql: string): readonly Record<string, unknown>[] {
+    const database = openDatabase(this.#file, { busyTimeout: 1000 });
+    try {
+      return database.prepare(sql).all();
+    } finally {
+      database.close();
+    }
+  }
+}
+
+const MLFLOW = { experiment: "e", version: "1.2.3", maxArtifactBytes: undefined };
+
+test("verify computes the same: nothing missing, nothing extra, and what is not as computed is found", async () => {
+  const world = World.create();
+  const mlflow = new Mlflow(world);
+  world.logdir.write("a", fileOf(interleaved(noisy("loss", 0, 20), noisy("acc", 0, 20))));
+  const metrics = metricRulesOf({ ...FIVE, best: ["*"], rename: ["acc=accuracy"], metricTypes: {} });
+  const transform = { ...ALL, metrics };
+  await mlflow.sync({ transform: ALL });
+  await mlflow.sync({ transform });
+  expect((await mlflow.verify({ transform })).outcome).toBe("equal");
+  world.logdir.append("a", records(interleaved(noisy("loss", 20, 25), noisy("acc", 20, 25))));
+  expect((await mlflow.verify({ transform })).findings.counts.points.missing).toBeGreaterThanOrEqual(15);
+  await mlflow.sync({ transform });
+  const { outcome } = await mlflow.verify({ transform });
+  expect(outcome).toBe("equal");
+  const keys = mlflow.rows("SELECT key, count(*) AS n FROM metrics WHERE key NOT LIKE 'best/%' GROUP BY key");
+  expect(Object.fromEntries(keys.map(({ key, n }) => [key, n]))).toEqual({
+    acc: 20,
+    accuracy: 25,
+    loss: 25,
+    loss_smoothed: 21,
+  });
+});
+
+describe("types", () => {
+  test.each([
+    ["train_loss", "loss", "min"],
+    ["Loss/Train/CrossEntropy", "loss", "min"],
+    ["valLoss", "loss", "min"],
+    ["val/accuracy", "accuracy", "max"],
+    ["metrics/train_acc", "accuracy", "max"],
+    ["eval/f1-score", "score", "max"],
+    ["rollout/ep_rew_mean", undefined, undefined],
+    ["Learning_Rate", "learning_rate", undefined],
+    ["lr-Adam/pg1", "learning_rate", undefined],
+    ["test_rmse", "error", "min"],
+    ["grad_norm", "gradient", undefined],
+    ["time/fps", "throughput", undefined],
+    ["epoch", undefined, undefined],
+    ["lossless", undefined, undefined],
+  ])("%s is guessed to be %s", (tag, type, goal) => {
+    expect(guessType(tag)?.type).toBe(type);
+    expect(guessType(tag)?.goal).toBe(goal);
+  });
+
+  test("travel with the metric, by the user's rules or guessed; a record of the training says it, too", async () => {
+    const world = World.create();
+    const told = '{"tag":"b","type":"distance","metadata":{"unit":"m"}}';
+    const record = eventFile(ownRecord("metric", told, { tag: "tracelet/metric/b" }));
+    const points = interleaved(curve("a", 0, 3), curve("b", 0, 3), curve("val/loss", 0, 3));
+    world.logdir.write("r", Buffer.concat([version(), records(points), record]));
+    const metrics = metricRulesOf({
+      metricTypes: { a: { type: "reward", goal: "max" } },
+      rename: ["b=c"],
+      best: ["a", "b"],
+    });
+    const mlflow = new Mlflow(world);
+    const result = await mlflow.sync({ transform: { ...ALL, metrics } });
+    const tags = mlflow.rows("SELECT key, value FROM tags WHERE key LIKE 'tracelet.metric.%' ORDER BY key");
+    expect(tags.map(({ key, value }) => [key, JSON.parse(String(value))])).toEqual([
+      ["tracelet.metric.a", { metric: "a", type: "reward", goal: "max" }],
+      ["tracelet.metric.c", { metric: "c", type: "distance", metadata: { unit: "m" } }],
+      ["tracelet.metric.val/loss", { metric: "val/loss", type: "loss", goal: "min" }],
+    ]);
+    expect(only(result).notes).toContainEqual({ code: "no-goal", message: expect.stringContaining('"b"') });
   });
 });

@@ -6,7 +6,9 @@ import type {
   Datum,
   DatumBase,
   EncodedImage,
+  Goal,
   HparamsDatum,
+  MetricInfoDatum,
   NamedFile,
   ScalarColumns,
 } from "../../reader/datum.ts";
@@ -153,7 +155,7 @@ function fieldsOf(datum: Datum, keep: Keep): Fields | undefined {
     case "artifacts":
       return { artifact: datum.path, ...keep(datum.content, extensionOf(datum.path)) };
     case "metric_info":
-      return { metric: datum.metric, type: datum.type, metadata: datum.info };
+      return { metric: datum.metric, type: datum.type, ...goalOf(datum), metadata: datum.info };
     case "tensors": {
       const { plugin, content } = datum.metadata;
       return { plugin, content: base64(content), tensor: datum.tensor === null ? null : tensorOf(datum.tensor) };
@@ -161,6 +163,10 @@ function fieldsOf(datum: Datum, keep: Keep): Fields | undefined {
     case "unreadable":
       return undefined;
   }
+}
+
+function goalOf({ goal }: MetricInfoDatum): { readonly goal?: Goal } {
+  return goal === undefined ? {} : { goal };
 }
 
 function imageOf(image: EncodedImage | undefined, keep: Keep): Json {

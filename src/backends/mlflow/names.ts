@@ -36,6 +36,12 @@ export function labelKey(name: string): string {
   return `${readable(text.replace(/^(tracelet|mlflow)\./, "$1_"))}-${sha256(text).slice(0, 8)}`;
 }
 
+/** The run tag that tells what is known of a metric. Depends on nothing but its name. */
+export function metricLabelKey(metric: string): string {
+  const key = `tracelet.metric.${labelKey(metric)}`;
+  return isValidKey(key) ? key : `tracelet.metric.${sha256(metric)}`;
+}
+
 /** Run tags that say what a run is, and what it is a part of. */
 const RESERVED_LABEL = /^(?:tracelet\.|mlflow\.(?:runName|parentRunId|loggedImages)$)/;
 

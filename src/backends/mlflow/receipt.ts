@@ -26,10 +26,10 @@ export function tallyOf(batch: Batch, { obstacle, written, refused, params }: Fa
   tally.add(written.replaced);
   const displaced = new Map(Array.from(written.replaced.kinds, ([kind, { skipped }]) => [kind, sum(skipped.values())]));
   for (const datum of batch.data) {
-    const isFile = !(datum.kind === "run_tags" || (datum.kind === "hparams" && datum.record.type !== "experiment"));
+    const isTag = datum.kind === "run_tags" || datum.kind === "metric_info";
+    const isFile = !(isTag || (datum.kind === "hparams" && datum.record.type !== "experiment"));
     const left = displaced.get(datum.kind) ?? 0;
     if (datum.kind === "unreadable") tally.skipped(datum.kind, "undecodable", 1);
-    else if (datum.kind === "metric_info") tally.skipped(datum.kind, "unsupported-kind", 1);
     else if (obstacle !== undefined && isFile) tally.skipped(datum.kind, "no-file-storage", 1);
     else if (refusedData.has(datum)) tally.skipped(datum.kind, "refused", 1);
     else if (written.tooLarge.has(datum)) tally.skipped(datum.kind, "max-artifact-size", 1);

@@ -1,5 +1,5 @@
 /** One run of MLflow while it is written to: what its keys are called, which params it has, what was said of it. */
-import { type Datum, type HparamsDatum, holdsHparams } from "../../reader/datum.ts";
+import { type Datum, type HparamsDatum, holdsHparams, type MetricInfoDatum } from "../../reader/datum.ts";
 import { PythonObject, type PythonValue, pythonText } from "../../reader/python-text.ts";
 import type {
   Batch,
@@ -10,7 +10,8 @@ import type {
   SourceArtifact,
 } from "../../sync/backend.ts";
 import type { Note } from "../../sync/report/note.ts";
-import { isRecordedName, isValidKey, KeyNames, labelKey, nameRecorded, recordedName } from "./names.ts";
+import { typeOf } from "../../sync/source/metric-types.ts";
+import { isRecordedName, isValidKey, KeyNames, labelKey, metricLabelKey, nameRecorded, recordedName } from "./names.ts";
 import type { RunArtifacts, Written } from "./run-artifacts.ts";
 import { storableLines } from "./storable-text.ts";
 import type { MetricColumns, RunRecord, RunStatus } from "./store.ts";
@@ -157,6 +158,7 @@ export class MlflowRun implements RunHandle {
   labels({ data }: Batch, notes: Note[]): Map<string, string> {
     const labels = new Map<string, string>();
     for (const datum of data) {
+      if (datum.kind === "metric_info") labels.set(...this.#metricLabel(datum, notes));
       if (datum.kind !== "run_tags") continue;
       for (const [name, value] of datum.tags) {
         const key = labelKey(name);
@@ -169,6 +171,17 @@ export class MlflowRun implements RunHandle {
       }
     }
     return labels;
+  }
+
+  /** What is known of a metric, as a run tag: the REST API of MLflow has no place for it at the metric. */
+  #metricLabel(datum: MetricInfoDatum, notes: Note[]): [key: string, text: string] {
+    const { metric, info } = datum;
+    const metadata = Object.keys(info).length === 0 ? {} : { metadata: info };
+    const text = (fields: object) => storableLines(JSON.stringify({ metric, ...typeOf(datum), ...fields }));
+    const whole = text(metadata);
+    if (whole.length <= MAX_LABEL) return [metricLabelKey(metric), whole];
+    this.#note(notes, "cut", `metadata of metric ${JSON.stringify(metric)} are longer than a run tag of MLflow can be`);
+    return [metricLabelKey(metric), text({})];
   }
 
   /** Say so if it was created under another name than its own. */

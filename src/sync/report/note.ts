@@ -20,6 +20,7 @@ export interface Note {
     | "quarantined"
     | "regrouped"
     | "moved"
-    | "called";
+    | "called"
+    | "no-goal";
   readonly message: string;
 }

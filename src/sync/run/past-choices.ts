@@ -126,7 +126,8 @@ export class Sieve {
     });
     const stale =
       [...scalars].filter((name) => !seen.has(name)).length +
-      [...had.keys()].filter((datum) => !wanted.has(datum)).length;
+      // What is told of metrics is told anew.
+      [...had.keys()].filter((datum) => datum.kind !== "metric_info" && !wanted.has(datum)).length;
     const kept = fresh.data.filter((datum) => this.#isFresh(datum, had.get(datum)));
     fresh.data.splice(0, fresh.data.length, ...kept);
     return { fresh, lines: batch.data.filter((datum): datum is Line => isLine(datum) && lines.has(datum)), stale };

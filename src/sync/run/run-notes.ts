@@ -9,6 +9,12 @@ export function emptyNote({ tag, step }: Datum): Note {
   return { code: "without-content", message };
 }
 
+/** @param metric whose best value was asked for */
+export function noGoalNote(metric: string): Note {
+  const message = `the best of ${JSON.stringify(metric)} is not told: nobody knows whether less or more of it is better; say so with metricTypes`;
+  return { code: "no-goal", message };
+}
+
 /** Of a run of hyperparameters whose metrics are in another one. */
 export function apartNotes({ name, members, parent }: RunGroup): Note[] {
   const { sessionOf } = members[0] ?? {};

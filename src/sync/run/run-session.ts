@@ -15,7 +15,7 @@ import { Pump } from "./pump.ts";
 import { narrowed } from "./run-choices.ts";
 import type { RunSyncContext } from "./run-context.ts";
 import { lookBack } from "./run-metrics.ts";
-import { apartNotes, emptyNote } from "./run-notes.ts";
+import { apartNotes, emptyNote, noGoalNote } from "./run-notes.ts";
 import { partsOf, type RunResult, withPath } from "./run-result.ts";
 import { RunWork } from "./run-work.ts";
 import { Segments } from "./segments.ts";
@@ -317,6 +317,7 @@ export class RunSession {
       this.#hasToldEmpty = true;
       this.#work.news.notes.push(emptyNote(transform.firstEmpty));
     }
+    this.#work.news.notes.push(...(this.#work.metrics?.takeUndecided() ?? []).map(noGoalNote));
     // Also where nothing was new but bytes without values: a mark that lags behind looks like a destination that does.
     await this.#pump.flush(batch, true);
     return true;

@@ -112,7 +112,7 @@ export class Transform {
       this.#filterScalars(batch, firstScalar, (i) => !Number.isNaN(batch.value[i]), "nan", tally);
     }
     if (surplus.size > 0) this.#filterData(batch, firstDatum, (datum) => surplus.get(datum), tally);
-    metrics?.rewrite(batch, firstScalar, tally);
+    metrics?.rewrite(batch, firstScalar, firstDatum, tally);
   }
 
   /** Which of the newest scalars are obsolete. Each is asked for once. */

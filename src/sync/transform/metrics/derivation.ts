@@ -19,6 +19,7 @@ import { NewNames } from "./new-names.ts";
 import { type Recipe, Recipes } from "./recipes.ts";
 import type { MetricRules, RunMember } from "./rules.ts";
 import { Series } from "./series.ts";
+import { ToldTypes } from "./told-types.ts";
 import type { Line } from "./windows.ts";
 
 /** All files of a run. */
@@ -41,9 +42,12 @@ export class Derivation<File extends object> {
     return this.#files.get(file);
   }
 
-  /** Metrics whose best value was asked for, where nobody knows what is better. */
-  get undecided(): ReadonlySet<string> {
-    return this.#recipes.undecided;
+  /** Metrics whose best value was asked for, where nobody knows what is better; each once. */
+  takeUndecided(): string[] {
+    const { undecided } = this.#recipes;
+    const names = [...undecided];
+    undecided.clear();
+    return names;
   }
 }
 
@@ -74,6 +78,7 @@ export class FileMetrics {
   readonly #before: FileMetrics | undefined;
   readonly #code: CodeStep | undefined;
   readonly #names: NewNames | undefined;
+  readonly #types: ToldTypes | undefined;
   /** When its first event was written, seconds since the Unix epoch. */
   #began: number | undefined;
   #isBroken = false;
@@ -89,6 +94,7 @@ export class FileMetrics {
     this.#before = before;
     this.#code = rules.transform && new CodeStep(rules.transform, member);
     this.#names = rules.rename.length === 0 ? undefined : new NewNames(rules.rename, member);
+    this.#types = rules.tellsTypes ? new ToldTypes(rules.types, member) : undefined;
   }
 
   /** Add what comes of a batch's newest scalars to it. They must come in the file's order, each once. @returns how many */
@@ -126,9 +132,10 @@ export class FileMetrics {
   }
 
   /** Give a batch's newest scalars, as far as they are to be sent, to the user's code, and rename what that leaves. */
-  rewrite(batch: RecordBatch, firstScalar: number, tally: Tally): void {
+  rewrite(batch: RecordBatch, firstScalar: number, firstDatum: number, tally: Tally): void {
     this.#code?.apply(batch, firstScalar, tally);
-    this.#names?.apply(batch, firstScalar);
+    this.#names?.apply(batch, firstScalar, firstDatum);
+    if (this.#types !== undefined) tally.derived("metric_info", this.#types.tell(batch, firstScalar));
   }
 
   #compute(batch: RecordBatch, i: number, plan: Plan, line: Line, isSent: boolean, goesBack: boolean): void {

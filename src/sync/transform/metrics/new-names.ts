@@ -1,4 +1,5 @@
 /** The metrics of a member under the names that the user's patterns give them. */
+import type { Datum } from "../../../reader/datum.ts";
 import type { RecordBatch } from "../../../reader/record-batch.ts";
 import { hashText } from "../../source/fingerprint.ts";
 import { nameInGroup } from "../../source/group-names.ts";
@@ -18,20 +19,23 @@ export class NewNames {
     this.#member = member;
   }
 
-  apply(batch: RecordBatch, firstScalar: number): void {
+  apply(batch: RecordBatch, firstScalar: number, firstDatum: number): void {
     if (batch.tagTable !== this.#table) this.#ids = [];
     this.#table = batch.tagTable;
     for (let i = firstScalar; i < batch.length; i++) {
       const id = batch.tag[i] as number;
-      batch.tag[i] = this.#ids[id] ??= this.#newId(batch, id);
+      batch.tag[i] = this.#ids[id] ??= batch.tagTable.ofName(this.#newTag(batch.tags[id] as string));
+    }
+    for (let i = firstDatum; i < batch.data.length; i++) {
+      const datum = batch.data[i] as Datum;
+      if (datum.kind === "metric_info") batch.data[i] = { ...datum, metric: this.#newTag(datum.metric) };
     }
   }
 
-  #newId({ tags, tagTable }: RecordBatch, id: number): number {
-    const tag = tags[id] as string;
+  #newTag(tag: string): string {
     const name = this.#renaming.nameFor(madeName(tag) ?? nameInGroup(this.#member, tag));
-    if (name === undefined) return id;
+    if (name === undefined) return tag;
     const made = hashText(`rename\0${this.#member.path}\0${tag}`).slice(0, 8);
-    return tagTable.ofName(madeTag(made, name));
+    return madeTag(made, name);
   }
 }

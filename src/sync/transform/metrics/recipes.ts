@@ -1,11 +1,12 @@
 /** Which derived metrics are made of which metric. */
 import type { RestartPolicy } from "../../../reader/restarts.ts";
 import { hashText } from "../../source/fingerprint.ts";
+import type { MetricType } from "../../source/metric-types.ts";
 import { globFilter } from "../globs.ts";
 import { Join } from "./joins.ts";
 import { madeTag } from "./made-tag.ts";
-import { guessType, type MetricType, ofType } from "./metric-types.ts";
 import { identityOf, type MetricRules } from "./rules.ts";
+import { typesBy } from "./types-by-rules.ts";
 import { best, type Compute, ema, windowed } from "./windows.ts";
 
 /** What is made of one metric. */
@@ -85,13 +86,4 @@ export class Recipes {
     });
     return { computes, joins, columns };
   }
-}
-
-/** The type of a metric by the user's rules, or guessed. */
-export function typesBy(rules: MetricRules["types"]): (name: string) => MetricType | undefined {
-  const tests = rules.map((rule) => ({ rule, matches: globFilter([rule.match], []) }));
-  return (name) => {
-    const told = tests.find(({ matches }) => matches(name))?.rule;
-    return told === undefined ? guessType(name) : ofType(told.type, told.goal);
-  };
 }

@@ -1,10 +1,11 @@
 /** What the user wants to have made of a run's metrics, as data: it is kept as text with what was sent under it. */
 import { TraceletError } from "../../../errors.ts";
+import type { Goal } from "../../../reader/datum.ts";
 import type { DiscoveredRun } from "../../../reader/discover.ts";
 import { hashText } from "../../source/fingerprint.ts";
 import type { GroupedTags } from "../../source/group-names.ts";
+import type { TypeRule } from "../../source/metric-types.ts";
 import { type Expression, parseExpression } from "./expression.ts";
-import type { Goal, TypeRule } from "./metric-types.ts";
 import { MAX_HISTORY } from "./series.ts";
 
 /** How a derived metric is computed. */
@@ -58,11 +59,14 @@ export interface MetricRules {
   readonly rename: readonly RenameRule[];
   /** Globs over metrics whose best value is to be told. */
   readonly best: readonly string[];
+  /** They also decide what is best. */
   readonly types: readonly TypeRule[];
+  /** Whether each metric's type is told, guessed where no rule knows it. */
+  readonly tellsTypes: boolean;
   readonly transform?: TransformFunction | undefined;
 }
 
-export const NO_RULES: MetricRules = { derive: [], rename: [], best: [], types: [] };
+export const NO_RULES: MetricRules = { derive: [], rename: [], best: [], types: [], tellsTypes: false };
 
 /** As a user gives a derived metric: by its name. */
 export interface DerivedMetric {
@@ -93,19 +97,20 @@ const OPERATIONS = [...WINDOWS, "ema", "expr"] as const;
 
 /** @returns undefined where nothing is asked for @throws TraceletError `usage` */
 export function metricRulesOf(options: MetricOptions): MetricRules | undefined {
-  const { derive = {}, rename = [], best = [], metricTypes = {}, transform } = options;
+  const { derive = {}, rename = [], best = [], metricTypes, transform } = options;
   const rules: MetricRules = {
     derive: Object.entries(derive).map(([name, metric]) => deriveRule(name, metric)),
     rename: rename.map(renameRuleOf),
     best,
-    types: Object.entries(metricTypes).map(([match, type]) => ({
+    types: Object.entries(metricTypes ?? {}).map(([match, type]) => ({
       match,
       ...(typeof type === "string" ? { type } : type),
     })),
+    tellsTypes: metricTypes !== undefined,
     transform,
   };
-  const { derive: derived, rename: renamed, types } = rules;
-  const isAny = derived.length + renamed.length + best.length + types.length > 0 || transform !== undefined;
+  const { derive: derived, rename: renamed, tellsTypes } = rules;
+  const isAny = derived.length + renamed.length + best.length > 0 || tellsTypes || transform !== undefined;
   return isAny ? rules : undefined;
 }
 
@@ -156,19 +161,19 @@ export interface MetricFields {
   readonly derive?: readonly (readonly [name: string, DerivedMetric])[];
   readonly rename?: readonly (readonly [from: string, to: string])[];
   readonly best?: readonly string[];
+  /** Undefined where types are not told. */
   readonly types?: readonly TypeRule[];
 }
 
 /** What of the rules decides what is sent, as JSON; without code, which cannot be kept. */
 export function fieldsOf(rules: MetricRules | undefined): MetricFields | undefined {
   if (rules === undefined) return undefined;
-  const { derive, rename, best, types } = rules;
+  const { derive, rename, best, types, tellsTypes } = rules;
   const fields = {
     ...(derive.length > 0 && { derive: derive.map((rule) => [rule.name, givenOf(rule)] as const) }),
     ...(rename.length > 0 && { rename: rename.map(({ from, to }) => [from, to] as const) }),
     ...(best.length > 0 && { best: [...new Set(best)].sort() }),
-    // Types change nothing of what is sent but what counts as best.
-    ...(best.length > 0 && types.length > 0 && { types }),
+    ...(tellsTypes && { types }),
   };
   return Object.keys(fields).length === 0 ? undefined : fields;
 }
@@ -188,12 +193,13 @@ function givenOf({ operation, match }: DeriveRule): DerivedMetric {
 }
 
 /** The rules of a text; somebody else may have written it. @throws if it holds none */
-export function rulesOf({ derive = [], rename = [], best = [], types = [] }: MetricFields): MetricRules {
+export function rulesOf({ derive = [], rename = [], best = [], types }: MetricFields): MetricRules {
   return {
     derive: derive.map(([name, metric]) => deriveRule(name, metric)),
     rename: rename.map(([from, to]) => renameRule(from, to)),
     best,
-    types,
+    types: types ?? [],
+    tellsTypes: types !== undefined,
   };
 }
 

@@ -1,5 +1,5 @@
 /** What is computed of a metric's points, one after the other. */
-import type { Goal } from "./metric-types.ts";
+import type { Goal } from "../../../reader/datum.ts";
 import type { Series } from "./series.ts";
 
 /** The points of one metric that a point looks back on. */

@@ -1,6 +1,6 @@
 /** What a metric measures, and whether less or more of it is better: told by the user's rules, or guessed from its tag. */
 
-export type Goal = "min" | "max";
+import type { Goal, MetricInfoDatum } from "../../reader/datum.ts";
 
 export interface MetricType {
   readonly type: string;
@@ -42,6 +42,15 @@ export function guessType(tag: string): MetricType | undefined {
     .replace(/[^\p{L}\p{N}]+/gu, " ");
   const type = GUESSES.find(([, pattern]) => pattern.test(` ${words.trim()} `))?.[0];
   return type === undefined ? undefined : ofType(type);
+}
+
+/** What a record says of a metric, completed by what goes with it: a record without a type is about one that is guessed. */
+export function typeOf({
+  metric,
+  type,
+  goal,
+}: Pick<MetricInfoDatum, "metric" | "type" | "goal">): MetricType | undefined {
+  return type === "" ? guessType(metric) : ofType(type, goal);
 }
 
 /** A type by its name, with the goal that goes with it unless told otherwise. */
