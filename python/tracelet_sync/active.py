@@ -31,7 +31,7 @@ def start_logging(
         project: where it belongs; MLflow: the experiment
         backend: one or several destinations. Default: `TRACELET_BACKEND`, or MLflow
         config: options, by the names of `tracelet config`; `tensorboard_log_dir` says what is followed (one directory or
-            several; default: `runs` and `lightning_logs`)
+            several; default: `runs` and `lightning_logs`). Or the path of a tracelet.config file
         settings: the same, as `TraceletSettings`; `config` counts more
 
     Called again for the same run, it returns the active experiment. Another one ends that first.

@@ -22,8 +22,10 @@ _TORCH, _LIGHTNING = "runs", "lightning_logs"
 STOP_SECONDS = 60.0
 #: Tells the processes that a script starts of its session, so that none of them starts another one of the same.
 _VARIABLE = "TRACELET_SYNC_SESSION"
-#: What the pages call a run's name.
-_NAMES = ("exp_name", "experiment_name", "run_name", "runName")
+#: What the options are called that are decided here.
+_NAMES = ("exp_name", "experiment_name", "run_name")
+_LOGDIRS = ("tensorboard_log_dir", "logdirs")
+_PROJECTS = ("project", "project_name", "experiment")
 
 
 class Session:
@@ -36,20 +38,26 @@ class Session:
         config: Any,
         settings: Any,
     ) -> None:
+        self._config_file: Optional[str] = None
+        self._is_own_config = not isinstance(config, (str, os.PathLike))
+        if not self._is_own_config:
+            self._config_file, config = os.path.abspath(os.path.expanduser(os.fspath(config))), None
         values = merged(settings, config)
-        names = [values.pop(key) for key in _NAMES if key in values]
         #: To the millisecond, and never later than what is written from now on.
         self.since = int(time.time() * 1000) / 1000
-        self.name = str(name or (names[0] if names else _name_of_script()))
-        self.project: Optional[str] = project or values.pop("project", None)
-        values.pop("project", None)
-        chosen = backend or values.pop("backend", None)
-        values.pop("backend", None)
+        self.name = str(_taken(values, _NAMES, name) or _name_of_script())
+        self.project: Optional[str] = _taken(values, _PROJECTS, project)
+        chosen = _taken(values, ("backend",), backend)
         self._backends = [chosen] if isinstance(chosen, str) else list(chosen or [])
         self._logdirs = _logdirs(values)
+        environment = _taken(values, ("track_env",))
+        if environment is not None:
+            # Of which Python, only this one knows.
+            values["track_env"] = sys.executable if environment is True else environment
         self._config = {key: _from_here(key, value) for key, value in values.items()}
+        if values and not self._is_own_config:
+            once(f"settings beside {self._config_file} are ignored: {', '.join(values)}; put them there")
         self._watch: Optional[WatchProcess] = None
-        self._config_file: Optional[str] = None
         self._owner = os.getpid()
         self._is_joined = False
 
@@ -57,11 +65,6 @@ class Session:
     def directory(self) -> str:
         """For the event file of what is logged by hand."""
         return self._logdirs[0]
-
-    @property
-    def is_joined(self) -> bool:
-        """Whether another process has the watch that follows this one's files."""
-        return self._is_joined
 
     def is_same(self, other: Session) -> bool:
         """Whether both would be one run."""
@@ -73,7 +76,7 @@ class Session:
             return
         os.environ[_VARIABLE] = json.dumps([os.getpid(), *self._identity()])
         try:
-            self._config_file = self._write_config()
+            self._write_config()
             argv = self._argv("watch", "--until-eof", "--json")
             if log.isEnabledFor(10):
                 argv += ["--log-level", "debug"]
@@ -134,8 +137,8 @@ class Session:
         argv = [verb, *self._logdirs, "--group", "logdir", "--run-name", self.name, "--since", f"{self.since:.3f}"]
         if self._backends:
             argv += ["--backend", ",".join(self._backends)]
-        if self._config_file is not None:
-            argv += ["--config", self._config_file]
+        # A configuration that happens to lie above the working directory could send it elsewhere.
+        argv += ["--no-config"] if self._config_file is None else ["--config", self._config_file]
         return [*argv, *more]
 
     def _environment(self, key: Optional[str] = None) -> dict[str, str]:
@@ -155,18 +158,17 @@ class Session:
 
         return shlex.join(self._resume())
 
-    def _write_config(self) -> Optional[str]:
+    def _write_config(self) -> None:
         """A file, since it may hold what is nobody else's business, and there are names that no flag has."""
-        if not self._config:
-            return None
-        fd, path = tempfile.mkstemp(prefix="tracelet-", suffix=".json")
+        if not self._is_own_config or not self._config:
+            return
+        fd, self._config_file = tempfile.mkstemp(prefix="tracelet-", suffix=".json")
         with open(fd, "w", encoding="utf-8") as file:
             json.dump(self._config, file, default=plain)
-        return path
 
     def _remove_config(self) -> None:
-        """Only when nobody needs it any more: the command that goes on names it."""
-        if self._config_file is not None:
+        """Not while the command that goes on may need it."""
+        if self._is_own_config and self._config_file is not None:
             try:
                 os.unlink(self._config_file)
             except OSError:
@@ -182,15 +184,31 @@ class Session:
                 )
 
 
+def _taken(values: dict[str, Any], names: tuple[str, ...], given: Any = None) -> Any:
+    """What was given, else the first of these options, in snake or camel case; none of them stays."""
+    for name in names:
+        first, *others = name.split("_")
+        for key in (name, first + "".join(other.capitalize() for other in others)):
+            if key in values:
+                found = values.pop(key)
+                given = found if given is None else given
+    return given
+
+
+def _is_on(values: dict[str, Any], name: str) -> bool:
+    return _taken(values, (name,)) is not False
+
+
 def _logdirs(values: dict[str, Any]) -> list[str]:
-    given = values.pop("tensorboard_log_dir", None)
-    lightning = values.pop("track_lightning", True)
+    given = _taken(values, _LOGDIRS)
+    follows_lightning = _is_on(values, "track_lightning")
+    follows_writers = _is_on(values, "track_tensorboard")
     if given is None:
-        logdirs = [_TORCH, _LIGHTNING] if lightning else [_TORCH]
+        logdirs = [_TORCH, _LIGHTNING] if follows_lightning else [_TORCH]
     else:
         logdirs = [given] if isinstance(given, (str, os.PathLike)) else list(given)
     logdirs = [os.path.abspath(os.path.expanduser(os.fspath(logdir))) for logdir in logdirs]
-    if values.pop("track_tensorboard", True):
+    if follows_writers:
         return logdirs
     # What is logged by hand alone: in a directory that nobody else writes to.
     return [os.path.join(logdirs[0], f"tracelet-{int(time.time())}-{os.getpid()}-{secrets.token_hex(2)}")]

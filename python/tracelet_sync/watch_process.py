@@ -138,7 +138,8 @@ class WatchProcess:
             hear = self._HEAR[said["type"]]
         except (ValueError, KeyError, TypeError):
             self._text.append(line.strip())
-            log.debug("tracelet: %s", line)
+            level = log.warning if line.startswith(("note: ", "warning: ")) else log.debug
+            level("tracelet: %s", line)
             return
         hear(self, said)
 
