@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 export interface ProcessStat {
   /** One letter; `Z` and `X` have ended. */
   readonly state: string;
+  readonly parent: number;
   readonly group: number;
   /** The id of the process that leads its session. */
   readonly session: number;
@@ -23,6 +24,7 @@ export function processStat(pid: number | "self"): ProcessStat | undefined {
     const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
     return {
       state: fields[0] as string,
+      parent: Number(fields[1]),
       group: Number(fields[2]),
       session: Number(fields[3]),
       terminal: Number(fields[4]),

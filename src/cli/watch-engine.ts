@@ -19,6 +19,7 @@ import type { Progress } from "../sync/report/progress.ts";
 import { localSource } from "../sync/tree/local-source.ts";
 import { worstOf } from "./destination-ends.ts";
 import { exitCodeOfError } from "./failure.ts";
+import { isOfOthers } from "./file-owner.ts";
 import { exitCode, isLoss } from "./sync-report.ts";
 import { bytes, plural } from "./terminal.ts";
 
@@ -90,8 +91,11 @@ const LAST_PAUSE_MS = 30_000;
 /** The one for the destinations and state that the command line asks for. */
 export function watchEngine(command: WatchCommandOptions): WatchEngine {
   return async (options) => {
-    const { logdirs, stop, finish, onStart, onEvent, onEnd, pollMs, trace, training, ...choice } = options;
-    const { verbose, json, giveUpAfter } = command;
+    const { logdirs, stop, finish, onStart, onEvent, onEnd, pollMs, trace, training, ...chosen } = options;
+    const { verbose, json, giveUpAfter, pid, group, since } = command;
+    // Whose session it is.
+    const isSession = pid !== undefined && group === "logdir" && since !== undefined;
+    const choice = { ...chosen, ...(isSession && { isOfOthers: isOfOthers(pid) }) };
     const isOne = (await chosenBackends(command.backend)).length === 1;
     const say = (message: string, name: string) =>
       onEvent({ level: "warning", run: undefined, message, hint: undefined }, name);

@@ -22,6 +22,7 @@ export interface SyncJson {
   readonly dryRun: boolean;
   readonly location: string | null;
   readonly excludedRuns: number;
+  readonly earlierFiles: number;
   readonly error: { readonly code: string } | null;
   readonly kinds: Readonly<
     Record<string, { read: number; sent: number; failed: number; skipped: Record<string, number> }>
@@ -53,14 +54,18 @@ export class Machine {
   }
 
   start(...args: readonly string[]): ChildProcess {
-    return this.#startIn(this.root, args);
+    return this.startIn(this.root, args);
   }
 
-  #startIn(directory: string, args: readonly string[]): ChildProcess {
+  startIn(
+    directory: string,
+    args: readonly string[],
+    stdio: ("ignore" | "pipe")[] = ["ignore", "pipe", "pipe"],
+  ): ChildProcess {
     const { PATH } = process.env;
     const home = path.join(this.root, "home");
     const env = { PATH, HOME: home, XDG_STATE_HOME: path.join(home, "state"), ...this.env };
-    return spawn(process.execPath, [MAIN, ...args], { cwd: directory, env, stdio: ["ignore", "pipe", "pipe"] });
+    return spawn(process.execPath, [MAIN, ...args], { cwd: directory, env, stdio });
   }
 
   async run(...args: readonly string[]): Promise<Ended> {
@@ -69,7 +74,7 @@ export class Machine {
 
   /** The same in another directory. */
   async runIn(directory: string, ...args: readonly string[]): Promise<Ended> {
-    return ended(this.#startIn(directory, args));
+    return ended(this.startIn(directory, args));
   }
 
   /** `tracelet sync runs --json …`, which has to print exactly one object. */

@@ -3,7 +3,7 @@ import { type DiscoveredRun, type Discovery, displayPath } from "../../reader/di
 import { ageOf } from "../../reader/file-age.ts";
 import { isSame } from "../run/match.ts";
 import { OtherRuns } from "../run/other-runs.ts";
-import { BegunSince, earlierText } from "../source/begun.ts";
+import { BegunSince, earlierText, othersText } from "../source/begun.ts";
 import { groupRuns, withRun } from "../source/groups.ts";
 import { withoutLinksInside } from "../source/linked-runs.ts";
 import type { RunGroup } from "../source/run-group.ts";
@@ -20,7 +20,16 @@ import type { RunRecorder } from "./run-recorder.ts";
 export interface FollowedRunsOptions {
   readonly choice: Pick<
     SyncOptions,
-    "checkpoints" | "logdirs" | "group" | "since" | "recordings" | "runName" | "regroups" | "transform" | "wantsRun"
+    | "checkpoints"
+    | "logdirs"
+    | "group"
+    | "since"
+    | "isOfOthers"
+    | "recordings"
+    | "runName"
+    | "regroups"
+    | "transform"
+    | "wantsRun"
   >;
   /** What was sent before, by name. */
   readonly stored: Map<string, StoredRun[]>;
@@ -54,14 +63,13 @@ export class FollowedRuns {
   readonly #runOf = new Map<string, FollowedRun>();
   readonly #saidLinks = new Set<string>();
   readonly #begun: BegunSince | undefined;
-  /** How many files that were begun before were said to be skipped. */
-  #saidEarlier = 0;
+  /** How many of these files were said to be left out. */
+  readonly #saidFiles = new Map<ReadonlySet<string>, number>();
 
   constructor(options: FollowedRunsOptions) {
     this.#options = options;
     this.grewAt = options.clock.now();
-    const { since } = options.choice;
-    this.#begun = since === undefined ? undefined : new BegunSince(since);
+    this.#begun = options.choice.since === undefined ? undefined : new BegunSince(options.choice);
     const all = () => [...this.#lying.values(), ...Array.from(this.#runs.values(), ({ group }) => group)];
     this.others = new OtherRuns(all, options.stored);
   }
@@ -98,7 +106,7 @@ export class FollowedRuns {
     const own = choice.group === "none" ? changed : withoutLinksInside(changed);
     this.#sayLinks(changed, new Set(own));
     const wanted = await this.#wanted(own);
-    this.#sayEarlier(complete);
+    this.#sayLeftOut(complete);
     if (this.isComplete && wanted.length > 0) this.grewAt = clock.now();
     const isKnown = (run: DiscoveredRun) => {
       const known = this.#runOf.get(keyOf(run));
@@ -127,12 +135,17 @@ export class FollowedRuns {
   }
 
   /** Those that were there at the beginning are said together. @param isComplete whether all that was there is known */
-  #sayEarlier(isComplete: boolean): void {
-    const n = this.#begun?.earlier.size ?? 0;
-    if (n === this.#saidEarlier || !(isComplete || this.isComplete)) return;
-    const more = this.#saidEarlier === 0 ? "" : " more";
-    this.#options.report.say("info", undefined, earlierText(n - this.#saidEarlier, more));
-    this.#saidEarlier = n;
+  #sayLeftOut(isComplete: boolean): void {
+    if (this.#begun === undefined || !(isComplete || this.isComplete)) return;
+    for (const [files, text] of [
+      [this.#begun.earlier, earlierText],
+      [this.#begun.others, othersText],
+    ] as const) {
+      const said = this.#saidFiles.get(files) ?? 0;
+      if (files.size === said) continue;
+      this.#options.report.say("info", undefined, text(files.size - said, said === 0 ? "" : " more"));
+      this.#saidFiles.set(files, files.size);
+    }
   }
 
   /** Whether a file that was sent has given way to one of another run, as where two have exchanged their names. */

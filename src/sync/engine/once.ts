@@ -63,7 +63,7 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
   const { runs: found, problems } = await (options.discovery ??
     (options.source ?? localSource(options.logdirs)).discover());
   const all = options.group === "none" ? found : withoutLinksInside(found);
-  const begun = options.since === undefined ? undefined : new BegunSince(options.since);
+  const begun = options.since === undefined ? undefined : new BegunSince(options);
   const chosen = wantedRuns(all, options);
   const wanted = (await begun?.of(chosen)) ?? chosen;
   const links = options.group === "none" ? [] : linkedRuns(found, options.wantsRun);

@@ -49,7 +49,9 @@ export async function watch(options: WatchOptions): Promise<boolean> {
 export function watchAll(options: WatchAllOptions): Promise<boolean>[] {
   const { destinations, onEvent, logdirs, events, pollMs, rescanMs, signal } = options;
   const onNote = (note: WatchNote) => {
-    const level = note.kind === "logdir-found" || note.kind === "readable" ? "info" : "warning";
+    // A session has some of its logdirs only if something is written there.
+    const isExpected = note.kind === "logdir-missing" && options.group === "logdir";
+    const level = isExpected || note.kind === "logdir-found" || note.kind === "readable" ? "info" : "warning";
     onEvent({ level, run: undefined, message: formatWatchNote(note), hint: undefined });
   };
   const source = options.source ?? localSource(logdirs);

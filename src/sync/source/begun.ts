@@ -5,6 +5,7 @@ import { useFile } from "../../reader/file-store.ts";
 import { RecordBatch } from "../../reader/record-batch.ts";
 import { TagTable } from "../../reader/tag-table.ts";
 import { RecordReader } from "../../reader/tfrecord.ts";
+import type { Grouping } from "./groups.ts";
 import { wholeMs } from "./whole-ms.ts";
 
 /** How far into a file its first event is looked for, bytes. */
@@ -15,13 +16,16 @@ const CLOCKS_DIFFER = 24 * 3_600_000;
 export class BegunSince {
   /** Paths of those that were left out. */
   readonly earlier: Set<string> = new Set();
+  /** Paths of those that are of other sessions. */
+  readonly others: Set<string> = new Set();
   readonly #since: number;
+  readonly #isOfOthers: Grouping["isOfOthers"];
   /** When files were begun, ms since the Unix epoch; by path. */
   readonly #known = new Map<string, { readonly file: EventFileEntry; readonly begun: number }>();
 
-  /** @param since ms since the Unix epoch */
-  constructor(since: number) {
-    this.#since = since;
+  constructor({ since, isOfOthers }: Pick<Grouping, "since" | "isOfOthers">) {
+    this.#since = since ?? -Infinity;
+    this.#isOfOthers = isOfOthers;
   }
 
   /**
@@ -42,8 +46,11 @@ export class BegunSince {
     const isOld = file.mtime > 0n && Number(file.mtime / 1_000_000n) < this.#since - CLOCKS_DIFFER;
     const begun = isOld ? -Infinity : await this.#begun(file);
     if (begun === undefined) return false;
-    if (begun >= this.#since) return true;
-    this.earlier.add(displayPath(file.path));
+    const path = displayPath(file.path);
+    const isOthers = begun >= this.#since && this.#isOfOthers?.(file.name, begun) === true;
+    if (begun < this.#since) this.earlier.add(path);
+    else if (isOthers) this.others.add(path);
+    else return true;
     return false;
   }
 
@@ -77,9 +84,16 @@ function timeOfName({ name, mtime }: EventFileEntry): number {
   return seconds === undefined ? Number(mtime / 1_000_000n) : Number(seconds) * 1000 + 999;
 }
 
-/** @param more ` more` if others were told of before */
+/** What is said of files that were left out. @param more ` more` if others were told of before */
 export function earlierText(files: number, more = ""): string {
   return files === 1
     ? `1${more} event file was begun before --since, and is skipped`
     : `${files}${more} event files were begun before --since, and are skipped`;
+}
+
+/** The same of files that are of other sessions. */
+export function othersText(files: number, more = ""): string {
+  return files === 1
+    ? `1${more} event file is of another process, and is left alone`
+    : `${files}${more} event files are of other processes, and are left alone`;
 }

@@ -55,6 +55,12 @@ export function writerOf(name: string): string {
   return parts?.[1] === undefined ? name.replace(/.*tfevents\.\d+\./s, "") : `${parts[1]} ${parts[2] ?? ""}`;
 }
 
+/** The process that an event file's name tells to have begun it, as torch, TensorFlow and tracelet name their files. */
+export function writingProcess(name: string): { readonly host: string; readonly pid: number } | undefined {
+  const [, host, pid] = /tfevents\.\d+\.(.+)\.(\d+)\.\d+(?:\D.*)?$/s.exec(name) ?? [];
+  return host === undefined ? undefined : { host, pid: Number(pid) };
+}
+
 /** Whose files a run holds; those below it are held against it one by one. */
 function writersOf({ files }: DiscoveredRun): ReadonlySet<string> {
   const known = WRITERS.get(files);

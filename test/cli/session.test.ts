@@ -1,0 +1,175 @@
+/** Sessions as programs start them beside themselves: `watch --group logdir --since --until-eof --pid`, in processes of their own. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { appendFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { isOfOthers } from "../../src/cli/file-owner.ts";
+import { WALL_TIME } from "../support/event-writer.ts";
+import { curve, fileOf, type Point, records } from "../sync/world.ts";
+import { type Ended, ended, expectHarmless, Machine } from "./tracelet.ts";
+
+const PATIENCE = { timeout: 60_000, interval: 50 };
+const now = () => Date.now() / 1000;
+const file = (pid: number, n = 0, host = os.hostname()) =>
+  `events.out.tfevents.${Math.floor(now())}.${host}.${pid}.${n}`;
+
+/** A process that goes on until the test ends, and one that it has started. */
+async function training(): Promise<{ readonly process: ChildProcess; readonly pid: number; readonly child: number }> {
+  const sleep = "setInterval(() => {}, 1000)";
+  const code = `const { spawn } = require("node:child_process");
+    const child = spawn(process.execPath, ["-e", process.argv[1]]);
+    process.on("SIGTERM", () => { child.kill("SIGKILL"); process.exit(); });
+    console.log(child.pid); ${sleep}`;
+  const started = spawn(process.execPath, ["-e", code, sleep], { stdio: ["ignore", "pipe", "inherit"] });
+  onTestFinished(() => void started.kill("SIGTERM"));
+  const [line] = (await once(started.stdout as NodeJS.ReadableStream, "data")) as [Buffer];
+  return { process: started, pid: started.pid as number, child: Number(line) };
+}
+
+/** As a training that runs now writes it: the times of its file are the clock's. */
+function write(machine: Machine, name: string, points: readonly Point[]): void {
+  const target = path.join(machine.logdir.root, name);
+  mkdirSync(path.dirname(target), { recursive: true });
+  if (existsSync(target)) appendFileSync(target, records(points));
+  else writeFileSync(target, fileOf(points, now() - WALL_TIME));
+}
+
+/** A run's points, as MLflow has them. */
+function pointsOf(machine: Machine, run: string): string[] {
+  return machine.look((database) =>
+    database
+      .prepare(
+        "SELECT m.key, m.step, m.value FROM metrics AS m JOIN runs AS r USING (run_uuid) WHERE r.name = ? ORDER BY 1, 2",
+      )
+      .all(run)
+      .map(({ key, step, value }) => `${String(key)} ${String(step)} ${String(value)}`),
+  );
+}
+
+const texts = (...points: readonly Point[]) => points.map(({ tag, step, value }) => `${tag} ${step} ${value}`).sort();
+
+class SessionOf {
+  readonly #child: ChildProcess;
+  readonly ended: Promise<Ended>;
+
+  constructor(machine: Machine, ...args: readonly string[]) {
+    this.#child = machine.startIn(
+      machine.root,
+      ["watch", "runs", "--group", "logdir", "--until-eof", ...args],
+      ["pipe", "pipe", "pipe"],
+    );
+    onTestFinished(() => void this.#child.kill("SIGKILL"));
+    this.ended = ended(this.#child);
+  }
+
+  kill(): void {
+    this.#child.kill("SIGKILL");
+  }
+
+  async end(): Promise<Ended> {
+    this.#child.stdin?.end();
+    return this.ended;
+  }
+}
+
+test.runIf(process.platform === "linux")(
+  "a file is another's while another process of this machine writes it",
+  async () => {
+    const { pid, child, process: started } = await training();
+    const isTheirs = isOfOthers(pid);
+    const begun = Date.now();
+    expect([file(pid), file(child), file(process.pid)].map((name) => isTheirs(name, begun))).toEqual([
+      false,
+      false,
+      true,
+    ]);
+    expect(isOfOthers(child)(file(pid), begun)).toBe(true);
+    const other = ["events.out.tfevents.1.host", file(process.pid, 0, "elsewhere"), `${file(process.pid, 1)}.v2`];
+    expect(other.map((name) => isTheirs(name, begun))).toEqual([false, false, true]);
+    // The id was another process's when the file was begun.
+    expect(isTheirs(file(process.pid, 2), begun - 3_600_000)).toBe(false);
+    started.kill("SIGTERM");
+    await once(started, "exit");
+    expect(isOfOthers(process.pid)(file(pid), begun)).toBe(false);
+    expect(isTheirs(file(process.pid), begun)).toBe(true);
+  },
+);
+
+describe.runIf(process.platform === "linux")("two trainings side by side in one logdir", () => {
+  test("are two runs, each with exactly its own points, live at once", async () => {
+    const machine = Machine.create();
+    const trainings = [await training(), await training()] as const;
+    const begun = now();
+    const sinces = [String(begun - 0.01), String(begun)];
+    const options = (n: 0 | 1) => ["--since", sinces[n] as string, "--run-name", `exp ${n}`];
+    const start = (n: 0 | 1) => new SessionOf(machine, ...options(n), "--pid", String(trainings[n].pid));
+    const sessions = [start(0), start(1)] as [SessionOf, SessionOf];
+    const points: [Point[], Point[]] = [[], []];
+    const train = (n: 0 | 1, pid: number, place: string, tag: string, steps: number) => {
+      points[n].push(...curve(tag, 0, steps));
+      write(machine, `${place}/${file(pid, points[n].length)}`, curve(tag, 0, steps));
+    };
+    const arrive = () =>
+      vi.waitFor(() => {
+        for (const n of [0, 1])
+          expect(pointsOf(machine, `exp ${n}`)).toEqual(texts(...(points[n as 0 | 1] as Point[])));
+      }, PATIENCE);
+    for (const n of [1, 0] as const) {
+      train(n, trainings[n].pid, `Nov27_15-12-0${n}_host`, "loss", 5 + n);
+      train(n, trainings[n].child, `Nov27_15-12-1${n}_host`, "worker", 3 + n);
+    }
+    await arrive();
+    // Killed, it goes on where it was, though the other's files are there by now.
+    sessions[0].kill();
+    await sessions[0].ended;
+    train(1, trainings[1].pid, "Nov27_15-13-01_host", "acc", 4);
+    sessions[0] = start(0);
+    train(0, trainings[0].pid, "Nov27_15-13-00_host", "acc", 2);
+    await arrive();
+    for (const n of [1, 0] as const) {
+      const { code, stderr } = await sessions[n].end();
+      expect([code, stderr]).toEqual([0, expect.any(String)]);
+      expectHarmless(stderr);
+    }
+    await arrive();
+    for (const { process: started } of trainings) {
+      started.kill("SIGTERM");
+      await once(started, "exit");
+    }
+    // What one has sent is no other's, also once nobody can tell any more who has written it.
+    for (const n of [0, 1] as const)
+      expect(await machine.sync("--group", "logdir", ...options(n))).toMatchObject({
+        ...{ code: 0, outcome: "ok", earlierFiles: 0 },
+        runs: [{ outcome: "unchanged", notes: [] }],
+      });
+    await arrive();
+    expect(
+      machine.look((database) =>
+        database.prepare("SELECT name, status, lifecycle_stage FROM runs ORDER BY name").all(),
+      ),
+    ).toEqual([0, 1].map((n) => ({ name: `exp ${n}`, status: "FINISHED", lifecycle_stage: "active" })));
+  });
+});
+
+test("one training after the other, under the same name and in the same directory: two runs", async () => {
+  const machine = Machine.create();
+  const first = new SessionOf(machine, "--since", String(now()), "--run-name", "exp");
+  const [one, two] = [`run/${file(1)}`, `run/${file(1, 1)}`];
+  write(machine, one, curve("loss", 0, 5));
+  await vi.waitFor(() => expect(pointsOf(machine, "exp")).toHaveLength(5), PATIENCE);
+  write(machine, one, curve("loss", 5, 9));
+  expect((await first.end()).code).toBe(0);
+  const second = new SessionOf(machine, "--since", String(now()), "--run-name", "exp");
+  write(machine, two, curve("loss", 0, 3));
+  expect((await second.end()).code).toBe(0);
+  const runs = machine.look((database) =>
+    database
+      .prepare(
+        "SELECT name, lifecycle_stage, (SELECT count(*) FROM metrics AS m WHERE m.run_uuid = r.run_uuid) AS points FROM runs AS r ORDER BY points",
+      )
+      .all(),
+  );
+  expect(runs).toEqual([3, 9].map((points) => ({ name: "exp", lifecycle_stage: "active", points })));
+});
