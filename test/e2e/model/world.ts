@@ -284,8 +284,9 @@ export class World {
   async #restore(backup: Backup): Promise<string> {
     const { database, artifacts } = this.#destination;
     await this.#observer.copyDatabase(backup.database, database);
-    // Most people put the database back and leave the files as they are.
-    if (!backup.needsFiles) return String(this.#backups.indexOf(backup));
+    // Most people put the database back and leave the files as they are. A copy that then takes the place of what it was
+    // copied from would find files that go on in another way.
+    if (!backup.needsFiles && !this.#hasCopies()) return String(this.#backups.indexOf(backup));
     rmSync(artifacts, { recursive: true, force: true });
     if (existsSync(backup.artifacts)) cpSync(backup.artifacts, artifacts, { recursive: true });
     for (const each of this.#backups) each.needsFiles = true;
@@ -300,6 +301,11 @@ export class World {
     }
     // The first backup is from before anything was sent, or soon after.
     return `by backup ${await this.#restore(this.#backups[0] as Backup)}`;
+  }
+
+  #hasCopies(): boolean {
+    const lineages = [...this.#directories.map(({ lineage }) => lineage), ...this.#ghosts.keys()];
+    return new Set(lineages).size < lineages.length;
   }
 
   async #delete(): Promise<string> {
