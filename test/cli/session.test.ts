@@ -1,7 +1,7 @@
 /** Sessions as programs start them beside themselves: `watch --group logdir --since --until-eof --pid`, in processes of their own. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { appendFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
@@ -94,6 +94,36 @@ test.runIf(process.platform === "linux")(
     await once(started, "exit");
     expect(isOfOthers(process.pid)(file(pid), begun)).toBe(false);
     expect(isTheirs(file(process.pid), begun)).toBe(true);
+  },
+);
+
+test.each(["mlflow", "jsonl"])(
+  "names that two members share stay theirs at %s, whatever becomes of the state",
+  async (backend) => {
+    const machine = Machine.create();
+    const to = ["--group", "logdir", "--backend", backend, ...(backend === "jsonl" ? ["--output", "out"] : [])];
+    const files = [`version_0/${file(2)}`, `other/version_0/${file(1)}`] as const;
+    write(machine, files[1], curve("loss", 0, 3));
+    expect(await machine.sync(...to)).toMatchObject({ code: 0 });
+    write(machine, files[0], curve("loss", 0, 4));
+    for (let step = 4; step < 7; step++) {
+      expect(await machine.sync(...to)).toMatchObject({ code: 0 });
+      for (const each of files) write(machine, each, curve("loss", step, step + 1));
+      if (step === 5) rmSync(machine.state, { recursive: true });
+    }
+    expect(await machine.sync(...to)).toMatchObject({ code: 0, kinds: { scalars: { failed: 0 } } });
+    expect(await machine.run("verify", "runs", ...to)).toMatchObject({ code: 0 });
+    const read = () =>
+      readFileSync(path.join(machine.root, "out", "runs.jsonl"), "utf8")
+        .split("\n")
+        .filter((line) => line.includes('"tag"'))
+        .map((line) => JSON.parse(line) as Point)
+        .map(({ tag, step, value }) => `${tag} ${String(step)} ${String(value)}`)
+        .sort();
+    const points = backend === "mlflow" ? pointsOf(machine, "runs") : read();
+    expect(points).toEqual(
+      texts(...[...curve("loss", 0, 3), ...curve("loss", 4, 7)], ...curve("version_0/loss", 0, 7)),
+    );
   },
 );
 

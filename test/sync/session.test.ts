@@ -117,6 +117,44 @@ describe("--group logdir", () => {
     expect([sentAgain(theRun(world)), theRun(world).status]).toEqual([0, "finished"]);
   });
 
+  test.each([true, false])(
+    "a name that two members have stays whose it was first, also without the state; lost: %s",
+    async (isLost) => {
+      const world = World.create();
+      const [early, late] = ["Nov27_15-12-01_host", "Nov27_15-12-02_host"];
+      world.logdir.write(late, fileOf(curve("loss", 0, 3), 2));
+      await world.sync(SESSION);
+      // It is read before the other from now on.
+      world.logdir.write(early, fileOf([...curve("loss", 0, 4), ...curve("acc", 0, 2)], 1));
+      world.logdir.append(late, records(curve("acc", 0, 3)));
+      const renamed = await world.sync(SESSION);
+      expect(codes(renamed)).toEqual(["renamed", "renamed"]);
+      const points = [
+        ...[...curve("loss", 0, 3), ...curve("acc", 0, 2)],
+        ...[...curve(`${early}/loss`, 0, 4), ...curve(`${late}/acc`, 0, 3)],
+      ];
+      expectPoints(theRun(world), points);
+      for (let step = 5; step < 9; step++) {
+        if (isLost) world.loseState();
+        for (const each of [early, late])
+          world.logdir.append(each, records([...curve("loss", step, step + 1), ...curve("acc", step, step + 1)]));
+        for (const tag of ["loss", "acc", `${early}/loss`, `${late}/acc`]) points.push(...curve(tag, step, step + 1));
+        await world.sync(SESSION);
+        expectPoints(theRun(world), points);
+      }
+      expect(sentAgain(theRun(world))).toBe(0);
+    },
+  );
+
+  test("so does the name of a tag that the logdir's own files had before there was another member", async () => {
+    const world = World.create();
+    world.logdir.write(".", fileOf(curve("loss", 0, 3)));
+    await world.sync(SESSION);
+    world.logdir.write("Nov27_15-12-01_host", fileOf(curve("loss", 0, 4), 1));
+    await world.sync(SESSION);
+    expectPoints(theRun(world), [...curve("loss", 0, 3), ...curve("Nov27_15-12-01_host/loss", 0, 4)]);
+  });
+
   test("what was sent in another grouping is not sent again unless that is asked for", async () => {
     const world = World.create();
     world.logdir.write("a", fileOf(curve("loss", 0, 3)));

@@ -1,6 +1,6 @@
 /** What a run's files say of themselves: whose they are, how far they have each event file, and how the run ended. */
 import type { FinalStatus } from "../../sync/backend.ts";
-import { type FileMark, isChoiceId, isHeadLength } from "../../sync/source/fingerprint.ts";
+import { apartOf, type FileMark, isChoiceId, isHeadLength } from "../../sync/source/fingerprint.ts";
 
 /** Of the files' format. One that is larger is refused. */
 export const FORMAT = 1;
@@ -78,8 +78,9 @@ function isSame(mark: FileMark, other: FileMark | undefined): boolean {
   return other !== undefined && JSON.stringify(jsonOfMark(mark)) === JSON.stringify(jsonOfMark(other));
 }
 
-export function jsonOfMark({ key, name, head, offset, from, tail, waypoints, base, choice, until }: FileMark): object {
-  return { key, name, head, offset, from, tail, waypoints, base, choice, until };
+export function jsonOfMark(mark: FileMark): object {
+  const { key, name, head, offset, from, tail, waypoints, base, choice, until, apart } = mark;
+  return { key, name, head, offset, from, tail, waypoints, base, choice, until, apart };
 }
 
 /** The state as JSON has it. @param marks those that are told; the others are told elsewhere */
@@ -120,7 +121,7 @@ export function stateOfJson(json: Readonly<Record<string, unknown>>): RunState {
 function markOfJson(json: unknown): FileMark | undefined {
   if (typeof json !== "object" || json === null) return undefined;
   const { key, name, head, offset, from, tail, ...rest } = json as Readonly<Record<string, unknown>>;
-  const { waypoints, base, choice, until } = rest;
+  const { waypoints, base, choice, until, apart } = rest;
   if (typeof key !== "string" || typeof name !== "string" || typeof tail !== "string") return undefined;
   if (!isHeadLength(head) || !isOffset(offset) || !isOffset(from) || from > offset) return undefined;
   const places =
@@ -137,6 +138,7 @@ function markOfJson(json: unknown): FileMark | undefined {
     ...(isOffset(base) && base <= offset && { base }),
     ...(isChoiceId(choice) && { choice }),
     ...(earlier.length > 0 && { until: Object.fromEntries(earlier) }),
+    ...apartOf(apart),
   };
 }
 

@@ -2,7 +2,14 @@
  * How far a run has come, kept in the run itself: one run tag for each event file. MLflow stores a batch's metrics
  * before its tags, so that a mark may lag behind the metrics but never lead.
  */
-import { type FileMark, isChoiceId, isHeadLength, MAX_CHOICES, waypointCount } from "../../sync/source/fingerprint.ts";
+import {
+  apartOf,
+  type FileMark,
+  isChoiceId,
+  isHeadLength,
+  MAX_CHOICES,
+  waypointCount,
+} from "../../sync/source/fingerprint.ts";
 
 const PREFIX = "tracelet.file.";
 /** A hash, and the number of a file among those that begin alike. */
@@ -19,9 +26,9 @@ const MAX_NAME = 4 * 255;
 const MAX_MARKS = 100_000;
 
 export function tagOfMark(mark: FileMark): [key: string, value: string] {
-  const { key, name, head, offset, from, tail, waypoints, base, choice, until } = mark;
+  const { key, name, head, offset, from, tail, waypoints, base, choice, until, apart } = mark;
   const at = waypoints?.join(" ");
-  return [markTag(key), asciiJson({ v: 1, name, head, offset, from, tail, waypoints: at, base, choice, until })];
+  return [markTag(key), asciiJson({ v: 1, name, head, offset, from, tail, waypoints: at, base, choice, until, apart })];
 }
 
 /** The run tag that a file's mark is kept in. @param key of the mark */
@@ -64,7 +71,7 @@ function parse(value: string): Omit<FileMark, "key"> | undefined {
   if (value.length > MAX_VALUE) return undefined;
   try {
     const { v, name, head, offset, from, tail, ...rest } = JSON.parse(value) as Record<string, unknown>;
-    const { waypoints, base, choice, until } = rest;
+    const { waypoints, base, choice, until, apart } = rest;
     if (v !== 1 || typeof name !== "string" || name.length > MAX_NAME) return undefined;
     if (typeof tail !== "string" || !TAIL.test(tail)) return undefined;
     if (!isHeadLength(head) || !isOffset(offset) || !isOffset(from) || from > offset) return undefined;
@@ -79,7 +86,7 @@ function parse(value: string): Omit<FileMark, "key"> | undefined {
     };
     // Versions before 0.2 write none of these.
     if (!isOffset(base) || base > offset) return known;
-    return { ...known, base, ...choicesOf(choice, until) };
+    return { ...known, base, ...choicesOf(choice, until), ...apartOf(apart) };
   } catch {
     return undefined;
   }

@@ -9,11 +9,17 @@ import type { Member } from "../source/run-group.ts";
 import { madeName } from "../transform/metrics/made-tag.ts";
 import type { Origin } from "../transform/transform.ts";
 
+function hashOf(tag: string): string {
+  return hashText(tag).slice(0, 8);
+}
+
 /** Renames what was read of members, so that no two of them ever share a name. One for each run. */
 export class MemberTags {
   /** Whose each name is. */
   readonly #claims: Map<string, string>;
   readonly #notes: Note[];
+  /** By member: hashes of its tags that have other names than they would have, with a `+` of those that have neither of two. */
+  readonly #apart = new Map<string, Set<string>>();
   /** By member: one more than the name's number, by tag numbers of this table. */
   readonly #ids = new Map<string, Int32Array>();
   #table: TagTable | undefined;
@@ -65,14 +71,35 @@ export class MemberTags {
     // A made tag says by itself what it is made of.
     const owner = made === undefined ? `${from.path}\0${tag}` : tag;
     const wanted = made ?? nameInGroup(from, tag);
-    for (const name of made === undefined ? [wanted, `${from.path || "."}/${tag}`] : [wanted]) {
-      if ((this.#claims.get(name) ?? owner) !== owner) continue;
-      this.#claim(name, owner, wanted);
-      return name;
-    }
-    const name = `${wanted} ${hashText(owner).slice(0, 8)}`;
+    const own = `${wanted} ${hashText(owner).slice(0, 8)}`;
+    const names = made === undefined ? [wanted, `${from.path || "."}/${tag}`, own] : [wanted, own];
+    const known = made === undefined ? this.#levelOf(from, tag) : 0;
+    const isFree = (name: string) => (this.#claims.get(name) ?? owner) === owner;
+    const level = names.findIndex((name, i) => i >= known && (name === own || isFree(name)));
+    const name = names[level] as string;
     this.#claim(name, owner, wanted);
+    if (made === undefined && level > 0) this.adopt(from, [hashOf(tag) + (level > 1 ? "+" : "")]);
     return name;
+  }
+
+  /** What the marks of a member's files are to tell: see `FileMark`. */
+  apart({ path }: Member): readonly string[] {
+    return [...(this.#apart.get(path) ?? [])];
+  }
+
+  /** Take over what a mark of a member's file tells. */
+  adopt({ path }: Member, apart: readonly string[]): void {
+    const known = this.#apart.get(path);
+    if (known === undefined) this.#apart.set(path, new Set(apart));
+    else for (const each of apart) known.add(each);
+  }
+
+  /** How many of its names a tag is known not to have. */
+  #levelOf({ path }: Member, tag: string): 0 | 1 | 2 {
+    const apart = this.#apart.get(path);
+    if (apart === undefined) return 0;
+    const hash = hashOf(tag);
+    return apart.has(`${hash}+`) ? 2 : apart.has(hash) ? 1 : 0;
   }
 
   #claim(name: string, owner: string, wanted: string): void {

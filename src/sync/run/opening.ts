@@ -95,6 +95,12 @@ export async function openRun(
       if (file.barren === undefined) await file.resume(marks);
     });
   }
+  for (const { key, apart } of has ?? []) {
+    const file = apart && work.files.find((each) => each.key === key);
+    if (file === undefined || apart === undefined) continue;
+    work.requireTags();
+    work.tags?.adopt(file.member, apart);
+  }
   work.choices.opened(handle);
   work.choices.adopt(work.files);
   await lookBack(work);

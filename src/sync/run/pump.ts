@@ -4,7 +4,7 @@ import { displayPath } from "../../reader/discover.ts";
 import { RecordBatch } from "../../reader/record-batch.ts";
 import { TagTable } from "../../reader/tag-table.ts";
 import type { Batch, BatchPart, Line, Refuse, RunHandle, Segment } from "../backend.ts";
-import type { FileMark } from "../source/fingerprint.ts";
+import { apartOf, type FileMark } from "../source/fingerprint.ts";
 import { isRecorded } from "../source/run-group.ts";
 import { titleOf } from "../source/titles.ts";
 import type { Finding } from "../state/barren-files.ts";
@@ -215,7 +215,10 @@ export class Pump {
   }
 
   marks(): FileMark[] {
-    return this.#work.files.flatMap((file) => file.mark() ?? []);
+    return this.#work.files.flatMap((file) => {
+      const mark = file.mark();
+      return mark === undefined ? [] : [{ ...mark, ...apartOf(this.#work.tags?.apart(file.member)) }];
+    });
   }
 
   /** Those that the destination does not have. */

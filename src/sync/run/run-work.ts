@@ -42,7 +42,8 @@ export class RunWork {
     this.context = context;
     this.memory = new RunMemory(stored, context.checkpoints);
     // Names that were given out stay given out, whatever is asked for now.
-    if (this.memory.claims.size > 0 || group.members.some(({ path }) => path !== "")) this.requireTags();
+    if (group.mayGrow || this.memory.claims.size > 0 || group.members.some(({ path }) => path !== ""))
+      this.requireTags();
     this.hparams = new RunHparams(this.#hparamsStamps());
     this.choices = new RunChoices(context, stored);
     this.choices.adopt(files);

@@ -32,6 +32,21 @@ export interface FileMark {
   readonly choice?: string | undefined;
   /** By the ids of earlier choices: the offset up to which what they let in has been sent. */
   readonly until?: Readonly<Record<string, number>> | undefined;
+  /**
+   * Tags of the file that have other names in its run than they would have, since these are another member's: hashes, see
+   * `MemberTags`. Who has no state cannot tell any more which of them came first.
+   */
+  readonly apart?: readonly string[] | undefined;
+}
+
+/** As many tags of a file are told to have other names: more would not fit into a run tag. */
+const MAX_APART = 250;
+const APART = /^[0-9a-f]{8}\+?$/;
+
+/** Those of a mark that somebody may have changed. */
+export function apartOf(apart: unknown): Pick<FileMark, "apart"> {
+  const own = Array.isArray(apart) ? apart.filter((each) => typeof each === "string" && APART.test(each)) : [];
+  return own.length === 0 ? {} : { apart: own.slice(0, MAX_APART) as string[] };
 }
 
 /** Of so many earlier choices it is remembered how far a file was sent under them. */

@@ -77,8 +77,8 @@ export function groupAlone(run: DiscoveredRun): RunGroup {
 export function withRun(group: RunGroup, run: DiscoveredRun): RunGroup {
   const isIt = (each: DiscoveredRun) => each.name === run.name && each.logdir === run.logdir;
   const members = group.members.map((each) => (isIt(each.run) ? { ...each, run } : each));
-  const { parent, isParent, isAlone, title, runName } = group;
-  return { ...groupOf(members, group), parent, isParent, isAlone, title, runName };
+  const { parent, isParent, isAlone, mayGrow, title, runName } = group;
+  return { ...groupOf(members, group), parent, isParent, isAlone, mayGrow, title, runName };
 }
 
 /** The same group with a further member, in place of one of the same path. */
@@ -253,5 +253,6 @@ function directoryOf(name: string, groups: readonly RunGroup[]): RunGroup {
     isParent: true,
     isDirectory: true,
     isAlone: false,
+    mayGrow: false,
   };
 }

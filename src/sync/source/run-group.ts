@@ -44,6 +44,8 @@ export interface RunGroup {
   readonly isParent: boolean;
   /** A directory without event files of its own, which is there to hold other groups. */
   readonly isDirectory: boolean;
+  /** Whether others may join its members later, whose tags are called the same. */
+  readonly mayGrow: boolean;
   /** As TensorBoard has it, whatever is in it; else what is only about other runs makes none. */
   readonly isAlone: boolean;
 }
@@ -81,6 +83,7 @@ export function groupOf(members: readonly Member[], place?: Pick<RunGroup, "name
     isParent: false,
     isDirectory: false,
     isAlone: false,
+    mayGrow: false,
   };
 }
 

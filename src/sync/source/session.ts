@@ -64,7 +64,7 @@ export class Session {
       return parts.map((part) => ({ ...part, path: path.posix.join(below, part.path).replace(/^\.$/, ""), prefix }));
     });
     const group = groupOf(members, { name: this.name, directory, logdir: directory });
-    return this.name === "." ? group : { ...group, title: titleOf(group) };
+    return { ...group, mayGrow: true, title: this.name === "." ? undefined : titleOf(group) };
   }
 }
 
