@@ -2,7 +2,10 @@
 import { existsSync } from "node:fs";
 import type { CommandOptions } from "../config/options.ts";
 import { nameInState } from "../config/registry.ts";
+import { forgetRecordings } from "../recorder/tidy.ts";
+import { groupAlone } from "../sync/source/groups.ts";
 import { discoverAll, sourcesOf } from "../sync/source/logdirs.ts";
+import { isRecordingPath, Recordings } from "../sync/source/recordings.ts";
 import { Checkpoints } from "../sync/state/checkpoints.ts";
 import { type Lock, lockSource } from "../sync/state/lock.ts";
 import type { StoredRun } from "../sync/state/stored-run.ts";
@@ -22,6 +25,9 @@ export async function runForget(what: readonly string[], options: ForgetCommandO
   const names = new Set(what.filter((each) => !existsSync(each)));
   const { runs } = discoverAll(logdirs);
   const forgotten: Forgotten[] = [];
+  const recordings = new Recordings(options.stateDir);
+  const joined = await recordings.join(runs.map((run) => groupAlone(run)));
+  const recorded = new Set(joined.flatMap(({ files }) => files.map(({ name }) => name)).filter(isRecordingPath));
   for (const destination of Checkpoints.destinations(options.stateDir)) {
     if (backends?.some((name) => destination.startsWith(`${name} `)) === false) continue;
     const locks: Lock[] = [];
@@ -35,6 +41,7 @@ export async function runForget(what: readonly string[], options: ForgetCommandO
         if (remembered !== undefined) found.add(remembered.of);
       }
       for (const name of names) for (const run of stored.get(name) ?? []) found.add(run);
+      for (const { files } of found) for (const { name } of files) if (isRecordingPath(name)) recorded.add(name);
       checkpoints.forget([...found]);
       for (const { name, remoteId } of found) forgotten.push({ destination, run: name, remoteId: remoteId ?? null });
     } finally {
@@ -42,6 +49,7 @@ export async function runForget(what: readonly string[], options: ForgetCommandO
       checkpoints.close();
     }
   }
+  forgetRecordings(options.stateDir, recordings, recorded);
   const output = outputTo(process.stdout);
   if (options.json) output.write(`${printable(JSON.stringify({ forgotten }))}\n`);
   else {

@@ -28,10 +28,20 @@ export async function recorderOf(asked: Asked, surroundings: RecorderSurrounding
   const { trackSystem, metricsInterval, trackGit, trackEnv, idleTimeout, stateDir } = asked;
   if (!trackSystem && !trackGit && trackEnv === undefined) return undefined;
   // Most watches record nothing.
-  const { Recorder } = await import("../recorder/recorder.ts");
+  const [{ Recorder }, { tidy }] = await Promise.all([
+    import("../recorder/recorder.ts"),
+    import("../recorder/tidy.ts"),
+  ]);
   const { say } = surroundings;
+  const recordings = new Recordings(stateDir);
+  try {
+    tidy(stateDir, recordings);
+  } catch (error) {
+    // Whoever opens the state says what is wrong with it.
+    say("info", `old recordings are kept: ${(error as Error).message}`);
+  }
   return new Recorder({
-    recordings: new Recordings(stateDir),
+    recordings,
     intervalMs: trackSystem ? metricsInterval : undefined,
     sample: trackSystem ? await samplerOf(surroundings) : async () => new Map(),
     once: await factsOf(asked, surroundings),

@@ -80,6 +80,7 @@ export class Findings {
   readonly #pointOf: (words: Int32Array) => Point;
   readonly #keepsEqual: boolean;
   #holdsBack = false;
+  #isElsewhere: (what: What, name: string) => boolean = () => false;
 
   /**
    * @param pointOf the point that an item's words stand for
@@ -94,6 +95,11 @@ export class Findings {
     return Object.values(this.counts).every(
       ({ missing, extra, different, doubled }) => missing + extra + different + doubled === 0,
     );
+  }
+
+  /** From here on, what is extra is no difference where this holds: another machine has the source of it. */
+  passOver(isElsewhere: (what: What, name: string) => boolean): void {
+    this.#isElsewhere = isElsewhere;
   }
 
   /** From here on, params and files that are extra or different are pending. */
@@ -115,7 +121,8 @@ export class Findings {
   }
 
   add(difference: OneDifference): void {
-    const { what, state } = difference;
+    const { what, state, name } = difference;
+    if (state === "extra" && this.#isElsewhere(what, name)) return;
     if (this.#holdsBack && (what === "params" || what === "files") && state !== "missing") {
       this.pending.push(difference);
       return;
@@ -126,6 +133,7 @@ export class Findings {
 
   /** Note that all of a series is missing, or all of it is extra. */
   addWhole(what: "points" | "lines", name: string, state: "missing" | "extra", count: number): void {
+    if (state === "extra" && this.#isElsewhere(what, name)) return;
     this.#series(what, name)[state] += count;
     this.counts[what][state] += count;
   }
@@ -146,8 +154,9 @@ export class Findings {
       this.counts[what].earlier += rest.length - found.length;
     }
     for (const pair of unmatched(expected, found, once)) {
-      series ??= this.#series(what, name);
       const state = stateOf(pair, isKnown);
+      if (state === "extra" && this.#isElsewhere(what, name)) continue;
+      series ??= this.#series(what, name);
       series[state]++;
       this.counts[what][state]++;
       if (what === "points" && series.points.length < MAX_POINTS) series.points.push(this.#shown(pair));

@@ -25,6 +25,15 @@ const FOOTER_BYTES = 4;
 /** Hexadecimal digits of each half of a directory's name. */
 const DIGITS = 16;
 
+/** A recording as it is now. */
+export interface RecordingFile {
+  /** As a file of its run, which checkpoints and marks name it by. */
+  readonly path: string;
+  /** Bytes. */
+  readonly size: number;
+  readonly mtimeMs: number;
+}
+
 export class Recordings {
   readonly #root: string;
 
@@ -56,12 +65,12 @@ export class Recordings {
     return first === undefined ? undefined : path.join(this.#root, `${hash(baseName(anchor))}-${first}`);
   }
 
-  /** Remove recordings by their names, wherever they lie. @returns how many were there */
-  remove(names: ReadonlySet<string>): number {
+  /** Remove recordings, by their paths in their runs. @returns how many were there */
+  remove(paths: ReadonlySet<string>): number {
     let removed = 0;
     for (const directory of directoriesIn(this.#root)) {
       const place = path.join(this.#root, directory);
-      const own = filesIn(place).filter((name) => names.has(name));
+      const own = filesIn(place).filter((name) => paths.has(`${RECORDED}/${name}`));
       for (const name of own) rmSync(path.join(place, name), { force: true });
       removed += own.length;
       if (own.length > 0 && filesIn(place).length === 0) rmSync(place, { recursive: true, force: true });
@@ -70,11 +79,11 @@ export class Recordings {
   }
 
   /** All recordings, as they are now. */
-  *all(): Generator<{ readonly name: string; readonly size: number; readonly mtimeMs: number }> {
+  *all(): Generator<RecordingFile> {
     for (const directory of directoriesIn(this.#root)) {
       for (const name of filesIn(path.join(this.#root, directory))) {
         const stats = statSync(path.join(this.#root, directory, name), { throwIfNoEntry: false });
-        if (stats !== undefined) yield { name, size: stats.size, mtimeMs: stats.mtimeMs };
+        if (stats !== undefined) yield { path: `${RECORDED}/${name}`, size: stats.size, mtimeMs: stats.mtimeMs };
       }
     }
   }
@@ -125,6 +134,16 @@ export function recordingName(kind: string, { host, pid, n }: { host: string; pi
 /** Whether a recording holds that. */
 export function holdsKind(name: string, kind: string): boolean {
   return name.endsWith(`.${kind}${SUFFIX}`);
+}
+
+/** Whether a file of a run is a recording. @param name relative to the run's directory */
+export function isRecordingPath(name: string): boolean {
+  return name.startsWith(`${RECORDED}/`) && name.endsWith(SUFFIX);
+}
+
+/** Whether a metric or an artifact is called as those that are recorded. */
+export function isRecordedName(name: string): boolean {
+  return /^(?:system|git|env)\//.test(name);
 }
 
 /** The event file that a run's recordings are tied to. */

@@ -14,8 +14,10 @@ import type { Batch, FinalStatus } from "../../sync/backend.ts";
 import type { SyncOptions } from "../../sync/engine/once.ts";
 import type { SyncResult } from "../../sync/engine/sync-result.ts";
 import type { RunResult } from "../../sync/run/run-result.ts";
+import type { Recordings } from "../../sync/source/recordings.ts";
 import { Findings } from "../findings.ts";
 import { ItemSet, partOf } from "../items.ts";
+import { passOverRecorded } from "../recorded.ts";
 import { notCompared, type VerifiedRun, type VerifyResult } from "../result.ts";
 import { grouped, type Task, tasksOf, type Unsettled } from "../tasks.ts";
 import type { Contents } from "./contents.ts";
@@ -35,7 +37,7 @@ export interface VerifyOptions extends Omit<SyncOptions, "backend" | "checkpoint
 /** @throws TraceletError `logdir` if one cannot be read */
 export async function verifyFiles(options: VerifyOptions): Promise<VerifyResult> {
   const { directory, files, contents, ...source } = options;
-  const sums = new SumsOfRuns(contents);
+  const sums = new SumsOfRuns(contents, source.recordings);
   const result = await readSource(source, files, sums);
   const errors = new Map<string, TraceletError>();
   for (const check of sums.checks.values())
@@ -54,13 +56,18 @@ export async function verifyFiles(options: VerifyOptions): Promise<VerifyResult>
 class SumsOfRuns implements Expectations {
   readonly checks = new Map<string, RunCheck>();
   readonly #contents: Contents;
+  readonly #recordings: Recordings | undefined;
 
-  constructor(contents: Contents) {
+  constructor(contents: Contents, recordings: Recordings | undefined) {
     this.#contents = contents;
+    this.#recordings = recordings;
   }
 
   open(id: string, state: RunState | undefined): void {
-    if (!this.checks.has(id)) this.checks.set(id, new RunCheck(id, state));
+    if (this.checks.has(id)) return;
+    const check = new RunCheck(id, state);
+    passOverRecorded(check.findings, this.#recordings, state?.marks.values() ?? []);
+    this.checks.set(id, check);
   }
 
   batch(id: string, run: string, batch: Batch): void {

@@ -2,15 +2,17 @@
 import type PQueue from "p-queue";
 import type { ArtifactStore } from "../../backends/mlflow/artifacts.ts";
 import { isChoiceTag } from "../../backends/mlflow/choices.ts";
-import { isMarkTag } from "../../backends/mlflow/marks.ts";
+import { isMarkTag, marksOfTags } from "../../backends/mlflow/marks.ts";
 import { isNameRecorded } from "../../backends/mlflow/names.ts";
 import { NAME_TAG, NOTE_TAG, RUN_TAG, SOURCE_TAG } from "../../backends/mlflow/new-run.ts";
 import { isSameParam } from "../../backends/mlflow/run.ts";
 import type { LogBatch, MlflowStore, RunStatus } from "../../backends/mlflow/store.ts";
 import { TraceletError } from "../../errors.ts";
+import type { Recordings } from "../../sync/source/recordings.ts";
 import type { Choice } from "../../sync/transform/choice.ts";
 import { Findings } from "../findings.ts";
 import { Sum } from "../items.ts";
+import { passOverRecorded } from "../recorded.ts";
 import type { Unsettled } from "../tasks.ts";
 import { ArtifactCheck } from "./artifact-check.ts";
 import { earlierChoices } from "./earlier-choices.ts";
@@ -46,9 +48,12 @@ export class RunCheck {
   #artifacts: Promise<ArtifactCheck> | undefined;
   readonly #choice: string;
 
-  /** @param choice id of the one that is verified */
-  constructor(id: string, isThere: boolean, choice: string) {
+  readonly #recordings: Recordings | undefined;
+
+  /** @param choice id of the one that is verified @param recordings those of this machine */
+  constructor(id: string, isThere: boolean, choice: string, recordings?: Recordings) {
     this.id = id;
+    this.#recordings = recordings;
     this.#choice = choice;
     this.isThere = isThere;
   }
@@ -104,6 +109,7 @@ export class RunCheck {
     this.earlier = earlierChoices(record.tags, this.#choice);
     if (this.earlier.size > 0) this.findings.holdBack();
     const { findings, status = "FINISHED" } = this;
+    passOverRecorded(findings, this.#recordings, marksOfTags(record.tags));
     if (record.status !== status) {
       findings.add({ what: "runs", name: "status", state: "different", source: status, there: record.status });
     }

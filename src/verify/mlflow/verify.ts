@@ -11,6 +11,7 @@ import type { LogBatch, MlflowStore, RunStatus } from "../../backends/mlflow/sto
 import { TraceletError } from "../../errors.ts";
 import { chosenBy } from "../../sync/run/run-choices.ts";
 import type { RunResult } from "../../sync/run/run-result.ts";
+import type { Recordings } from "../../sync/source/recordings.ts";
 import { choiceId, choiceText } from "../../sync/transform/choice.ts";
 import { Findings } from "../findings.ts";
 import { notCompared, type VerifiedRun, type VerifyResult } from "../result.ts";
@@ -47,6 +48,7 @@ class SumsOfRuns implements Expectations {
   readonly #signal: AbortSignal;
   readonly #choice: string;
   readonly #atOnce: boolean;
+  readonly #recordings: Recordings | undefined;
   /** A single large run has many metrics to be read. */
   readonly #readings: PQueue;
 
@@ -54,7 +56,8 @@ class SumsOfRuns implements Expectations {
    * @param choice id of the one that is verified
    * @param atOnce compare each run as soon as it is read
    */
-  constructor({ store, signal, concurrency }: VerifyOptions, choice: string, atOnce: boolean) {
+  constructor({ store, signal, concurrency, recordings }: VerifyOptions, choice: string, atOnce: boolean) {
+    this.#recordings = recordings;
     this.#choice = choice;
     this.#readings = new PQueue({ concurrency });
     this.#store = store;
@@ -64,7 +67,7 @@ class SumsOfRuns implements Expectations {
 
   newRun(): string {
     const id = `not there ${this.checks.size}`;
-    this.checks.set(id, new RunCheck(id, false, this.#choice));
+    this.checks.set(id, new RunCheck(id, false, this.#choice, this.#recordings));
     return id;
   }
 
@@ -111,7 +114,7 @@ class SumsOfRuns implements Expectations {
   #check(id: string): RunCheck {
     let check = this.checks.get(id);
     if (check === undefined) {
-      check = new RunCheck(id, true, this.#choice);
+      check = new RunCheck(id, true, this.#choice, this.#recordings);
       this.checks.set(id, check);
     }
     return check;

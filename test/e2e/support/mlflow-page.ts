@@ -94,7 +94,11 @@ export class MlflowPage {
    * The hash is a route that names the run and the tab. A change of the hash alone would leave the page as it is, with
    * another run's data in its store, so it is always loaded anew.
    */
-  async goto(experimentId: string, runId: string, tab: "" | "/model-metrics" | "/artifacts"): Promise<void> {
+  async goto(
+    experimentId: string,
+    runId: string,
+    tab: "" | "/model-metrics" | "/system-metrics" | "/artifacts",
+  ): Promise<void> {
     await this.#page.goto("about:blank");
     this.#run = `${experimentId}/runs/${runId}`;
     await this.#page.goto(`${this.#uri}/#/experiments/${this.#run}${tab}`);
