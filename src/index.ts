@@ -1,11 +1,22 @@
 /** `tracelet`: sync and watch in one call each, read event files, write a backend. */
 export { type ErrorCode, TraceletError } from "./errors.ts";
 export { type Config, type ConfigSource, defineConfig, type LoadedConfig, loadConfig } from "./library/config.ts";
+export type { Experiment, MetricAbout, Params } from "./library/experiment.ts";
+export { getActiveExperiment, type LoggingOptions, startLogging, stopLogging } from "./library/logging.ts";
 export type { BackendChoice, OpenDestination } from "./library/options.ts";
 export { type SyncCall, type SyncEnd, type SyncReport, sync } from "./library/sync.ts";
 export { type WatchCall, type WatchEnd, watch } from "./library/watch.ts";
+export type { WatchOutcome } from "./library/watch-process.ts";
 export type * from "./reader/datum.ts";
-export { type ReadOptions, type ReadProblem, readValues, type Step, type Value } from "./reader/read-values.ts";
+export {
+  type ReadOptions,
+  type ReadProblem,
+  // `readValues` is what it was first called.
+  readValues,
+  readValues as readEvents,
+  type Step,
+  type Value,
+} from "./reader/read-values.ts";
 export type * from "./sync/backend.ts";
 export {
   type BackendPlugin,

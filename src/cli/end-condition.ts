@@ -56,7 +56,7 @@ export function endCondition(
  * @returns whether the process that has the id now still runs; one that has ended and was not waited for does not
  * @throws TraceletError `usage` if there is none
  */
-export function followProcess(pid: number): () => boolean {
+export function followProcess(pid: number, { mayBeOver }: { readonly mayBeOver: boolean }): () => boolean {
   const startedAt = processStat(pid)?.startedAt;
   const isRunning = () => {
     if (!exists(pid)) return false;
@@ -64,7 +64,8 @@ export function followProcess(pid: number): () => boolean {
     if (now === undefined || startedAt === undefined) return true;
     return now.startedAt === startedAt && now.state !== "Z" && now.state !== "X";
   };
-  if (isRunning()) return isRunning;
+  // A program that starts a watch beside itself may end before that has begun.
+  if (mayBeOver || isRunning()) return isRunning;
   throw new TraceletError("usage", `there is no process ${pid}`, {
     hint: "it may have ended already: tracelet sync sends what it wrote",
   });

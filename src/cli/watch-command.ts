@@ -54,7 +54,8 @@ export async function runWatch(
   try {
     requireSense(options, training);
     for (const job of jobs) chosen(job.options);
-    const isRunning = options.pid === undefined ? undefined : followProcess(options.pid);
+    const isRunning =
+      options.pid === undefined ? undefined : followProcess(options.pid, { mayBeOver: options.untilEof });
     const input = options.untilEof ? process.stdin : undefined;
     if (options.metricsPort !== undefined) {
       metrics = await (await import("./watch-metrics.ts")).serveMetrics(options.metricsPort);

@@ -51,7 +51,7 @@ export const OPTIONS = {
   only: {
     form: "kinds",
     value: "<kinds>",
-    help: "send only these kinds: scalars, images, histograms, audio, text, graphs, hparams, pr-curves, meshes, embeddings, custom-scalars, tensors; --no-images and the like take one away",
+    help: "send only these kinds: scalars, images, histograms, audio, text, graphs, hparams, pr-curves, meshes, embeddings, custom-scalars, run-tags, artifacts, metric-info, tensors; --no-images and the like take one away",
     group: "What is sent:",
     commands: ["sync", "watch", "verify"],
   },

@@ -94,6 +94,27 @@ test("watch.ts: TypeScript, until Ctrl-C", async () => {
   expect([code, stderr, stdout]).toEqual([0, "", expect.stringContaining("jsonl everything is sent")]);
 });
 
+test("log.ts: TypeScript, a run that is logged", async () => {
+  const on = Machine.create();
+  on.logdir.write("model.txt", Buffer.from("weights"));
+  const { code, stdout, stderr } = await run(on, "log.js");
+  expect([code, stderr, stdout]).toEqual([0, "", "everything is sent\n"]);
+  expect(on.look((db) => db.prepare("SELECT name, status FROM runs").all())).toEqual([
+    { name: "first", status: "FINISHED" },
+  ]);
+  expect(on.points()).toBe(100);
+});
+
+test("summary-writer.cjs: CommonJS, event files", async () => {
+  const { code, stdout, stderr } = await run(Machine.create(), "summary-writer.cjs");
+  expect([code, stderr]).toEqual([0, ""]);
+  const lines = stdout.trimEnd().split("\n");
+  expect(lines.filter((line) => line.startsWith(". scalars loss "))).toHaveLength(10);
+  expect(lines.filter((line) => line.startsWith(". histograms weights "))).toHaveLength(10);
+  expect(lines).toEqual(expect.arrayContaining([". text notes/text_summary 0", ". images ramp 0"]));
+  expect(lines.filter((line) => line.includes("_hparams_"))).toHaveLength(3);
+});
+
 test("sqlite-backend.mjs: keeps the contract, under node --test", async () => {
   const { code, stdout } = await ended(start(machine(), "--test", path.join(built, "sqlite-backend.test.mjs")));
   expect([code, stdout]).toEqual([0, expect.stringMatching(/^(# |ℹ )pass 9$/m)]);
