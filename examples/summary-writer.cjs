@@ -14,4 +14,7 @@ async function main() {
   for await (const value of readEvents("runs/from-node")) console.log(value.run, value.kind, value.tag, value.step);
 }
 
-main();
+main().catch((error) => {
+  console.error(error.message);
+  process.exitCode = 1;
+});

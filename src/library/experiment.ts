@@ -81,7 +81,8 @@ export class Experiment {
 
   /** Labels of the run; one that was set before is replaced. */
   setTags(tags: Readonly<Record<string, string>>): void {
-    const entries = Object.entries(tags).map(([name, text]) => [name, String(text)] as const);
+    // Plain JavaScript may give numbers.
+    const entries = Object.entries(tags).map(([name, text]) => [name, `${text}`] as const);
     for (const some of chunks(entries)) this.#write(tagsValue(some), 0);
   }
 
