@@ -104,6 +104,8 @@ export class World {
   /** Active runs beside those of the directories that are there, by lineage, at most: of removed and rewritten ones. */
   readonly #ghosts = new Map<string, number>();
   readonly #backups: Backup[] = [];
+  /** Ids of the runs that the last calm has compared. */
+  #compared: ReadonlySet<string> = new Set();
   #lineages = 0;
   #names = 0;
   #machine: string = MACHINES[0];
@@ -311,8 +313,8 @@ export class World {
   async #delete(): Promise<string> {
     await this.calm();
     const runs = await this.#stored();
-    const victims = runs.filter((run) => run.active && this.#inRoot().some((each) => isOf(run, each)));
-    const victim = victims.find(({ tags }) => tags["tracelet.replaced_by"] === undefined);
+    // One of a copy that lies outside the root is none of this sync's.
+    const victim = runs.find((run) => run.active && this.#compared.has(run.id));
     if (victim === undefined) return "nothing";
     const { database } = this.#destination;
     await this.#observer.setStage(database, victim.id, "deleted");
@@ -413,6 +415,7 @@ export class World {
       ids.add(run.id);
       this.#comparePoints(name, truth[this.#pathOf(directory)] as SourceRun, run, directory.histograms);
     }
+    this.#compared = ids;
     this.#compareNumbers(runs);
   }
 
@@ -480,10 +483,6 @@ export class World {
   #pick<T>(list: readonly T[]): T {
     return list[Math.floor(this.#random() * list.length)] as T;
   }
-}
-
-function isOf({ metrics }: StoredRun, { lineage }: Directory): boolean {
-  return metrics[`loss/${lineage}`] !== undefined;
 }
 
 function textOf(tag: string): (point: Point) => string {
