@@ -220,6 +220,22 @@ describe("--since", () => {
   });
 });
 
+test("a watch that ends while a run is being opened has nothing to complain of; its messages name the run", async () => {
+  const world = World.create();
+  world.logdir.write("a", fileOf(curve("loss", 0, 3)));
+  await world.sync({ ...since(-1), runName: "one" });
+  const stop = new AbortController();
+  world.backend.fault = ({ method }) => {
+    if (method === "open") stop.abort();
+    return undefined;
+  };
+  const watching = new Watching(world, { ...since(-1), runName: "two", signal: stop.signal });
+  await watching.ended();
+  expect(watching.events.map(({ level, run, message }) => [level, run, message])).toEqual([
+    ["info", "two", "two is called two there instead of one"],
+  ]);
+});
+
 describe("two sessions of one logdir", () => {
   const write = (world: World, n: number, points: readonly Point[]) =>
     world.logdir.write(`Nov27_15-12-0${n}_host/tfevents.${n}`, fileOf(points, n * 10));

@@ -1,6 +1,7 @@
 /** What a follower has done and has to say: counted, and each thing said once. */
 import type { SkipReason } from "../report/skip-reason.ts";
 import type { Tally } from "../report/tally.ts";
+import { spokenName } from "../source/titles.ts";
 import type { FollowedRun } from "./followed-run.ts";
 import type { WatchEvent } from "./watch-status.ts";
 
@@ -44,27 +45,24 @@ export class FollowReport {
   take(run: FollowedRun): void {
     const { session, group } = run;
     if (session === undefined) return;
+    const name = spokenName(group);
     const { tally, refused, notes, problems, losses } = session.takeNews();
     this.add(tally);
     this.quarantined += refused;
     for (const { code, message } of notes) {
       const isLoss = code === "quarantined";
       this.anySetAside ||= isLoss;
-      this.say(isLoss ? "error" : "info", group.name, message);
+      this.say(isLoss ? "error" : "info", name, message);
     }
     for (const { path, code, detail, kind } of problems) {
       // Of a directory that was renamed while it was read.
       const isGone = run.isGone && kind === "gone";
       if (isGone || run.saidProblems.has(`${path} ${code}`)) continue;
       run.saidProblems.add(`${path} ${code}`);
-      this.say("error", group.name, `${path} could not be read: ${code}${detail === undefined ? "" : ` (${detail})`}`);
+      this.say("error", name, `${path} could not be read: ${code}${detail === undefined ? "" : ` (${detail})`}`);
     }
     for (const { path, start, end, reason } of losses.slice(run.saidLosses))
-      this.say(
-        "warning",
-        group.name,
-        `corrupt records skipped in ${path}: ${end - start} bytes at ${start} (${reason})`,
-      );
+      this.say("warning", name, `corrupt records skipped in ${path}: ${end - start} bytes at ${start} (${reason})`);
     run.saidLosses = losses.length;
   }
 }

@@ -13,6 +13,7 @@ import type { SkipReason } from "../report/skip-reason.ts";
 import { untilOver } from "../run/interruption.ts";
 import { SourceChanged } from "../run/run-session.ts";
 import { anchorOf } from "../source/recordings.ts";
+import { spokenName } from "../source/titles.ts";
 import type { StoredRun } from "../state/stored-run.ts";
 import type { Subscription } from "../tree/subscription.ts";
 import { AwakeClock } from "./awake-clock.ts";
@@ -314,11 +315,13 @@ export class Follower implements FollowStatus {
 
   /** @returns when to try again, ms */
   #failed(run: FollowedRun, error: TraceletError): number {
+    // What is under way at the end is sent by whoever sends the rest.
+    if (error.code === "interrupted" && this.#options.signal.aborted) return 0;
     // The gate has said it, and holds everybody back.
     if (error.endsAll) return 0;
     if (error.code === "nested") return TICK_MS;
     run.failures++;
-    if (run.error !== error.message) this.#report.say("error", run.group.name, error.message, error.hint);
+    if (run.error !== error.message) this.#report.say("error", spokenName(run.group), error.message, error.hint);
     run.error = error.message;
     return backoff(run.failures, FIRST_RETRY_MS, LAST_RETRY_MS);
   }

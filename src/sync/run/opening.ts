@@ -10,7 +10,7 @@ import { atStart, type FileMark, hashText } from "../source/fingerprint.ts";
 import { MarkIndex } from "../source/mark-index.ts";
 import { originOf } from "../source/origin.ts";
 import { isRecorded } from "../source/run-group.ts";
-import { titleOf } from "../source/titles.ts";
+import { spokenName, titleOf } from "../source/titles.ts";
 import { newRun, type StoredFile, type StoredRun } from "../state/stored-run.ts";
 import { SeriesCounts } from "../transform/series-counts.ts";
 import { Transform } from "../transform/transform.ts";
@@ -77,9 +77,9 @@ export async function openRun(
   work.context.onReached?.();
   opened(handle);
   if (remoteId !== undefined && (handle.created || handle.id !== remoteId))
-    work.news.notes.push(recreatedNote(work.group.name, remoteId, handle));
+    work.news.notes.push(recreatedNote(spokenName(work.group), remoteId, handle));
   if (handle.renamed !== undefined) work.news.notes.push(movedNote(titleOf(work.group), handle.renamed));
-  if (handle.called !== undefined) work.news.notes.push(calledNote(work.group.name, handle.called));
+  if (handle.called !== undefined) work.news.notes.push(calledNote(spokenName(work.group), handle.called));
   if (handle.created) await attachments.startOver();
   work.stored.directory = work.group.store.placeOf(work.group.directory);
   work.stored.remoteId = handle.id;

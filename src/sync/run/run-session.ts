@@ -5,6 +5,7 @@ import type { RunHandle } from "../backend.ts";
 import type { FileProblem } from "../report/file-problem.ts";
 import type { Note } from "../report/note.ts";
 import type { GroupFile, RunGroup } from "../source/run-group.ts";
+import { spokenName } from "../source/titles.ts";
 import type { StoredFile, StoredRun } from "../state/stored-run.ts";
 import { Transform } from "../transform/transform.ts";
 import { Attachments } from "./attachments.ts";
@@ -260,7 +261,7 @@ export class RunSession {
       send: (file, batch, segments) => this.#pump.sendAgain(file, batch, segments),
       failed: (file, error) => this.#work.isProblemOf(file, error),
     });
-    if (stale > 0) this.#work.news.notes.push(narrowed(this.#work.group.name, stale));
+    if (stale > 0) this.#work.news.notes.push(narrowed(spokenName(this.#work.group), stale));
   }
 
   /** @returns false if it was interrupted */

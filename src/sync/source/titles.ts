@@ -1,11 +1,16 @@
 /** What runs are called where people see them. */
 import path from "node:path";
 import { displayPath } from "../../reader/discover.ts";
-import { directoryOf, type RunGroup } from "./run-group.ts";
+import { directoryOf, type RunGroup, SESSION } from "./run-group.ts";
 
 /** TensorBoard's name of it; of a logdir itself its directory's; more of the path where that alone would be ambiguous. */
 export function titleOf({ title, name, directory }: Pick<RunGroup, "title" | "name" | "directory">): string {
   return title ?? (directoryOf(name) === "." ? displayPath(directory).replace(/^.*\//, "") || "/" : name);
+}
+
+/** What it is called in what is said of it: by its name, and a session as it is called at the destination. */
+export function spokenName(group: RunGroup): string {
+  return group.name.startsWith(SESSION) ? (group.runName ?? titleOf(group)) : group.name;
 }
 
 /**
