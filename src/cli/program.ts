@@ -55,11 +55,11 @@ export function buildProgram(
 }
 
 function syncCommand(onExit: (code: number) => void, around: Surroundings): Command {
-  const { settings, plugins } = around;
+  const { settings } = around;
   const command = new Command("sync")
     .description("send what is new in one or more logdirs, then exit")
     .argument(logdirArgument(settings, "sync"), LOGDIR);
-  return addOptions(command, plugins, settings)
+  return withOptions(command, around)
     .addHelpText(
       "after",
       `
@@ -121,7 +121,7 @@ function verifyCommand(onExit: (code: number) => void, around: Surroundings): Co
     .argument(logdirArgument(settings, "verify"), LOGDIR)
     // It cannot read what a plug-in has written, and says so whatever else is given.
     .allowUnknownOption(plugins.length > 0);
-  return addOptions(command, [], settings)
+  return withOptions(command, { ...around, plugins: [] })
     .addHelpText(
       "after",
       `
@@ -149,11 +149,11 @@ function watchCommand(
   engineOf: ((options: WatchCommandOptions) => WatchEngine) | undefined,
   around: Surroundings,
 ): Command {
-  const { settings, plugins } = around;
+  const { settings } = around;
   const command = new Command("watch")
     .description("follow logdirs and send what is written to them, as it is written")
     .argument(logdirArgument(settings, "watch"), LOGDIR);
-  return addOptions(command, plugins, settings)
+  return withOptions(command, around)
     .usage("[options] <logdir...> [-- <command...>]")
     .addHelpText(
       "after",
@@ -187,11 +187,11 @@ Examples:
 }
 
 function inspectCommand(onExit: (code: number) => void, around: Surroundings): Command {
-  const { settings, plugins } = around;
+  const { settings } = around;
   const command = new Command("inspect")
     .description("show what is in a logdir or event file: runs, tags, kinds, ranges, damage")
     .argument(logdirArgument(settings, "inspect"), "a logdir or an event file");
-  return addOptions(command, plugins, settings).action(
+  return withOptions(command, around).action(
     async (given: string[], options: import("./inspect-command.ts").InspectCommandOptions) => {
       const { runInspect } = await import("./inspect-command.ts");
       onExit(await runInspect(logdirsOf(given, settings), options));
@@ -200,11 +200,11 @@ function inspectCommand(onExit: (code: number) => void, around: Surroundings): C
 }
 
 function statusCommand(onExit: (code: number) => void, around: Surroundings): Command {
-  const { settings, plugins } = around;
+  const { settings } = around;
   const command = new Command("status")
     .description("show how far each run is at each destination, and how much is left")
     .argument(logdirArgument(settings, "status"), "a logdir or an event file");
-  return addOptions(command, plugins, settings).action(
+  return withOptions(command, around).action(
     async (given: string[], options: import("./status-command.ts").StatusCommandOptions) => {
       const { runStatus } = await import("./status-command.ts");
       onExit(await runStatus(logdirsOf(given, settings), options));
@@ -213,11 +213,10 @@ function statusCommand(onExit: (code: number) => void, around: Surroundings): Co
 }
 
 function forgetCommand(onExit: (code: number) => void, around: Surroundings): Command {
-  const { settings, plugins } = around;
   const command = new Command("forget")
     .description("remove what this machine remembers of runs; change neither the logdir nor the destination")
     .argument("<logdir|run...>", "a logdir with all its runs, or a run's name as tracelet status shows it");
-  return addOptions(command, plugins, settings)
+  return withOptions(command, around)
     .addHelpText(
       "after",
       `
@@ -238,7 +237,7 @@ Examples:
 
 function configCommand(around: Surroundings): Command {
   const command = new Command("config").description("show the value of each option, and where it comes from");
-  return addOptions(command, around.plugins, around.settings)
+  return withOptions(command, around)
     .addHelpText(
       "after",
       `
@@ -260,6 +259,11 @@ Examples:
 }
 
 const LOGDIR = "what you give to tensorboard --logdir, or an event file";
+
+/** To make options takes longer than all else before a command, and a command that is not run needs none. */
+function withOptions(command: Command, { settings, plugins, command: asked = command.name() }: Surroundings): Command {
+  return asked === command.name() ? addOptions(command, plugins, settings) : command;
+}
 
 function sayNotes(command: Command, around: Surroundings): void {
   if (command.opts<{ readonly quiet?: boolean }>().quiet === true) return;

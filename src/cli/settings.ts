@@ -6,6 +6,8 @@ import { OPTIONS } from "../config/options.ts";
 import { registered } from "../config/registry.ts";
 
 export interface Surroundings {
+  /** What is run: only that needs its options; left out: any. */
+  readonly command?: string;
   readonly settings: Settings | undefined;
   readonly plugins: readonly RegisteredBackend[];
 }
@@ -24,12 +26,14 @@ export async function surroundingsOf(argv: readonly string[], env: NodeJS.Proces
   const isHelp = args.includes("--help") || args.includes("-h");
   const document = isHelp || !READS_FILE.includes(command) ? undefined : await documentFor(args, env);
   const asked = NAMES_PLUGINS.includes(command) ? pluginsIn(args, env) : [];
-  if (document === undefined) return { settings: undefined, plugins: await Promise.all(asked.map(registered)) };
+  // `help sync` shows those of another.
+  const run = command === "help" ? {} : { command };
+  if (document === undefined) return { ...run, settings: undefined, plugins: await Promise.all(asked.map(registered)) };
   const { fileTable, namedBackends, settingsOf } = await import("../config/file/settings.ts");
   const names = new Set([...asked, ...namedBackends(document).filter(isForeign)]);
   const plugins = await Promise.all([...names].map(registered));
   const table = fileTable([OPTIONS, ...[...BACKENDS, ...plugins].map(({ options }) => options)]);
-  return { settings: await settingsOf(document, table), plugins };
+  return { ...run, settings: await settingsOf(document, table), plugins };
 }
 
 /** The file that `--config` or `TRACELET_CONFIG` names, else the nearest; none with `--no-config`. */
