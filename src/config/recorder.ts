@@ -25,8 +25,8 @@ const FRESH_MS = 10_000;
 
 /** @returns undefined if nothing is to be recorded */
 export async function recorderOf(asked: Asked, surroundings: RecorderSurroundings): Promise<Recorder | undefined> {
-  const { trackSystem, metricsInterval, trackGit, trackEnv, idleTimeout, stateDir } = asked;
-  if (!trackSystem && !trackGit && trackEnv === undefined) return undefined;
+  const { trackSystem, metricsInterval, trackGit, idleTimeout, stateDir } = asked;
+  if (!trackSystem && !trackGit && interpreterAsked(asked) === undefined) return undefined;
   // Most watches record nothing.
   const [{ Recorder }, { tidy }] = await Promise.all([
     import("../recorder/recorder.ts"),
@@ -60,10 +60,13 @@ async function samplerOf({ say }: RecorderSurroundings): Promise<() => Promise<R
 
 type FactsOf = (group: RunGroup) => Promise<Facts | undefined>;
 
-async function factsOf(
-  { trackGit, trackEnv }: Asked,
-  { training, say }: RecorderSurroundings,
-): Promise<ReadonlyMap<string, FactsOf>> {
+/** `auto` where it is to be found; undefined if none is to be asked. As a variable it may be set to `1` or `0`. */
+function interpreterAsked({ trackEnv = "none" }: Pick<Asked, "trackEnv">): string | undefined {
+  if (["none", "false", "0"].includes(trackEnv)) return undefined;
+  return ["true", "1"].includes(trackEnv) ? "auto" : trackEnv;
+}
+
+async function factsOf(asked: Asked, { training, say }: RecorderSurroundings): Promise<ReadonlyMap<string, FactsOf>> {
   const facts = new Map<string, FactsOf>();
   const { codePlaces, interpreterOf } = await import("../recorder/training.ts");
   const said = new Set<string>();
@@ -71,17 +74,18 @@ async function factsOf(
     if (!said.has(message)) say("warning", message);
     said.add(message);
   };
-  if (trackGit) {
+  if (asked.trackGit) {
     const { gitFacts } = await import("../recorder/git.ts");
     facts.set("git", ({ directory }) => {
       const places = codePlaces(training, displayPath(directory));
       return fresh(places.join("\0"), () => gitFacts(places, warn));
     });
   }
-  if (trackEnv !== undefined) {
+  const interpreter = interpreterAsked(asked);
+  if (interpreter !== undefined) {
     const { pythonFacts } = await import("../recorder/python.ts");
-    const interpreter = trackEnv === "auto" ? interpreterOf(training) : trackEnv;
-    facts.set("env", () => fresh("env", () => pythonFacts(interpreter, warn)));
+    const program = interpreter === "auto" ? interpreterOf(training) : interpreter;
+    facts.set("env", () => fresh("env", () => pythonFacts(program, warn)));
   }
   const known = new Map<string, { readonly facts: Promise<Facts | undefined>; readonly at: number }>();
   function fresh(key: string, ask: () => Promise<Facts | undefined>): Promise<Facts | undefined> {

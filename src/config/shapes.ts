@@ -4,6 +4,7 @@
  */
 import {
   array,
+  boolean,
   custom,
   type GenericSchema,
   number,
@@ -42,6 +43,13 @@ export const SHAPES: Readonly<Record<string, GenericSchema>> = {
     pipe(
       record(string(), string()),
       transform((names) => Object.entries(names).map(([from, to]) => `${from.replace(/[\\=]/g, "\\$&")}=${to}`)),
+    ),
+  ]),
+  trackEnv: union([
+    string(),
+    pipe(
+      boolean(),
+      transform((isOn) => (isOn ? "auto" : "none")),
     ),
   ]),
   transform: custom((value) => typeof value === "function", "it must be a function"),
