@@ -1,5 +1,6 @@
 /** Which Node the Python package starts tracelet with. The Nodes here are scripts that only tell their version. */
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { chmodSync, cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { beforeEach, expect, onTestFinished, test } from "vitest";
@@ -107,4 +108,18 @@ test("a checkout that is not built says how to build it, and a broken installati
   mkdirSync(path.join(root, "scripts"));
   writeFileSync(path.join(root, "scripts/build.mjs"), "");
   expect(command()).toBe(`tracelet is not built in ${root}; build it: npm install && npm run build`);
+});
+
+test("where a process cannot become another, as on Windows, it waits for tracelet through Ctrl-C and ends with its code", async () => {
+  const code = "import sys; from tracelet_sync.__main__ import _as_child; sys.exit(_as_child(sys.argv[1:]))";
+  const waiting = ["/bin/sh", "-c", "echo ready; read line; exit 7"];
+  const parent = spawn(PYTHON, ["-c", code, ...waiting], {
+    env: { PYTHONPATH: path.join(root, "site"), PYTHONDONTWRITEBYTECODE: "1" },
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  const ended = once(parent, "close");
+  await once(parent.stdout, "data");
+  parent.kill("SIGINT");
+  parent.stdin.end("go on\n");
+  expect(await ended).toEqual([7, null]);
 });
