@@ -2,9 +2,8 @@
 
 import { displayPath } from "../reader/discover.ts";
 import type { Facts } from "../recorder/facts.ts";
-import type { Recorder } from "../recorder/recorder.ts";
+import type { FactsOf, Recorder } from "../recorder/recorder.ts";
 import { Recordings } from "../sync/source/recordings.ts";
-import type { RunGroup } from "../sync/source/run-group.ts";
 import type { CommandOptions } from "./options.ts";
 
 /** Whose code and interpreter runs are made by. */
@@ -20,8 +19,9 @@ type Asked = Pick<
   "trackSystem" | "metricsInterval" | "trackGit" | "trackEnv" | "idleTimeout" | "stateDir"
 >;
 
-/** Runs that begin together are told the same, ms. */
-const FRESH_MS = 10_000;
+/** Runs that begin together are told the same, ms: somebody may edit the code for the next one. */
+const GIT_MS = 10_000;
+const PYTHON_MS = 60_000;
 
 /** @returns undefined if nothing is to be recorded */
 export async function recorderOf(asked: Asked, surroundings: RecorderSurroundings): Promise<Recorder | undefined> {
@@ -58,8 +58,6 @@ async function samplerOf({ say }: RecorderSurroundings): Promise<() => Promise<R
   return async () => new Map((await Promise.all([machine.sample(), gpus.sample()])).flatMap((part) => [...part]));
 }
 
-type FactsOf = (group: RunGroup) => Promise<Facts | undefined>;
-
 /** `auto` where it is to be found; undefined if none is to be asked. As a variable it may be set to `1` or `0`. */
 function interpreterAsked({ trackEnv = "none" }: Pick<Asked, "trackEnv">): string | undefined {
   if (["none", "false", "0"].includes(trackEnv)) return undefined;
@@ -68,6 +66,7 @@ function interpreterAsked({ trackEnv = "none" }: Pick<Asked, "trackEnv">): strin
 
 async function factsOf(asked: Asked, { training, say }: RecorderSurroundings): Promise<ReadonlyMap<string, FactsOf>> {
   const facts = new Map<string, FactsOf>();
+  const known = new Map<string, { readonly facts: Promise<Facts | undefined>; readonly at: number }>();
   const { codePlaces, interpreterOf } = await import("../recorder/training.ts");
   const said = new Set<string>();
   const warn = (message: string) => {
@@ -78,19 +77,21 @@ async function factsOf(asked: Asked, { training, say }: RecorderSurroundings): P
     const { gitFacts } = await import("../recorder/git.ts");
     facts.set("git", ({ directory }) => {
       const places = codePlaces(training, displayPath(directory));
-      return fresh(places.join("\0"), () => gitFacts(places, warn));
+      return fresh(places.join("\0"), GIT_MS, () => gitFacts(places, warn));
     });
   }
   const interpreter = interpreterAsked(asked);
   if (interpreter !== undefined) {
     const { pythonFacts } = await import("../recorder/python.ts");
     const program = interpreter === "auto" ? interpreterOf(training) : interpreter;
-    facts.set("env", () => fresh("env", () => pythonFacts(program, warn)));
+    const env = () => fresh("env", PYTHON_MS, () => pythonFacts(program, warn));
+    facts.set("env", env);
+    // The training itself takes a while to start; by then it is known.
+    if (training !== undefined) void env();
   }
-  const known = new Map<string, { readonly facts: Promise<Facts | undefined>; readonly at: number }>();
-  function fresh(key: string, ask: () => Promise<Facts | undefined>): Promise<Facts | undefined> {
+  function fresh(key: string, forMs: number, ask: () => Promise<Facts | undefined>): Promise<Facts | undefined> {
     const before = known.get(key);
-    if (before !== undefined && performance.now() - before.at < FRESH_MS) return before.facts;
+    if (before !== undefined && performance.now() - before.at < forMs) return before.facts;
     const asked = ask();
     known.set(key, { facts: asked, at: performance.now() });
     return asked;

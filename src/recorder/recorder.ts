@@ -1,8 +1,8 @@
 /** Records what goes on beside the runs that grow: once for all destinations, whose followers read it from files. */
-import { displayPath, type EventFileEntry } from "../reader/discover.ts";
+import { displayPath } from "../reader/discover.ts";
 import type { RunRecorder } from "../sync/engine/run-recorder.ts";
-import { anchorOf, type Recordings } from "../sync/source/recordings.ts";
-import type { RunGroup } from "../sync/source/run-group.ts";
+import type { Recordings } from "../sync/source/recordings.ts";
+import { isRecorded, type RunGroup } from "../sync/source/run-group.ts";
 import type { Facts } from "./facts.ts";
 import type { Sample } from "./machine.ts";
 import { Recording, type Timed } from "./recording.ts";
@@ -12,7 +12,10 @@ import { within } from "./within.ts";
 const LIVELY_MS = 60_000;
 const LIVELY_INTERVALS = 6;
 /** How long the end of a watch waits for what is under way, ms. */
-const CLOSE_MS = 2000;
+const CLOSE_MS = 5000;
+
+/** What there is to say of a run's surroundings; undefined if there is nothing. */
+export type FactsOf = (group: RunGroup) => Promise<Facts | undefined>;
 
 export interface RecorderOptions {
   readonly recordings: Recordings;
@@ -20,8 +23,8 @@ export interface RecorderOptions {
   readonly intervalMs: number | undefined;
   /** How busy the machine is. */
   readonly sample: () => Promise<Sample>;
-  /** What is recorded once a run, by its kind; undefined where there is nothing to say. */
-  readonly once: ReadonlyMap<string, (group: RunGroup) => Promise<Facts | undefined>>;
+  /** What is recorded once a run, by its kind. */
+  readonly once: ReadonlyMap<string, FactsOf>;
   /** After how long without growth a run counts as finished, ms. */
   readonly idleTimeoutMs: number;
   /** Told once why something could not be recorded. */
@@ -30,8 +33,8 @@ export interface RecorderOptions {
 
 /** A run that grows, or did lately. */
 interface Live {
+  /** The path of one of its event files. */
   readonly key: string;
-  anchor: EventFileEntry;
   group: RunGroup;
   /** ms of `performance.now()`. */
   grewAt: number;
@@ -45,7 +48,7 @@ interface Live {
 export class Recorder implements RunRecorder {
   readonly #options: RecorderOptions;
   readonly #live = new Map<string, Live>();
-  readonly #listeners = new Set<(anchor: string) => void>();
+  readonly #listeners = new Set<(group: RunGroup) => void>();
   readonly #saidFailures = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
@@ -59,31 +62,38 @@ export class Recorder implements RunRecorder {
   }
 
   grew(group: RunGroup): void {
-    const anchor = anchorOf(group);
-    if (anchor === undefined || group.isDirectory || this.#isClosed) return;
-    const key = displayPath(anchor.path);
-    const known = this.#live.get(key);
+    if (group.isDirectory || this.#isClosed) return;
+    const known = this.#find(group);
     const now = performance.now();
     if (known !== undefined) {
-      known.anchor = anchor;
       known.group = group;
       known.grewAt = now;
       if (known.held.length > 0) this.#do(known, () => this.#record(known));
       return;
     }
-    const live: Live = { key, anchor, group, grewAt: now, recording: undefined, held: [], work: Promise.resolve() };
+    const [key] = keysOf(group);
+    if (key === undefined) return;
+    const live: Live = { key, group, grewAt: now, recording: undefined, held: [], work: Promise.resolve() };
     this.#live.set(key, live);
     this.#do(live, () => this.#begin(live));
     if (this.#options.intervalMs !== undefined) this.#timer ??= this.#after(this.#options.intervalMs);
   }
 
   ended(group: RunGroup): void {
-    const anchor = anchorOf(group);
-    const live = anchor && this.#live.get(displayPath(anchor.path));
+    const live = this.#find(group);
     if (live !== undefined) this.#leave(live);
   }
 
-  listen(onRecorded: (anchor: string) => void): () => void {
+  /** It may have got event files since, before those that it had. */
+  #find(group: RunGroup): Live | undefined {
+    for (const key of keysOf(group)) {
+      const live = this.#live.get(key);
+      if (live !== undefined) return live;
+    }
+    return undefined;
+  }
+
+  listen(onRecorded: (group: RunGroup) => void): () => void {
     this.#listeners.add(onRecorded);
     return () => this.#listeners.delete(onRecorded);
   }
@@ -98,7 +108,9 @@ export class Recorder implements RunRecorder {
     clearTimeout(this.#timer);
     const all = [...this.#live.values()];
     for (const live of all) this.#leave(live);
-    await within(Promise.all(all.map(({ work }) => work)), CLOSE_MS);
+    const done = await within(Promise.all(all.map(({ work }) => work)), CLOSE_MS);
+    if (done === undefined)
+      this.#options.onFailure("what goes on beside runs was not recorded to its end: it took too long");
   }
 
   #leave(live: Live): void {
@@ -118,7 +130,7 @@ export class Recorder implements RunRecorder {
     });
   }
 
-  /** The first sample comes at once, so that the shortest run has one. */
+  /** The first sample comes at once, so that the shortest run has one; what is asked of other programs may take longer. */
   async #begin(live: Live): Promise<void> {
     const { intervalMs } = this.#options;
     if (!(await this.#open(live)) || intervalMs === undefined) return;
@@ -127,22 +139,22 @@ export class Recorder implements RunRecorder {
     await this.#record(live);
   }
 
-  /** Begin, unless that is done, with what is recorded once. @returns whether it is for this process to record the run */
+  /** @returns whether it is for this process to record the run */
   async #open(live: Live): Promise<boolean> {
     if (live.recording !== undefined) return true;
-    const { recordings, once } = this.#options;
-    // A file that cannot be read is reported when it is about to be sent.
-    const directory = await recordings.directoryOf(live.anchor).catch(() => undefined);
-    const recording = directory === undefined ? undefined : Recording.open(directory);
-    if (recording === undefined) return false;
-    live.recording = recording;
-    for (const [kind, factsOf] of once) {
-      const facts = recording.has(kind) ? undefined : await factsOf(live.group);
-      if (facts === undefined) continue;
-      await recording.addOnce(kind, facts);
-      this.#tell(live);
-    }
+    const directory = await this.#options.recordings.placeOf(live.group);
+    live.recording = directory === undefined ? undefined : Recording.open(directory);
+    if (live.recording === undefined) return false;
+    for (const [kind, factsOf] of this.#options.once) this.#do(live, () => this.#recordOnce(live, kind, factsOf));
     return true;
+  }
+
+  async #recordOnce(live: Live, kind: string, factsOf: FactsOf): Promise<void> {
+    if (live.recording?.has(kind) !== false) return;
+    const facts = await factsOf(live.group);
+    if (facts === undefined) return;
+    await live.recording.addOnce(kind, facts);
+    this.#tell(live);
   }
 
   async #record(live: Live): Promise<void> {
@@ -152,8 +164,8 @@ export class Recorder implements RunRecorder {
     this.#tell(live);
   }
 
-  #tell({ key }: Live): void {
-    for (const onRecorded of this.#listeners) onRecorded(key);
+  #tell({ group }: Live): void {
+    for (const onRecorded of this.#listeners) onRecorded(group);
   }
 
   #after(ms: number): NodeJS.Timeout {
@@ -194,4 +206,8 @@ export class Recorder implements RunRecorder {
       });
     return this.#sampling;
   }
+}
+
+function keysOf({ files }: RunGroup): string[] {
+  return files.filter(({ member }) => !isRecorded(member)).map((file) => displayPath(file.path));
 }

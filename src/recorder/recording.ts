@@ -58,6 +58,7 @@ export class Recording {
       this.#samples = await this.#create("system", versionRecord(first.wallTime));
     }
     for (const { wallTime, values } of samples) {
+      if (values.size === 0) continue;
       const step = this.#step++;
       const points = Array.from(values, ([name, value]) => scalarValue(PREFIX + name, value));
       // One write: a process that dies leaves whole samples.

@@ -14,7 +14,11 @@ const INTERVAL_MS = 20;
 const NAME = "events.out.tfevents.1700000000.host.1.0";
 
 /** One that takes the samples 1, 2, 3, …. */
-function recorderIn(world: World, sample?: () => Promise<ReadonlyMap<string, number>>): Recorder {
+function recorderIn(
+  world: World,
+  sample?: () => Promise<ReadonlyMap<string, number>>,
+  onFailure: (message: string) => void = (message) => expect.unreachable(message),
+): Recorder {
   let taken = 0;
   const recorder = new Recorder({
     recordings: new Recordings(world.stateDir),
@@ -22,7 +26,7 @@ function recorderIn(world: World, sample?: () => Promise<ReadonlyMap<string, num
     sample: sample ?? (async () => new Map([["cpu_utilization_percentage", ++taken]])),
     once: new Map(),
     idleTimeoutMs: 60_000,
-    onFailure: (message) => expect.unreachable(message),
+    onFailure,
   });
   onTestFinished(() => recorder.close());
   return recorder;
@@ -176,10 +180,34 @@ test("two watches: one of them records", async () => {
 
 test("a machine that does not answer keeps nothing from being sent", async () => {
   const world = World.create();
-  const recorder = recorderIn(world, () => new Promise(() => {}));
+  const said: string[] = [];
+  const recorder = recorderIn(
+    world,
+    () => new Promise(() => {}),
+    (message) => said.push(message),
+  );
   const watch = watching(world, recorder);
   await watch.caughtUp();
   world.logdir.write(`a/${NAME}`, fileOf(curve("loss", 0, 3)));
   await watch.until(() => expect(world.backend.runs[0]?.points.size).toBe(3));
   await watch.end();
+  await recorder.close();
+  expect(said).toEqual([expect.stringContaining("took too long")]);
+});
+
+test("a run that gets event files that are read before its own keeps its recording", async () => {
+  const world = World.create();
+  const recorder = recorderIn(world);
+  const watch = watching(world, recorder, { group: "parent" });
+  await watch.caughtUp();
+  world.logdir.write(`exp/validation/${NAME}`, fileOf(curve("loss", 0, 3), 1));
+  await watch.until(() => expect(steps(world.backend.runs[0]).length).toBeGreaterThan(2));
+  world.logdir.write(`exp/train/${NAME.replace("host.1.0", "host.1.1")}`, fileOf(curve("loss", 0, 3), 2));
+  const before = steps(world.backend.runs[0]).length;
+  await watch.until(() => expect(steps(world.backend.runs[0]).length).toBeGreaterThan(before + 3));
+  await watch.end();
+  await recorder.close();
+  await world.sync({ group: "parent", recordings: new Recordings(world.stateDir) });
+  expect(readdirSync(path.join(world.stateDir, "recorded"))).toHaveLength(1);
+  expect(steps(world.backend.runs[0])).toEqual(upTo((await recorded(world)).length));
 });

@@ -7,12 +7,12 @@
 import PQueue from "p-queue";
 import { type ErrorCode, TraceletError } from "../../errors.ts";
 import { backoff } from "../../pause.ts";
-import { type Discovery, displayPath } from "../../reader/discover.ts";
+import type { Discovery } from "../../reader/discover.ts";
 import type { Progress } from "../report/progress.ts";
 import type { SkipReason } from "../report/skip-reason.ts";
 import { untilOver } from "../run/interruption.ts";
 import { SourceChanged } from "../run/run-session.ts";
-import { anchorOf } from "../source/recordings.ts";
+import type { RunGroup } from "../source/run-group.ts";
 import { spokenName } from "../source/titles.ts";
 import type { StoredRun } from "../state/stored-run.ts";
 import type { Subscription } from "../tree/subscription.ts";
@@ -119,7 +119,7 @@ export class Follower implements FollowStatus {
     signal.addEventListener("abort", end);
     if (signal.aborted) end();
     const ticks = setInterval(() => this.#tick(end), TICK_MS);
-    const leaveRecorder = recorder?.listen((anchor) => this.#wasRecorded(anchor));
+    const leaveRecorder = recorder?.listen((group) => this.#wasRecorded(group));
     try {
       // Before that nothing counts as sent.
       await untilOver(this.#survey?.first() ?? Promise.resolve(), over);
@@ -225,20 +225,18 @@ export class Follower implements FollowStatus {
     if (run.error === undefined) this.#schedule(run);
   }
 
-  /** There is more of the recording that belongs to an event file; nothing of the run itself has grown for that. */
-  #wasRecorded(anchor: string): void {
-    for (const run of this.#runs.values()) {
-      const file = anchorOf(run.group);
-      if (file === undefined || displayPath(file.path) !== anchor) continue;
-      const take = async () => {
-        const hasMore = await this.#runs.takeRecorded(run);
-        // One that has ended is not opened again for this: what is left is sent by the last sync.
-        if (!hasMore || run.isBusy || run.session === undefined) return;
-        run.dueSince ??= performance.now();
-        if (run.error === undefined) this.#schedule(run);
-      };
-      take().catch(this.#fail);
-    }
+  /** There is more of a run's recording; nothing of the run itself has grown for that. */
+  #wasRecorded(group: RunGroup): void {
+    const run = this.#runs.of(group);
+    if (run === undefined) return;
+    const take = async () => {
+      const hasMore = await this.#runs.takeRecorded(run);
+      // One that has ended is not opened again for this: what is left is sent by the last sync.
+      if (!hasMore || run.isBusy || run.session === undefined) return;
+      run.dueSince ??= performance.now();
+      if (run.error === undefined) this.#schedule(run);
+    };
+    take().catch(this.#fail);
   }
 
   /** Let it have its turn, not before `pauseMs`; what was arranged for a later time is brought forward. */

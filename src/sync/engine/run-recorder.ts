@@ -9,8 +9,8 @@ export interface RunRecorder {
   ended(group: RunGroup): void;
 
   /**
-   * @param onRecorded told the path of the event file that a recording belongs to, once there is more of it
+   * @param onRecorded told a run as it was when it last grew, once there is more of its recording
    * @returns call it to be told no more
    */
-  listen(onRecorded: (anchor: string) => void): () => void;
+  listen(onRecorded: (group: RunGroup) => void): () => void;
 }

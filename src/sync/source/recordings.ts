@@ -7,7 +7,7 @@
  * as for everything else.
  */
 import { createHash } from "node:crypto";
-import { readdirSync, rmSync, statSync } from "node:fs";
+import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
 import path from "node:path";
 import type { DiscoveredRun, EventFileEntry } from "../../reader/discover.ts";
 import { useFile } from "../../reader/file-store.ts";
@@ -59,7 +59,25 @@ export class Recordings {
     return this.#joinOne(group, this.#anchors());
   }
 
-  /** Where a run's recordings belong; undefined while its event file has no first record. @throws the store's error */
+  /**
+   * Where a run's recordings are, or belong where there are none yet; undefined while none of its event files has a first
+   * record.
+   */
+  async placeOf(group: RunGroup): Promise<string | undefined> {
+    const anchors = this.#anchors();
+    let first: string | undefined;
+    for (const entry of group.files) {
+      const isKnown = anchors.has(hash(baseName(entry)));
+      if (isRecorded(entry.member) || (first !== undefined && !isKnown)) continue;
+      // A file that cannot be read is reported when it is about to be sent.
+      const directory = await this.directoryOf(entry).catch(() => undefined);
+      if (directory !== undefined && existsSync(directory)) return directory;
+      first ??= directory;
+    }
+    return first;
+  }
+
+  /** Where recordings belong that are tied to an event file; undefined while it has no first record. @throws the store's error */
   async directoryOf(anchor: EventFileEntry): Promise<string | undefined> {
     const first = await hashOfFirstRecord(anchor);
     return first === undefined ? undefined : path.join(this.#root, `${hash(baseName(anchor))}-${first}`);
@@ -144,11 +162,6 @@ export function isRecordingPath(name: string): boolean {
 /** Whether a metric or an artifact is called as those that are recorded. */
 export function isRecordedName(name: string): boolean {
   return /^(?:system|git|env)\//.test(name);
-}
-
-/** The event file that a run's recordings are tied to. */
-export function anchorOf(group: RunGroup): EventFileEntry | undefined {
-  return group.files.find(({ member }) => !isRecorded(member));
 }
 
 /** Names of the recordings in a directory, oldest first. */
