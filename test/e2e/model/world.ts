@@ -215,7 +215,7 @@ export class World {
 
   #rename(directory: Directory): string {
     const before = directory.name;
-    const name = `${this.#random() < 0.5 ? "exp/" : ""}run${this.#names++}`;
+    const name = this.#newName(directory);
     renameSync(this.#pathOf(directory), path.join(this.#logdir, name));
     directory.name = name;
     return `${before} to ${name}`;
@@ -223,11 +223,18 @@ export class World {
 
   #copy(): string {
     const original = this.#any();
-    const name = `${this.#random() < 0.5 ? "exp/" : ""}run${this.#names++}`;
+    const name = this.#newName(original, true);
     const copy = { ...original, name, histograms: structuredClone(original.histograms), wasSynced: false };
     cpSync(this.#pathOf(original), this.#pathOf(copy), { recursive: true });
     this.#directories.push(copy);
     return `${original.name} to ${copy.name}`;
+  }
+
+  /** Copies stay side by side: under a root that holds but one of them nobody could tell which one that is. */
+  #newName({ name, lineage }: Directory, isCopy = false): string {
+    const stays = isCopy || this.#directories.some((each) => each.lineage === lineage && each.name !== name);
+    const isInner = stays ? name.startsWith("exp/") : this.#random() < 0.5;
+    return `${isInner ? "exp/" : ""}run${this.#names++}`;
   }
 
   #remove(directory: Directory): string {
