@@ -15,12 +15,13 @@ import type { VerifiedRun } from "../../src/verify/result.ts";
 import { eventFile, ownRecord, sessionStart, WALL_TIME } from "../support/event-writer.ts";
 import type { MemoryRun } from "../support/memory-backend.ts";
 import { askPython } from "./python.ts";
+import { Watching } from "./watched.ts";
 import { codes, curve, fileOf, interleaved, only, type Point, records, sentAgain, version, World } from "./world.ts";
 
 const ALL = { includeTags: [], excludeTags: [], nan: "keep" } as const;
 const FIVE = { derive: { "{tag}_smoothed": { mean: 5, match: "*loss*" } } };
 
-function asking(metrics: MetricOptions, more: Partial<SyncOptions["transform"]> = {}): Partial<SyncOptions> {
+function asking(metrics: MetricOptions, more: Partial<SyncOptions["transform"]> = {}): Pick<SyncOptions, "transform"> {
   return { transform: { ...ALL, ...more, metrics: metricRulesOf(metrics) } };
 }
 
@@ -290,6 +291,23 @@ describe("whatever happens", () => {
   );
 });
 
+test("a watch goes on with its windows: as the file grows, in a new file, after a file that could not be read", async () => {
+  const world = World.create();
+  world.backend.batchSize = 3;
+  world.logdir.write("a", fileOf(curve("loss", 0, 3)));
+  const watching = new Watching(world, asking(FIVE));
+  const smoothed = (to: number) => Array.from({ length: to - 4 }, (_, i) => [i + 4, (i + 2) / 4]);
+  for (let step = 3; step < 30; step += 3) {
+    world.logdir.append("a", records(curve("loss", step, step + 3)));
+    if (step % 9 === 0) world.backend.fault = ({ n }) => (n % 4 === 0 ? { when: "between" } : undefined);
+    await watching.until(() => expect(metric(world.backend.run("a"), "loss")).toHaveLength(step + 3));
+    world.backend.fault = () => undefined;
+  }
+  await watching.until(() => expect(metric(world.backend.run("a"), "loss_smoothed")).toEqual(smoothed(30)));
+  world.logdir.write("a/events.out.tfevents.9999999999.host.2.0", fileOf(curve("loss", 30, 33), 29.5));
+  await watching.until(() => expect(metric(world.backend.run("a"), "loss_smoothed")).toEqual(smoothed(33)));
+});
+
 describe("a plain reckoning comes to the same", () => {
   interface Act {
     readonly kind: "points" | "restart" | "new file" | "sync" | "fault" | "lose" | "old state";
@@ -317,7 +335,8 @@ describe("a plain reckoning comes to the same", () => {
       fc.asyncProperty(
         fc.array(act, { minLength: 5, maxLength: 25 }),
         fc.array(rule, { maxLength: 3 }),
-        async (acts, rules) => {
+        fc.constantFrom("explicit" as const, "any" as const),
+        async (acts, rules, restarts) => {
           const world = new World();
           try {
             const derive = Object.fromEntries(
@@ -326,7 +345,7 @@ describe("a plain reckoning comes to the same", () => {
                 kind === "expr" ? { expr: "a - b" } : { [kind]: n },
               ]),
             );
-            const options = asking({ derive });
+            const options = { ...asking({ derive }), restarts };
             world.backend.batchSize = 7;
             const seen: Seen[] = [];
             const starts: { at: number; step: number }[] = [];
@@ -367,11 +386,19 @@ describe("a plain reckoning comes to the same", () => {
             const expected = (obsoleteToo: boolean) => {
               const made: string[] = [];
               for (const { point, at } of seen) {
-                const isObsolete = starts.some((start) => start.at > at && start.step <= point.step);
+                /** What takes back a point that was written before it, under the policy. */
+                const takers = restarts === "explicit" ? starts : seen.map((each) => ({ at: each.at, ...each.point }));
+                const isTaken = (old: Seen, until: number) =>
+                  takers.some(
+                    (taker) =>
+                      taker.at > old.at &&
+                      taker.at <= until &&
+                      taker.step <= old.point.step &&
+                      (!("tag" in taker) || taker.tag === old.point.tag),
+                  );
+                const isObsolete = isTaken({ point, at }, Infinity);
                 if (isObsolete && !obsoleteToo) continue;
-                const counts = (other: Seen) =>
-                  other.at <= at &&
-                  !starts.some((start) => start.at > other.at && start.at < at && start.step <= other.point.step);
+                const counts = (other: Seen) => other.at <= at && !isTaken(other, at);
                 const line = seen
                   .filter((other) => other.point.tag === point.tag && counts(other))
                   .map(({ point: p }) => p.value);

@@ -23,6 +23,8 @@ export class MemberTags {
   /** By member: one more than the name's number, by tag numbers of this table. */
   readonly #ids = new Map<string, Int32Array>();
   #table: TagTable | undefined;
+  /** Whether there are derived or renamed metrics among what it is given. */
+  namesMade = false;
 
   /** @param claims whose each name is already; what is decided is added to it */
   constructor(claims: Map<string, string>, notes: Note[]) {
@@ -37,7 +39,7 @@ export class MemberTags {
     from: Member,
   ): void {
     const ids = this.#idsOf(from, batch);
-    this.#nameMade(batch, firstScalar, from, ids);
+    if (this.namesMade) this.#nameMade(batch, firstScalar, from, ids);
     for (let i = firstScalar; i < batch.length; i++) {
       const tag = batch.tag[i] as number;
       if (ids[tag] === 0) ids[tag] = batch.tagTable.ofName(this.nameOf(from, batch.tags[tag] as string)) + 1;

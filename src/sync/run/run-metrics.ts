@@ -4,7 +4,7 @@ import { NOTHING_OBSOLETE } from "../../reader/restarts.ts";
 import { Tally } from "../report/tally.ts";
 import type { Choice } from "../transform/choice.ts";
 import { Derivation } from "../transform/metrics/derivation.ts";
-import { type MetricRules, operationText } from "../transform/metrics/rules.ts";
+import { looksBack, type MetricRules, operationText } from "../transform/metrics/rules.ts";
 import { SeriesCounts } from "../transform/series-counts.ts";
 import { Transform } from "../transform/transform.ts";
 import { type RunWork, WHOLE } from "./run-work.ts";
@@ -40,10 +40,16 @@ export async function lookBack(work: RunWork): Promise<void> {
   if (choices.now.transform.metrics === undefined && !ofPast) return;
   for (const choice of past)
     requireSameMeaning(work.group.name, choice?.transform.metrics, choices.now.transform.metrics);
-  work.requireTags();
+  work.requireTags().namesMade = true;
   // What is there keeps its name: those under which it was sent are given out first.
   for (const choice of past) await readBack(work, choice ?? withoutMetrics(choices.now));
-  work.metrics = await readBack(work, choices.now);
+  const isForgotten = past.length > 0 || work.files.some(({ unknownRange }) => unknownRange !== undefined);
+  const { metrics } = choices.now.transform;
+  // A name, and what code makes of a scalar, do not depend on what stands before it.
+  work.metrics =
+    metrics === undefined || isForgotten || looksBack(metrics)
+      ? await readBack(work, choices.now)
+      : derivationOf(choices.now, work.files);
 }
 
 /** A metric that was sent must not go on as another. @throws TraceletError `usage` */

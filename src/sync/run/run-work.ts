@@ -50,8 +50,9 @@ export class RunWork {
   }
 
   /** From now on, names are given out. */
-  requireTags(): void {
+  requireTags(): MemberTags {
     this.tags ??= new MemberTags(this.memory.claims, this.news.notes);
+    return this.tags;
   }
 
   /** Whether `metrics` has to be brought to where reading goes on. */

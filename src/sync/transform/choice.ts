@@ -7,7 +7,7 @@ import { RESTART_POLICIES, type RestartPolicy } from "../../reader/restarts.ts";
 import { DEFAULT_MAX_RECORD_BYTES } from "../../reader/tfrecord.ts";
 import { hashText } from "../source/fingerprint.ts";
 import type { LimitOptions } from "./limits.ts";
-import { areMetricFields, fieldsOf, globsOf, type MetricFields, rulesOf } from "./metrics/rules.ts";
+import { areMetricFields, fieldsOf, globsOf, type MetricFields, rulesOf, workOf } from "./metrics/rules.ts";
 import type { TransformOptions } from "./transform.ts";
 
 export interface Choice {
@@ -23,6 +23,8 @@ export interface Choice {
 /** Characters, and how many globs: of a text that somebody else may have written. */
 const MAX_TEXT = 5000;
 const MAX_GLOBS = 200;
+/** Points that windows look at for one. */
+const MAX_WORK = 1000;
 /** Such a glob takes no time to speak of on any tag; anybody may have written it. */
 const CHEAP_GLOB = /^(?:[^*()\\+@!|]*\*){0,4}[^*()\\+@!|]*$/;
 
@@ -63,6 +65,7 @@ export function isHarmless(text: string): boolean {
   if (choice === undefined) return false;
   const { includeTags, excludeTags, metrics } = choice.transform;
   const globs = [...includeTags, ...excludeTags, ...(metrics === undefined ? [] : globsOf(metrics))];
+  if (metrics !== undefined && workOf(metrics) > MAX_WORK) return false;
   return globs.length <= MAX_GLOBS && globs.every((glob) => CHEAP_GLOB.test(glob));
 }
 

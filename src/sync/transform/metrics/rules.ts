@@ -244,6 +244,16 @@ export function areMetricFields(value: unknown): value is MetricFields {
   }
 }
 
+/** Whether what comes of a scalar depends on those before it. */
+export function looksBack({ derive, best, tellsTypes }: MetricRules): boolean {
+  return derive.length > 0 || best.length > 0 || tellsTypes;
+}
+
+/** How many points rules look at for one, at most. */
+export function workOf({ derive }: MetricRules): number {
+  return derive.reduce((sum, { operation }) => sum + ("points" in operation ? operation.points : 1), 0);
+}
+
 /** All globs that rules hold. */
 export function globsOf({ derive, rename, best, types }: MetricRules): string[] {
   const matched = [...derive.flatMap(({ match }) => match), ...types.map(({ match }) => match)];
