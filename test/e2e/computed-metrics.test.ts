@@ -64,7 +64,7 @@ function expectComputed(
 
 test("into MLflow's database; verify finds nothing", async () => {
   const database = path.join(workspace, "mlflow.db");
-  const to = ["--config", config, "--tracking-uri", `sqlite:///${database}`];
+  const to = ["--config", config, "--tracking-uri", `sqlite:///${database}`, "--experiment", "computed"];
   const args = [logdir, ...to, "--state-dir", path.join(workspace, "state")];
   const size = (file: string) => statSync(file, { throwIfNoEntry: false })?.size;
   let changes = 0;
@@ -78,7 +78,7 @@ test("into MLflow's database; verify finds nothing", async () => {
   expect(killed).toBeGreaterThan(0);
   expect((await sync(args)).code).toBe(0);
   const expected = await readTensorBoard(logdir);
-  const { runs } = await readMlflow(`sqlite:///${database}`, "runs");
+  const { runs } = await readMlflow(`sqlite:///${database}`, "computed");
   expect(runs.map(({ name }) => name).sort()).toEqual(Object.keys(expected).sort());
   for (const run of runs) {
     const there = Object.entries(byTag(run)).map(
@@ -110,7 +110,7 @@ test("into JSON lines, which are only appended to", async () => {
   for (const [name, tags] of Object.entries(expected)) {
     const scalars = Object.entries(there[name] ?? {}).map(([tag, points]) => [
       tag,
-      points.filter(([kind]) => kind === "scalars").map(([, step, , value]) => [String(step), Number(value)] as const),
+      points.filter(([kind]) => kind === "scalar").map(([, step, , value]) => [String(step), Number(value)] as const),
     ]);
     expectComputed(Object.fromEntries(scalars), tags);
   }
