@@ -80,9 +80,8 @@ export class Experiment {
   }
 
   /** Labels of the run; one that was set before is replaced. */
-  setTags(tags: Readonly<Record<string, string>>): void {
-    // Plain JavaScript may give numbers.
-    const entries = Object.entries(tags).map(([name, text]) => [name, `${text}`] as const);
+  setTags(tags: Readonly<Record<string, string | number | boolean>>): void {
+    const entries = Object.entries(tags).map(([name, text]) => [name, String(text)] as const);
     for (const some of chunks(entries)) this.#write(tagsValue(some), 0);
   }
 
