@@ -78,7 +78,9 @@ test("a training's run has them, though the watch was killed in the middle", asy
   expect((await sync([at("runs"), ...both()])).code).toBe(0);
 
   const run = await theRun();
-  const own = execFileSync(NEW_PYTHON, [path.join(PYTHON_SCRIPTS, "system_metrics.py"), at("project", "train.py")]);
+  const own = execFileSync(NEW_PYTHON, [path.join(PYTHON_SCRIPTS, "system_metrics.py"), at("project", "train.py")], {
+    stdio: ["ignore", "pipe", "ignore"],
+  });
   const mlflows = JSON.parse(own.toString()) as { metrics: Record<string, number>; tags: Record<string, string> };
   expect(Object.keys(run.metrics).sort()).toEqual(["loss", ...Object.keys(mlflows.metrics)].sort());
   for (const [name, value] of Object.entries(mlflows.metrics).filter(([name]) => name.startsWith("system/gpu_")))
@@ -150,6 +152,37 @@ test("MLflow's System metrics tab shows a chart of each", async ({ skip }) => {
   } finally {
     await browser.close();
   }
+});
+
+test("start_logging passes them on, with its own interpreter", async () => {
+  const script = `
+import sys, time
+from tracelet_sync import TraceletSettings, start_logging, stop_logging
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+settings = TraceletSettings(track_system=True, metrics_interval=1.0, track_git=True, track_env=True, tensorboard_log_dir="logs")
+start_logging(exp_name="from python", project="fronts", backend="mlflow", config={"tracking_uri": sys.argv[1]}, settings=settings)
+writer = EventFileWriter("logs")
+for step in range(20):
+    value = Summary.Value(tag="loss", simple_value=1.0)
+    writer.add_event(Event(wall_time=time.time(), step=step, summary=Summary(value=[value])))
+    writer.flush()
+    time.sleep(0.2)
+writer.close()
+stop_logging()
+`;
+  const python = path.resolve(import.meta.dirname, "../../python");
+  const own = { PYTHONPATH: python, TRACELET_NODE: process.execPath, XDG_STATE_HOME: at("python-state") };
+  execFileSync(NEW_PYTHON, ["-c", script, server.uri], { cwd: at("project"), env: { ...process.env, ...env, ...own } });
+  const { runs } = await readMlflow(server.uri, "fronts");
+  expect(runs.map(({ name }) => name)).toEqual(["from python"]);
+  const [run] = runs as [MlflowRun];
+  expect(run.metrics["loss"]).toHaveLength(20);
+  expect(run.metrics["system/cpu_utilization_percentage"]?.length).toBeGreaterThan(0);
+  expect(run.metrics["system/gpu_1_utilization_percentage"]?.length).toBeGreaterThan(0);
+  expect(run.tags).toMatchObject({ "mlflow.source.git.commit": git("rev-parse", "HEAD"), "env.host": os.hostname() });
 });
 
 /** A float as Python prints it. */
