@@ -538,10 +538,13 @@ describe("types", () => {
 
   test("travel with the metric, by the user's rules or guessed; a record of the training says it, too", async () => {
     const world = World.create();
-    const told = '{"tag":"b","type":"distance","metadata":{"unit":"m"}}';
-    const record = eventFile(ownRecord("metric", told, { tag: "tracelet/metric/b" }));
-    const points = interleaved(curve("a", 0, 3), curve("b", 0, 3), curve("val/loss", 0, 3));
-    world.logdir.write("r", Buffer.concat([version(), records(points), record]));
+    const record = (tag: string, type: string) =>
+      eventFile(
+        ownRecord("metric", JSON.stringify({ tag, type, metadata: { unit: "m" } }), { tag: `tracelet/metric/${tag}` }),
+      );
+    const written = interleaved(curve("a", 0, 3), curve("b", 0, 3), curve("val/loss", 0, 3), curve("val/acc", 0, 3));
+    const told = [record("b", "distance"), record("val/acc", "")];
+    world.logdir.write("r", Buffer.concat([version(), records(written), ...told]));
     const metrics = metricRulesOf({
       metricTypes: { a: { type: "reward", goal: "max" } },
       rename: ["b=c"],
@@ -553,6 +556,7 @@ describe("types", () => {
     expect(tags.map(({ key, value }) => [key, JSON.parse(String(value))])).toEqual([
       ["tracelet.metric.a", { metric: "a", type: "reward", goal: "max" }],
       ["tracelet.metric.c", { metric: "c", type: "distance", metadata: { unit: "m" } }],
+      ["tracelet.metric.val/acc", { metric: "val/acc", type: "accuracy", goal: "max", metadata: { unit: "m" } }],
       ["tracelet.metric.val/loss", { metric: "val/loss", type: "loss", goal: "min" }],
     ]);
     expect(only(result).notes).toContainEqual({ code: "no-goal", message: expect.stringContaining('"b"') });

@@ -135,7 +135,7 @@ export class FileMetrics {
   rewrite(batch: RecordBatch, firstScalar: number, firstDatum: number, tally: Tally): void {
     this.#code?.apply(batch, firstScalar, tally);
     this.#names?.apply(batch, firstScalar, firstDatum);
-    if (this.#types !== undefined) tally.derived("metric_info", this.#types.tell(batch, firstScalar));
+    if (this.#types !== undefined) tally.derived("metric_info", this.#types.tell(batch, firstScalar, firstDatum));
   }
 
   #compute(batch: RecordBatch, i: number, plan: Plan, line: Line, isSent: boolean, goesBack: boolean): void {

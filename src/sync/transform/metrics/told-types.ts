@@ -20,8 +20,13 @@ export class ToldTypes {
     this.#member = member;
   }
 
-  /** Add the types of metrics that are new to the batch's data. @returns how many */
-  tell(batch: RecordBatch, firstScalar: number): number {
+  /**
+   * Add the types of metrics that are new to the batch's data, in the order of the file: of what is told of a metric the last
+   * counts, and what the training has logged says more.
+   *
+   * @returns how many
+   */
+  tell(batch: RecordBatch, firstScalar: number, firstDatum: number): number {
     if (batch.tagTable !== this.#table) this.#seen = [];
     this.#table = batch.tagTable;
     const before = batch.data.length;
@@ -30,7 +35,7 @@ export class ToldTypes {
       if (this.#seen[id] === true) continue;
       this.#seen[id] = true;
       const datum = this.#datum(batch, i, batch.tags[id] as string);
-      if (datum !== undefined) batch.data.push(datum);
+      if (datum !== undefined) insert(batch.data, datum, firstDatum);
     }
     return batch.data.length - before;
   }
@@ -38,9 +43,11 @@ export class ToldTypes {
   #datum({ step, wallTime, offset }: RecordBatch, i: number, metric: string): Datum | undefined {
     if (this.#told.has(metric)) return undefined;
     this.#told.add(metric);
-    const name = madeName(metric) ?? nameInGroup(this.#member, metric);
+    const made = madeName(metric);
+    const name = made ?? nameInGroup(this.#member, metric);
     const told = this.#typeOf(name);
-    if (told === undefined) return undefined;
+    // Of a best value, its step measures nothing.
+    if (told === undefined || (made !== undefined && BEST_STEP.test(made))) return undefined;
     return {
       kind: "metric_info",
       tag: `tracelet/metric/${name}`,
@@ -54,6 +61,14 @@ export class ToldTypes {
     };
   }
 }
+
+/** @param from where the file's data begin, which are in its order */
+function insert(data: Datum[], datum: Datum, from: number): void {
+  const at = data.findIndex(({ offset }, i) => i >= from && offset > datum.offset);
+  data.splice(at < 0 ? data.length : at, 0, datum);
+}
+
+const BEST_STEP = /^best\/.*\/step$/s;
 
 const NO_METADATA: TagMetadata = {
   plugin: "",
