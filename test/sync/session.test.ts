@@ -33,6 +33,7 @@ describe("--group logdir", () => {
     const places = {
       ".": "manual",
       "Nov27_15-12-02_host/tfevents.1": "loss",
+      "Nov27_15-12-02_host/losses_total": "losses",
       "Ноя27_15-12-03_host-comment": "val_loss",
       "lightning_logs/version_0": "train_loss",
       "train/Nov27_15-12-02_host": "lr",
@@ -43,7 +44,16 @@ describe("--group logdir", () => {
     let time = 0;
     for (const [place, tag] of Object.entries(places)) world.logdir.write(place, fileOf(curve(tag, 0, 3), time++));
     for (const outcome of ["sent", "unchanged"]) expect(outcomes(await world.sync(SESSION))).toEqual({ ".": outcome });
-    const tags = ["manual", "loss", "val_loss", "train_loss", "lr", "train/Loss", "deep/validation/Loss"];
+    const tags = [
+      "manual",
+      "loss",
+      "losses_total/losses",
+      "val_loss",
+      "train_loss",
+      "lr",
+      "train/Loss",
+      "deep/validation/Loss",
+    ];
     expectPoints(
       theRun(world),
       [...tags, "Nov27 15-12-02/other"].flatMap((tag) => curve(tag, 0, 3)),

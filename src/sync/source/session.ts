@@ -12,7 +12,7 @@ import { titleOf } from "./titles.ts";
  *
  * Source: torch/utils/tensorboard/writer.py; lightning/pytorch/loggers/tensorboard.py.
  */
-const NAMED_BY_WRITER = /(?:^|\/)(?:\p{L}+\.?\d\d_\d\d-\d\d-\d\d_[^/]*|version_\d+)$/u;
+const NAMED_BY_WRITER = /^(?:.*\/)?(?:\p{L}+\.?\d\d_\d\d-\d\d-\d\d_[^/]*|version_\d+)(?:\/|$)/u;
 
 export class Session {
   readonly name: string;
@@ -60,7 +60,9 @@ export class Session {
     const members = whole.flatMap((parts) => {
       const { logdir, name } = (parts[0] as Member).run;
       const below = path.posix.join(path.relative(directory, logdir), name);
-      const prefix = name === "." || NAMED_BY_WRITER.test(name) ? "" : `${name}/`;
+      // What torch's `add_scalars` puts below such a directory keeps the name that the user gave it.
+      const given = name === "." ? "" : name.replace(NAMED_BY_WRITER, "");
+      const prefix = given === "" ? "" : `${given}/`;
       return parts.map((part) => ({ ...part, path: path.posix.join(below, part.path).replace(/^\.$/, ""), prefix }));
     });
     const group = groupOf(members, { name: this.name, directory, logdir: directory });
