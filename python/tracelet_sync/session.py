@@ -77,7 +77,7 @@ class Session:
         os.environ[_VARIABLE] = json.dumps([os.getpid(), *self._identity()])
         try:
             self._write_config()
-            argv = self._argv("watch", "--until-eof", "--json")
+            argv = self._argv("watch", "--until-eof", "--json", "--pid", str(_owner()))
             if log.isEnabledFor(10):
                 argv += ["--log-level", "debug"]
             self._watch = WatchProcess(command(*argv), self._environment(key), self._resume())
@@ -225,6 +225,12 @@ def _from_here(key: str, value: Any) -> Any:
     if key in ("tracking_uri", "trackingUri") and text.startswith(database):
         return database + os.path.abspath(text[len(database) :])
     return text
+
+
+def _owner() -> int:
+    """The process whose files, with its children's, are the session's; those of others in the directory are not."""
+    # torchrun starts the ranks side by side.
+    return os.getppid() if "TORCHELASTIC_RUN_ID" in os.environ else os.getpid()
 
 
 def _name_of_script() -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from typing import Any, Optional
+import threading
+from typing import Any, Callable, Optional
 
 from .notice import log
 
@@ -21,6 +22,10 @@ _OWNERS = (
 )
 
 
+#: The threads that write for them. One whose writer is gone, unclosed, still holds what was queued.
+_THREADS = ("_AsyncWriterThread", "_EventLoggerThread")
+
+
 def flush_summary_writers() -> list[str]:
     """Write out what open writers hold. Returns the directories they write to, where they tell."""
     classes = tuple(
@@ -29,18 +34,34 @@ def flush_summary_writers() -> list[str]:
     if not classes:
         return []
     directories = []
+    owned = set()
     for found in gc.get_objects():
         # Not isinstance: a proxy's `__class__` may do anything.
         if not issubclass(type(found), classes):
             continue
-        try:
-            found.flush()
-        except Exception as error:  # It is the script's, and may be closed, or half made.
-            log.debug("a SummaryWriter could not be flushed: %s", error)
+        owned.add(id(getattr(getattr(found, "_async_writer", found), "_worker", None)))
+        _try(found.flush)
         directory = _directory_of(found)
         if directory is not None:
             directories.append(directory)
+    for thread in threading.enumerate():
+        # What has an owner is the owner's to flush, who keeps others from writing meanwhile.
+        if type(thread).__name__ in _THREADS and id(thread) not in owned:
+            _try(lambda: _flush_orphan(thread))
     return directories
+
+
+def _flush_orphan(thread: Any) -> None:
+    thread._queue.join()
+    thread._record_writer.flush()
+
+
+def _try(work: Callable[[], Any]) -> None:
+    """What is flushed is the script's, and may be closed, or half made."""
+    try:
+        work()
+    except Exception as error:
+        log.debug("a SummaryWriter could not be flushed: %s", error)
 
 
 def _directory_of(writer: Any) -> Optional[str]:
