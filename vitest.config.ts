@@ -20,7 +20,17 @@ class LongFirst extends BaseSequencer {
       "watch",
       "watch-endures",
     ],
-    ...["asked-destination", "artifact-stores", "one-run", "databases", "refused", "rest-store", "wheel"],
+    ...[
+      "python-examples",
+      "python-sessions",
+      "asked-destination",
+      "artifact-stores",
+      "one-run",
+      "databases",
+      "refused",
+      "rest-store",
+      "wheel",
+    ],
     ...["choice", "artifact-paths", "secrets", "watch-training", "engine-model", "verify-command", "watcher", "fuzz"],
     ...["watcher-model"],
   ];

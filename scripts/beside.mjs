@@ -7,6 +7,8 @@ const MAKE = {
   python: () => pythonEnvironment(".venv", "test/e2e/requirements.txt"),
   /** The oldest MLflow that tracelet promises to work with. @returns its python */
   oldPython: () => pythonEnvironment(".venv-old", "test/e2e/requirements-old.txt"),
+  /** torch and Lightning. @returns its python */
+  torchPython: () => pythonEnvironment(".venv-torch", "test/e2e/requirements-torch.txt"),
   sqliteDriver: buildSqliteDriver,
   debian: () =>
     debianPackages({

@@ -26,6 +26,9 @@ const run = promisify(execFile);
 export const NEW_PYTHON: string = pythonOf("TRACELET_TEST_PYTHON", ".venv");
 export const OLD_PYTHON: string = pythonOf("TRACELET_TEST_PYTHON_OLD", ".venv-old");
 
+/** Python with torch and Lightning, and without MLflow. */
+export const TORCH_PYTHON: string = pythonOf("TRACELET_TEST_PYTHON_TORCH", ".venv-torch");
+
 export async function readTensorBoard(logdir: string): Promise<{ [run: string]: { [tag: string]: Point[] } }> {
   return JSON.parse(await script(NEW_PYTHON, "read_tensorboard.py", [logdir])) as {
     [run: string]: { [tag: string]: Point[] };
@@ -179,6 +182,19 @@ export interface LoggedEvents {
 
 export async function loggedEvents(folder: string): Promise<LoggedEvents> {
   return JSON.parse(await script(NEW_PYTHON, "logged_events.py", [folder])) as LoggedEvents;
+}
+
+/** What TensorBoard reads in the log directories of examples. */
+export interface ExampleValues {
+  /** By the directory below the example's own. */
+  readonly scalars: { readonly [directory: string]: { readonly [tag: string]: readonly Point[] } };
+  readonly counts: { readonly [kind: string]: number };
+}
+
+export async function readExamples(folder: string): Promise<{ readonly [example: string]: ExampleValues }> {
+  return JSON.parse(await script(NEW_PYTHON, "read_examples.py", [folder])) as {
+    readonly [example: string]: ExampleValues;
+  };
 }
 
 /** What MLflow should hold of a run: each distinct point once, since MLflow stores none twice. */

@@ -1,0 +1,213 @@
+"""Scripts that log, each in its own way, and what becomes of them.
+
+usage: sessions.py SCENARIO [ARGUMENT]...   in a directory of its own; prints a line of JSON
+"""
+
+import asyncio
+import json
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import tracelet_sync as tracelet
+
+
+def start(name="run", **options):
+    return tracelet.start_logging(exp_name=name, project="sessions", backend="mlflow", **options)
+
+
+def written(text=b"brain.Event:2"):
+    """Until what was logged is in a file."""
+    while not any(text in file.read_bytes() for file in Path("runs").glob("*.tracelet")):
+        time.sleep(0.02)
+
+
+def stopped():
+    exp = start()
+    for step in range(3):
+        exp.log_metric("loss", step / 10, step)
+    exp.log_params({"lr": 1e-4, "deep": {"n": 32}})
+    return {"sent": tracelet.stop_logging(), "again": tracelet.stop_logging(), "active": tracelet.get_active_experiment()}
+
+
+def left_to_exit():
+    start().log_metric("loss", 0.5)
+
+
+def failing():
+    start().log_metric("loss", 0.5)
+    raise RuntimeError("a bug in the training")
+
+
+def killed():
+    start().log_metric("loss", 0.5)
+    written(b"loss")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def interrupted():
+    """A Ctrl-C reaches every process of the terminal."""
+    exp = start()
+    print(json.dumps({"ready": True}), flush=True)
+    try:
+        for step in range(1_000_000):
+            exp.log_metric("loss", step, step)
+            Path("steps").write_text(str(step))
+            time.sleep(0.01)
+    except KeyboardInterrupt:
+        return {"interrupted": True}
+
+
+def impatient():
+    """Somebody who does not wait for a destination that is away."""
+    start().log_metric("loss", 0.5)
+    print(json.dumps({"ready": True}), flush=True)
+    try:
+        tracelet.stop_logging()
+    except KeyboardInterrupt:
+        return {"interrupted": True}
+
+
+def repeated():
+    first = start("first")
+    first.log_metric("loss", 1)
+    again = start("first")
+    again.log_metric("loss", 2)
+    second = start("second")
+    tracelet.get_active_experiment().log_metric("loss", 3)
+    sent = tracelet.stop_logging()
+    third = start("first")
+    third.log_metric("loss", 4)
+    return {"same": again is first, "new": second is not first and third is not first, "sent": sent}
+
+
+def notebook():
+    """Cells run while an event loop does."""
+
+    async def cells():
+        start().log_metric("loss", 0.5)
+        await asyncio.sleep(0)
+        return tracelet.stop_logging()
+
+    return {"sent": asyncio.run(cells())}
+
+
+def forked():
+    """A child that outlives the session, and logs, too."""
+    exp = start()
+    exp.log_metric("loss", 0.5)
+    child = os.fork()
+    if child == 0:
+        tracelet.get_active_experiment().log_metric("child", 1.5)
+        # It has no say in the session of its parent.
+        tracelet.stop_logging()
+        Path("logged").touch()
+        time.sleep(3600)
+    while not Path("logged").exists():
+        time.sleep(0.02)
+    sent = tracelet.stop_logging()
+    alive = os.waitpid(child, os.WNOHANG) == (0, 0)
+    os.kill(child, signal.SIGKILL)
+    return {"sent": sent, "alive": alive}
+
+
+def _spawned(number):
+    # As a script without `if __name__ == "__main__"` does in each of its processes.
+    start().log_metric(f"child/{number}", number)
+    tracelet.stop_logging()
+
+
+def spawned():
+    start().log_metric("loss", 0.5)
+    children = [multiprocessing.get_context("spawn").Process(target=_spawned, args=(number,)) for number in (1, 2)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    return {"sent": tracelet.stop_logging(), "codes": [child.exitcode for child in children]}
+
+
+def unreachable():
+    start().log_metric("loss", 0.5)
+    began = time.monotonic()
+    sent = tracelet.stop_logging(timeout=6)
+    return {"sent": sent, "waited": time.monotonic() - began}
+
+
+def mistaken():
+    start(config={"metrics_intervall": 5}).log_metric("loss", 0.5)
+    return {"sent": tracelet.stop_logging()}
+
+
+def without_node():
+    os.environ["TRACELET_NODE"] = "/nowhere/node"
+    start().log_metric("loss", 0.5)
+    return {"sent": tracelet.stop_logging()}
+
+
+def side_by_side(name, other):
+    """Two of them in one directory."""
+    exp = start(name)
+    for step in range(20):
+        exp.log_metric(name, step, step)
+    Path(f"{name}.begun").touch()
+    while not Path(f"{other}.begun").exists():
+        time.sleep(0.02)
+    exp.log_metric(name, 20, 20)
+    return {"sent": tracelet.stop_logging()}
+
+
+def by_hand_alone():
+    """What TensorBoard's writers write is left out."""
+    from tensorboard.compat.proto import event_pb2, summary_pb2
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+    exp = start(config={"track_tensorboard": False})
+    summary = summary_pb2.Summary(value=[summary_pb2.Summary.Value(tag="written", simple_value=1)])
+    EventFileWriter("runs/other").add_event(event_pb2.Event(wall_time=time.time(), summary=summary))
+    exp.log_metric("loss", 0.5)
+    return {"sent": tracelet.stop_logging()}
+
+
+def abandoned():
+    """A writer that nobody has closed, in a function that has returned."""
+    from tensorboard.compat.proto import event_pb2, summary_pb2
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+    def train():
+        writer = EventFileWriter("runs")
+        for step in range(50):
+            summary = summary_pb2.Summary(value=[summary_pb2.Summary.Value(tag="loss", simple_value=step)])
+            writer.add_event(event_pb2.Event(wall_time=time.time(), step=step, summary=summary))
+
+    start()
+    train()
+    return {"sent": tracelet.stop_logging()}
+
+
+def elsewhere():
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+    start().log_metric("loss", 0.5)
+    writer = EventFileWriter("another/place")
+    return {"sent": tracelet.stop_logging(), "kept": writer is not None}
+
+
+def files():
+    exp = start()
+    Path("small.txt").write_text("small")
+    with open("large.bin", "wb") as file:
+        file.write(os.urandom(17 << 20))
+    exp.log_artifact("small.txt", "notes/small.txt")
+    exp.log_artifact("large.bin")
+    exp.set_tags({"team": "blue"})
+    return {"sent": tracelet.stop_logging()}
+
+
+if __name__ == "__main__":
+    logging.basicConfig(format="%(message)s")
+    print(json.dumps(globals()[sys.argv[1]](*sys.argv[2:])), flush=True)
