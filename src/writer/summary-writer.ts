@@ -93,9 +93,9 @@ export class SummaryWriter {
     this.#write(imageValue(tag, image), step, options);
   }
 
-  /** Markdown. */
+  /** Markdown, under the tag `<tag>/text_summary`, as torch has it. */
   addText(tag: string, text: string, step: WriteStep = 0, options: WriteOptions = {}): void {
-    this.#write(textValue(tag, text), step, options);
+    this.#write(textValue(`${tag}/text_summary`, text), step, options);
   }
 
   /** A sound, mono. @param samples from -1 to 1 */

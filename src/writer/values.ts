@@ -23,7 +23,7 @@ export function doubleValue(tag: string, value: number): SummaryValue {
 
 /** Markdown. */
 export function textValue(tag: string, text: string): SummaryValue {
-  return { tag: `${tag}/text_summary`, metadata: { pluginData: { pluginName: "text" } }, tensor: stringTensor(text) };
+  return { tag, metadata: { pluginData: { pluginName: "text" } }, tensor: stringTensor(text) };
 }
 
 /** A tensor of one string. */

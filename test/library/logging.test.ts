@@ -93,7 +93,7 @@ test("all that is logged, by hand and by a SummaryWriter, is one run of MLflow",
   expect([program.code, program.stderr]).toEqual([0, ""]);
   const lines = program.stdout.split("\n");
   expect(lines.slice(0, 2)).toEqual(["true first", '{"isSent":true,"bytesLeft":0} undefined']);
-  expect(lines).toEqual(expect.arrayContaining(["scalars Loss/train", "scalars accuracy", "hparams tracelet/params"]));
+  expect(lines).toEqual(expect.arrayContaining(["scalars Loss/train", "text notes", "hparams tracelet/params"]));
   expect(program.status()).toEqual(["first FINISHED"]);
   expect(program.rows("SELECT name FROM experiments WHERE name = 'demo'")).toHaveLength(1);
   // As many as TensorBoard's own reader finds.

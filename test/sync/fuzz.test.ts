@@ -23,7 +23,15 @@ import { TagTable } from "../../src/reader/tag-table.ts";
 import { RecordReader } from "../../src/reader/tfrecord.ts";
 import { makePages } from "../../src/sync/run/run-pages.ts";
 import { cpuTime } from "../support/cpu-time.ts";
-import { event, eventFile, type Fields, header, ScriptedSource } from "../support/event-writer.ts";
+import {
+  event,
+  eventFile,
+  type Fields,
+  header,
+  ownRecord,
+  ScriptedSource,
+  versionEvent,
+} from "../support/event-writer.ts";
 import { localFile } from "../support/local-file.ts";
 import { temporaryDirectory } from "../support/logdirs.ts";
 import { parseWire, type WireField, wireBytes } from "../support/wire.ts";
@@ -199,10 +207,21 @@ function checkedPage(html: string): number {
 }
 
 const FIXTURES = path.resolve(import.meta.dirname, "../../fixtures");
-const files = readdirSync(FIXTURES, { recursive: true, encoding: "utf8" })
+const files: Buffer[] = readdirSync(FIXTURES, { recursive: true, encoding: "utf8" })
   .filter((file) => isEventFileName(path.basename(file)))
   .map((file) => readFileSync(path.join(FIXTURES, file)))
   .filter(({ length }) => length > 0 && length < 100_000);
+// Nobody else writes these.
+files.push(
+  eventFile(
+    versionEvent(),
+    ownRecord("params", '{"lr":0.1,"n":3,"name":"x","none":null}'),
+    ownRecord("tags", '{"team":"vision"}'),
+    ownRecord("artifact", "text", { path: "a/b.txt" }),
+    ownRecord("artifact", "", { path: "m.pt", file: "/m.pt", size: 7, mtime: 1, mac: "ab" }),
+    ownRecord("metric", '{"tag":"loss","type":"loss","metadata":{"unit":["nats",{"a":1}]}}'),
+  ),
+);
 
 /** Payloads of real records, of each kind some. */
 async function realPayloads(): Promise<Buffer[]> {

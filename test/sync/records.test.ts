@@ -248,6 +248,45 @@ describe("files that records name", () => {
   });
 });
 
+test("without the state, and what is let in later: nothing is there twice", async () => {
+  const records = [
+    ownRecord("params", '{"lr":0.1}'),
+    ownRecord("tags", '{"stage":"a"}'),
+    artifact("a.txt", "one"),
+    ownRecord("tags", '{"stage":"b"}'),
+    artifact("a.txt", "two"),
+  ];
+  const excludeKinds = new Set(["run_tags", "artifacts"] as const);
+  const transform = { includeTags: [], excludeTags: [], nan: "keep", excludeKinds } as const;
+
+  const output = new Output((directory) => new JsonlRuns(directory));
+  output.world.logdir.write("train", eventFile(versionEvent(), ...records));
+  const kinds = () => {
+    const lines = readFileSync(output.file("train.jsonl"), "utf8").trimEnd().split("\n");
+    return lines
+      .map((line) => (JSON.parse(line) as { kind: string }).kind)
+      .filter((kind) => !["run", "mark", "status"].includes(kind));
+  };
+  await output.sync({ transform });
+  expect(kinds()).toEqual(["hparams"]);
+  for (let time = 0; time < 2; time++) {
+    expect((await output.sync()).error).toBeUndefined();
+    expect(kinds().sort()).toEqual(["artifacts", "artifacts", "hparams", "run_tags", "run_tags"]);
+    output.world.loseState();
+  }
+
+  const mlflow = new Database();
+  mlflow.world.logdir.write("train", eventFile(versionEvent(), ...records));
+  await mlflow.sync({ transform });
+  for (let time = 0; time < 2; time++) {
+    await mlflow.sync();
+    expect(mlflow.pairs("tags")).toEqual({ stage: "b" });
+    expect(mlflow.artifact("a.txt")?.toString()).toBe("two");
+    mlflow.world.loseState();
+  }
+  expect((await mlflow.verify()).runs.map(({ findings }) => findings.differences)).toEqual([[]]);
+});
+
 test("JSON lines and tables", async () => {
   const records = [
     ownRecord("params", '{"lr":0.1,"n":3}'),
