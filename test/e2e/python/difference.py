@@ -3,12 +3,16 @@
 A point is (run, tag, step, wall time in ms, value). MLflow stores none twice in one run, so of equal points in the files
 it should have one; several MLflow runs of one name count as one, so that a run that was made twice shows.
 
-usage: difference.py LOGDIR TRACKING_URI EXPERIMENT
+With a session, all of the logdir's runs are one MLflow run: tags keep their names in directories that their writers have
+named, and begin with the run's name and a slash in others.
+
+usage: difference.py LOGDIR TRACKING_URI EXPERIMENT [{"session": its name, "without": [runs that are no part of it]}]
 prints {points: distinct ones in the files, lost, doubled, extra, examples: [{what, run, tag, step, ms, value}]}
 """
 
 import json
 import os
+import re
 import sys
 from array import array
 
@@ -61,7 +65,20 @@ def in_mlflow(client, runs):
     return {tag: np.concatenate(rows) for tag, rows in tags.items()}
 
 
-def main(logdir, uri, experiment):
+def in_session(directories, without):
+    """{tag: table} of all runs but some, under the names that they have in one run."""
+    tags = {}
+    for run, directory in directories.items():
+        if run in without:
+            continue
+        is_plain = run == "." or re.search(r"(^|/)version_\d+$", run)
+        for tag, rows in in_files(directory).items():
+            tags.setdefault(tag if is_plain else f"{run}/{tag}", []).append(rows)
+    return {tag: np.concatenate(rows) for tag, rows in tags.items()}
+
+
+def main(logdir, uri, experiment, session="{}"):
+    session = json.loads(session)
     client = MlflowClient(uri)
     remote = {}
     for run in runs_of(client, client.get_experiment_by_name(experiment)):
@@ -78,9 +95,10 @@ def main(logdir, uri, experiment):
     nothing = np.empty((0, 3), dtype=np.int64)
     local = run_directories(logdir)
     # What lies in the logdir itself is called after it.
-    names = {os.path.basename(os.path.abspath(logdir)) if run == "." else run: path for run, path in local.items()}
+    whole = in_session(local, session["without"]) if session else {}
+    names = {session["session"]: None} if session else {os.path.basename(os.path.abspath(logdir)) if run == "." else run: path for run, path in local.items()}
     for run in sorted(set(names) | set(remote)):
-        files = in_files(names[run]) if run in names else {}
+        files = whole if run in names and session else in_files(names[run]) if run in names else {}
         stored = in_mlflow(client, remote.get(run, []))
         for tag in sorted(set(files) | set(stored)):
             expected, _ = counted(files.get(tag, nothing))

@@ -7,7 +7,7 @@ The ledger is a line of JSON for each thing that happened, on disk before the ne
   {"intends": step}                                        steps up to this one may be in files from now on
   {"flushed": step, "at": {run: [monotonic ms, wall ms]}}  steps up to this one are; when each run's flush began
 
-usage: live_writer.py LOGDIR LEDGER --runs N --tags N --rate STEPS_PER_SECOND [--flush SECONDS] [--steps N] [--partial MS]
+usage: live_writer.py LOGDIR LEDGER --runs N --tags N --rate STEPS_PER_SECOND [--flush SECONDS] [--steps N] [--partial MS] [--prefix NAME]
 """
 
 import argparse
@@ -74,6 +74,7 @@ def main():
     parser.add_argument("--flush", type=float, default=1)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--partial", type=float)
+    parser.add_argument("--prefix", default="run-")
     options = parser.parse_args()
 
     stopping = []
@@ -86,7 +87,7 @@ def main():
         ledger.flush()
         os.fsync(ledger.fileno())
 
-    names = [f"run-{number:03d}" for number in range(options.runs)]
+    names = [f"{options.prefix}{number:03d}" for number in range(options.runs)]
     tags = [f"live/tag-{number}" for number in range(options.tags)]
 
     def open_writer(directory):

@@ -23,6 +23,8 @@ export interface LiveWriterOptions {
   readonly steps?: number;
   /** Writes records in two parts with a pause of so many ms between; each is cut a byte later than the one before. */
   readonly partial?: number;
+  /** What its directories' names begin with: `run-`, unless told otherwise. */
+  readonly prefix?: string;
 }
 
 export class LiveWriter {

@@ -122,9 +122,18 @@ export interface Difference {
   }[];
 }
 
-/** @param uri what MLflow's client takes: a server, or a database */
-export async function difference(logdir: string, uri: string, experiment: string): Promise<Difference> {
-  return JSON.parse(await script(NEW_PYTHON, "difference.py", [logdir, uri, experiment])) as Difference;
+/**
+ * @param uri what MLflow's client takes: a server, or a database
+ * @param session the one run that all of the logdir's runs are, without those that are no part of it
+ */
+export async function difference(
+  logdir: string,
+  uri: string,
+  experiment: string,
+  session?: { readonly session: string; readonly without: readonly string[] },
+): Promise<Difference> {
+  const args = [logdir, uri, experiment, ...(session === undefined ? [] : [JSON.stringify(session)])];
+  return JSON.parse(await script(NEW_PYTHON, "difference.py", args)) as Difference;
 }
 
 /** Download all artifacts of an experiment. @returns the folder of each run's */

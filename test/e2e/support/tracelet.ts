@@ -14,6 +14,7 @@ export interface Ended {
 
 /** What `--json` prints, as far as tests look at it. */
 export interface SyncJson {
+  readonly earlierFiles: number;
   readonly outcome: string;
   readonly retries: number;
   readonly kinds: {

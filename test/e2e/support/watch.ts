@@ -12,6 +12,8 @@ export interface WatchSettings {
   readonly under?: readonly string[];
   /** Modules that it loads before itself, by their names in `preload/`. */
   readonly preload?: readonly string[];
+  /** Whether its standard input is a pipe, which `closeInput` ends. */
+  readonly hasInput?: boolean;
 }
 
 export class Watch {
@@ -28,7 +30,7 @@ export class Watch {
     const [program, ...before] = [...(options.under ?? []), process.execPath, ...imports];
     this.#process = spawn(program as string, [...before, MAIN, "watch", ...args], {
       env: { ...inherited, ...options.env },
-      stdio: ["ignore", "pipe", "pipe"],
+      stdio: [options.hasInput === true ? "pipe" : "ignore", "pipe", "pipe"],
     });
     this.#process.stdout?.on("data", (text) => (this.printed += String(text)));
     this.#process.stderr?.on("data", (text) => (this.said += String(text)));
@@ -55,6 +57,10 @@ export class Watch {
   /** Whoever reads its output goes away. */
   closeOutput(...streams: readonly ("stdout" | "stderr")[]): void {
     for (const stream of streams) this.#process[stream]?.destroy();
+  }
+
+  closeInput(): void {
+    this.#process.stdin?.end();
   }
 
   /** At once, with whatever was under way. */
