@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shlex
 import sys
 import tempfile
 import time
@@ -75,15 +76,18 @@ class Session:
         if self._joins():
             return
         os.environ[_VARIABLE] = json.dumps([os.getpid(), *self._identity()])
+        self._key = key
         try:
             self._write_config()
-            argv = self._argv("watch", "--until-eof", "--json", "--pid", str(_owner()))
-            if log.isEnabledFor(10):
-                argv += ["--log-level", "debug"]
-            self._watch = WatchProcess(command(*argv), self._environment(key), self._resume())
+            self._watch = self._started()
         except (LauncherError, OSError, RuntimeError) as error:
-            warn(f"tracelet cannot be started: {error}. The script goes on; this sends its logs: {self._say_resume()}")
-            self._remove_config()
+            warn(f"tracelet cannot be started: {error}. The script goes on; this sends its logs: {shlex.join(self._resume())}")
+
+    def _started(self) -> WatchProcess:
+        argv = self._argv("watch", "--until-eof", "--json", "--pid", str(_owner()))
+        if log.isEnabledFor(10):
+            argv += ["--log-level", "debug"]
+        return WatchProcess(command(*argv), self._environment(self._key), self._resume())
 
     def stop(self, timeout: Optional[float]) -> bool:
         """Returns whether everything is at the destination; says why not."""
@@ -94,10 +98,16 @@ class Session:
         _forget_variable()
         watch, self._watch = self._watch, None
         if watch is None:
-            self._remove_config()
             return False
+        limit = STOP_SECONDS if timeout is None else max(0.0, timeout)
         try:
-            problem = watch.finish(STOP_SECONDS if timeout is None else max(0.0, timeout))
+            problem = watch.finish(limit)
+            if watch.is_killed:
+                # Out of memory, or by mistake. Another one goes on where it was.
+                watch = self._started()
+                problem = watch.finish(limit)
+        except (LauncherError, OSError, RuntimeError) as error:
+            log.debug("tracelet: not started again: %s", error)
         except KeyboardInterrupt:
             warn(watch.left_behind("interrupted"))
             raise
@@ -152,11 +162,6 @@ class Session:
         project = [] if self.project is None else [f"TRACELET_EXPERIMENT={self.project}"]
         prefix = ["env", *project] if project else []
         return [*prefix, "tracelet", *self._argv("sync")]
-
-    def _say_resume(self) -> str:
-        import shlex
-
-        return shlex.join(self._resume())
 
     def _write_config(self) -> None:
         """A file, since it may hold what is nobody else's business, and there are names that no flag has."""

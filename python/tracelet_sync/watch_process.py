@@ -58,6 +58,11 @@ class WatchProcess:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def is_killed(self) -> bool:
+        """Whether a signal has ended it."""
+        return self._ended.is_set() and self._process.returncode < 0
+
     def let_go(self) -> None:
         """In a forked child: the life line is the parent's."""
         for stream in (self._process.stdin, self._process.stdout):

@@ -125,6 +125,18 @@ test("of a script that is killed, the watch sends what is in its files, and ends
   expect(values((await script.runs())["run"])).toEqual({ loss: [[0, 0.5]] });
 });
 
+test("where the watch is killed, stop_logging sends the rest", async () => {
+  const script = new Script("without_watch");
+  expect(await script.ended(), script.stderr).toEqual({ sent: true });
+  expect(script.stderr).toMatch(/tracelet watch ended with signal 9.* The script goes on\./);
+  expect(values((await script.runs())["run"])).toEqual({
+    loss: [
+      [0, 0.5],
+      [1, 0.25],
+    ],
+  });
+});
+
 test("Ctrl-C reaches the script alone; the rest is sent", async () => {
   const script = new Script("interrupted");
   const steps = path.join(script.directory, "steps");

@@ -49,6 +49,17 @@ def killed():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def without_watch():
+    """The watch is killed, as by the system when memory runs out."""
+    exp = start()
+    exp.log_metric("loss", 0.5)
+    os.kill(exp._session._watch.pid, signal.SIGKILL)
+    while not exp._session._watch.is_killed:
+        time.sleep(0.02)
+    exp.log_metric("loss", 0.25)
+    return {"sent": tracelet.stop_logging()}
+
+
 def interrupted():
     """A Ctrl-C reaches every process of the terminal."""
     exp = start()
