@@ -8,7 +8,7 @@ import type { Sample } from "./machine.ts";
 import { Recording, type Timed } from "./recording.ts";
 import { within } from "./within.ts";
 
-/** For this long after it has grown a run counts as under way, whatever happens; at least as many intervals. */
+/** For this long after it has grown a run counts as under way, ms; at least as many intervals. */
 const LIVELY_MS = 60_000;
 const LIVELY_INTERVALS = 6;
 /** How long the end of a watch waits for what is under way, ms. */
@@ -27,6 +27,8 @@ export interface RecorderOptions {
   readonly once: ReadonlyMap<string, FactsOf>;
   /** After how long without growth a run counts as finished, ms. */
   readonly idleTimeoutMs: number;
+  /** For how long after it has grown a run surely is under way, ms; left out: a minute, or six intervals. */
+  readonly livelyMs?: number | undefined;
   /** Told once why something could not be recorded. */
   readonly onFailure: (message: string) => void;
 }
@@ -182,7 +184,7 @@ export class Recorder implements RunRecorder {
     for (const live of this.#live.values()) if (start - live.grewAt > idleTimeoutMs) this.#leave(live);
     if (this.#live.size > 0) {
       const sample = await this.#sample();
-      const livelyMs = Math.max(LIVELY_MS, LIVELY_INTERVALS * intervalMs);
+      const livelyMs = this.#options.livelyMs ?? Math.max(LIVELY_MS, LIVELY_INTERVALS * intervalMs);
       for (const live of this.#live.values()) {
         live.held.push(sample);
         // One that has not grown for a while may be over: what is held is written once it grows again.

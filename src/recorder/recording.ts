@@ -61,8 +61,14 @@ export class Recording {
       if (values.size === 0) continue;
       const step = this.#step++;
       const points = Array.from(values, ([name, value]) => scalarValue(PREFIX + name, value));
-      // One write: a process that dies leaves whole samples.
-      await appendFile(this.#samples, eventRecord(points, step, wallTime));
+      try {
+        // One write: a process that dies leaves whole samples.
+        await appendFile(this.#samples, eventRecord(points, step, wallTime));
+      } catch (error) {
+        // On a full disk a part of it may be there: nothing is to be appended to that.
+        this.#samples = undefined;
+        throw error;
+      }
     }
   }
 
