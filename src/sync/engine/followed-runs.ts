@@ -193,7 +193,8 @@ export class FollowedRuns {
   async #grew(run: DiscoveredRun): Promise<void> {
     const followed = this.#runOf.get(keyOf(run)) as FollowedRun;
     followed.group = withRun(followed.group, run);
-    await this.takeRecorded(followed);
+    // Otherwise it tells of more.
+    if (this.#options.recorder === undefined) await this.takeRecorded(followed);
     this.#options.onDue(followed);
   }
 
