@@ -81,7 +81,7 @@ class Session:
             self._write_config()
             self._watch = self._started()
         except (LauncherError, OSError, RuntimeError) as error:
-            warn(f"tracelet cannot be started: {error}. The script goes on; this sends its logs: {shlex.join(self._resume())}")
+            warn(f"tracelet cannot be started: {error}. The script goes on; this sends its logs: {self._resume()}")
 
     def _started(self) -> WatchProcess:
         argv = self._argv("watch", "--until-eof", "--json", "--pid", str(_owner()))
@@ -158,10 +158,10 @@ class Session:
             own.update(TRACELET_PROJECT=self.project, TRACELET_EXPERIMENT=self.project)
         return {**os.environ, **own}
 
-    def _resume(self) -> list[str]:
-        project = [] if self.project is None else [f"TRACELET_EXPERIMENT={self.project}"]
-        prefix = ["env", *project] if project else []
-        return [*prefix, "tracelet", *self._argv("sync")]
+    def _resume(self) -> str:
+        """The command that sends what is left. Unlike `tracelet sync`, a watch lets directories come later."""
+        project = [] if self.project is None else ["env", f"TRACELET_EXPERIMENT={self.project}"]
+        return f"{shlex.join([*project, 'tracelet', *self._argv('watch', '--until-eof')])} < {os.devnull}"
 
     def _write_config(self) -> None:
         """A file, since it may hold what is nobody else's business, and there are names that no flag has."""

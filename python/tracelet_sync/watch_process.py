@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import subprocess
 import threading
 import time
@@ -32,9 +31,9 @@ class WatchProcess:
         OSError: it cannot be started.
     """
 
-    def __init__(self, argv: list[str], env: dict[str, str], resume: list[str]) -> None:
+    def __init__(self, argv: list[str], env: dict[str, str], resume: str) -> None:
         """resume: the command that sends what is left, whatever happens to this one."""
-        self._resume = shlex.join(resume)
+        self._resume = resume
         detached: dict[str, Any] = {"start_new_session": True}
         if os.name == "nt":
             detached = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}

@@ -157,7 +157,7 @@ test("Ctrl-C while stop_logging waits ends the wait, not the sending", async () 
   await vi.waitFor(() => expect(script.stderr).toContain("still sending"), PATIENCE);
   script.interrupt();
   expect(await script.ended()).toEqual({ interrupted: true });
-  expect(script.stderr).toMatch(/interrupted.* process \d+ goes on sending by itself.* tracelet sync /s);
+  expect(script.stderr).toMatch(/interrupted.* process \d+ goes on sending by itself.* tracelet watch /s);
   endWatches(script.stderr);
 });
 
@@ -204,7 +204,7 @@ test("a destination that is away holds nobody up for longer than was said; the c
   expect(script.stderr).toMatch(/not everything is sent after 6 s \(\d+ bytes of event files left/);
   endWatches(script.stderr);
   const command = /this sends the rest: (.*)/.exec(script.stderr)?.[1] as string;
-  const again = spawn("sh", ["-c", command.replace("tracelet sync", '"$0" -m tracelet_sync sync'), NEW_PYTHON], {
+  const again = spawn("sh", ["-c", command.replace("tracelet watch", '"$0" -m tracelet_sync watch'), NEW_PYTHON], {
     cwd: script.directory,
     env: {
       ...process.env,
