@@ -36,7 +36,12 @@ export type { SkipReason } from "./sync/report/skip-reason.ts";
 export { type KindTally, Tally } from "./sync/report/tally.ts";
 export type { RunResult } from "./sync/run/run-result.ts";
 export type { FileMark } from "./sync/source/fingerprint.ts";
-export type { DerivedMetric, MetricRecord, MetricTypeOption, TransformFunction } from "./sync/transform/metrics/rules.ts";
+export type {
+  DerivedMetric,
+  MetricRecord,
+  MetricTypeOption,
+  TransformFunction,
+} from "./sync/transform/metrics/rules.ts";
 export { VERSION } from "./version.ts";
 export type { WriteStep } from "./writer/event-record.ts";
 export type { Histogram } from "./writer/histogram.ts";

@@ -107,6 +107,7 @@ const MAX_WIDTH = 40;
 function textOf(value: unknown, { form, defaultText }: OptionDefinition, origin: Origin): string {
   if (origin.from === "default" && form !== "text" && defaultText !== undefined) return defaultText;
   if (value === undefined && origin.from === "default") return defaultText ?? "-";
+  if (form === "time" && typeof value === "number") return new Date(value).toISOString();
   return form === "duration" && typeof value === "number" ? durationText(value) : plainText(value);
 }
 

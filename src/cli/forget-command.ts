@@ -6,6 +6,7 @@ import { forgetRecordings } from "../recorder/tidy.ts";
 import { groupAlone } from "../sync/source/groups.ts";
 import { discoverAll, sourcesOf } from "../sync/source/logdirs.ts";
 import { isRecordingPath, Recordings } from "../sync/source/recordings.ts";
+import { SESSION } from "../sync/source/run-group.ts";
 import { Checkpoints } from "../sync/state/checkpoints.ts";
 import { type Lock, lockSource } from "../sync/state/lock.ts";
 import type { StoredRun } from "../sync/state/stored-run.ts";
@@ -42,6 +43,9 @@ export async function runForget(what: readonly string[], options: ForgetCommandO
       }
       for (const name of names) for (const run of stored.get(name) ?? []) found.add(run);
       for (const { files } of found) for (const { name } of files) if (isRecordingPath(name)) recorded.add(name);
+      const sessions = new Set([...found].map(({ name }) => name).filter((name) => name.startsWith(SESSION)));
+      for (const { path } of sourcesOf(logdirs))
+        for (const name of sessions) locks.push(lockSource(options.stateDir, destination, path, name));
       checkpoints.forget([...found]);
       for (const { name, remoteId } of found) forgotten.push({ destination, run: name, remoteId: remoteId ?? null });
     } finally {

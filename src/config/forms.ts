@@ -1,7 +1,7 @@
 /** The text of an option → its value. */
 import { TraceletError } from "../errors.ts";
 import type { FormValues, OptionDefinition } from "../sync/option.ts";
-import { wholeMs } from "../sync/source/whole-ms.ts";
+import { wholeMs } from "../whole-ms.ts";
 import { parseKinds } from "./kinds.ts";
 
 /**

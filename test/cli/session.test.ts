@@ -127,6 +127,27 @@ test.each(["mlflow", "jsonl"])(
   },
 );
 
+test("status and forget know sessions; one that is followed is not forgotten", async () => {
+  const machine = Machine.create();
+  const begun = now();
+  write(machine, `run/${file(1)}`, curve("loss", 0, 5));
+  const session = ["--since", String(begun), "--run-name", "exp"];
+  const watching = new SessionOf(machine, ...session);
+  await vi.waitFor(() => expect(pointsOf(machine, "exp")).toHaveLength(5), PATIENCE);
+  const forget = async () => machine.run("forget", "runs", "--json");
+  expect(await forget()).toMatchObject({ code: 1, stderr: expect.stringContaining("already being synced") });
+  expect((await watching.end()).code).toBe(0);
+  const { stdout } = await machine.run("status", "runs", "--json");
+  expect(JSON.parse(stdout)).toMatchObject({ runs: [{ run: "run", state: "done", left: 0 }] });
+  const { code, stdout: forgotten } = await forget();
+  expect([code, JSON.parse(forgotten)]).toMatchObject([
+    0,
+    { forgotten: [{ run: expect.stringMatching(/^\.\/since /) }] },
+  ]);
+  expect(await machine.sync("--group", "logdir", ...session)).toMatchObject({ code: 0 });
+  expect(pointsOf(machine, "exp")).toHaveLength(5);
+});
+
 describe.runIf(process.platform === "linux")("two trainings side by side in one logdir", () => {
   test("are two runs, each with exactly its own points, live at once", async () => {
     const machine = Machine.create();

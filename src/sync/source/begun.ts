@@ -5,8 +5,8 @@ import { useFile } from "../../reader/file-store.ts";
 import { RecordBatch } from "../../reader/record-batch.ts";
 import { TagTable } from "../../reader/tag-table.ts";
 import { RecordReader } from "../../reader/tfrecord.ts";
+import { wholeMs } from "../../whole-ms.ts";
 import type { Grouping } from "./groups.ts";
-import { wholeMs } from "./whole-ms.ts";
 
 /** How far into a file its first event is looked for, bytes. */
 const LOOKED_AT = 1 << 20;
