@@ -5,6 +5,7 @@ import os from "node:os";
 import path from "node:path";
 import { TraceletError } from "../errors.ts";
 import type { WatchEvent } from "../sync/engine/watch-status.ts";
+import { EventFileWriter } from "../writer/event-file-writer.ts";
 import { Experiment } from "./experiment.ts";
 import { asList, type CallOptions } from "./options.ts";
 import { type WatchOutcome, WatchProcess } from "./watch-process.ts";
@@ -102,6 +103,8 @@ export async function stopLogging({ timeout = STOP_MS }: { readonly timeout?: nu
   if (session === undefined) return { isSent: true, problem: undefined, bytesLeft: 0 };
   active = undefined;
   await session.experiment.close();
+  // What is written after this is no longer part of the run.
+  EventFileWriter.writeAllOut();
   const outcome = await session.watch.finish(timeout);
   if (outcome.problem === undefined) {
     rmSync(session.directory, { recursive: true, force: true });

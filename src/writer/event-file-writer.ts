@@ -56,6 +56,11 @@ export class EventFileWriter {
     else this.#timer ??= setTimeout(() => this.#writeOut(), HOLD_MS).unref();
   }
 
+  /** Hand what is held back to the system, of all writers of this process. @throws TraceletError `logdir` if one cannot be written */
+  static writeAllOut(): void {
+    for (const writer of OPEN) writer.#writeOut();
+  }
+
   /** Hand all to the disk. @throws TraceletError `logdir` if it cannot be written */
   flush(): void {
     this.#writeOut();

@@ -128,6 +128,18 @@ for run, tags in runs.Runs().items():
   expect(sizeOf("made/of.bin")).toBe(5);
 });
 
+test("a SummaryWriter that is still open when logging is stopped", async () => {
+  const program = await Program.run(`
+    startLogging({ expName: "x", ${HERE} });
+    const writer = new SummaryWriter("runs/a");
+    // Until it follows, so that nothing but its end makes it look.
+    await new Promise((resolve) => setTimeout(resolve, 2000));
+    for (let step = 0; step < 100; step++) writer.addScalar("loss", step, step);
+    console.log((await stopLogging()).isSent);`);
+  expect([program.code, program.stderr, program.stdout]).toEqual([0, "", "true\n"]);
+  expect(program.points()).toEqual({ "a/loss": 100 });
+});
+
 test("CommonJS, twice one after the other: two runs, and a file that is sent from where it is", async () => {
   const program = await Program.run(
     `

@@ -248,6 +248,27 @@ describe("files that records name", () => {
   });
 });
 
+test("members of one run keep their files and metrics apart, and share its params and labels", async () => {
+  const output = new Output((directory) => new JsonlRuns(directory));
+  for (const [i, member] of ["a", "b"].entries()) {
+    const metric = ownRecord("metric", '{"tag":"loss"}', { tag: "tracelet/metric/loss" });
+    const shared = [ownRecord("params", `{"p${i}":1}`), ownRecord("tags", `{"t${i}":"x"}`)];
+    const records = [...shared, artifact("m.txt", member), metric, scalarEvent("loss", i, i)];
+    output.world.logdir.write(`train/${member}`, eventFile(versionEvent(), ...records));
+  }
+  expect((await output.sync({ group: "parent" })).error).toBeUndefined();
+  const lines = readFileSync(output.file("train.jsonl"), "utf8").trimEnd().split("\n");
+  const values = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+  expect(
+    values.flatMap(({ kind, artifact, metric }) =>
+      kind === "artifacts" || kind === "metric_info" ? [artifact ?? metric] : [],
+    ),
+  ).toEqual(["a/m.txt", "a/loss", "b/m.txt", "b/loss"]);
+  expect(values.flatMap(({ kind, tag }) => (kind === "hparams" || kind === "run_tags" ? [tag] : []))).toEqual(
+    Array.from({ length: 2 }, () => ["tracelet/params", "tracelet/tags"]).flat(),
+  );
+});
+
 test("without the state, and what is let in later: nothing is there twice", async () => {
   const records = [
     ownRecord("params", '{"lr":0.1}'),
