@@ -40,7 +40,8 @@ const SAMPLE_RATE = 44_100;
  * What `startLogging` returns. Without a step, each name counts its own from 0. All methods but `logArtifact` return at
  * once; what they log is on its way half a second later.
  *
- * They throw `TraceletError` `usage` for what cannot be logged, and once logging was stopped.
+ * They throw `TraceletError` `usage` for what cannot be logged, and once logging was stopped; the first of them `logdir` if
+ * no file can be made in the log directory.
  */
 export class Experiment {
   /** What the run is called at the destination. */

@@ -11,6 +11,10 @@ import { eventRecord, type SummaryValue, versionRecord, type WriteStep } from ".
 const HOLD_MS = 500;
 /** How much is held back at most, bytes: an append of this size takes some 20 µs. */
 const HOLD_BYTES = 64 * 1024;
+/** How much is held back while the disk takes nothing, bytes. */
+const MAX_HELD_BYTES = 64 * 1024 * 1024;
+/** How often that is tried again, ms. */
+const RETRY_MS = 5000;
 
 export class EventFileWriter {
   readonly path: string;
@@ -18,6 +22,10 @@ export class EventFileWriter {
   #held: Buffer[] = [];
   #bytes = 0;
   #timer: NodeJS.Timeout | undefined;
+  /** Why the disk has taken nothing lately. */
+  #trouble: TraceletError | undefined;
+  /** Records that were given up since. */
+  #lost = 0;
 
   /**
    * Make the file, and its directory.
@@ -42,23 +50,26 @@ export class EventFileWriter {
   }
 
   /**
-   * Write the values of one step.
+   * Write the values of one step. A disk that takes nothing, because it is full perhaps, ends no training: there is a
+   * warning of the process, and it is tried again.
    *
    * @param wallTime seconds since the Unix epoch
-   * @throws TraceletError `usage` if the step is no int64 or the file is closed; `logdir` if it cannot be written
+   * @throws TraceletError `usage` if the step is no int64 or the file is closed
    */
   write(values: readonly SummaryValue[], step: WriteStep = 0, wallTime: number = Date.now() / 1000): void {
     if (this.#handle === undefined) {
       throw new TraceletError("usage", `${this.path} is closed, and nothing more can be written to it`);
     }
-    this.#hold(eventRecord(values, step, wallTime));
-    if (this.#bytes >= HOLD_BYTES) this.#writeOut();
-    else this.#timer ??= setTimeout(() => this.#writeOut(), HOLD_MS).unref();
+    const record = eventRecord(values, step, wallTime);
+    if (this.#trouble !== undefined && this.#bytes + record.length > MAX_HELD_BYTES) this.#lost++;
+    else this.#hold(record);
+    if (this.#bytes >= HOLD_BYTES && this.#trouble === undefined) this.#tryToWriteOut();
+    else this.#timer ??= setTimeout(() => this.#tryToWriteOut(), HOLD_MS).unref();
   }
 
-  /** Hand what is held back to the system, of all writers of this process. @throws TraceletError `logdir` if one cannot be written */
+  /** Hand what is held back to the system, of all writers of this process, as far as it takes it. */
   static writeAllOut(): void {
-    for (const writer of OPEN) writer.#writeOut();
+    for (const writer of OPEN) writer.#tryToWriteOut();
   }
 
   /** Hand all to the disk. @throws TraceletError `logdir` if it cannot be written */
@@ -85,18 +96,37 @@ export class EventFileWriter {
     this.#bytes += bytes.length;
   }
 
+  #tryToWriteOut(): void {
+    try {
+      this.#writeOut();
+    } catch (error) {
+      if (!(error instanceof TraceletError)) throw error;
+      if (this.#trouble === undefined) process.emitWarning(`${error.message}; it is tried again`, "TraceletWarning");
+      this.#trouble = error;
+      this.#timer = setTimeout(() => this.#tryToWriteOut(), RETRY_MS).unref();
+    }
+  }
+
+  /** @throws TraceletError `logdir`; what was not written stays held back */
   #writeOut(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     if (this.#handle === undefined || this.#bytes === 0) return;
-    const bytes = Buffer.concat(this.#held);
-    this.#held = [];
-    this.#bytes = 0;
+    let bytes = Buffer.concat(this.#held);
     try {
-      for (let at = 0; at < bytes.length; ) at += writeSync(this.#handle, bytes, at);
+      while (bytes.length > 0) bytes = bytes.subarray(writeSync(this.#handle, bytes));
     } catch (cause) {
       throw new TraceletError("logdir", `cannot write ${this.path}: ${(cause as Error).message}`, { cause });
+    } finally {
+      this.#held = bytes.length === 0 ? [] : [bytes];
+      this.#bytes = bytes.length;
     }
+    if (this.#lost > 0) {
+      const message = `${this.path} lacks ${this.#lost} records, for which there was no room while the disk took nothing`;
+      process.emitWarning(message, "TraceletWarning");
+    }
+    this.#trouble = undefined;
+    this.#lost = 0;
   }
 }
 
@@ -104,5 +134,12 @@ export class EventFileWriter {
 const OPEN = new Set<EventFileWriter>();
 
 function closeAll(): void {
-  for (const writer of OPEN) writer.close();
+  for (const writer of OPEN) {
+    try {
+      writer.close();
+    } catch (error) {
+      // Whatever the program's exit code was to be, it stays.
+      console.error((error as Error).message);
+    }
+  }
 }

@@ -1,5 +1,5 @@
 /** Event files that we write, as TensorBoard's own Python reads them, beside what tensorboardX writes for the same input. */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, rmSync } from "node:fs";
 import path from "node:path";
 import fc from "fast-check";
@@ -245,6 +245,24 @@ test("what was written is there when the program ends by itself, throws, or is k
     for await (const value of readValues(directory)) values.push(value);
     expect([end, values.length]).toEqual([end, 10_000]);
   }
+});
+
+test("a disk that takes nothing any more ends no program, and is told", () => {
+  const module = path.resolve(import.meta.dirname, "../../dist/writer/summary-writer.js");
+  const program = `
+    const { SummaryWriter } = await import(${JSON.stringify(module)});
+    const writer = new SummaryWriter(process.argv[1]);
+    for (let i = 0; i < 10_000; i++) writer.addScalar("a", i, i);
+    setTimeout(() => console.log("went on"), 1000);`;
+  const directory = directoryOf();
+  // Files of 100 kB at most: as a full disk, it takes a part of what is written.
+  const command = 'ulimit -f 100; exec "$0" --input-type=module -e "$1" "$2"';
+  const { status, stdout, stderr } = spawnSync("bash", ["-c", command, process.execPath, program, directory], {
+    encoding: "utf8",
+  });
+  expect([status, stdout]).toEqual([0, "went on\n"]);
+  expect(stderr.match(/TraceletWarning: cannot write .*EFBIG.*; it is tried again/g)).toHaveLength(1);
+  expect(stderr).toMatch(/^cannot write .*EFBIG/m);
 });
 
 test("a file is never written over, and nothing is written behind its end", () => {
