@@ -48,6 +48,12 @@ export async function readFilesOf(
   };
 }
 
+/** What Python's `jsonschema` has against configurations: for each its first error, or null. @param schema its file */
+export async function schemaErrors(schema: string, configs: readonly object[]): Promise<(string | null)[]> {
+  const texts = configs.map((config) => JSON.stringify(config));
+  return JSON.parse(await script(NEW_PYTHON, "validate_schema.py", [schema, ...texts])) as (string | null)[];
+}
+
 /** An image in the form that `read_images.py` prints. */
 export interface ImageTruth {
   readonly sha256: string;
