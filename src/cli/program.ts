@@ -96,9 +96,10 @@ counts: 2, 1, 3, 0.
 The first Ctrl-C or SIGTERM finishes what is under way, within --shutdown-timeout; the second one
 stops at once.
 
-Every option is also an environment variable: --state-dir is TRACELET_STATE_DIR. MLflow's
-credentials are read from MLflow's own variables: MLFLOW_TRACKING_USERNAME and _PASSWORD, or
-MLFLOW_TRACKING_TOKEN.
+Every option is also an environment variable (--state-dir is TRACELET_STATE_DIR) and a key of a
+configuration file, whose sources are sent where no logdir is given: tracelet config --help.
+MLflow's credentials are read from MLflow's own variables: MLFLOW_TRACKING_USERNAME and _PASSWORD,
+or MLFLOW_TRACKING_TOKEN.
 
 Examples:
   tracelet sync runs/
@@ -171,7 +172,8 @@ are set aside in <state-dir>/quarantine), 2 usage, 3 sent, but corrupt records w
 code if that is not 0; 128 + n if signal n ended it, 127 if there is no such command, 126 if it
 cannot be run.
 
-Every option is also an environment variable: --poll is TRACELET_POLL.
+Every option is also an environment variable (--poll is TRACELET_POLL) and a key of a configuration
+file, whose sources are followed where no logdir is given: tracelet config --help.
 
 Examples:
   tracelet watch runs/
