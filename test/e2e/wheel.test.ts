@@ -27,9 +27,9 @@ beforeAll(() => {
   const build = [path.join(ROOT, "scripts/wheel.mjs"), workspace, NEW_PYTHON];
   wheel = execFileSync(process.execPath, build, { encoding: "utf8", cwd: ROOT }).trim();
   venv = path.join(workspace, "venv");
-  execFileSync(NEW_PYTHON, ["-m", "venv", venv]);
-  const pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", wheel];
-  execFileSync(path.join(venv, "bin/python"), pip, { stdio: "inherit" });
+  execFileSync(NEW_PYTHON, ["-m", "venv", "--without-pip", venv]);
+  const pip = ["-m", "pip", "--python", path.join(venv, "bin/python"), "--quiet", "--disable-pip-version-check"];
+  execFileSync(NEW_PYTHON, [...pip, "install", "--no-compile", wheel], { stdio: "inherit" });
   env = { HOME: workspace, PATH: path.join(venv, "bin") };
   command = path.join(venv, "bin/tracelet");
 });
@@ -176,4 +176,31 @@ test("a training that it starts ends with its own exit code", () => {
   const training = [python, "-c", "import sys; print('trained'); sys.exit(7)"];
   const { status, stdout } = tracelet("watch", logdir, ...options, "--", ...training);
   expect([status, stdout]).toEqual([7, expect.stringContaining("trained")]);
+});
+
+test("a script logs with it, with nothing else installed", async () => {
+  const { uri, options } = place("script");
+  const state = options.at(-1) as string;
+  const script = `
+import tracelet_sync
+
+exp = tracelet_sync.start_logging("installed", project="mine", backend="mlflow")
+exp.log_params({"lr": 0.1, "layers": 2})
+for step in range(5):
+    exp.log_metric("loss", 1 / (step + 1), step)
+assert tracelet_sync.stop_logging(timeout=600)`;
+  const { status, stderr } = spawnSync(path.join(venv, "bin/python"), ["-c", script], {
+    cwd: path.dirname(state),
+    env: { ...env, MLFLOW_TRACKING_URI: uri, TRACELET_STATE_DIR: state },
+    encoding: "utf8",
+  });
+  expect([status, status === 0 ? "" : stderr]).toEqual([0, ""]);
+  const { runs } = await readMlflow(uri, "mine");
+  expect(
+    runs.map(({ name, params, metrics }) => [
+      name,
+      params,
+      metrics["loss"]?.map(([step, , value]) => [step, Number(value)]),
+    ]),
+  ).toEqual([["installed", { lr: "0.1", layers: "2" }, [0, 1, 2, 3, 4].map((step) => [String(step), 1 / (step + 1)])]]);
 });
