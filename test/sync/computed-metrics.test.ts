@@ -140,6 +140,19 @@ answer = [smoothed, [-(x - y) ** 2 / max(y, 0.5) for x, y in zip(a, b)]]`;
     expect(only(result).tally.kinds.get("scalars")).toMatchObject({ read: 6, derived: 2, sent: 6 });
   });
 
+  test("metrics that exchange their names keep them apart, also where the state is lost", async () => {
+    const world = World.create();
+    world.logdir.write("a", fileOf(interleaved(curve("x", 0, 4), noisy("y", 0, 4))));
+    const options = asking({ rename: ["x=y", "y=x"] });
+    expect(codes(await world.sync(options))).toEqual([]);
+    world.loseState();
+    world.logdir.append("a", records(interleaved(curve("x", 4, 6), noisy("y", 4, 6))));
+    expect(codes(await world.sync(options))).toEqual([]);
+    const run = world.backend.run("a");
+    expect(metrics(run)).toEqual(["x", "y"]);
+    expect(metric(run, "y")).toEqual(curve("x", 0, 6).map(({ step, value }) => [step, value]));
+  });
+
   test("a name that is used stays its owner's: whoever comes first in the file", async () => {
     const world = World.create();
     const logged = curve("loss_smoothed", 0, 9).map((point) => ({ ...point, value: 100 }));

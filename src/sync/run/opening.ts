@@ -158,7 +158,8 @@ async function relearn(work: RunWork): Promise<void> {
     if (range === undefined) return;
     const reader = await file.readAgain(work.metadata(file.member), range, (batch) => {
       work.requireGoingOn();
-      work.tags?.apply(batch, WHOLE, file.member);
+      // Where metrics are computed, the look back has given out the names.
+      if (work.metrics === undefined) work.tags?.apply(batch, WHOLE, file.member);
       for (const datum of batch.data) work.memory.saw(datum);
       work.hparams.saw(batch.data);
     });
