@@ -9,7 +9,7 @@ import { syncAll } from "../sync/engine/sync-all.ts";
 import type { SyncResult } from "../sync/engine/sync-result.ts";
 import type { Progress } from "../sync/report/progress.ts";
 import type { RunResult } from "../sync/run/run-result.ts";
-import { requireLogdir } from "../sync/source/logdirs.ts";
+import { requiredLogdirs, requireLogdir } from "../sync/source/logdirs.ts";
 import { type DestinationEnd, type Reporting, tellEnds, worstOf } from "./destination-ends.ts";
 import { exitCodeOfError, printError } from "./failure.ts";
 import type { Job } from "./jobs.ts";
@@ -133,7 +133,7 @@ async function syncJob(
   const say = (line: string, name: string) => {
     if (!quiet) progress.line(named(name, line));
   };
-  for (const logdir of logdirs) requireLogdir(logdir);
+  for (const logdir of requiredLogdirs(logdirs, options.group)) requireLogdir(logdir);
   const surroundings = { signal: stop, live: false, dryRun, verbose, stdoutUser: json ? "--json" : undefined, say };
   const openings = await openDestinations(options.backend, options, surroundings);
   const holdings = openings.map(({ name, opened }) => {

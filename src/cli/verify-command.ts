@@ -4,7 +4,7 @@ import { chosenBackends } from "../config/destinations.ts";
 import { asTraceletError, TraceletError } from "../errors.ts";
 import type { Progress } from "../sync/report/progress.ts";
 import { untilOver } from "../sync/run/interruption.ts";
-import { requireLogdir } from "../sync/source/logdirs.ts";
+import { requiredLogdirs, requireLogdir } from "../sync/source/logdirs.ts";
 import { type DestinationEnd, type Reporting, reportEnds } from "./destination-ends.ts";
 import { type ProgressView, showProgress } from "./progress-view.ts";
 import { exitCodeOf, onSignals, type Signals } from "./signals.ts";
@@ -68,7 +68,7 @@ async function verifyAndReport(
   const names = await chosenBackends(options.backend);
   const isOne = names.length === 1;
   const verifiers = names.map((name) => ({ name, verifyIt: verifierOf(name) }));
-  for (const logdir of logdirs) requireLogdir(logdir);
+  for (const logdir of requiredLogdirs(logdirs, options.group)) requireLogdir(logdir);
   const choice = {
     ...{ logdirs, ...chosen(options), concurrency: options.concurrency ?? CONCURRENCY },
     ...{ signal: stop, over: signals.over },

@@ -5,7 +5,7 @@ import { syncAll } from "../sync/engine/sync-all.ts";
 import { allSent, type SyncResult } from "../sync/engine/sync-result.ts";
 import type { Progress } from "../sync/report/progress.ts";
 import type { RunResult } from "../sync/run/run-result.ts";
-import { requireLogdir } from "../sync/source/logdirs.ts";
+import { requiredLogdirs, requireLogdir } from "../sync/source/logdirs.ts";
 import { endOf, hold } from "./destinations.ts";
 import { type CallOptions, logdirsOf, optionsOf, requireOwnOptions } from "./options.ts";
 
@@ -46,7 +46,7 @@ export async function sync(call: SyncCall): Promise<SyncReport> {
   const logdirs = logdirsOf(given);
   const stop = signal ?? new AbortController().signal;
   const choice = chosen(options);
-  for (const logdir of logdirs) requireLogdir(logdir);
+  for (const logdir of requiredLogdirs(logdirs, options.group)) requireLogdir(logdir);
   const asked = { backend, destination, onNote, logdirs, signal: stop, live: false, dryRun: options.dryRun };
   const holdings = await hold(asked, options);
   const progresses = new Map<string, Readonly<Progress>>();

@@ -6,7 +6,7 @@ import { buildProgram } from "../../src/cli/program.ts";
 import { backendNames } from "../../src/config/backends.ts";
 import { type ChoiceOptions, chosen } from "../../src/config/choice.ts";
 import { flagName } from "../../src/config/environment.ts";
-import { collect, parseBytes, parseCount, parseDuration } from "../../src/config/forms.ts";
+import { collect, parseBytes, parseCount, parseDuration, parseTime } from "../../src/config/forms.ts";
 import { KINDS, kindNames } from "../../src/config/kinds.ts";
 import { defaultStateDir, OPTIONS } from "../../src/config/options.ts";
 import { TraceletError } from "../../src/errors.ts";
@@ -20,6 +20,27 @@ test("counts are whole numbers from 1 on", () => {
   for (const text of ["0", "-1", "1.5", "", " ", "x", "Infinity", "9007199254740992", "1 000"]) {
     expect(() => parseCount(text)).toThrow(TraceletError);
   }
+});
+
+test("a moment is a time in ISO 8601, seconds since 1970, now, or a time ago", () => {
+  const local = (...parts: [number, number, number, number?, number?]) => new Date(...parts).getTime();
+  const moments = {
+    "2026-11-27T15:12:02.123Z": Date.UTC(2026, 10, 27, 15, 12, 2, 123),
+    "2026-11-27T15:12:02+02:00": Date.UTC(2026, 10, 27, 13, 12, 2),
+    "2026-11-27T15:12": local(2026, 10, 27, 15, 12),
+    "2026-11-27 15:12": local(2026, 10, 27, 15, 12),
+    "2026-11-27": local(2026, 10, 27),
+    "1764256322": 1_764_256_322_000,
+    "1764256322.1239": 1_764_256_322_123,
+    // What that second's double is just below.
+    "1764256322.123": 1_764_256_322_123,
+  };
+  for (const [text, time] of Object.entries(moments)) expect([text, parseTime(text)]).toEqual([text, time]);
+  vi.useFakeTimers({ now: 10_000_000 });
+  expect(["now", "2h", "90s", "500ms"].map(parseTime)).toEqual([10_000_000, 2_800_000, 9_910_000, 9_999_500]);
+  vi.useRealTimers();
+  for (const text of ["", "yesterday", "-5", "2 h", "27.11.2026", "12:30", "2026-13-01", "1e9"])
+    expect(() => parseTime(text)).toThrow(TraceletError);
 });
 
 test("times have a unit", () => {

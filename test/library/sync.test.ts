@@ -60,6 +60,27 @@ test("several destinations, one of which cannot be", async () => {
   expect(points(at("out/train.jsonl"))).toHaveLength(20);
 });
 
+test("a session is one run, in a call as on the command line", async () => {
+  const { at, trackingUri: _, ...where } = place();
+  const call = { ...where, backend: "jsonl", output: at("out"), group: "logdir", runName: "exp" } as const;
+  const { destinations } = await sync({ ...call, since: "2h" });
+  expect(destinations).toMatchObject([{ runs: [], earlierFiles: 1 }]);
+  const stop = new AbortController();
+  const onStart = (status: WatchStatus) => {
+    const timer = setInterval(() => {
+      if (!status.isCaughtUp || status.sent === 0) return;
+      clearInterval(timer);
+      stop.abort();
+    }, 10);
+  };
+  // In seconds since the Unix epoch.
+  expect(await watch({ ...call, since: 1_699_999_999, signal: stop.signal, onStart })).toMatchObject([
+    { isCaughtUp: true, error: undefined },
+  ]);
+  expect(points(at("out/exp.jsonl"))).toHaveLength(20);
+  expect(points(at("out/exp.jsonl"))).toContain("train/loss 9");
+});
+
 test("options are those of the command line, as values or as its texts", async () => {
   const { at, trackingUri: _, ...where } = place();
   const call = { ...where, backend: "jsonl", output: at("out"), excludeTags: "lr", giveUpAfter: "5s" } as const;

@@ -103,6 +103,16 @@ describe("--group logdir", () => {
     expect(theRun(world).status).toBe("finished");
   });
 
+  test("a logdir that is not there is none of a session's, as long as another is", async () => {
+    const world = World.create();
+    const missing = path.join(world.root, "missing");
+    world.logdir.write("version_0", fileOf(curve("loss", 0, 3)));
+    await world.sync({ ...SESSION, logdirs: [world.logdir.root, missing] });
+    expectPoints(theRun(world), curve("loss", 0, 3));
+    await expect(world.sync({ logdirs: [world.logdir.root, missing] })).rejects.toMatchObject({ code: "logdir" });
+    await expect(world.sync({ ...SESSION, logdirs: [missing] })).rejects.toMatchObject({ code: "logdir" });
+  });
+
   test("grows: members that appear while it is followed are of the run, and no point is sent twice", async () => {
     const world = World.create();
     let watching = new Watching(world, SESSION);

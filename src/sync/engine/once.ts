@@ -12,6 +12,7 @@ import { syncRun, unchangedAtAGlance } from "../run/run-sync.ts";
 import { BegunSince } from "../source/begun.ts";
 import type { Grouping } from "../source/groups.ts";
 import { linkedRuns, withoutLinksInside } from "../source/linked-runs.ts";
+import { requiredLogdirs } from "../source/logdirs.ts";
 import type { Recordings } from "../source/recordings.ts";
 import type { RunGroup } from "../source/run-group.ts";
 import type { StoredRun } from "../state/stored-run.ts";
@@ -61,7 +62,7 @@ export interface SyncOptions
 export async function sync(options: SyncOptions): Promise<SyncResult> {
   const { checkpoints, signal } = options;
   const { runs: found, problems } = await (options.discovery ??
-    (options.source ?? localSource(options.logdirs)).discover());
+    (options.source ?? localSource(requiredLogdirs(options.logdirs, options.group))).discover());
   const all = options.group === "none" ? found : withoutLinksInside(found);
   const begun = options.since === undefined ? undefined : new BegunSince(options);
   const chosen = wantedRuns(all, options);

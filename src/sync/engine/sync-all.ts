@@ -1,4 +1,5 @@
 /** All runs of the logdirs to several destinations, once. */
+import { requiredLogdirs } from "../source/logdirs.ts";
 import { localSource } from "../tree/local-source.ts";
 import type { Destination } from "./destination.ts";
 import { type SyncOptions, sync } from "./once.ts";
@@ -19,7 +20,7 @@ export interface SyncAllOptions extends Omit<SyncOptions, keyof SyncDestination 
  * @returns for each destination what `sync` returns, as soon as it has ended there; rejected as its opening was, if it was
  */
 export function syncAll({ destinations, ...options }: SyncAllOptions): Promise<SyncResult>[] {
-  const discovery = (options.source ?? localSource(options.logdirs)).discover();
+  const discovery = (options.source ?? localSource(requiredLogdirs(options.logdirs, options.group))).discover();
   // Each of them throws it; some may still be opening.
   discovery.catch(() => {});
   return destinations.map(async (destination) => sync({ ...options, ...(await destination), discovery }));

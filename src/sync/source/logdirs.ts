@@ -1,5 +1,5 @@
 /** The logdirs that were given: directories, and files one by one. */
-import { accessSync, constants, realpathSync, statSync } from "node:fs";
+import { accessSync, constants, existsSync, realpathSync, statSync } from "node:fs";
 import path from "node:path";
 import { TraceletError } from "../../errors.ts";
 import { type Discovery, discover, isEventFileName, runOfFiles } from "../../reader/discover.ts";
@@ -68,6 +68,12 @@ function realPathIfAny(place: string): string {
 function directoriesAbove(place: string): string[] {
   const above = path.dirname(place);
   return above === place ? [] : [above, ...directoriesAbove(above)];
+}
+
+/** Those that have to be there. A session has some of its logdirs only if something is written to them. */
+export function requiredLogdirs(logdirs: readonly string[], group: string): readonly string[] {
+  const there = group === "logdir" ? logdirs.filter((logdir) => existsSync(logdir)) : [];
+  return there.length > 0 ? there : logdirs;
 }
 
 /** @throws TraceletError `logdir` if there is no such directory or file */
