@@ -103,7 +103,10 @@ function expected(example: string): { [tag: string]: Point[] } {
       // Names that torch and Lightning give by themselves.
       .replace(/^([A-Z][a-z]{2}\d\d_\d\d-\d\d-\d\d_[^/]*|version_\d+)(\/|$)/, "");
     for (const [tag, points] of Object.entries(scalars)) {
-      const name = named === "" ? tag : `${named}/${tag}`;
+      const last = path.posix.basename(named);
+      // add_scalars("Losses", {"total": …}) makes a directory Losses_total for the tag Losses.
+      const line = last.startsWith(`${tag}_`) ? last.slice(tag.length + 1) : undefined;
+      const name = path.posix.join(...(line === undefined ? [named, tag] : [path.posix.dirname(named), tag, line]));
       tags[name] = distinct([...(tags[name] ?? []), ...points]);
     }
   }

@@ -60,7 +60,7 @@ export class Session {
     const members = whole.flatMap((parts) => {
       const { logdir, name } = (parts[0] as Member).run;
       const below = path.posix.join(path.relative(directory, logdir), name);
-      // What torch's `add_scalars` puts below such a directory keeps the name that the user gave it.
+      // A directory below such a one keeps the name that the user gave it.
       const given = name === "." ? "" : name.replace(NAMED_BY_WRITER, "");
       const prefix = given === "" ? "" : `${given}/`;
       return parts.map((part) => ({ ...part, path: path.posix.join(below, part.path).replace(/^\.$/, ""), prefix }));
