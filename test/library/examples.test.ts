@@ -89,6 +89,10 @@ test("watch.ts: TypeScript, until Ctrl-C", async () => {
     }
   };
   await expect.poll(scalars, { timeout: 120_000 }).toBe(SCALARS);
+  // That they are in the files is not yet that the watch knows it.
+  let said = "";
+  child.stdout.on("data", (text) => (said += String(text)));
+  await expect.poll(() => said, { timeout: 120_000 }).toContain("jsonl: 0 bytes behind");
   child.kill("SIGINT");
   const { code, stdout, stderr } = await end;
   expect([code, stderr, stdout]).toEqual([0, "", expect.stringContaining("jsonl everything is sent")]);
