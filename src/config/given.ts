@@ -7,7 +7,9 @@ import { kindNames } from "./kinds.ts";
 /** What may be given for each option of a table. */
 export type Given<Table> = { readonly [Name in keyof Table]?: GivenFor<Table[Name]> | undefined };
 
-type GivenFor<Option> = Option extends { readonly choices: readonly (infer Choice)[] }
+type GivenFor<Option> = ValueFor<Option> | (Option extends { readonly preset: string } ? boolean : never);
+
+type ValueFor<Option> = Option extends { readonly choices: readonly (infer Choice)[] }
   ? Choice
   : Option extends { readonly form: "structure"; readonly type: infer Structure }
     ? Structure
@@ -65,6 +67,8 @@ export function readGiven(option: OptionDefinition, given: unknown): unknown {
   const { form, choices, atMost = Infinity, unit } = option;
   const refuse = (what: string) => new TraceletError("usage", what, { hint: allowedText(option) });
   const read = (text: string) => parseText(option, text, undefined);
+  // As the flag without a value, or no flag.
+  if (option.preset !== undefined && typeof given === "boolean") return given ? read(option.preset) : undefined;
   const isText = typeof given === "string";
   const isNumber = typeof given === "number";
   switch (form) {

@@ -251,6 +251,10 @@ capture_images: true
 capture_histograms: false
 capture_audio: false
 max_image_size: "1MB"
+track_system: true
+track_git: false
+track_env: true
+metrics_interval: 5.0
 `,
   );
   const { options } = await shown(machine);
@@ -264,6 +268,10 @@ max_image_size: "1MB"
     histograms: false,
     audio: false,
     maxImageSize: 1e6,
+    trackSystem: true,
+    trackGit: false,
+    trackEnv: "auto",
+    metricsInterval: 5000,
   });
   machine.env = { TRACELET_ENABLE_AUTOMAGIC: "true" };
   const { code, stderr } = await machine.run("sync");

@@ -60,7 +60,8 @@ function propertiesOf(table: OptionTable, isTaken: (option: string) => boolean) 
 function optionSchema(name: string, definition: OptionDefinition, shape: Json | undefined): Json {
   const { form, help, choices } = definition;
   const description = form === "switch" ? help.replace(/^(skip|do not)/, "false: $1") : help;
-  const plain = form === "structure" ? undefined : formSchema(form, choices, name);
+  const withValue = form === "structure" ? undefined : formSchema(form, choices, name);
+  const plain = definition.preset === undefined ? withValue : { anyOf: [{ type: "boolean" }, withValue] };
   if (shape === undefined || plain === undefined) return { description, ...(shape ?? plain) };
   return { description, anyOf: [plain, shape] };
 }
