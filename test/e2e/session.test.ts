@@ -60,6 +60,6 @@ test("writers come and go, the watch is killed three times and loses its state: 
   expect(await tracelet(["verify", scene.logdir, ...session, ...to])).toMatchObject({ code: 0 });
   const again = await tracelet(["sync", scene.logdir, "--json", ...session, ...to, "--state-dir", scene.stateDir]);
   const { earlierFiles, runs, kinds } = JSON.parse(again.stdout) as SyncJson;
-  // Of a record that a killed writer has torn, the rest may come; nothing has.
+  // The watch went through a proxy: nothing is remembered of this address, and the run is found by its marks.
   expect([again.code, earlierFiles, runs.length, kinds["scalars"]?.sent ?? 0]).toEqual([0, 1, 1, 0]);
 });
