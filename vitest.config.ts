@@ -50,7 +50,9 @@ const config: ViteUserConfig = {
       {
         test: {
           name: "unit",
-          include: ["test/{reader,net,recorder,sync,cli,config,pages,contract,files,library,writer}/**/*.test.ts"],
+          include: [
+            "test/{reader,net,recorder,sync,cli,config,pages,contract,files,library,writer,wandb}/**/*.test.ts",
+          ],
           // What never comes fails all the same; what comes late, on a busy machine, must not.
           testTimeout: 300_000,
           hookTimeout: 300_000,

@@ -241,9 +241,9 @@ function byHttp(status: number, headers: Headers): Judgement | undefined {
   return status === 500 || status === 502 || status === 504 ? failure : undefined;
 }
 
-/** ms; undefined if it is no number of seconds. */
+/** ms; undefined if it is no number of seconds. W&B's have fractions. */
 function seconds(text: string): number | undefined {
-  return /^\d+$/.test(text) ? Number(text) * 1000 : undefined;
+  return /^\d+(\.\d+)?$/.test(text) ? Number(text) * 1000 : undefined;
 }
 
 function proxyLogin(reason: string): TraceletError {

@@ -263,7 +263,7 @@ export class HttpClient {
           accept: wantsFile ? "*/*" : "application/json",
           "user-agent": "tracelet",
           ...(wantsFile && { "accept-encoding": "identity" }),
-          ...bodyHeaders(request.body),
+          ...bodyHeaders(request),
           ...request.headers,
         },
         // undici accepts iterables; its types do not say so.

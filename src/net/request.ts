@@ -8,6 +8,8 @@ export interface HttpRequest {
   /** JSON text, or bytes. */
   readonly body?: string | Uint8Array | Upload;
   readonly headers?: Readonly<Record<string, string>>;
+  /** False: the body goes without one, as signed addresses want it that were signed for none. */
+  readonly contentType?: false;
   /** Its name in messages, instead of its path, which may hold a signature. */
   readonly shownAs?: string;
   /** Whether it may be sent again when nobody knows if the server has carried it out. */
@@ -60,9 +62,9 @@ export function sizeOf({ body }: HttpRequest): number {
   return isUpload(body) ? body.size : body.length;
 }
 
-export function bodyHeaders(body: HttpRequest["body"]): Record<string, string> {
+export function bodyHeaders({ body, contentType }: HttpRequest): Record<string, string> {
   if (body === undefined) return {};
   if (typeof body === "string") return { "content-type": "application/json" };
   const length = isUpload(body) ? { "content-length": String(body.size) } : {};
-  return { "content-type": "application/octet-stream", ...length };
+  return { ...(contentType !== false && { "content-type": "application/octet-stream" }), ...length };
 }

@@ -1,0 +1,263 @@
+/** W&B's own protocol: GraphQL for what a run is, a file stream for its rows, signed addresses for its files. */
+import { TraceletError } from "../../errors.ts";
+import type { Access } from "../../net/access.ts";
+import { HttpClient } from "../../net/client.ts";
+import type { JsonObject, Upload } from "../../net/request.ts";
+import type { Patience } from "../../net/retries.ts";
+import { CREATE_RUN_FILES, RUN_RESUME_STATUS, UPSERT_BUCKET, VIEWER } from "./documents.ts";
+import { objectOf } from "./json.ts";
+import { isDeletedRun, WANDB } from "./service.ts";
+
+/** Where a run lies. */
+export interface RunAddress {
+  readonly entity: string;
+  readonly project: string;
+  /** Its id, as users see it. */
+  readonly name: string;
+}
+
+/** What a server has of a run. */
+export interface RunStatus {
+  /** What GraphQL calls it. */
+  readonly storageId: string;
+  readonly displayName: string;
+  /** Lines of its history. */
+  readonly lines: number;
+  /** JSON. */
+  readonly config: string;
+  /** JSON: the last values. */
+  readonly summary: string;
+}
+
+/** What is to be set; undefined: stays as it is. */
+export interface RunFields {
+  /** Undefined for a run that may not be there yet. */
+  readonly storageId?: string | undefined;
+  readonly displayName?: string | undefined;
+  readonly config?: string | undefined;
+  readonly group?: string | undefined;
+  readonly jobType?: string | undefined;
+  readonly tags?: readonly string[] | undefined;
+}
+
+export interface UpsertedRun extends RunAddress {
+  readonly storageId: string;
+  readonly displayName: string;
+  /** Whether it was not there before. */
+  readonly isNew: boolean;
+}
+
+/** A part of a run's stream. Sent again, it changes nothing: lines have numbers. */
+export interface StreamPart {
+  /** Number of the first line, and the lines. */
+  readonly history?: { readonly offset: number; readonly lines: readonly string[] };
+  /** JSON: the whole summary. */
+  readonly summary?: string;
+  /** Paths of files whose upload is over. */
+  readonly uploaded?: readonly string[];
+  /** Given, the run is over. */
+  readonly exitCode?: number;
+}
+
+export interface WandbApiOptions extends Patience {
+  readonly base: string;
+  readonly access: Access;
+  readonly stopGraceMs?: number | undefined;
+}
+
+export class WandbApi {
+  readonly base: string;
+  readonly #http: HttpClient;
+
+  /** @throws TraceletError `usage` if TLS material or a proxy's address cannot be used */
+  constructor(options: WandbApiOptions) {
+    this.base = options.base;
+    this.#http = new HttpClient({ ...options, service: WANDB });
+  }
+
+  /** The default entity of the API key; undefined if it has none. @throws TraceletError `auth`, `unreachable` */
+  async defaultEntity(): Promise<string | undefined> {
+    const { entity } = objectOf((await this.#graphql("Viewer", VIEWER, {}))["viewer"]);
+    return typeof entity === "string" && entity !== "" ? entity : undefined;
+  }
+
+  /** Undefined if there is no such run, or if it was deleted. */
+  async status({ entity, project, name }: RunAddress): Promise<RunStatus | undefined> {
+    const data = await this.#graphql("RunResumeStatus", RUN_RESUME_STATUS, { entity, project, name });
+    const model = objectOf(data["model"]);
+    if (model["bucket"] === null || model["bucket"] === undefined) return undefined;
+    const { id, displayName, historyLineCount, config, summaryMetrics } = objectOf(model["bucket"]);
+    return {
+      storageId: this.#text(id, "the id of a run"),
+      displayName: typeof displayName === "string" ? displayName : "",
+      lines: this.#count(historyLineCount),
+      config: typeof config === "string" && config !== "" ? config : "{}",
+      summary: typeof summaryMetrics === "string" && summaryMetrics !== "" ? summaryMetrics : "{}",
+    };
+  }
+
+  /**
+   * Make a run, or set what is given of it.
+   *
+   * @throws TraceletError `deleted` if it was there and was deleted: W&B never gives its id out again
+   */
+  async upsert(address: RunAddress, fields: RunFields): Promise<UpsertedRun> {
+    const { storageId = null, displayName = null, config = null, group = null, jobType = null, tags = null } = fields;
+    const data = await this.#graphql("UpsertBucket", UPSERT_BUCKET, {
+      ...UNSET,
+      ...address,
+      id: storageId,
+      displayName,
+      config,
+      groupName: group,
+      jobType,
+      tags,
+    }).catch((error: unknown) => {
+      if (!(error instanceof TraceletError) || !isDeletedRun(error.message)) throw error;
+      throw new TraceletError(
+        "deleted",
+        `the run ${address.name} was deleted in ${address.entity}/${address.project}`,
+        {
+          hint: "W&B never gives the id of a deleted run out again: restore the run, or name another project",
+          cause: error,
+        },
+      );
+    });
+    const { bucket, inserted } = objectOf(data["upsertBucket"]);
+    const run = objectOf(bucket);
+    const project = objectOf(run["project"]);
+    return {
+      storageId: this.#text(run["id"], "the id of a run"),
+      name: this.#text(run["name"], "the name of a run"),
+      project: this.#text(project["name"], "the name of a project"),
+      entity: this.#text(objectOf(project["entity"])["name"], "the name of an entity"),
+      displayName: typeof run["displayName"] === "string" ? run["displayName"] : "",
+      isNew: inserted === true,
+    };
+  }
+
+  /** Nothing given: the run is alive. */
+  async stream(
+    { entity, project, name }: RunAddress,
+    { history, summary, uploaded, exitCode }: StreamPart,
+  ): Promise<void> {
+    const path = ["files", entity, project, name, "file_stream"].map(encodeURIComponent).join("/");
+    const files = {
+      ...(history !== undefined && {
+        "wandb-history.jsonl": { offset: history.offset, content: history.lines },
+      }),
+      ...(summary !== undefined && { "wandb-summary.json": { offset: 0, content: [summary] } }),
+    };
+    const body = {
+      ...(Object.keys(files).length > 0 && { files }),
+      ...(uploaded !== undefined && { uploaded }),
+      ...(exitCode !== undefined && { complete: true, exitcode: exitCode }),
+    };
+    await this.#http.request({
+      method: "POST",
+      path: `/${path}`,
+      shownAs: "file_stream",
+      body: JSON.stringify(body),
+      retryLostReply: true,
+    });
+  }
+
+  /** Store a file of a run; one of the same path is replaced. It has to be announced in the stream then. */
+  async upload({ entity, project, name }: RunAddress, path: string, body: Uint8Array | Upload): Promise<void> {
+    const variables = { entity, project, run: name, files: [path] };
+    const data = await this.#graphql("CreateRunFiles", CREATE_RUN_FILES, variables);
+    const { files, uploadHeaders } = objectOf(data["createRunFiles"]);
+    const { uploadUrl } = objectOf(Array.isArray(files) ? files[0] : undefined);
+    // Self-hosted servers may leave out the host.
+    const text = this.#text(uploadUrl, "an address for an upload");
+    if (!URL.canParse(text, `${this.base}/`)) throw this.#misunderstood("an address for an upload");
+    const url = new URL(text, `${this.base}/`);
+    if (!/^https?:$/.test(url.protocol)) throw this.#misunderstood("an address for an upload");
+    await this.#http.elsewhere(url.origin, "storage").upload({
+      method: "PUT",
+      path: url.pathname + url.search,
+      shownAs: `the upload of ${path}`,
+      body,
+      contentType: false,
+      headers: this.#headers(uploadHeaders),
+      retryLostReply: true,
+    });
+  }
+
+  get retries(): number {
+    return this.#http.retries;
+  }
+
+  close(): Promise<void> {
+    return this.#http.close();
+  }
+
+  async #graphql(operationName: string, query: string, variables: object): Promise<JsonObject> {
+    const answer = await this.#http.request({
+      method: "POST",
+      path: "/graphql",
+      shownAs: operationName,
+      body: JSON.stringify({ query, variables, operationName }),
+      // All of them set what is to be, and may be sent again.
+      retryLostReply: true,
+    });
+    const { data, errors } = answer;
+    // GraphQL may answer 200 to what it has not done.
+    if (Array.isArray(errors) && errors.length > 0) {
+      const { said } = WANDB.readError(answer, "");
+      throw new TraceletError("rejected", `${this.base} refuses ${operationName}: ${said}`);
+    }
+    return objectOf(data);
+  }
+
+  /** `Name: value`, as Node takes it. */
+  #headers(offered: unknown): Record<string, string> {
+    const headers: Record<string, string> = {};
+    for (const line of Array.isArray(offered) ? (offered as readonly unknown[]) : []) {
+      const header = typeof line === "string" ? /^([\w-]+):\s*([\x20-\x7e]*)$/.exec(line) : null;
+      if (header === null) throw this.#misunderstood("the headers of an upload");
+      headers[(header[1] as string).toLowerCase()] = header[2] as string;
+    }
+    return headers;
+  }
+
+  #text(value: unknown, what: string): string {
+    if (typeof value === "string" && value !== "") return value;
+    throw this.#misunderstood(what);
+  }
+
+  #count(value: unknown): number {
+    if (value === null || value === undefined) return 0;
+    if (Number.isSafeInteger(value) && (value as number) >= 0) return value as number;
+    throw this.#misunderstood("the number of a run's lines");
+  }
+
+  #misunderstood(what: string): TraceletError {
+    return new TraceletError("rejected", `${this.base} answers with something else than ${what}`, {
+      hint: "check WANDB_BASE_URL, and whether the server's version is a current one",
+    });
+  }
+}
+
+/** W&B's client sends all of them, null where they stay as they are. */
+const UNSET = {
+  id: null,
+  name: null,
+  project: null,
+  entity: null,
+  groupName: null,
+  description: null,
+  displayName: null,
+  notes: null,
+  commit: null,
+  config: null,
+  host: null,
+  debug: null,
+  program: null,
+  repo: null,
+  jobType: null,
+  state: null,
+  sweep: null,
+  tags: null,
+  summaryMetrics: null,
+} as const;

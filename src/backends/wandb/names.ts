@@ -1,0 +1,28 @@
+/**
+ * Names that W&B takes. Its client refuses the others; here they are made to fit, since a logdir's names were not chosen
+ * for W&B.
+ */
+import { hashText } from "../../sync/source/fingerprint.ts";
+
+/** Characters of a project's name. */
+const MAX_PROJECT = 128;
+/** Characters of a tag. */
+const MAX_TAG = 64;
+/** Characters of a name's hash where the name was cut: two that begin alike stay two. */
+const HASH_LENGTH = 8;
+
+/** None of `/ \ # ? % :`, and at most 128 characters. */
+export function fitProject(name: string): string {
+  return shortened(name.replace(/[/\\#?%:]/g, "-"), MAX_PROJECT);
+}
+
+/** Without white space at its ends, at most 64 characters; may be empty. */
+export function fitTag(tag: string): string {
+  return shortened(tag.trim(), MAX_TAG);
+}
+
+function shortened(name: string, most: number): string {
+  const characters = [...name];
+  if (characters.length <= most) return name;
+  return `${characters.slice(0, most - HASH_LENGTH - 1).join("")}-${hashText(name).slice(0, HASH_LENGTH)}`;
+}

@@ -1,0 +1,15 @@
+/** The options of Weights & Biases. Nothing here loads anything: the help needs it at once. */
+export const WANDB_OPTIONS = {
+  wandbProject: {
+    form: "text",
+    value: "<name>",
+    fallbacks: ["WANDB_PROJECT"],
+    help: "W&B project; else $WANDB_PROJECT, else --experiment, else uncategorized",
+  },
+  wandbEntity: {
+    form: "text",
+    value: "<name>",
+    fallbacks: ["WANDB_ENTITY"],
+    help: "W&B user or team; else $WANDB_ENTITY, else the default one of the API key",
+  },
+} as const;
