@@ -9,6 +9,8 @@ const MAKE = {
   oldPython: () => pythonEnvironment(".venv-old", "test/e2e/requirements-old.txt"),
   /** torch and Lightning. @returns its python */
   torchPython: () => pythonEnvironment(".venv-torch", "test/e2e/requirements-torch.txt"),
+  /** W&B's client. @returns its python */
+  wandbPython: () => pythonEnvironment(".venv-wandb", "test/e2e/requirements-wandb.txt"),
   sqliteDriver: buildSqliteDriver,
   debian: () =>
     debianPackages({

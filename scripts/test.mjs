@@ -30,13 +30,15 @@ if (isQuick) {
   await sqliteDriver;
   test("node 20", process.execPath, [...UNIT, ...only]);
 } else {
-  const forServers = Promise.all([beside("oldPython"), beside("torchPython"), beside("debian")]);
+  const others = [beside("oldPython"), beside("torchPython"), beside("wandbPython")];
+  const forServers = Promise.all([...others, beside("debian")]);
   // The other SQLite driver, and the Node that most people have by now.
   if (only.length === 0) test("node 24", otherNode(NODE_24), [...UNIT, ...ANY_NODE]);
   await Promise.all([sqliteDriver, forServers]);
   test("node 20", process.execPath, only, {
     TRACELET_TEST_PYTHON_OLD: made("oldPython"),
     TRACELET_TEST_PYTHON_TORCH: made("torchPython"),
+    TRACELET_TEST_PYTHON_WANDB: made("wandbPython"),
   });
 }
 // Once more, and last: of a long log often only its end is kept.

@@ -29,6 +29,9 @@ export const OLD_PYTHON: string = pythonOf("TRACELET_TEST_PYTHON_OLD", ".venv-ol
 /** Python with torch and Lightning, and without MLflow. */
 export const TORCH_PYTHON: string = pythonOf("TRACELET_TEST_PYTHON_TORCH", ".venv-torch");
 
+/** Python with W&B's client, and without MLflow. */
+export const WANDB_PYTHON: string = pythonOf("TRACELET_TEST_PYTHON_WANDB", ".venv-wandb");
+
 export async function readTensorBoard(logdir: string): Promise<{ [run: string]: { [tag: string]: Point[] } }> {
   return JSON.parse(await script(NEW_PYTHON, "read_tensorboard.py", [logdir])) as {
     [run: string]: { [tag: string]: Point[] };
