@@ -54,12 +54,17 @@ export interface ReceivedRequest {
 /** W&B's keys have 40 characters or more, which its client checks. */
 export const API_KEY: string = "0123456789abcdef".repeat(3).slice(0, 40);
 
+/** How many bodies are kept: some have megabytes. */
+const MAX_STREAMS = 20;
+
 const JSON_TYPE = { "content-type": "application/json" } as const;
 
 export class WandbServer {
   readonly account: Account;
   /** All of them, the oldest first. */
   readonly requests: ReceivedRequest[] = [];
+  /** Bodies of what came to the file streams last, as they came, unpacked. */
+  readonly streams: string[] = [];
   readonly #server: Server;
   readonly #options: WandbServerOptions;
   readonly #now: () => number;
@@ -171,7 +176,10 @@ export class WandbServer {
       throw new Refusal(415, "gzip is not supported");
     const plain = isPacked ? gunzipSync(body) : body;
     if (plain.length > MAX_REQUEST) throw new Refusal(413, `more than ${MAX_REQUEST} bytes`);
-    applyFileStream(run, plain.toString(), now);
+    const text = plain.toString();
+    this.streams.push(text);
+    if (this.streams.length > MAX_STREAMS) this.streams.shift();
+    applyFileStream(run, text, now);
     const stopped = run.stopped ? { stopped: true } : {};
     const answer = JSON.stringify({ exitcode: null, limits: {}, ...stopped });
     return { status: 200, headers: { ...JSON_TYPE, ...limit }, body: answer };
