@@ -11,6 +11,7 @@ class LongFirst extends BaseSequencer {
     ...[
       "model",
       "verify",
+      "python-examples",
       "several",
       "mlflow-page",
       "kill",

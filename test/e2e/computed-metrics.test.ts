@@ -11,7 +11,7 @@ import { sync, tracelet } from "./support/tracelet.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "../..");
 const POINTS = 90_000;
-const KILLS = 8;
+const KILLS = 5;
 
 let workspace: string;
 let logdir: string;
