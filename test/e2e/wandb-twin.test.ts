@@ -2,7 +2,7 @@
  * What W&B's own TensorBoard sync makes of a logdir, as the twin of what tracelet does: shown to be whole by what
  * TensorBoard reads, but for what W&B's sync is known to leave out.
  */
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -11,24 +11,35 @@ import { type Point, readTensorBoard } from "./support/python.ts";
 import { WandbClient } from "./support/wandb-client.ts";
 import { differences, syncOfficially, type TwinPoint, type TwinPoints } from "./support/wandb-twin.ts";
 
+const FIXTURES = path.resolve(import.meta.dirname, "../../fixtures");
+/** What cannot be compared. */
+const WITHOUT = [
+  // TensorBoard's own reader fails on them.
+  ...["dtypes", "odd"],
+  // The file that macOS puts beside another comes first, and is no event file: W&B's sync reads nothing.
+  "copies-and-backups",
+];
+/** Scalars of types that W&B's sync does not know: it has float32, float64, int32 and int64 alone. */
+const UNREAD = ["write/uint8", "write/float16", "write/bfloat16", "write/bool"];
+const names = readdirSync(FIXTURES).filter((name) => existsSync(path.join(FIXTURES, name, "runs")));
+
 let workspace: string;
 let server: WandbServer;
 let client: WandbClient;
+/** Of all fixtures at once: it is the start of Python that takes its time. */
+let theirs: { readonly [directory: string]: TwinPoints };
 
 beforeAll(async () => {
   workspace = mkdtempSync(path.join(os.tmpdir(), "tracelet-twin-"));
   server = await WandbServer.start();
   client = new WandbClient(server.uri, path.join(workspace, "client"));
+  theirs = await syncOfficially(client, server, { logdir: FIXTURES, project: "fixtures" });
 });
 
 afterAll(async () => {
   await server?.stop();
   rmSync(workspace, { recursive: true, force: true });
 });
-
-function logdirOf(fixture: string): string {
-  return path.resolve(import.meta.dirname, "../../fixtures", fixture, "runs");
-}
 
 /** Numbers as `[step, ms, value]`. A float's shortest text is another double, but the same float. */
 function numbers(points: readonly TwinPoint[] | undefined): [string, number, number][] {
@@ -45,52 +56,54 @@ function truth(points: readonly Point[]): [string, number, number][] {
   });
 }
 
-function withoutTimes(points: readonly (readonly [string, number, number])[]): [string, number][] {
-  return points.map(([step, , value]) => [step, value]);
+/** Without the times, as texts. */
+function steps(points: readonly (readonly [string, number, number])[]): string[] {
+  return points.map(([step, , value]) => `${step}: ${value}`);
 }
 
-// They wait most of the time.
-describe.concurrent("W&B's own sync", () => {
-  test.each(["torch", "tensorboardx", "torch-restart", "glob-of-event-files"])(
-    "has what TensorBoard reads of %s",
-    async (fixture) => {
-      const logdir = logdirOf(fixture);
-      const theirs = await syncOfficially(client, server, { logdir, project: fixture });
-      let compared = 0;
-      for (const [run, tags] of Object.entries(await readTensorBoard(logdir))) {
-        for (const [tag, points] of Object.entries(tags)) {
-          const expected = truth(points);
-          const found = numbers(theirs[run]?.[tag]);
-          expect(withoutTimes(found)).toEqual(withoutTimes(expected));
-          // Events of a step that follow each other share a row, and the last one's time.
-          if (Object.keys(theirs[run] ?? {}).length === 1) expect(found).toEqual(expected);
-          compared += found.length;
-        }
-      }
-      expect(compared).toBeGreaterThan(10);
-    },
-  );
+function lastOfSteps<T extends readonly [string, number, number]>(points: readonly T[]): T[] {
+  return points.filter(([step], index) => step !== points[index + 1]?.[0]);
+}
 
-  test("keeps only the last of a tag's values where events of a step follow each other", async () => {
-    const logdir = logdirOf("lightning");
-    const theirs = await syncOfficially(client, server, { logdir, project: "lightning" });
+describe("W&B's own sync", () => {
+  test.each(names.filter((name) => !WITHOUT.includes(name)))("has what TensorBoard reads of %s", async (fixture) => {
+    for (const [run, tags] of Object.entries(await readTensorBoard(path.join(FIXTURES, fixture, "runs")))) {
+      const points = theirs[path.join(fixture, "runs", run)] ?? {};
+      for (const [tag, read] of Object.entries(tags)) {
+        const expected = truth(read);
+        const found = numbers(points[tag]);
+        if (UNREAD.includes(tag)) {
+          expect([fixture, found]).toEqual(["tf2", []]);
+          continue;
+        }
+        // Of events of a step that follow each other, only the last of a tag's values may be left …
+        expect(steps(found)).toEqual(expect.arrayContaining(steps(lastOfSteps(expected))));
+        const left = steps(found).values();
+        let next = left.next();
+        for (const point of steps(expected)) if (point === next.value) next = left.next();
+        expect(next).toMatchObject({ done: true });
+        // … and all of them have the last one's time.
+        if (Object.keys(points).length === 1) expect(found).toEqual(expected);
+      }
+    }
+  });
+
+  test("loses values of a tag that is written again at a step, as Lightning does with epochs", async () => {
     const run = "lightning_logs/version_0";
-    const epochs = truth((await readTensorBoard(logdir))[run]?.["epoch"] ?? []);
-    const last = epochs.filter(([step], index) => step !== epochs[index + 1]?.[0]);
-    expect(last.length).toBeLessThan(epochs.length);
-    const found = numbers(theirs[run]?.["epoch"]);
-    expect(withoutTimes(found)).toEqual(withoutTimes(last));
+    const epochs = truth((await readTensorBoard(path.join(FIXTURES, "lightning/runs")))[run]?.["epoch"] ?? []);
+    const found = numbers(theirs[`lightning/runs/${run}`]?.["epoch"]);
+    expect(steps(found)).toEqual(steps(lastOfSteps(epochs)));
+    expect(found.length).toBeLessThan(epochs.length);
   });
 
   test("has the values of directories below a directory twice", async () => {
-    const logdir = logdirOf("optuna-callback");
-    const alone = await syncOfficially(client, server, { logdir, project: "alone" });
+    const logdir = path.join(FIXTURES, "optuna-callback/runs");
     const whole = await syncOfficially(client, server, { logdir, project: "whole", whole: true });
-    expect(Object.keys(whole)).toEqual(Object.keys(alone));
     const { ".": top = {}, ...below } = whole;
-    expect(alone["."]).toEqual({});
-    const twice = Object.values(below).flatMap((run) => numbers(run["f1"]));
-    expect(withoutTimes(numbers(top["f1"]))).toEqual(withoutTimes(twice));
+    expect(theirs["optuna-callback/runs"]).toEqual({});
+    const twice = Object.values(below).flatMap((run) => steps(numbers(run["f1"])));
+    expect(twice).toHaveLength(3);
+    expect(steps(numbers(top["f1"]))).toEqual(twice);
   });
 });
 
