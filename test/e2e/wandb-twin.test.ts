@@ -6,8 +6,9 @@ import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { isRow } from "../support/wandb-server/extended-json.ts";
 import { WandbServer } from "../support/wandb-server/server.ts";
-import { type Point, readTensorBoard } from "./support/python.ts";
+import { type Point, readImages, readTensorBoard } from "./support/python.ts";
 import { WandbClient } from "./support/wandb-client.ts";
 import { differences, syncOfficially, type TwinPoint, type TwinPoints } from "./support/wandb-twin.ts";
 
@@ -87,6 +88,25 @@ describe("W&B's own sync", () => {
       }
     }
   });
+
+  test.each(["example", "tensorboardx", "tf1", "tf2", "torch"])(
+    "has the bytes of the images of %s",
+    async (fixture) => {
+      const read = await readImages(path.join(FIXTURES, fixture, "runs"));
+      for (const [run, tags] of Object.entries(read)) {
+        for (const [tag, images] of Object.entries(tags)) {
+          const found = (theirs[path.join(fixture, "runs", run)]?.[tag] ?? []).map(({ step, value }) => {
+            return [Number(step), isRow(value) ? value["files"] : value];
+          });
+          // A value without images is left out.
+          const some = images.filter(([, all]) => all.length > 0);
+          const expected = some.map(([step, all]) => [step, all.map(({ sha256 }) => sha256)]);
+          expect([run, tag, found]).toEqual([run, tag, expected]);
+        }
+      }
+      expect(Object.keys(read)).not.toEqual([]);
+    },
+  );
 
   test("loses values of a tag that is written again at a step, as Lightning does with epochs", async () => {
     const run = "lightning_logs/version_0";
