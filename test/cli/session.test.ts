@@ -1,7 +1,7 @@
 /** Sessions as programs start them beside themselves: `watch --group logdir --since --until-eof --pid`, in processes of their own. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
@@ -224,3 +224,25 @@ test("one training after the other, under the same name and in the same director
   );
   expect(runs).toEqual([3, 9].map((points) => ({ name: "exp", lifecycle_stage: "active", points })));
 });
+
+test.each(["mlflow", "jsonl"])(
+  "a session never goes on with the run of another at %s, though it has all of its files",
+  async (backend) => {
+    const machine = Machine.create();
+    const to = ["--backend", backend, ...(backend === "jsonl" ? ["--output", "out"] : [])];
+    const begun = now();
+    const session = (earlier: number) => ["--group", "logdir", "--since", (begun - earlier).toFixed(3)];
+    write(machine, `run/${file(1)}`, curve("loss", 0, 5));
+    expect(await machine.sync(...session(1), "--run-name", "B", ...to)).toMatchObject({ code: 0 });
+    // Without the state, only the destination knows whose the file is.
+    rmSync(machine.state, { recursive: true });
+    const other = [...session(2), "--run-name", "A", ...to];
+    expect(await machine.sync(...other)).toMatchObject({ code: 0, runs: [{ outcome: "sent", notes: [] }] });
+    expect(await machine.sync(...session(1), "--run-name", "B", ...to)).toMatchObject({ code: 0 });
+    const runs =
+      backend === "mlflow"
+        ? machine.look((database) => database.prepare("SELECT name FROM runs ORDER BY name").all())
+        : readdirSync(path.join(machine.root, "out")).filter((name) => /^[AB]\.jsonl$/.test(name));
+    expect(runs).toHaveLength(2);
+  },
+);

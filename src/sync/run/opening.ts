@@ -10,6 +10,7 @@ import { atStart, type FileMark, hashText } from "../source/fingerprint.ts";
 import { MarkIndex } from "../source/mark-index.ts";
 import { originOf } from "../source/origin.ts";
 import { isRecorded } from "../source/run-group.ts";
+import { isSessionSince } from "../source/session.ts";
 import { spokenName, titleOf } from "../source/titles.ts";
 import { newRun, type StoredFile, type StoredRun } from "../state/stored-run.ts";
 import { SeriesCounts } from "../transform/series-counts.ts";
@@ -134,7 +135,11 @@ function describe(work: RunWork, before: readonly StoredFile[], parentId: string
     parentId,
     marks: work.files.flatMap((file) => file.mark() ?? []).map(atStart),
     replaces: work.context.replaces,
-    isOthers: (run) => work.context.others.own(name, run),
+    isOthers: async (run) => {
+      // What two sessions have sent may begin alike, and must not converge.
+      if (isSessionSince(name) && run.source !== hashText(name)) return true;
+      return work.context.others.own(name, run);
+    },
     owns: async (marks) => {
       const { stored, problems } = await match(marks);
       if (stored === undefined && problems.some(({ kind }) => kind === "again")) throw new Undecided(problems);

@@ -14,6 +14,9 @@ import { titleOf } from "./titles.ts";
  */
 const NAMED_BY_WRITER = /^(?:.*\/)?(?:\p{L}+\.?\d\d_\d\d-\d\d-\d\d_[^/]*|version_\d+)(?:\/|$)/u;
 
+/** What the name of a session begins with that has only the files that were begun since some time. */
+const SINCE = `${SESSION}since `;
+
 export class Session {
   readonly name: string;
   /** What holds all the logdirs; undefined if there is only one. */
@@ -32,7 +35,7 @@ export class Session {
         ? "."
         : since === undefined
           ? `${SESSION}all`
-          : `${SESSION}since ${new Date(since).toISOString()}`;
+          : `${SINCE}${new Date(since).toISOString()}`;
   }
 
   /** The runs without the files that were sent in another session. */
@@ -68,6 +71,11 @@ export class Session {
     const group = groupOf(members, { name: this.name, directory, logdir: directory });
     return { ...group, mayGrow: true, title: this.name === "." ? undefined : titleOf(group) };
   }
+}
+
+/** Whether a run is a session by the time since which its files were begun: its name alone identifies it, wherever it lies. */
+export function isSessionSince(name: string): boolean {
+  return name.startsWith(SINCE);
 }
 
 /** The session that all runs of these logdirs are. @param logdirs as they were given */
