@@ -1,4 +1,5 @@
 /** Values of options, made fit to be seen: without logins, tokens and keys. */
+import { addressOf } from "../address.ts";
 import type { OptionDefinition } from "../sync/option.ts";
 import { flagName } from "./environment.ts";
 
@@ -24,6 +25,8 @@ function withoutLogins(value: unknown): unknown {
 
 /** An address without its login, and without a query, which may hold a key. */
 function withoutLogin(text: string): string {
-  if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(text)) return text;
-  return text.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/]*@/i, `$1${MASK}@`).replace(/\?.*$/s, `?${MASK}`);
+  const address = addressOf(text);
+  if (address === undefined) return text;
+  const { scheme, hasLogin, place, rest } = address;
+  return `${scheme}${hasLogin ? `${MASK}@` : ""}${place}${rest.replace(/\?.*$/s, `?${MASK}`)}`;
 }

@@ -52,6 +52,10 @@ test("what is secret is masked, and nothing else", () => {
     expect(of(name, "x")).toBe("***");
   for (const name of ["keyboard", "monkey", "experiment", "tokenizer"]) expect(of(name, "x")).toBe("x");
   expect(of("uri", "https://u:p@h:1/x?a=b#c")).toBe("https://***@h:1/x?***");
+  for (const login of ["u:pa/ss", "u:p@ss", "u:pa?ss", "u:pa#ss", "u:12/ss", "u"])
+    expect(of("uri", `https://${login}@h:1/x`)).toBe("https://***@h:1/x");
+  for (const uri of ["https://h/@scope/a", "https://h:1/@scope/a", "s3://bucket/a@b", "file:///home/a@b/c"])
+    expect(of("uri", uri)).toBe(uri);
   expect(of("uri", "sqlite:////a/b.db")).toBe("sqlite:////a/b.db");
   expect(of("uris", ["http://u@h", { token: "x", other: 1 }])).toEqual(["http://***@h", { token: "***", other: 1 }]);
   expect(of("token", undefined)).toBeUndefined();

@@ -186,6 +186,7 @@ test.each([
   ["https://user:pass@host:8443/a/b", "https://host:8443/a/b"],
   ["https://x:p@ss@host/a", "https://host/a"],
   ["https://user:pa/ss@host/a", "https://host/a"],
+  ["https://user:12/ss@host/a", "https://host/a"],
   ["https://host/a?private_token=x#y", "https://host/a"],
   ["https://host/@scope/a", "https://host/@scope/a"],
   ["https://user:p%40s@[::1]:80/a", "https://[::1]:80/a"],
