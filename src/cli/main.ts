@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { CommanderError } from "commander";
 import { TraceletError } from "../errors.ts";
+import { takeSessionKey } from "../session-key.ts";
 import { exitCodeOfError, printError } from "./failure.ts";
 import { buildProgram, splitTraining } from "./program.ts";
 import { surroundingsOf } from "./settings.ts";
@@ -10,6 +11,7 @@ import { outputTo } from "./terminal.ts";
 const USAGE = 2;
 
 async function main(all: readonly string[]): Promise<number> {
+  takeSessionKey();
   const { argv, training } = splitTraining(all);
   const stderr = outputTo(process.stderr);
   let code = 0;

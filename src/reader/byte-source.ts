@@ -2,6 +2,7 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync, readSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { NO_LINK } from "./file-links.ts";
+import type { JudgedFile } from "./file-store.ts";
 import { displayPath, type FsPath } from "./fs-path.ts";
 import { MAX_SMALL, recentFiles } from "./recent-files.ts";
 
@@ -23,6 +24,14 @@ function notAFile(fsPath: FsPath): Error {
   return Object.assign(new Error(`not a regular file: ${displayPath(fsPath)}`), { code: "EINVAL" });
 }
 
+/** A directory of the path may have become a link since, which `NO_LINK` does not see. */
+function requireJudged(fsPath: FsPath, now: JudgedFile, judged: JudgedFile | undefined): void {
+  if (judged === undefined) return;
+  const { dev, ino, size, mtimeNs } = judged;
+  if (now.dev === dev && now.ino === ino && now.size === size && now.mtimeNs === mtimeNs) return;
+  throw Object.assign(new Error(`changed after it was checked: ${displayPath(fsPath)}`), { code: "EINVAL" });
+}
+
 /** A file, open for reading only; of a small one all is in memory. */
 export class FileSource implements ByteSource {
   readonly #content: FileHandle | Uint8Array;
@@ -32,15 +41,21 @@ export class FileSource implements ByteSource {
   }
 
   /**
-   * @throws the system's error, or `EINVAL` if the path is no regular file (any more)
+   * @param judged the only file that may be opened, where it matters which one it is
+   * @throws the system's error, or `EINVAL` if the path is no regular file (any more), or not the one that was judged
    */
-  static async open(fsPath: FsPath): Promise<FileSource> {
-    const known = recentFiles.bytesOf(fsPath, lstatSync(fsPath, { bigint: true }));
-    if (known !== undefined) return new FileSource(known);
+  static async open(fsPath: FsPath, judged?: JudgedFile): Promise<FileSource> {
+    const found = lstatSync(fsPath, { bigint: true });
+    const known = recentFiles.bytesOf(fsPath, found);
+    if (known !== undefined) {
+      requireJudged(fsPath, found, judged);
+      return new FileSource(known);
+    }
     const handle = await open(fsPath, FLAGS);
     try {
       const stats = await handle.stat({ bigint: true });
       if (!stats.isFile()) throw notAFile(fsPath);
+      requireJudged(fsPath, stats, judged);
       if (stats.size > MAX_SMALL) return new FileSource(handle);
       const bytes = new Uint8Array(Number(stats.size));
       const filled = await readFrom(handle, bytes, 0, bytes.length, 0);

@@ -10,6 +10,18 @@ export interface FileRef {
   readonly store: FileStore;
   /** For the store to open, and to print. */
   readonly path: FsPath;
+  /** The file that was judged, of this machine: whatever else lies at the path by now is not opened. */
+  readonly judged?: JudgedFile;
+}
+
+/** What `fstat` says of a file: it tells it from any other, and from what it was before a change. */
+export interface JudgedFile {
+  readonly dev: bigint;
+  readonly ino: bigint;
+  /** Bytes. */
+  readonly size: bigint;
+  /** Modification time, ns since the Unix epoch. */
+  readonly mtimeNs: bigint;
 }
 
 /** A file as it was when it was found. */

@@ -12,8 +12,8 @@ class LocalFiles implements FileStore {
     return os.hostname();
   }
 
-  open({ path: fsPath }: FileRef): Promise<OpenFile> {
-    return FileSource.open(fsPath);
+  open({ path: fsPath, judged }: FileRef): Promise<OpenFile> {
+    return FileSource.open(fsPath, judged);
   }
 
   async whole({ path: fsPath, size }: FileEntry): Promise<SmallFile> {

@@ -71,3 +71,12 @@ test("without the option nothing is recorded, and nothing is looked for where th
   rmSync(machine.state, { recursive: true });
   expect((await machine.run("verify", "runs")).code).toBe(0);
 });
+
+test("programs that a watch starts do not inherit the session's key", async () => {
+  const machine = Machine.create();
+  machine.logdir.write("a", fileOf(curve("loss", 0, 3)));
+  machine.env = { TRACELET_SESSION_KEY: "secret", OTHER: "stays" };
+  const training = ["--", process.execPath, "-e", "console.log(process.env.TRACELET_SESSION_KEY, process.env.OTHER)"];
+  const end = await machine.run("watch", "runs", ...training);
+  expect([end.code, end.stdout]).toEqual([0, "undefined stays\n"]);
+});

@@ -9,13 +9,11 @@ import path from "node:path";
 import type { Datum, NamedFile } from "../../reader/datum.ts";
 import type { FileRef } from "../../reader/file-store.ts";
 import { localFiles } from "../../reader/local-files.ts";
+import { takeSessionKey } from "../../session-key.ts";
 import type { Note } from "../report/note.ts";
 import type { SkipReason } from "../report/skip-reason.ts";
 import type { Tally } from "../report/tally.ts";
 import type { Member } from "../source/run-group.ts";
-
-/** Where the program that began this process has put its key. */
-const SESSION_KEY_VARIABLE = "TRACELET_SESSION_KEY";
 
 /** Why a file is not read. */
 type Refusal = Extract<SkipReason, "outside-logdir" | "not-found" | "changed">;
@@ -38,7 +36,7 @@ export class NamedFiles {
   /** @param passes whether all are passed on as they are */
   constructor({ passes }: { readonly passes: boolean }) {
     this.#passes = passes;
-    this.#key = process.env[SESSION_KEY_VARIABLE] ?? "";
+    this.#key = takeSessionKey();
   }
 
   /** @param notes given one for each file that is not read */
@@ -79,9 +77,11 @@ export class NamedFiles {
       if (!isInside(file, [root])) return "outside-logdir";
       const stats = await stat(file, { bigint: true });
       if (!stats.isFile()) return "not-found";
-      const { size, mtimeNs } = stats;
+      // A directory on the way may have become a link between the two calls.
+      if ((await realpath(named.file)) !== file) return "changed";
+      const { dev, ino, size, mtimeNs } = stats;
       if (Number(size) !== named.size || Number(mtimeNs / 1_000_000n) !== named.mtime) return "changed";
-      return { store: localFiles, path: file };
+      return { store: localFiles, path: file, judged: { dev, ino, size, mtimeNs } };
     } catch {
       return "not-found";
     }
