@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+from typing import Any, Callable, TypeVar, cast
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
 
 log = logging.getLogger("tracelet_sync")
 
@@ -19,3 +23,21 @@ def once(message: str) -> None:
 
 def warn(message: str) -> None:
     log.warning("tracelet: %s", message)
+
+
+def never_raises(otherwise: Any = None) -> Callable[[_Method], _Method]:
+    """Of a method that a training calls: whatever it raises is reported once. otherwise: what it returns then."""
+
+    def guarded(method: _Method) -> _Method:
+        @functools.wraps(method)
+        def called(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return method(*args, **kwargs)
+            except Exception as error:
+                once(f"{method.__name__} failed: {type(error).__name__}: {error}; skipped")
+                log.debug("tracelet: %s", method.__name__, exc_info=True)
+                return otherwise
+
+        return cast(_Method, called)
+
+    return guarded

@@ -3,6 +3,9 @@ import { TraceletError } from "../errors.ts";
 import type { HparamValue } from "../reader/datum.ts";
 import {
   MAX_JSON_BYTES,
+  MAX_NAME,
+  MAX_NAMES,
+  MAX_TYPE,
   pathProblem,
   RECORD_VERSION,
   signedText,
@@ -17,14 +20,16 @@ export type ParamValue = string | number | bigint | boolean | null;
 /** The largest artifact that is written into an event file. Bytes. */
 export const MAX_ARTIFACT_BYTES: number = 100 * 1000 * 1000;
 
-/** @throws TraceletError `usage` if they are too many for one record */
+/** @throws TraceletError `usage` if they are too many or too large for one record */
 export function paramsValue(params: Readonly<Record<string, ParamValue>>): SummaryValue {
+  requireNames("params", Object.keys(params));
   const entries = Object.entries(params).map(([name, value]) => `${JSON.stringify(name)}:${paramText(value)}`);
   return jsonValue("params", `${TRACELET_PLUGIN}/params`, `{${entries.join(",")}}`);
 }
 
 /** Labels of the run. @throws TraceletError `usage` if they are too many for one record */
 export function tagsValue(tags: Readonly<Record<string, string>>): SummaryValue {
+  requireNames("tags", Object.keys(tags));
   return jsonValue("tags", `${TRACELET_PLUGIN}/tags`, JSON.stringify(tags));
 }
 
@@ -35,6 +40,11 @@ export function metricValue(
   metadata: { readonly [name: string]: HparamValue },
   step?: number | bigint,
 ): SummaryValue {
+  requireNames("metric", [tag]);
+  requireNames("metadata", Object.keys(metadata));
+  if (type !== undefined && type.length > MAX_TYPE) {
+    throw new TraceletError("usage", `a metric's type has ${type.length} characters; ${MAX_TYPE} are possible`);
+  }
   const json = JSON.stringify({ tag, type, metadata, step }, (_, value: unknown) =>
     typeof value === "bigint" ? Number(value) : value,
   );
@@ -80,6 +90,20 @@ function requirePath(path: string): void {
   throw new TraceletError("usage", `the artifact's path ${JSON.stringify(path)} ${problem}`, {
     hint: "give a relative path with / between its parts, such as plots/roc.png",
   });
+}
+
+/** @param what they are names of, for the error */
+function requireNames(what: string, names: readonly string[]): void {
+  const hint = "log them in parts, or under shorter names";
+  if (names.length > MAX_NAMES) {
+    throw new TraceletError("usage", `the ${what} have ${names.length} names; ${MAX_NAMES} fit into a record`, {
+      hint,
+    });
+  }
+  const long = names.find((name) => name.length > MAX_NAME);
+  if (long === undefined) return;
+  const text = `a name of the ${what} has ${long.length} characters; ${MAX_NAME} are possible`;
+  throw new TraceletError("usage", `${text}: ${long.slice(0, 60)}…`, { hint });
 }
 
 function jsonValue(kind: string, tag: string, json: string): SummaryValue {

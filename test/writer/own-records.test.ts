@@ -73,4 +73,13 @@ test("what would not be read is not written", () => {
   }
   expect(() => artifactValue("a", new Uint8Array(MAX_ARTIFACT_BYTES + 1))).toThrow("fit into an event file");
   expect(() => paramsValue({ a: "x".repeat(1 << 20) })).toThrow("fit into a record");
+  const long = "n".repeat(1001);
+  const many = Object.fromEntries(Array.from({ length: 10_001 }, (_, i) => [`n${i}`, "x"]));
+  for (const names of [{ [long]: "x" }, many]) {
+    expect(() => paramsValue(names)).toThrow(/a name of the params has 1001|the params have 10001 names/);
+    expect(() => tagsValue(names)).toThrow(/a name of the tags has 1001|the tags have 10001 names/);
+    expect(() => metricValue("m", "loss", names)).toThrow(/a name of the metadata|the metadata have 10001 names/);
+  }
+  expect(() => metricValue(long, "loss", {})).toThrow("a name of the metric has 1001");
+  expect(() => metricValue("m", "t".repeat(101), {})).toThrow("type has 101 characters");
 });

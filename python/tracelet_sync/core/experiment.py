@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import itertools
-import json
 import math
 import os
 import secrets
@@ -15,20 +14,19 @@ from typing import Any, Optional, Union
 from ..events import EventFile, media, summary
 from ..frameworks.lightning import LightningFramework
 from ..frameworks.pytorch import PyTorchFramework
-from ..notice import once, warn
+from ..notice import never_raises, once, warn
 from ..session import Session
+from .records import metric_record, path_problem, records_of, reference_problem, short
 
 #: Larger files are not copied into an event file: they are uploaded from where they are, bytes.
 _MAX_COPIED = 16 << 20
-#: What one record of params or tags may name.
-_MAX_NAMES = 1000
 _INT64 = range(-(1 << 63), 1 << 63)
 
 
 class Experiment:
     """What `start_logging` returns.
 
-    No method raises for what it is given: a value that cannot be logged is reported once, and the script goes on.
+    No method raises, whatever it is given: a value that cannot be logged is reported once, and the script goes on.
     """
 
     def __init__(
@@ -61,6 +59,7 @@ class Experiment:
             self.set_tags(dict(tag.split(":", 1) if ":" in tag else (tag, "true") for tag in self.tags))
         return self
 
+    @never_raises(False)
     def stop(self, timeout: Optional[float] = None) -> bool:
         """Send everything that has been logged. Returns whether it is all at the destination. See `stop_logging`."""
         if not self._events.close():
@@ -71,52 +70,61 @@ class Experiment:
     def iteration(self) -> int:
         return self._iteration or 0
 
+    @never_raises()
     def set_iteration(self, iteration: int) -> None:
         """The step of what is logged without one, from now on."""
-        self._iteration = iteration
+        self._iteration = _whole(iteration, "set_iteration")
 
+    @never_raises()
     def log_metric(self, name: str, value: Any, iteration: Optional[int] = None) -> None:
         """A number, also a tensor of one element. Without an iteration a metric counts its own from 0."""
         try:
             number = float(value)
-        except (TypeError, ValueError, RuntimeError):
-            once(f"log_metric({name!r}): {_short(value)} is no number; skipped")
+        except Exception:  # Whatever a foreign object does.
+            once(f"log_metric({short(name)}): {short(value)} is no number; skipped")
             return
         self._add(summary.scalar(str(name), number), self._step(str(name), iteration))
 
+    @never_raises()
     def log_metrics(self, metrics: Mapping[str, Any], iteration: Optional[int] = None) -> None:
         for name, value in metrics.items():
             self.log_metric(name, value, iteration)
 
+    @never_raises()
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Hyperparameters; nested ones are named `outer/inner`."""
-        for some in _chunks(_flattened(params)):
-            self._record("params", "tracelet/params", some)
+        for data in records_of(_flattened(params), "param"):
+            self._add(summary.record("params", "tracelet/params", data), 0)
 
+    @never_raises()
     def log_param(self, name: str, value: Any) -> None:
         self.log_params({name: value})
 
     log_hyperparameter = log_param
 
+    @never_raises()
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Labels of the run."""
-        for some in _chunks({str(name): str(value) for name, value in tags.items()}):
-            self._record("tags", "tracelet/tags", some)
+        for data in records_of({str(name): str(value) for name, value in tags.items()}, "tag"):
+            self._add(summary.record("tags", "tracelet/tags", data), 0)
 
+    @never_raises()
     def log_text(self, name: str, text: str, iteration: Optional[int] = None) -> None:
-        self._add(summary.text(str(name), str(text)), self._step(name, iteration))
+        self._add(summary.text(str(name), str(text)), self._step(str(name), iteration))
 
+    @never_raises()
     def log_image(self, name: str, image: Any, iteration: Optional[int] = None) -> None:
         """A PIL image, a matplotlib figure, encoded bytes, or an array or tensor: HW, HWC or CHW."""
         try:
             encoded = media.image_of(image)
-        except Exception as error:  # Whatever a foreign object does.
+        except Exception as error:
             once(f"log_image({name!r}): {error}; skipped")
             return
-        self._add(summary.image(str(name), *encoded), self._step(name, iteration))
+        self._add(summary.image(str(name), *encoded), self._step(str(name), iteration))
 
     log_figure = log_image
 
+    @never_raises()
     def log_audio(self, name: str, samples: Any, sample_rate: int = 44100, iteration: Optional[int] = None) -> None:
         """Samples from -1 to 1, or int16: one channel, or an array with one dimension for channels."""
         try:
@@ -125,8 +133,9 @@ class Experiment:
             once(f"log_audio({name!r}): {error}; skipped")
             return
         value = summary.audio(str(name), sound.wav, float(sample_rate), sound.channels, sound.frames)
-        self._add(value, self._step(name, iteration))
+        self._add(value, self._step(str(name), iteration))
 
+    @never_raises()
     def log_histogram(self, name: str, values: Any, iteration: Optional[int] = None) -> None:
         """Any numbers, of any shape; those that are not finite are not counted."""
         try:
@@ -137,17 +146,18 @@ class Experiment:
         if not numbers:
             once(f"log_histogram({name!r}): there are no finite numbers; skipped")
             return
-        self._add(summary.histogram(str(name), numbers), self._step(name, iteration))
+        self._add(summary.histogram(str(name), numbers), self._step(str(name), iteration))
 
+    @never_raises()
     def log_artifact(self, local_path: Any, artifact_path: Optional[str] = None) -> None:
         """A file, or all files of a directory.
 
         artifact_path is its path at the destination, or with a `/` at the end the directory there. A file of more than
         16 MiB is not copied: it has to stay as it is until it is uploaded.
         """
-        local = os.fspath(local_path)
+        local = os.fsdecode(local_path)
         name = os.path.basename(os.path.abspath(local))
-        target = name if not artifact_path else artifact_path
+        target = str(artifact_path) if artifact_path else name
         if target.endswith("/"):
             target += name
         if not os.path.isdir(local):
@@ -159,10 +169,18 @@ class Experiment:
                 self._log_file(path, f"{target}/{os.path.relpath(path, local)}".replace(os.sep, "/"))
 
     def _log_file(self, local: str, target: str) -> None:
+        problem = path_problem(target)
+        if problem is not None:
+            once(f"log_artifact({local!r}): its path at the destination, {short(target)}, {problem}; skipped")
+            return
         try:
             stat = os.stat(local)
             if stat.st_size > _MAX_COPIED:
                 content, payload = self._reference(os.path.realpath(local), target, stat), b""
+                problem = reference_problem(content)
+                if problem is not None:
+                    once(f"log_artifact({local!r}): {problem}; skipped")
+                    return
             else:
                 content = {"path": target}
                 with open(local, "rb") as file:
@@ -175,10 +193,11 @@ class Experiment:
     def _reference(self, file: str, target: str, stat: os.stat_result) -> dict[str, Any]:
         """A file that tracelet may read outside of the logdir, since only this process and the watch know the key."""
         mtime = stat.st_mtime_ns // 1_000_000
-        text = f"{target}\n{file}\n{stat.st_size}\n{mtime}".encode()
+        text = f"{target}\n{file}\n{stat.st_size}\n{mtime}".encode("utf-8", "replace")
         mac = hmac.new(self._key.encode(), text, hashlib.sha256).hexdigest()
         return {"path": target, "file": file, "size": stat.st_size, "mtime": mtime, "mac": mac}
 
+    @never_raises()
     def log_enhanced_metric(
         self,
         name: str,
@@ -189,18 +208,12 @@ class Experiment:
     ) -> None:
         """A metric with what it is (`loss`, `accuracy`, …) and anything else that is known of it."""
         step = self._step(str(name), iteration)
-        about: dict[str, Any] = {"tag": str(name), "step": step}
-        if metric_type is not None:
-            about["type"] = str(getattr(metric_type, "value", metric_type)).lower()
-        if metadata:
-            about["metadata"] = _flattened(metadata)
+        kind = None if metric_type is None else str(getattr(metric_type, "value", metric_type)).lower()
+        about = metric_record(str(name), step, kind, _flattened(metadata) if metadata else {})
         # First, so that it is known when the value comes.
-        self._record("metric", f"tracelet/metric/{name}", about, step)
+        if about is not None:
+            self._add(summary.record("metric", f"tracelet/metric/{name}", about), step)
         self.log_metric(name, value, step)
-
-    def _record(self, kind: str, tag: str, payload: Mapping[str, Any], step: int = 0) -> None:
-        data = json.dumps(payload, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
-        self._add(summary.record(kind, tag, data), step)
 
     def _add(self, value: bytes, step: int) -> None:
         self._events.add(value, step)
@@ -210,15 +223,19 @@ class Experiment:
             if self._iteration is not None:
                 return self._iteration
             return next(self._counters.setdefault(name, itertools.count()))
-        step = int(iteration)
-        if step in _INT64:
-            return step
-        once(f"{name}: step {step} does not fit into 64 bits; 0 is taken")
-        return 0
+        return _whole(iteration, name)
 
     def _forget_after_fork(self) -> None:
         self._events.forget_after_fork()
         self._session.let_go()
+
+
+def _whole(iteration: Any, what: str) -> int:
+    step = int(iteration)
+    if step in _INT64:
+        return step
+    once(f"{what}: step {short(iteration)} does not fit into 64 bits; 0 is taken")
+    return 0
 
 
 def _flattened(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
@@ -227,8 +244,11 @@ def _flattened(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
         name = f"{before}{key}"
         if isinstance(value, Mapping) and value:
             flat.update(_flattened(value, f"{name}/"))
-        else:
+            continue
+        try:
             flat[name] = _json_value(value)
+        except Exception as error:  # Whatever a foreign object does.
+            once(f"the value of {short(name)} cannot be logged: {error}; skipped")
     return flat
 
 
@@ -241,14 +261,3 @@ def _json_value(value: Any) -> Any:
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else str(value)
     return int(value) if type(value) is int and value in _INT64 else str(value)
-
-
-def _chunks(values: dict[str, Any]) -> Any:
-    names = iter(values.items())
-    while some := dict(itertools.islice(names, _MAX_NAMES)):
-        yield some
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:59]}…"

@@ -70,7 +70,7 @@ def histogram(tag: str, numbers: list[float]) -> bytes:
 
 def record(kind: str, tag: str, payload: bytes, **content: Any) -> bytes:
     """One of tracelet's own records, which TensorBoard passes over."""
-    about = json.dumps({"v": 1, "kind": kind, **content}, ensure_ascii=False).encode()
+    about = json.dumps({"v": 1, "kind": kind, **content}, ensure_ascii=False).encode("utf-8", "replace")
     return _value(tag, _strings([payload]) + _metadata("tracelet", about))
 
 

@@ -24,10 +24,11 @@ export const MAX_PATH_BYTES = 1000;
 export const MAX_PART_BYTES = 200;
 
 const MAX_CONTENT_BYTES = 16 * 1024;
-const MAX_NAMES = 10_000;
-/** Characters. */
-const MAX_NAME = 1000;
-const MAX_TYPE = 100;
+/** Of params, tags and a metric's metadata in one record. */
+export const MAX_NAMES = 10_000;
+/** Of a name and a metric's type. UTF-16 units. */
+export const MAX_NAME = 1000;
+export const MAX_TYPE = 100;
 /** How deeply the metadata of a metric may be nested. */
 const MAX_DEPTH = 8;
 

@@ -1,11 +1,13 @@
 """What tracelet_sync logs, against the same messages made and serialized by TensorBoard's own classes, byte for byte.
 
-usage: logged_events.py FOLDER   prints {events, different: [tag, …], crcs, histogram, pixels, samples, ignored}
+usage: logged_events.py FOLDER   prints {events, different: [tag, …], crcs, histogram, pixels, samples, ignored,
+raised: [[method, error], …], warnings: [text, …]}
 """
 
 import glob
 import io
 import json
+import logging
 import math
 import os
 import random
@@ -48,6 +50,65 @@ def strings(tag, plugin, text, content=b""):
 def record(kind, tag, payload, **content):
     about = {"v": 1, "kind": kind, **content}
     return strings(tag, "tracelet", payload, json.dumps(about, ensure_ascii=False).encode())
+
+
+class Unprintable:
+    def __str__(self):
+        raise ValueError("a bug of somebody else's")
+
+    __repr__ = __str__
+
+
+class Listed(logging.Handler):
+    def __init__(self):
+        super().__init__()
+        self.messages = []
+
+    def emit(self, entry):
+        self.messages.append(entry.getMessage())
+
+
+def log_awkwardly(exp):
+    """What cannot be logged beside what can. Returns what was raised."""
+    Path(os.fsdecode(b"\xff.bin")).write_bytes(b"x")
+    calls = [
+        ("log_params", {"k" * 1001: 1, "lr": 0.1}),
+        ("log_params", {"text": "x" * 1_100_000, "epochs": 5}),
+        ("log_params", {f"long/{number}": "é" * 300_000 for number in range(4)}),
+        ("log_params", {f"many/{number}": number for number in range(10_001)}),
+        ("log_params", {"broken": Unprintable(), "whole": 1}),
+        ("log_params", {"half\udcff": "\udcff"}),
+        ("log_params", [("a", 1)]),
+        ("set_tags", {"q" * 1001: "1", "team": "blue"}),
+        ("set_tags", None),
+        ("log_artifact", "notes.txt", "/absolute.txt"),
+        ("log_artifact", "notes.txt", "../up.txt"),
+        ("log_artifact", "notes.txt", "a" * 201),
+        ("log_artifact", "notes.txt", "kept/good.txt"),
+        ("log_artifact", None),
+        ("log_artifact", os.fsdecode(b"\xff.bin")),
+        ("log_artifact", os.fsdecode(b"\xff.bin"), "named.bin"),
+        ("log_metric", "step", 1, "x"),
+        ("log_metric", "step", 1, math.nan),
+        ("log_metric", "step", 10**400),
+        ("log_metric", "half\udcff", 1),
+        ("log_metric", "broken", Unprintable()),
+        ("log_metrics", None),
+        ("log_text", ["listed"], "text"),
+        ("log_text", "text", "half\udcff"),
+        ("log_text", "broken", Unprintable()),
+        ("log_enhanced_metric", "acc", 0.5, "t" * 101, 0, {"n" * 1001: 1}),
+        ("log_enhanced_metric", "m" * 1001, 0.5, "loss", 0),
+        ("set_iteration", "x"),
+        ("log_metric", "last", 1),
+    ]
+    raised = []
+    for method, *arguments in calls:
+        try:
+            getattr(exp, method)(*arguments)
+        except Exception as error:
+            raised.append([method, repr(error)])
+    return raised
 
 
 def main(folder):
@@ -120,6 +181,12 @@ def main(folder):
     exp._events.close()
     exp.log_metric("too late", 1)
 
+    listed = Listed()
+    logging.getLogger("tracelet_sync").addHandler(listed)
+    awkward = Experiment("awkward", config={"tensorboard_log_dir": "awkward"})
+    raised = log_awkwardly(awkward)
+    awkward._events.close()
+
     (path,) = glob.glob("logs/*")
     raw = [event_pb2.Event.FromString(data) for data in event_file_loader.RawEventFileLoader(path).Load()]
     data = list(event_file_loader.RawEventFileLoader(path).Load())
@@ -165,6 +232,8 @@ def main(folder):
             "samples": [numpy.array_equal(heard, numpy.round(samples * 32767)), rate == values["sound"].audio.sample_rate],
             "accumulated": {kind: tags for kind, tags in accumulator.Tags().items() if tags},
             "ignored": [tag for tag in ("bad", "too late") if tag in values],
+            "raised": raised,
+            "warnings": listed.messages,
         },
         sys.stdout,
     )

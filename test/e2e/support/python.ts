@@ -196,6 +196,10 @@ export interface LoggedEvents {
   /** The tags that TensorBoard's reader finds, by kind. */
   readonly accumulated: { readonly [kind: string]: readonly string[] };
   readonly ignored: readonly string[];
+  /** Methods that raised what they must not, and what. */
+  readonly raised: readonly (readonly [string, string])[];
+  /** Of the log. */
+  readonly warnings: readonly string[];
 }
 
 export async function loggedEvents(folder: string): Promise<LoggedEvents> {
