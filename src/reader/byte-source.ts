@@ -2,7 +2,6 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync, readSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { NO_LINK } from "./file-links.ts";
-import type { JudgedFile } from "./file-store.ts";
 import { displayPath, type FsPath } from "./fs-path.ts";
 import { MAX_SMALL, recentFiles } from "./recent-files.ts";
 
@@ -15,6 +14,16 @@ export interface ByteSource {
    * @throws the system's error
    */
   read(into: Uint8Array, at: number, length: number, position: number): Promise<number>;
+}
+
+/** What `fstat` says of a file: it tells it from any other, and from what it was before a change. */
+export interface JudgedFile {
+  readonly dev: bigint;
+  readonly ino: bigint;
+  /** Bytes. */
+  readonly size: bigint;
+  /** Modification time, ns since the Unix epoch. */
+  readonly mtimeNs: bigint;
 }
 
 // O_NONBLOCK: opening a FIFO that lies where an event file was would otherwise wait for ever.

@@ -2,7 +2,7 @@
  * Where files lie: the file systems of this machine, or an object store. This is all that anybody else knows of it: how a
  * file is told from another, what its path means, and what an error says is the store's own business.
  */
-import type { ByteSource } from "./byte-source.ts";
+import type { ByteSource, JudgedFile } from "./byte-source.ts";
 import type { FsPath } from "./fs-path.ts";
 
 /** Where a file lies. */
@@ -12,16 +12,6 @@ export interface FileRef {
   readonly path: FsPath;
   /** The file that was judged, of this machine: whatever else lies at the path by now is not opened. */
   readonly judged?: JudgedFile;
-}
-
-/** What `fstat` says of a file: it tells it from any other, and from what it was before a change. */
-export interface JudgedFile {
-  readonly dev: bigint;
-  readonly ino: bigint;
-  /** Bytes. */
-  readonly size: bigint;
-  /** Modification time, ns since the Unix epoch. */
-  readonly mtimeNs: bigint;
 }
 
 /** A file as it was when it was found. */
