@@ -1,15 +1,17 @@
-// Builds the Python package from dist/ as it is: `node scripts/wheel.mjs [DIRECTORY [PYTHON]]`. The wheel carries dist/
-// and the packages that it needs at run time, all of them plain JavaScript: one wheel for every platform.
+// Builds the Python package: `npm run wheel [-- DIRECTORY [PYTHON]]`. The wheel carries dist/ and the packages that it needs
+// at run time, all of them plain JavaScript: one wheel for every platform.
 import { execFileSync } from "node:child_process";
 import { cpSync, readFileSync, rmSync } from "node:fs";
 import path from "node:path";
-import { root } from "./setup.mjs";
+import { build, root, unpackPackages } from "./setup.mjs";
 
 /** Nothing of these is read when tracelet runs. Licences stay. */
 const NOT_RUN = /\.(map|[cm]?ts|md|markdown)$|[/\\](test|\.bin|node_modules)$/i;
 
 const [directory = path.join(root, "python/dist"), python = "python3"] = process.argv.slice(2);
 const javascript = path.join(root, "python/build/javascript");
+unpackPackages();
+build();
 rmSync(javascript, { recursive: true, force: true });
 for (const item of ["package.json", "LICENSE", "dist", ...runtimePackages()])
   cpSync(path.join(root, item), path.join(javascript, item), {

@@ -2,6 +2,7 @@
 import { rmSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
+import type { TraceletError } from "../../src/errors.ts";
 import type { SyncOptions } from "../../src/sync/engine/once.ts";
 import { WALL_TIME } from "../support/event-writer.ts";
 import { Watching } from "./watched.ts";
@@ -190,6 +191,19 @@ describe("--group logdir", () => {
     for (const group of ["run", "none", "parent", "logdir"] as const)
       await expect(other.sync({ group })).rejects.toMatchObject({ code: "usage" });
   });
+});
+
+test("who would send a session in another grouping is told how to go on with it", async () => {
+  const world = World.create();
+  world.logdir.write("a", fileOf(curve("loss", 0, 3)));
+  await world.sync(since(-10));
+  const refused = await world.sync().catch((error: unknown) => error);
+  const time = new Date((WALL_TIME - 10) * 1000).toISOString();
+  expect(refused).toMatchObject({
+    code: "usage",
+    message: `with --group run what was sent to one run (--group logdir --since ${time}) would be sent again to the run a`,
+  });
+  expect((refused as TraceletError).hint).toContain(`to go on with it, give --group logdir --since ${time}`);
 });
 
 describe("--since", () => {

@@ -6,7 +6,7 @@ import { useFile } from "../../reader/file-store.ts";
 import { hashHead, headHash } from "../source/fingerprint.ts";
 import { type Grouping, type GroupMode, groupRuns, holds, pathBelow } from "../source/groups.ts";
 import { directoryOf, type GroupFile, type RunGroup, SESSION } from "../source/run-group.ts";
-import { placesOf } from "../source/session.ts";
+import { placesOf, sinceOf } from "../source/session.ts";
 import type { StoredRun } from "../state/stored-run.ts";
 
 /** A file that was sent to one run and would now be sent to another. */
@@ -39,12 +39,17 @@ export async function groupAsBefore(
   const [first, ...others] = regrouped;
   if (first === undefined || regroups) return { groups, regrouped };
   const more = others.length === 0 ? "" : ` (and ${others.length} more like it)`;
+  const since = sinceOf(first.from);
+  const there = since === undefined ? `the run ${first.from}` : `one run (--group logdir --since ${since})`;
+  const here = first.to === first.from ? "it, under other names" : `the run ${first.to}`;
+  const before =
+    since === undefined
+      ? "give --group as it was before"
+      : `to go on with it, give --group logdir --since ${since} and the logdirs as they were (start_logging in Python: runs lightning_logs)`;
   throw new TraceletError(
     "usage",
-    `with --group ${mode} what was sent to the run ${first.from} would be sent again to the run ${first.to}${more}`,
-    {
-      hint: "give --group as it was before; --regroup sends those runs anew in the new grouping, and leaves the old ones there",
-    },
+    `with --group ${mode} what was sent to ${there} would be sent again to ${here}${more}`,
+    { hint: `${before}; --regroup sends it anew in the new grouping, and leaves what is there` },
   );
 }
 

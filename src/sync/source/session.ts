@@ -17,6 +17,11 @@ const NAMED_BY_WRITER = /^(?:.*\/)?(?:\p{L}+\.?\d\d_\d\d-\d\d-\d\d_[^/]*|version
 /** What the name of a session begins with that has only the files that were begun since some time. */
 const SINCE = `${SESSION}since `;
 
+/** The time in the name of a session that has only the files that were begun since then; undefined for any other run's. */
+export function sinceOf(name: string): string | undefined {
+  return name.startsWith(SINCE) ? name.slice(SINCE.length) : undefined;
+}
+
 export class Session {
   readonly name: string;
   /** What holds all the logdirs; undefined if there is only one. */
