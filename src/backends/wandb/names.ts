@@ -6,8 +6,9 @@ import { hashText } from "../../sync/source/fingerprint.ts";
 
 /** Characters of a project's name. */
 const MAX_PROJECT = 128;
-/** Characters of a tag. */
+/** Characters of a tag, and of a run's name on the web page. */
 const MAX_TAG = 64;
+const MAX_DISPLAY_NAME = 128;
 /** Characters of a name's hash where the name was cut: two that begin alike stay two. */
 const HASH_LENGTH = 8;
 
@@ -19,6 +20,18 @@ export function fitProject(name: string): string {
 /** Without white space at its ends, at most 64 characters; may be empty. */
 export function fitTag(tag: string): string {
   return shortened(tag.trim(), MAX_TAG);
+}
+
+export function fitDisplayName(name: string): string {
+  return shortened(name, MAX_DISPLAY_NAME);
+}
+
+/** What W&B, and rows, have a meaning of their own for. */
+const RESERVED: ReadonlySet<string> = new Set(["_step", "_timestamp", "_runtime", "_wandb", "global_step"]);
+
+/** What a tag is called in rows. */
+export function keyOf(tag: string): string {
+  return RESERVED.has(tag) ? `tensorboard/${tag}` : tag;
 }
 
 function shortened(name: string, most: number): string {

@@ -21,6 +21,7 @@ export interface Note {
     | "regrouped"
     | "moved"
     | "called"
-    | "no-goal";
+    | "no-goal"
+    | "rounded";
   readonly message: string;
 }

@@ -1,0 +1,87 @@
+/**
+ * What a run's config says of the event files it holds, under `tracelet`: how far it has each of them, in how many lines, and
+ * what is about to be added.
+ *
+ * The plan is set before its lines are sent. If a process, a machine or its state is lost after that, the number of lines
+ * that the server has tells whether they came through, and whoever opens the run next goes on from there.
+ */
+import type { FileMark } from "../../sync/source/fingerprint.ts";
+import { jsonOfMark, jsonOfState, movedTo, newState, type RunState, stateOfJson } from "../files/run-state.ts";
+import { type JsonValue, objectOf } from "./json.ts";
+
+/** Its key in the config. */
+export const STATE_KEY = "tracelet";
+
+interface Plan {
+  readonly lines: number;
+  readonly marks: readonly FileMark[];
+  readonly choice: { readonly id: string; readonly text: string } | undefined;
+}
+
+export interface StoredState {
+  /** Whoever opened the run last, a random text: nobody else may add to it. */
+  readonly writer: string;
+  /** How far the files are by the first `lines` lines of the history. */
+  readonly state: RunState;
+  readonly lines: number;
+  readonly plan: Plan | undefined;
+  /** How many lines another process has sent while the run was opened, which are written over: see `WandbRun.claim`. */
+  readonly late?: number | undefined;
+}
+
+/** What the number of lines says of a run. `foreign`: somebody else has added some; `lost`: lines that were there are not. */
+export type Reached = { readonly state: RunState; readonly lines: number } | "foreign" | "lost";
+
+export function jsonOfStored({ writer, state, lines, plan, late }: StoredState): JsonValue {
+  const json = {
+    ...jsonOfState(state, state.marks.values()),
+    writer,
+    lines,
+    late,
+    ...(plan !== undefined && {
+      plan: { lines: plan.lines, files: plan.marks.map(jsonOfMark), ...(plan.choice && { choice: plan.choice }) },
+    }),
+  };
+  // Drops what is undefined.
+  return JSON.parse(JSON.stringify(json)) as JsonValue;
+}
+
+/** Undefined if it was not tracelet that made the run. */
+export function storedOfJson(json: JsonValue | undefined): StoredState | undefined {
+  const { writer, lines, plan, late, ...state } = objectOf(json);
+  if (typeof writer !== "string" || !isCount(lines)) return undefined;
+  return { writer, state: stateOfJson(state), lines, plan: planOfJson(plan), late: isCount(late) ? late : undefined };
+}
+
+function planOfJson(json: JsonValue | undefined): Plan | undefined {
+  const { lines, files, choice } = objectOf(json);
+  if (!isCount(lines)) return undefined;
+  const { id, text } = objectOf(choice);
+  return {
+    lines,
+    marks: [...stateOfJson({ files }).marks.values()],
+    choice: typeof id === "string" && typeof text === "string" ? { id, text } : undefined,
+  };
+}
+
+/**
+ * Where a run is that has so many lines. Of a plan of which some lines are there and others are not, none is: they are sent
+ * again, in the same places.
+ */
+export function reachedBy({ state, lines, plan, late = 0 }: StoredState, there: number): Reached {
+  if (there < lines) return "lost";
+  const end = lines + (plan?.lines ?? 0);
+  if (there > end && there > late) return "foreign";
+  // Of lines that were there before, nobody can tell whether the planned ones have replaced them.
+  if (plan === undefined || there < end || late >= end) return { state, lines };
+  return { state: movedTo(state, plan.marks, plan.choice), lines: end };
+}
+
+/** Of a run that has nothing yet. */
+export function firstState(name: string, source: string, marks: readonly FileMark[], writer: string): StoredState {
+  return { writer, state: newState(name, source, marks), lines: 0, plan: undefined };
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}

@@ -1,0 +1,185 @@
+/** A run that is open: what is added to it is planned in its config, sent as lines, and then counts. */
+import { randomUUID } from "node:crypto";
+import { TraceletError } from "../../errors.ts";
+import type { Batch, FinalStatus } from "../../sync/backend.ts";
+import type { Note } from "../../sync/report/note.ts";
+import { isRepeated, movedTo, type RunState } from "../files/run-state.ts";
+import type { RunAddress, RunStatus, WandbApi } from "./api.ts";
+import { jsonText, objectOf, parseJson } from "./json.ts";
+import { lineOf, type Row } from "./rows.ts";
+import { RunConfig, STEP_AXIS } from "./run-config.ts";
+import { reachedBy, type StoredState } from "./run-state.ts";
+
+/** Bytes of lines in a request: W&B's client sends about 10 MiB at most. */
+const MAX_REQUEST_BYTES = 8 * 1024 * 1024;
+
+export class WandbRun {
+  readonly address: RunAddress;
+  readonly #api: WandbApi;
+  readonly #storageId: string;
+  readonly #writer: string = randomUUID();
+  readonly #startTime: number;
+  readonly #config: RunConfig;
+  #state: RunState;
+  /** How many lines it has by that. */
+  #lines: number;
+  /** How many of the server's lines were sent by who had the run open before, and may still come: they are written over. */
+  #late = 0;
+  /** JSON texts of the last values, by key. */
+  readonly #summary: Map<string, string>;
+  /** Whether lines were sent of which nobody knows whether they came through. */
+  #isUnsure = false;
+  /** What was said of it to the user. */
+  readonly #noted = new Set<string>();
+  /** When something was last sent, ms of `performance.now()`; undefined once the run is over. */
+  #aliveAt: number | undefined;
+
+  /**
+   * @param status of the run now @param stored what its config says
+   * @throws TraceletError `rejected` if it has other lines than tracelet has sent
+   */
+  constructor(api: WandbApi, address: RunAddress, status: RunStatus, stored: StoredState, startTime: number) {
+    this.#api = api;
+    this.address = address;
+    this.#storageId = status.storageId;
+    this.#startTime = startTime;
+    this.#config = new RunConfig(status.config);
+    const reached = reachedBy(stored, status.lines);
+    if (reached === "foreign" || reached === "lost") throw this.#notAsLeft(stored.lines, status.lines);
+    this.#state = reached.state;
+    this.#lines = reached.lines;
+    this.#late = Math.max(stored.late ?? 0, stored.lines + (stored.plan?.lines ?? 0));
+    const summary = objectOf(parseJson(status.summary));
+    this.#summary = new Map(Object.entries(summary).map(([key, value]) => [key, jsonText(value)]));
+  }
+
+  get state(): RunState {
+    return this.#state;
+  }
+
+  get aliveAt(): number | undefined {
+    return this.#aliveAt;
+  }
+
+  /**
+   * From now on only this one may add to it. Who had it open may have planned and sent more since it was looked at; that
+   * plan is overwritten by this. Its lines are of the same source: they are written over.
+   *
+   * @param said what it is now to be called
+   */
+  async claim(said: { readonly name: string; readonly source: string; readonly displayName?: string }): Promise<void> {
+    this.#state = { ...this.#state, name: said.name, source: said.source };
+    await this.#tell(undefined, said.displayName);
+    const status = await this.#api.status(this.address);
+    if (status === undefined || status.lines <= Math.max(this.#lines, this.#late)) return;
+    this.#late = status.lines;
+    await this.#tell(undefined);
+  }
+
+  /** @returns whether it changes anything: the batch may have been written before */
+  isNew({ marks }: Batch): boolean {
+    return !isRepeated(this.#state, marks);
+  }
+
+  /** Those that are given for the first time. */
+  notYetNoted(notes: readonly Note[]): Note[] {
+    const fresh = notes.filter(({ message }) => !this.#noted.has(message));
+    for (const { message } of fresh) this.#noted.add(message);
+    return fresh;
+  }
+
+  get config(): RunConfig {
+    return this.#config;
+  }
+
+  /**
+   * Resolves once the rows are there, and the marks count.
+   *
+   * @throws TraceletError `overtaken` if another process has opened the run, `deleted`, `rejected`
+   */
+  async add(rows: readonly Row[], { marks, choice }: Batch): Promise<void> {
+    for (const { values } of rows) for (const key of values.keys()) this.#config.define(key);
+    await this.#requireOwn();
+    const after = movedTo(this.#state, marks, choice);
+    if (rows.length === 0) {
+      this.#state = after;
+      await this.#tell(undefined);
+      return;
+    }
+    await this.#tell({ lines: rows.length, marks, choice });
+    const lines = rows.map((row, i) => lineOf(row, this.#lines + i, [STEP_AXIS], this.#startTime));
+    for (const row of rows) for (const [key, text] of row.values) this.#summary.set(key, text);
+    for (const [key, value] of Object.entries(objectOf(parseJson(lines.at(-1) as string)))) {
+      this.#summary.set(key, jsonText(value));
+    }
+    this.#isUnsure = true;
+    await this.#send(lines);
+    this.#isUnsure = false;
+    this.#state = after;
+    this.#lines += rows.length;
+  }
+
+  /** Shows that it is running. */
+  async beat(): Promise<void> {
+    await this.#api.stream(this.address, {});
+    this.#aliveAt = performance.now();
+  }
+
+  async finish(status: FinalStatus): Promise<void> {
+    this.#aliveAt = undefined;
+    const exitCode = status === "finished" ? 0 : 1;
+    await this.#api.stream(this.address, { summary: this.#summaryText(), exitCode });
+  }
+
+  async #send(lines: readonly string[]): Promise<void> {
+    for (let first = 0; first < lines.length; ) {
+      let end = first;
+      for (let bytes = 0; end < lines.length; end++) {
+        bytes += Buffer.byteLength(lines[end] as string);
+        if (bytes > MAX_REQUEST_BYTES && end > first) break;
+      }
+      const history = { offset: this.#lines + first, lines: lines.slice(first, end) };
+      const isLast = end === lines.length;
+      await this.#api.stream(this.address, { history, ...(isLast && { summary: this.#summaryText() }) });
+      first = end;
+    }
+    this.#aliveAt = performance.now();
+  }
+
+  async #tell(plan: StoredState["plan"], displayName?: string): Promise<void> {
+    const late = this.#late > this.#lines ? this.#late : undefined;
+    this.#config.stored = { writer: this.#writer, state: this.#state, lines: this.#lines, plan, late };
+    await this.#api.upsert(this.address, { storageId: this.#storageId, config: this.#config.text(), displayName });
+  }
+
+  /** Whether the run is as it was left, which somebody else may have changed. */
+  async #requireOwn(): Promise<void> {
+    const status = await this.#api.status(this.address);
+    const { name, entity, project } = this.address;
+    if (status === undefined) throw new TraceletError("deleted", `the run ${name} was deleted in ${entity}/${project}`);
+    const stored = new RunConfig(status.config).stored;
+    if (stored?.writer !== this.#writer)
+      throw new TraceletError("overtaken", `another process has opened the run ${name} in ${entity}/${project}`, {
+        hint: "let one process write to it at a time",
+      });
+    if (status.lines > this.#lines && this.#isUnsure)
+      throw new TraceletError("overtaken", `what was sent to the run ${name} in ${entity}/${project} has arrived late`);
+    if (status.lines !== this.#lines && !(status.lines > this.#lines && status.lines <= this.#late))
+      throw this.#notAsLeft(this.#lines, status.lines);
+  }
+
+  #notAsLeft(known: number, there: number): TraceletError {
+    const { name, entity, project } = this.address;
+    const what =
+      there < known
+        ? `has ${there} rows, and had ${known}: the server has lost some, or was set back`
+        : `has ${there} rows, ${there - known} more than tracelet has sent: another program writes to it`;
+    return new TraceletError("rejected", `the run ${name} in ${entity}/${project} ${what}`, {
+      hint: "nothing is added to it, since that could double or hide points: send the logdir to another project",
+    });
+  }
+
+  #summaryText(): string {
+    return `{${Array.from(this.#summary, ([key, text]) => `${JSON.stringify(key)}:${text}`).join(",")}}`;
+  }
+}

@@ -1,0 +1,223 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { WandbBackend } from "../../src/backends/wandb/backend.ts";
+import type { HparamsDatum } from "../../src/reader/datum.ts";
+import type { Batch, RunDescription } from "../../src/sync/backend.ts";
+import type { FileMark } from "../../src/sync/source/fingerprint.ts";
+import { FaultProxy } from "../e2e/support/fault-proxy.ts";
+import { WandbServer } from "../support/wandb-server/server.ts";
+import { connect, faultsOf, NO_FAULTS, PROJECT } from "./destination.ts";
+
+const TIME = 1_700_000_000;
+
+let server: WandbServer;
+let backend: WandbBackend;
+
+beforeEach(async () => {
+  server = await WandbServer.start();
+  backend = connect(server.uri);
+});
+
+afterEach(async () => {
+  await backend.close();
+  await server.stop();
+});
+
+function markAt(offset: number): FileMark {
+  return { key: "k", name: "events", head: 10, offset, from: 0, tail: `t${offset}` };
+}
+
+function description(given: Partial<RunDescription> = {}): RunDescription {
+  return {
+    name: "train",
+    title: "train",
+    source: "s",
+    startTime: TIME,
+    parentId: undefined,
+    marks: [markAt(0)],
+    replaces: undefined,
+    isOthers: async () => false,
+    owns: async () => true,
+    contradicts: async () => false,
+    holds: async () => true,
+    ...given,
+  };
+}
+
+/** Values of one step each. */
+function batch(offset: number, values: readonly (readonly [tag: string, step: bigint, value: number])[]): Batch {
+  const tags = [...new Set(values.map(([tag]) => tag))];
+  return {
+    scalars: {
+      tags,
+      tag: Int32Array.from(values, ([tag]) => tags.indexOf(tag)),
+      step: BigInt64Array.from(values, ([, step]) => step),
+      wallTime: Float64Array.from(values, () => TIME + 1),
+      value: Float64Array.from(values, ([, , value]) => value),
+      offset: Float64Array.from(values, (_, i) => i),
+      length: values.length,
+    },
+    data: [],
+    segments: [],
+    parts: [{ file: "events", firstScalar: 0, firstDatum: 0 }],
+    marks: [markAt(offset)],
+    hparams: new Map(),
+  };
+}
+
+function onlyRun() {
+  const [run, ...others] = server.runs(PROJECT);
+  if (run === undefined || others.length > 0) throw new Error("one run was expected");
+  return run;
+}
+
+describe("a run", () => {
+  test("has rows, a summary, an axis of steps, and ends", async () => {
+    const handle = await backend.open(description(), undefined);
+    await backend.write(
+      handle,
+      batch(100, [
+        ["loss", 5n, Number.NaN],
+        ["acc", 5n, 0.5],
+        ["loss", 2n ** 62n + 1n, -Infinity],
+      ]),
+    );
+    const run = onlyRun();
+    const axis = { _timestamp: TIME + 1, _runtime: 1 };
+    const last = { loss: -Infinity, global_step: 2n ** 62n + 1n, _step: 1, ...axis };
+    expect(run.rows).toEqual([{ loss: Number.NaN, acc: 0.5, global_step: 5, _step: 0, ...axis }, last]);
+    expect(run.summary).toEqual({ ...last, acc: 0.5 });
+    expect(run.config["_wandb"]).toMatchObject({
+      t: {},
+      m: [
+        { "1": "global_step", "6": [3], "7": [] },
+        { "1": "loss", "5": 1, "6": [1, 3], "7": [] },
+        { "1": "acc", "5": 1, "6": [1, 3], "7": [] },
+      ],
+    });
+    expect(run.state(Date.now())).toBe("running");
+    await backend.finish(handle, "failed");
+    expect(run.state(Date.now())).toBe("failed");
+    await backend.resume(handle);
+    expect(run.state(Date.now())).toBe("running");
+    await backend.finish(handle, "finished");
+    expect([run.state(Date.now()), faultsOf(run)]).toEqual(["finished", NO_FAULTS]);
+    expect(run.summary).toMatchObject({ acc: 0.5 });
+  });
+
+  test("goes on where it was left, with its id, config and summary", async () => {
+    const handle = await backend.open(description(), undefined);
+    await backend.write(handle, batch(100, [["loss", 1n, 1]]));
+    const other = connect(server.uri);
+    const again = await other.open(description(), undefined);
+    expect(again).toMatchObject({ id: handle.id, created: false, marks: [{ key: "k", offset: 100 }] });
+    await other.write(again, batch(200, [["acc", 2n, 2]]));
+    expect(onlyRun().summary).toMatchObject({ loss: 1, acc: 2 });
+    await expect(backend.write(handle, batch(200, [["acc", 2n, 2]]))).rejects.toMatchObject({ code: "overtaken" });
+    expect(onlyRun().history.count).toBe(2);
+    await other.close();
+  });
+
+  test("whose rows came through unheard goes on behind them", async () => {
+    const proxy = await FaultProxy.start(server.port);
+    const hasty = connect(proxy.uri, 1);
+    try {
+      const handle = await hasty.open(description(), undefined);
+      proxy.inject({ fault: { kind: "reset-after" }, requests: /file_stream$/, times: 1 });
+      proxy.inject({ fault: { kind: "reset-before" }, requests: /file_stream$/ });
+      const first = batch(100, [["loss", 1n, 1]]);
+      await expect(hasty.write(handle, first)).rejects.toMatchObject({ code: "unreachable" });
+      proxy.calm();
+      await expect(hasty.write(handle, first)).rejects.toMatchObject({ code: "overtaken" });
+      const again = await hasty.open(description(), handle.id);
+      expect(again.marks).toMatchObject([{ key: "k", offset: 100 }]);
+      await hasty.write(again, first);
+      await hasty.write(again, batch(200, [["loss", 2n, 2]]));
+      expect(onlyRun().rows.map(({ loss }) => loss)).toEqual([1, 2]);
+      expect(faultsOf(onlyRun())).toEqual(NO_FAULTS);
+    } finally {
+      await hasty.close();
+      await proxy.stop();
+    }
+  });
+
+  test("has hyperparameters beside what others have put into its config", async () => {
+    const handle = await backend.open(description(), undefined);
+    const record: HparamsDatum["record"] = {
+      type: "params",
+      hparams: new Map<string, string | number>([
+        ["lr", 0.1],
+        ["nan", Number.NaN],
+        ["_wandb", "mine"],
+      ]),
+    };
+    const metadata = { plugin: "hparams", displayName: "", description: "", dataClass: 0, content: new Uint8Array() };
+    const datum: HparamsDatum = { kind: "hparams", tag: "", step: 0n, wallTime: TIME, offset: 0, metadata, record };
+    const hparams = new Map([["big", 2n ** 60n]]);
+    const { tally } = await backend.write(handle, { ...batch(50, []), data: [datum], hparams });
+    expect(tally.kinds.get("hparams")).toMatchObject({ sent: 1 });
+    expect(onlyRun().config).toMatchObject({ lr: 0.1, nan: "NaN", "hparams/_wandb": "mine", big: 2n ** 60n });
+    expect(onlyRun().history.count).toBe(0);
+  });
+
+  test("has a name of its own, which follows the source's until somebody gives it another", async () => {
+    await backend.open(description(), undefined);
+    expect(onlyRun().fields.displayName).toBe("train");
+    const called = await backend.open(description({ name: "better" }), undefined);
+    expect([called.called, onlyRun().fields.displayName]).toEqual([{ before: "train", now: "better" }, "better"]);
+    onlyRun().fields.displayName = "by hand";
+    await backend.open(description({ name: "best" }), undefined);
+    expect(onlyRun().fields.displayName).toBe("by hand");
+  });
+
+  test("has tags that W&B has a meaning of its own for under other names, which is said once", async () => {
+    const handle = await backend.open(description(), undefined);
+    const values = [
+      ["_step", 1n, 5],
+      ["global_step", 2n ** 53n + 1n, 6],
+    ] as const;
+    const { notes } = await backend.write(handle, batch(100, values));
+    expect(notes.map(({ code }) => code)).toEqual(["renamed", "renamed", "rounded"]);
+    expect((await backend.write(handle, batch(200, values))).notes).toEqual([]);
+    const [first, second] = onlyRun().rows;
+    expect(first).toMatchObject({ "tensorboard/_step": 5, global_step: 1, _step: 0 });
+    expect(second).toMatchObject({ "tensorboard/global_step": 6, global_step: 2n ** 53n + 1n, _step: 1 });
+  });
+
+  test("of the same name and other files is another run", async () => {
+    const one = await backend.open(description(), undefined);
+    const two = await backend.open(description({ owns: async () => false }), undefined);
+    expect(two.id).not.toBe(one.id);
+    expect(server.runs(PROJECT)).toHaveLength(2);
+  });
+});
+
+describe("nothing is added, and why is said,", () => {
+  test("where another program has added rows", async () => {
+    const handle = await backend.open(description(), undefined);
+    await backend.write(handle, batch(100, [["loss", 1n, 1]]));
+    onlyRun().history.write(1, ['{"x":1}', '{"x":2}']);
+    const message = expect.stringContaining("has 3 rows, 2 more than tracelet has sent");
+    await expect(backend.write(handle, batch(200, [["loss", 2n, 1]]))).rejects.toMatchObject({ message });
+    await expect(backend.open(description(), handle.id)).rejects.toMatchObject({ code: "rejected" });
+    expect(onlyRun().history.count).toBe(3);
+  });
+
+  test("where the server has lost rows", async () => {
+    const handle = await backend.open(description(), undefined);
+    await backend.write(handle, batch(100, [["loss", 1n, 1]]));
+    await backend.write(handle, batch(200, [["loss", 2n, 1]]));
+    Object.defineProperty(onlyRun(), "history", { value: new (onlyRun().history.constructor as new () => object)() });
+    const message = expect.stringMatching(/has 0 rows, and had [12]: the server has lost some/);
+    await expect(backend.open(description(), handle.id)).rejects.toMatchObject({ code: "rejected", message });
+  });
+
+  test("where the run was deleted", async () => {
+    const handle = await backend.open(description(), undefined);
+    await backend.write(handle, batch(100, [["loss", 1n, 1]]));
+    server.account.delete(onlyRun());
+    await expect(backend.write(handle, batch(200, [["loss", 2n, 1]]))).rejects.toMatchObject({ code: "deleted" });
+    const known = { id: handle.id, source: "s", marks: [markAt(100)], isDone: true, isConfirmed: true };
+    expect((await backend.survey([known], undefined)).changes).toEqual(new Map([[handle.id, "deleted"]]));
+    await expect(backend.open(description(), undefined)).rejects.toMatchObject({ code: "deleted" });
+  });
+});

@@ -1,0 +1,43 @@
+/** A W&B server of the tests as a destination, and the points that it has. */
+import { WandbApi } from "../../src/backends/wandb/api.ts";
+import { WandbBackend } from "../../src/backends/wandb/backend.ts";
+import { readLogin } from "../../src/backends/wandb/login.ts";
+import { readPlace } from "../../src/backends/wandb/place.ts";
+import type { Point } from "../../src/testing/event-file.ts";
+import type { Row } from "../support/wandb-server/extended-json.ts";
+import type { StoredRun } from "../support/wandb-server/run.ts";
+import { API_KEY, type WandbServer } from "../support/wandb-server/server.ts";
+
+export const PROJECT = "p";
+
+/** @param base address of a server, or of what stands in front of it */
+export function connect(base: string, giveUpAfterMs?: number): WandbBackend {
+  const options = { wandbProject: PROJECT, wandbEntity: undefined };
+  const place = readPlace(options, { WANDB_BASE_URL: base });
+  const access = readLogin(base, { WANDB_API_KEY: API_KEY }, "/nowhere");
+  return new WandbBackend({ api: new WandbApi({ base, access, giveUpAfterMs }), place, live: false });
+}
+
+/** By the names of the runs. */
+export function pointsOf(server: WandbServer): Map<string, Point[]> {
+  return new Map(server.runs(PROJECT).map((run) => [run.fields.displayName ?? "", run.rows.flatMap(pointsIn)]));
+}
+
+function pointsIn({ global_step: step, _step, _timestamp, _runtime, ...values }: Row): Point[] {
+  const at = { step: BigInt(step as number | bigint), wallTime: Number(_timestamp) };
+  return Object.entries(values).map(([tag, value]) => ({ tag, value: Number(value), ...at }));
+}
+
+/** What is wrong with how a run was written: nothing, where each line was sent once and in order. */
+export function faultsOf(run: StoredRun): object {
+  const steps = run.rows.map(({ _step }) => _step);
+  return {
+    gaps: run.history.gaps,
+    changed: run.history.changed,
+    repeated: run.history.repeated,
+    oddities: run.oddities,
+    misnumbered: steps.filter((step, line) => step !== line),
+  };
+}
+
+export const NO_FAULTS: object = { gaps: [], changed: 0, repeated: 0, oddities: [], misnumbered: [] };
