@@ -76,7 +76,7 @@ describe("a run", () => {
     expect(run.state(Date.now())).toBe("running");
   });
 
-  test("has files, at addresses as self-hosted servers give them, without the login", async () => {
+  test("has files, at the addresses that are given for them, without the login", async () => {
     await begin({ path: "/hosted", relativeUploads: true, uploadHeaders: ["X-Signed: yes"] });
     await api.upsert(RUN, {});
     const bytes = Buffer.from("bytes");

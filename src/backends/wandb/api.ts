@@ -168,7 +168,7 @@ export class WandbApi {
     const data = await this.#graphql("CreateRunFiles", CREATE_RUN_FILES, variables);
     const { files, uploadHeaders } = objectOf(data["createRunFiles"]);
     const { uploadUrl } = objectOf(Array.isArray(files) ? files[0] : undefined);
-    // Self-hosted servers may leave out the host.
+    // W&B's client takes whole addresses alone, so that servers give those; one without a host could only mean this server.
     const text = this.#text(uploadUrl, "an address for an upload");
     if (!URL.canParse(text, `${this.base}/`)) throw this.#misunderstood("an address for an upload");
     const url = new URL(text, `${this.base}/`);

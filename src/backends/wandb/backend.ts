@@ -287,7 +287,8 @@ function notesOf({ scalars: { tags, step, length } }: Batch): Note[] {
   return notes;
 }
 
-function tallyOf({ scalars, data }: Batch): Tally {
+/** What becomes of the values of a batch. */
+export function tallyOf({ scalars, data }: Batch): Tally {
   const tally = new Tally();
   tally.sent("scalars", scalars.length);
   for (const datum of data) {

@@ -1,0 +1,38 @@
+/** Options and environment → a W&B server. */
+import os from "node:os";
+import type { OpenedBackend, Surroundings } from "../../sync/backend-plugin.ts";
+import { LinesBackend } from "../files/lines-backend.ts";
+import { WandbApi } from "./api.ts";
+import { tallyOf, WandbBackend } from "./backend.ts";
+import { readLogin } from "./login.ts";
+import { readPlace, type WandbOptions } from "./place.ts";
+
+/** @throws TraceletError `usage` */
+export function check(options: WandbOptions): void {
+  readPlace(options, process.env);
+}
+
+/** @throws TraceletError `usage`; `auth` if there is no API key */
+export function open(options: WandbOptions, surroundings: Surroundings): OpenedBackend {
+  const place = readPlace(options, process.env);
+  const address = `${place.base} ${place.entity ?? ""}/${place.project}`;
+  const { dryRun, live, verbose, giveUpAfterMs, shutdownTimeoutMs, signal, say } = surroundings;
+  if (dryRun) return { backend: new LinesBackend(async () => {}, tallyOf), address };
+  let retries = 0;
+  const api = new WandbApi({
+    base: place.base,
+    access: readLogin(place.base, process.env, os.homedir()),
+    giveUpAfterMs,
+    signal,
+    // Some of the time is left for what has to be done then.
+    stopGraceMs: shutdownTimeoutMs * GRACE_SHARE,
+    retryWhen: live ? "throttled" : "always",
+    onRetry: ({ reason, delayMs }) => {
+      retries++;
+      if (verbose || retries === 1) say(`${reason}; sent again in ${(delayMs / 1000).toFixed(1)} s`);
+    },
+  });
+  return { backend: new WandbBackend({ api, place, live, signal }), address, retries: () => retries };
+}
+
+const GRACE_SHARE = 0.4;
