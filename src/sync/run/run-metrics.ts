@@ -70,6 +70,10 @@ function withoutMetrics(choice: Choice): Choice {
 }
 
 async function readBack(work: RunWork, choice: Choice): Promise<Derivation<SourceFile> | undefined> {
+  const { metrics: rules } = choice.transform;
+  const joins = choice.restarts === "explicit" && rules?.derive.some(({ operation }) => operation.kind === "expr");
+  // Where a file cannot be read, it is left out of the work's.
+  const replaced = joins ? await work.findObsolete(() => 0, choice.restarts) : NOTHING_OBSOLETE;
   const derivation = derivationOf(choice, work.files);
   const transform = new Transform(choice.transform, choice.restarts, NOTHING_OBSOLETE);
   await work.eachFile(async (file) => {
@@ -79,7 +83,8 @@ async function readBack(work: RunWork, choice: Choice): Promise<Derivation<Sourc
     const metadata = new Map(work.metadata(file.member));
     await file.readAgain(metadata, { start: 0, end: file.start }, (batch) => {
       work.requireGoingOn();
-      transform.apply(batch, { file: 0, ...WHOLE, counts, metrics }, new Tally());
+      const index = work.files.indexOf(file);
+      transform.apply(batch, { file: index, ...WHOLE, counts, metrics, replaced }, new Tally());
       work.tags?.apply(batch, WHOLE, file.member);
     });
   });

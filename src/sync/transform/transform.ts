@@ -52,6 +52,8 @@ export interface Origin {
   readonly counts: SeriesCounts;
   /** The file's, as far as those values; left out: no scalars are computed from scalars. */
   readonly metrics?: FileMetrics | undefined;
+  /** What restarts replace of it, where it was sent before and is read once more. */
+  readonly replaced?: Obsolete;
 }
 
 /** Removes from a batch what is not to be sent, and counts it. One for each run. */
@@ -75,16 +77,17 @@ export class Transform {
     this.#wanted = globFilter(options.includeTags, options.excludeTags);
   }
 
-  apply(batch: RecordBatch, { file, firstScalar, firstDatum, counts, metrics }: Origin, tally: Tally): void {
+  apply(batch: RecordBatch, { file, firstScalar, firstDatum, counts, metrics, replaced }: Origin, tally: Tally): void {
     tally.read("scalars", batch.length - firstScalar);
     for (let i = firstDatum; i < batch.data.length; i++) tally.read((batch.data[i] as Datum).kind, 1);
     const starts = batch.sessionStarts.splice(0);
     const surplus = this.#surplus(batch, firstDatum, counts, starts);
     const obsolete = this.#obsolete;
-    const isPast = obsolete.some ? this.#obsoleteScalars(batch, file, firstScalar) : undefined;
+    const isPast = obsolete.some ? obsoleteScalars(obsolete, batch, file, firstScalar) : undefined;
     if (metrics !== undefined) {
       const skipsNan = this.#options.nan === "skip";
-      tally.derived("scalars", metrics.add({ batch, firstScalar, starts, skipsNan, isObsolete: isPast }));
+      const isReplaced = replaced?.some === true ? obsoleteScalars(replaced, batch, file, firstScalar) : isPast;
+      tally.derived("scalars", metrics.add({ batch, firstScalar, starts, skipsNan, isObsolete: isPast, isReplaced }));
     }
     if (isPast !== undefined) {
       // A graph is no series of steps: a restart draws no new one, and TensorBoard keeps it too. Nor are tracelet's records.
@@ -113,17 +116,6 @@ export class Transform {
     }
     if (surplus.size > 0) this.#filterData(batch, firstDatum, (datum) => surplus.get(datum), tally);
     metrics?.rewrite(batch, firstScalar, firstDatum, tally);
-  }
-
-  /** Which of the newest scalars are obsolete. Each is asked for once. */
-  #obsoleteScalars(batch: RecordBatch, file: number, firstScalar: number): (i: number) => boolean {
-    const { offset, tags, tag, step, length } = batch;
-    const are = new Uint8Array(length - firstScalar);
-    for (let i = firstScalar; i < length; i++) {
-      const name = tags[tag[i] as number] as string;
-      if (this.#obsolete.has(file, offset[i] as number, name, step[i] as bigint)) are[i - firstScalar] = 1;
-    }
-    return (i) => are[i - firstScalar] === 1;
   }
 
   #emptiness(datum: Datum): SkipReason | undefined {
@@ -211,4 +203,19 @@ export function describeScalar(batch: RecordBatch, i: number): string {
 /** One datum, for a log line. */
 export function describeDatum({ kind, tag, step, offset }: Datum): string {
   return `@${offset} ${kind} ${tag} step ${step}`;
+}
+
+/** Which of the newest scalars are obsolete. Each is asked for once. */
+function obsoleteScalars(
+  obsolete: Obsolete,
+  { offset, tags, tag, step, length }: RecordBatch,
+  file: number,
+  firstScalar: number,
+): (i: number) => boolean {
+  const are = new Uint8Array(length - firstScalar);
+  for (let i = firstScalar; i < length; i++) {
+    const name = tags[tag[i] as number] as string;
+    if (obsolete.has(file, offset[i] as number, name, step[i] as bigint)) are[i - firstScalar] = 1;
+  }
+  return (i) => are[i - firstScalar] === 1;
 }

@@ -69,6 +69,8 @@ export interface NewScalars {
   readonly skipsNan: boolean;
   /** Whether a restart still to come makes a point obsolete. Then nothing that comes of it is sent. */
   readonly isObsolete: ((i: number) => boolean) | undefined;
+  /** The same of what was sent before that restart; expressions pass over it, or it would take a later point's partner. */
+  readonly isReplaced: ((i: number) => boolean) | undefined;
 }
 
 /** The metrics of one event file, from its start on. */
@@ -98,7 +100,7 @@ export class FileMetrics {
   }
 
   /** Add what comes of a batch's newest scalars to it. They must come in the file's order, each once. @returns how many */
-  add({ batch, firstScalar, starts: sessionStarts, skipsNan, isObsolete }: NewScalars): number {
+  add({ batch, firstScalar, starts: sessionStarts, skipsNan, isObsolete, isReplaced }: NewScalars): number {
     this.#began ??= batch.began;
     if (batch.tagTable !== this.#table) this.#plans = [];
     this.#table = batch.tagTable;
@@ -116,7 +118,9 @@ export class FileMetrics {
       if (plan === null || (skipsNan && Number.isNaN(batch.value[i]))) continue;
       const isSent = isObsolete?.(i) !== true;
       if (plan.line !== undefined) this.#compute(batch, i, plan, plan.line, isSent, restarts === "any");
-      if (plan.joined.length > 0) this.#join(batch, i, plan, isSent);
+      // Under `any` each metric restarts by itself: the others' values may still belong to the one that is replaced.
+      if (plan.joined.length > 0 && (restarts !== "explicit" || isReplaced?.(i) !== true))
+        this.#join(batch, i, plan, isSent, restarts === "any");
     }
     for (; next < starts.length; next++) this.#restart(starts[next] as SessionStart);
     return batch.length - end;
@@ -159,11 +163,13 @@ export class FileMetrics {
     if (line.takenBack !== undefined && (batch.step[i] as bigint) > line.takenBack) line.takenBack = undefined;
   }
 
-  #join(batch: RecordBatch, i: number, { recipe, joined }: Plan, isSent: boolean): void {
+  #join(batch: RecordBatch, i: number, { recipe, joined }: Plan, isSent: boolean, goesBack: boolean): void {
     const [low, high] = [batch.stepWords[2 * i] as number, batch.stepWords[2 * i + 1] as number];
     const [wallTime, value] = [batch.wallTime[i] as number, batch.value[i] as number];
     for (const [j, { join, index }] of recipe.joins.entries()) {
-      const whole = join.add(index, this.#member.path, batch.step[i] as bigint, wallTime, value);
+      const step = batch.step[i] as bigint;
+      if (goesBack) join.goTo(index, this.#member.path, step);
+      const whole = join.add(index, this.#member.path, step, wallTime, value);
       if (whole === undefined || !isSent) continue;
       batch.push(joined[j] as number, low, high, whole.wallTime, whole.value, batch.offset[i] as number);
     }
