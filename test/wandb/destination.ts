@@ -23,7 +23,7 @@ export function pointsOf(server: WandbServer): Map<string, Point[]> {
   return new Map(server.runs(PROJECT).map((run) => [run.fields.displayName ?? "", run.rows.flatMap(pointsIn)]));
 }
 
-function pointsIn({ global_step: step, _step, _timestamp, _runtime, ...values }: Row): Point[] {
+export function pointsIn({ global_step: step, _step, _timestamp, _runtime, ...values }: Row): Point[] {
   const at = { step: BigInt(step as number | bigint), wallTime: Number(_timestamp) };
   return Object.entries(values).map(([tag, value]) => ({ tag, value: Number(value), ...at }));
 }
