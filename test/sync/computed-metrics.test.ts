@@ -198,6 +198,29 @@ answer = [smoothed, [-(x - y) ** 2 / max(y, 0.5) for x, y in zip(a, b)]]`;
     expect(metric(run, "gap")).toEqual([0, 1, 2, 3, 4, 5].map((step) => [step, 1]));
   });
 
+  test("an expression whose metrics a run lacks is noted, where they may be others", async () => {
+    const world = World.create();
+    world.logdir.write("a", fileOf(interleaved(curve("val/loss", 0, 3), curve("train/loss", 0, 3))));
+    const notes = async (expr: string) => {
+      world.loseState();
+      const { notes } = only(await world.sync(asking({ derive: { [expr]: { expr } } })));
+      return notes.filter(({ code }) => code === "no-metric").map(({ message }) => message);
+    };
+    const said = (expr: string, metric: string, meant: string) =>
+      `nothing comes of the expression for "${expr}": the run has no metric "${metric}"${meant}`;
+    const quotients = "val/loss - train/loss";
+    expect(await notes(quotients)).toEqual([
+      said(quotients, "val", "; did you mean {val/loss}?"),
+      said(quotients, "loss", "; did you mean {val/loss}?"),
+      said(quotients, "train", "; did you mean {train/loss}?"),
+    ]);
+    expect(await notes("{val/loss} - acc")).toEqual([said("{val/loss} - acc", "acc", "")]);
+    expect(await notes("{Val/Loss} * 2")).toEqual([said("{Val/Loss} * 2", "Val/Loss", "; did you mean {val/loss}?")]);
+    // Another kind of run.
+    expect(await notes("reward - cost")).toEqual([]);
+    expect(await notes("{val/loss} - {train/loss}")).toEqual([]);
+  });
+
   test.each([
     ["two operations", { derive: { "{tag}_x": { mean: 5, max: 2 } } }, "exactly one of"],
     ["none", { derive: { "{tag}_x": { match: "*" } } }, "exactly one of"],

@@ -22,6 +22,7 @@ export interface Note {
     | "moved"
     | "called"
     | "no-goal"
+    | "no-metric"
     | "rounded";
   readonly message: string;
 }

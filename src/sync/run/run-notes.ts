@@ -2,6 +2,7 @@
 import type { Datum } from "../../reader/datum.ts";
 import type { Note } from "../report/note.ts";
 import type { RunGroup } from "../source/run-group.ts";
+import type { MissingMetric } from "../transform/metrics/recipes.ts";
 
 /** @param first the first of the values in which there is nothing */
 export function emptyNote({ tag, step }: Datum): Note {
@@ -13,6 +14,12 @@ export function emptyNote({ tag, step }: Datum): Note {
 export function noGoalNote(metric: string): Note {
   const message = `the best of ${JSON.stringify(metric)} is not told: nobody knows whether less or more of it is better; say so with metricTypes`;
   return { code: "no-goal", message };
+}
+
+export function missingMetricNote({ name, metric, meant }: MissingMetric): Note {
+  const question = meant === undefined ? "" : `; did you mean {${meant}}?`;
+  const message = `nothing comes of the expression for ${JSON.stringify(name)}: the run has no metric ${JSON.stringify(metric)}${question}`;
+  return { code: "no-metric", message };
 }
 
 /** Of a run of hyperparameters whose metrics are in another one. */

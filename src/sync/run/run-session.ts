@@ -16,7 +16,7 @@ import { Pump } from "./pump.ts";
 import { narrowed } from "./run-choices.ts";
 import type { RunSyncContext } from "./run-context.ts";
 import { lookBack } from "./run-metrics.ts";
-import { apartNotes, emptyNote, noGoalNote } from "./run-notes.ts";
+import { apartNotes, emptyNote, missingMetricNote, noGoalNote } from "./run-notes.ts";
 import { partsOf, type RunResult, withPath } from "./run-result.ts";
 import { RunWork } from "./run-work.ts";
 import { Segments } from "./segments.ts";
@@ -39,6 +39,8 @@ export class RunSession {
   #experiments = 0;
   /** Whether it was said that there are values without content. */
   #hasToldEmpty = false;
+  /** Whether it was said that expressions lack metrics. */
+  #hasToldMissing = false;
   /** Since when some of its files are missing from it, ms of `performance.now()`. */
   #lacksSince: number | undefined;
 
@@ -222,6 +224,11 @@ export class RunSession {
     await attachPages(this.#work, handle);
     if (!(await this.#attachFiles(handle))) return "interrupted";
     if (handle.created && !this.#pump.hasScalars) this.#work.news.notes.push(...apartNotes(this.#work.group));
+    if (!this.#hasToldMissing) {
+      const notes = (this.#work.metrics?.missing() ?? []).map(missingMetricNote);
+      this.#hasToldMissing = notes.length > 0;
+      this.#work.news.notes.push(...notes);
+    }
     await this.#finish(handle);
     this.#pump.save(true);
     return "sent";

@@ -16,7 +16,7 @@ import type { Tally } from "../../report/tally.ts";
 import { nameInGroup } from "../../source/group-names.ts";
 import { CodeStep } from "./code-step.ts";
 import { NewNames } from "./new-names.ts";
-import { type Recipe, Recipes } from "./recipes.ts";
+import { type MissingMetric, type Recipe, Recipes } from "./recipes.ts";
 import type { MetricRules, RunMember } from "./rules.ts";
 import { Series } from "./series.ts";
 import { ToldTypes } from "./told-types.ts";
@@ -48,6 +48,11 @@ export class Derivation<File extends object> {
     const names = [...undecided];
     undecided.clear();
     return names;
+  }
+
+  /** Metrics that expressions need and the run does not have, where it looks as if it should. */
+  missing(): MissingMetric[] {
+    return this.#recipes.missing();
   }
 }
 

@@ -19,12 +19,26 @@ export interface Recipe {
   readonly columns: number;
 }
 
+/** A metric that an expression needs. */
+export interface MissingMetric {
+  /** What the expression's own metric is called. */
+  readonly name: string;
+  readonly metric: string;
+  /** A metric of the run that may have been meant. */
+  readonly meant: string | undefined;
+}
+
 export class Recipes {
   readonly restarts: RestartPolicy;
   readonly joins: readonly Join[];
   /** Metrics whose best value was asked for, where nobody knows what is better. */
   readonly undecided: Set<string> = new Set();
-  readonly #exprs: readonly { readonly join: Join; readonly tags: readonly string[]; readonly tag: string }[];
+  readonly #exprs: readonly {
+    readonly name: string;
+    readonly join: Join;
+    readonly tags: readonly string[];
+    readonly tag: string;
+  }[];
   readonly #series: readonly {
     readonly rule: MetricRules["derive"][number];
     readonly matches: (tag: string) => boolean;
@@ -38,7 +52,8 @@ export class Recipes {
     this.#exprs = rules.derive.flatMap((rule) => {
       if (rule.operation.kind !== "expr") return [];
       const { expression } = rule.operation;
-      return [{ join: new Join(expression), tags: expression.tags, tag: madeTag(identityOf(rule, ""), rule.name) }];
+      const { name } = rule;
+      return [{ name, join: new Join(expression), tags: expression.tags, tag: madeTag(identityOf(rule, ""), name) }];
     });
     this.joins = this.#exprs.map(({ join }) => join);
     this.#series = rules.derive
@@ -46,6 +61,20 @@ export class Recipes {
       .map((rule) => ({ rule, matches: globFilter(rule.match, []) }));
     this.#isBest = rules.best.length === 0 ? () => false : globFilter(rules.best, []);
     this.#typeOf = typesBy(rules.types);
+  }
+
+  /**
+   * Metrics of expressions that the run does not have, where it has another of the expression's, or one whose name they may
+   * be a part of: `val` where `{val/loss}` was meant. Nothing comes of these expressions.
+   */
+  missing(): MissingMetric[] {
+    const names = [...this.#known.keys()];
+    return this.#exprs.flatMap(({ name, tags }) => {
+      const found = tags
+        .filter((tag) => !this.#known.has(tag))
+        .map((metric) => ({ name, metric, meant: names.find((each) => isPartOf(metric, each)) }));
+      return found.length < tags.length || found.some(({ meant }) => meant !== undefined) ? found : [];
+    });
   }
 
   /** @param name of a metric in its run */
@@ -86,4 +115,9 @@ export class Recipes {
     });
     return { computes, joins, columns };
   }
+}
+
+/** Whether it is called like that but for what an expression without braces takes for a sign, or for other capitals. */
+function isPartOf(name: string, whole: string): boolean {
+  return whole.toLowerCase() === name.toLowerCase() || whole.split(/[^\p{L}\p{N}_.]+/u).includes(name);
 }
