@@ -139,6 +139,20 @@ describe.each(STATES)("%s", (_, loses) => {
     expectPoints(world.backend.run("kept"), curve("loss", 0, 20));
   });
 
+  test("a copy from before another file was begun is a run of its own, though its original was rewritten", async () => {
+    const world = World.create();
+    world.logdir.write("a", fileOf(curve("loss", 0, 10)));
+    world.logdir.copyRun("a", "kept");
+    await world.sync({ wantsRun: (name) => name === "a" });
+    world.logdir.write("a/events.out.tfevents.1700000001.host.2.0", fileOf(curve("loss", 10, 20), 1));
+    await world.sync({ wantsRun: (name) => name === "a" });
+    rmSync(path.join(world.logdir.root, "a"), { recursive: true });
+    world.logdir.write("a", fileOf(curve("acc", 0, 5), 5));
+    loses(world);
+    expect(codes(await world.sync()).filter((code) => code !== "replaced")).toEqual([]);
+    expectPoints(world.backend.run("kept"), curve("loss", 0, 10));
+  });
+
   test("a copy from before another machine sent more is a run of its own, though its original is gone", async () => {
     const world = World.create();
     world.logdir.write("a", fileOf(curve("loss", 0, 10)));

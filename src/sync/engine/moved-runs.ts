@@ -157,9 +157,9 @@ async function tracesOf(fresh: readonly DiscoveredRun[], vanished: readonly Stor
   }
   const sorted = [...lengths].sort((one, other) => one - other);
   const traces: Trace[] = [];
-  /** By run: names of directories that go on in another way. */
-  const diverged = new Map<StoredRun, Set<string>>();
   for (const { store, name: found, directory: at, files } of fresh) {
+    const ofFound: { readonly trace: Trace; readonly file: StoredFile; readonly below: string }[] = [];
+    const unread = new Set<string>();
     for (const entry of files) {
       const look = async (source: ByteSource) => {
         const head = new Uint8Array(sorted.at(-1) ?? 0);
@@ -169,25 +169,28 @@ async function tracesOf(fresh: readonly DiscoveredRun[], vanished: readonly Stor
             const below = path.posix.dirname(file.name);
             const name = nameAbove(found, below);
             if (name === undefined || name === run.name) continue;
-            // A shorter file may be an earlier copy that then diverged, and so has all of its directory.
-            if ((await changeOf(entry, file)) !== undefined) {
-              if (path.posix.basename(file.name) !== entry.name) continue;
-              const names = diverged.get(run) ?? new Set();
-              diverged.set(run, names.add(name));
-              continue;
-            }
+            // A shorter file may be an earlier copy that then diverged.
+            if ((await changeOf(entry, file)) !== undefined) continue;
             const alike = partsAlike(name, run.name);
             const directory = directoryAbove(store.placeOf(at), below);
             const isCopy = () => isStillThere(run, file, entry);
-            traces.push({ run, name, directory, verified: file.offset, alike, isCopy });
+            ofFound.push({ trace: { run, name, directory, verified: file.offset, alike, isCopy }, file, below });
           }
         }
       };
       // A file that cannot be read is reported when it is about to be sent.
-      await useFile(entry, look).catch(() => {});
+      await useFile(entry, look).catch(() => unread.add(entry.name));
     }
+    // What lacks a file that was sent from there, or has it as it was before, is a copy from before that.
+    const there = new Set(ofFound.map(({ file }) => file));
+    const isWhole = (run: StoredRun, below: string) =>
+      run.files.every((file) => {
+        const isThere = there.has(file) || unread.has(path.posix.basename(file.name));
+        return isThere || path.posix.dirname(file.name) !== below;
+      });
+    traces.push(...ofFound.filter(({ trace, below }) => isWhole(trace.run, below)).map(({ trace }) => trace));
   }
-  return traces.filter(({ run, name }) => diverged.get(run)?.has(name) !== true);
+  return traces;
 }
 
 /** The real path of the directory that holds a run's directory at the path `below`; undefined if that cannot be told. */
