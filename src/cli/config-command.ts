@@ -4,7 +4,7 @@ import { flagName, oppositeVariable, sayingNo, variableOf } from "../config/envi
 import { placeOf } from "../config/file/document.ts";
 import type { Setting, SettingMap } from "../config/file/settings.ts";
 import { masked } from "../config/masking.ts";
-import type { OptionDefinition } from "../sync/option.ts";
+import type { Moment, OptionDefinition } from "../sync/option.ts";
 import { besideFile } from "./file-values.ts";
 import { optionsOf } from "./options.ts";
 import type { Surroundings } from "./settings.ts";
@@ -107,7 +107,7 @@ const MAX_WIDTH = 40;
 function textOf(value: unknown, { form, defaultText }: OptionDefinition, origin: Origin): string {
   if (origin.from === "default" && form !== "text" && defaultText !== undefined) return defaultText;
   if (value === undefined && origin.from === "default") return defaultText ?? "-";
-  if (form === "time" && typeof value === "number") return new Date(value).toISOString();
+  if (form === "time" && value !== undefined) return new Date((value as Moment).at).toISOString();
   return form === "duration" && typeof value === "number" ? durationText(value) : plainText(value);
 }
 

@@ -134,6 +134,7 @@ async function syncJob(
     if (!quiet) progress.line(named(name, line));
   };
   for (const logdir of requiredLogdirs(logdirs, options.group)) requireLogdir(logdir);
+  const choice = chosen(options);
   const surroundings = { signal: stop, live: false, dryRun, verbose, stdoutUser: json ? "--json" : undefined, say };
   const openings = await openDestinations(options.backend, options, surroundings);
   const holdings = openings.map(({ name, opened }) => {
@@ -152,7 +153,7 @@ async function syncJob(
   try {
     const results = syncAll({
       logdirs,
-      ...chosen(options),
+      ...choice,
       ...continued(options),
       signal: stop,
       over: signals.over,

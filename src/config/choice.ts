@@ -35,7 +35,7 @@ export function chosen(
   return {
     group,
     runName: runNameOf(options),
-    since: options.since,
+    since: sinceOf(options),
     restarts,
     transform: {
       excludeKinds: excludedKinds(options),
@@ -53,6 +53,16 @@ export function chosen(
     attachSource: options.attachSource,
     recordings: new Recordings(options.stateDir),
   };
+}
+
+function sinceOf({ group, since }: Pick<ChoiceOptions, "group" | "since">): number | undefined {
+  if (group === "logdir" && since?.isRelative === true) {
+    // With another time it is another run, and what both have would be in one of them alone.
+    throw new TraceletError("usage", "--group logdir needs a --since that stays the same: it tells which run this is", {
+      hint: `give the time itself, each time: --since ${new Date(since.at).toISOString()}`,
+    });
+  }
+  return since?.at;
 }
 
 function runNameOf({ runName }: Pick<ChoiceOptions, "runName">): string | undefined {

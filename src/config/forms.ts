@@ -1,6 +1,6 @@
 /** The text of an option → its value. */
 import { TraceletError } from "../errors.ts";
-import type { FormValues, OptionDefinition } from "../sync/option.ts";
+import type { FormValues, Moment, OptionDefinition } from "../sync/option.ts";
 import { wholeMs } from "../whole-ms.ts";
 import { parseKinds } from "./kinds.ts";
 
@@ -33,11 +33,11 @@ export function parseDuration(text: string): number {
   return Number(match[1]) * units[match[2] as keyof typeof units];
 }
 
-/** `now`, an ISO time (local unless it says otherwise), seconds since the Unix epoch, or `2h` ago; in ms since the Unix epoch. */
-export function parseTime(text: string): number {
-  if (text === "now") return Date.now();
-  if (/^\d+(\.\d+)?$/.test(text)) return wholeMs(Number(text));
-  if (/^\d+(\.\d+)?(ms|s|m|h)$/.test(text)) return Date.now() - parseDuration(text);
+/** `now`, an ISO time (local unless it says otherwise), seconds since the Unix epoch, or `2h` ago. */
+export function parseTime(text: string): Moment {
+  if (text === "now") return { at: Date.now(), isRelative: true };
+  if (/^\d+(\.\d+)?$/.test(text)) return { at: wholeMs(Number(text)), isRelative: false };
+  if (/^\d+(\.\d+)?(ms|s|m|h)$/.test(text)) return { at: Date.now() - parseDuration(text), isRelative: true };
   // By itself a date would be in UTC.
   const time = /^\d{4}-\d{2}-\d{2}/.test(text)
     ? Date.parse(/^[\d-]+$/.test(text) ? `${text}T00:00` : text)
@@ -47,7 +47,7 @@ export function parseTime(text: string): number {
       "usage",
       "It must be a time such as 2026-11-27T15:12, seconds since 1970, now, or 2h (ago).",
     );
-  return time;
+  return { at: time, isRelative: false };
 }
 
 /** Bytes, such as `512kB`, `256MB`, `1GB`. */

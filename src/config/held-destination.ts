@@ -1,11 +1,11 @@
 /** A destination that a command works with: its checkpoints are open, and the logdirs locked for it. */
 
-import type { Grouping } from "../sync/source/groups.ts";
 import { sourcesOf } from "../sync/source/logdirs.ts";
 import { sessionOf } from "../sync/source/session.ts";
 import { Checkpoints } from "../sync/state/checkpoints.ts";
 import { type Lock, lockSource } from "../sync/state/lock.ts";
 import type { Destination } from "./destinations.ts";
+import type { CommandOptions } from "./options.ts";
 
 export class HeldDestination {
   readonly destination: Destination;
@@ -26,7 +26,7 @@ export class HeldDestination {
   static async take(
     opened: Promise<Destination>,
     logdirs: readonly string[],
-    { readOnly, group, since }: { readonly readOnly: boolean } & Pick<Grouping, "group" | "since">,
+    { readOnly, group, since }: { readonly readOnly: boolean } & Pick<CommandOptions<"sync">, "group" | "since">,
   ): Promise<HeldDestination> {
     const destination = await opened;
     const { stateDir, key, backend } = destination;
@@ -34,7 +34,7 @@ export class HeldDestination {
     let checkpoints: Checkpoints | undefined;
     try {
       checkpoints = Checkpoints.open(stateDir, key, { readOnly });
-      const session = group === "logdir" && since !== undefined ? sessionOf(logdirs, since).name : undefined;
+      const session = group === "logdir" && since !== undefined ? sessionOf(logdirs, since.at).name : undefined;
       if (!readOnly) for (const { path } of sourcesOf(logdirs)) locks.push(lockSource(stateDir, key, path, session));
       return new HeldDestination(destination, checkpoints, locks);
     } catch (error) {

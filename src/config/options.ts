@@ -173,7 +173,7 @@ export const OPTIONS = {
   since: {
     form: "time",
     value: "<time>",
-    help: "skip event files that were begun before: 2026-11-27T15:12, seconds since 1970, now, or 2h (ago)",
+    help: "skip event files begun before this time: 2026-11-27T15:12, seconds since 1970, now, or 2h (ago)",
     group: "What is sent:",
     commands: ["sync", "watch", "verify"],
   },

@@ -10,8 +10,7 @@ export interface FormValues {
   readonly port: number;
   /** A time such as `90s` or `10m`, in ms. */
   readonly duration: number;
-  /** A moment: ms since the Unix epoch. */
-  readonly time: number;
+  readonly time: Moment;
   /** A size such as `512kB` or `1GB`, in bytes. */
   readonly bytes: number;
   /** Separated by commas, or given several times. Commas in braces belong to a glob. */
@@ -25,6 +24,14 @@ export interface FormValues {
   readonly switch: boolean;
   /** An object, list or function, as `src/config/shapes.ts` describes it: in a configuration file or a program alone. */
   readonly structure: unknown;
+}
+
+/** A point in time. */
+export interface Moment {
+  /** ms since the Unix epoch. */
+  readonly at: number;
+  /** Whether the same text means another time later, as `now` and `2h` do. */
+  readonly isRelative: boolean;
 }
 
 /** The name of an option is the attribute in camel case: `giveUpAfter` is `--give-up-after` and `TRACELET_GIVE_UP_AFTER`. */

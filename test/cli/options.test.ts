@@ -35,9 +35,12 @@ test("a moment is a time in ISO 8601, seconds since 1970, now, or a time ago", (
     // What that second's double is just below.
     "1764256322.123": 1_764_256_322_123,
   };
-  for (const [text, time] of Object.entries(moments)) expect([text, parseTime(text)]).toEqual([text, time]);
+  for (const [text, time] of Object.entries(moments))
+    expect([text, parseTime(text)]).toEqual([text, { at: time, isRelative: false }]);
   vi.useFakeTimers({ now: 10_000_000 });
-  expect(["now", "2h", "90s", "500ms"].map(parseTime)).toEqual([10_000_000, 2_800_000, 9_910_000, 9_999_500]);
+  expect(["now", "2h", "90s", "500ms"].map(parseTime)).toEqual(
+    [10_000_000, 2_800_000, 9_910_000, 9_999_500].map((at) => ({ at, isRelative: true })),
+  );
   vi.useRealTimers();
   for (const text of ["", "yesterday", "-5", "2 h", "27.11.2026", "12:30", "2026-13-01", "1e9"])
     expect(() => parseTime(text)).toThrow(TraceletError);

@@ -225,6 +225,16 @@ test("one training after the other, under the same name and in the same director
   expect(runs).toEqual([3, 9].map((points) => ({ name: "exp", lifecycle_stage: "active", points })));
 });
 
+test.each(["2h", "now"])("a session is refused a time that is another one whenever it is given: %s", async (since) => {
+  const machine = Machine.create();
+  write(machine, `run/${file(1)}`, curve("loss", 0, 5));
+  for (const verb of ["sync", "watch", "verify"]) {
+    const { code, stderr } = await machine.run(verb, "runs", "--group", "logdir", "--since", since);
+    expect([verb, code, stderr]).toEqual([verb, 2, expect.stringMatching(/--since \d{4}-\d\d-\d\dT[\d:.]+Z/)]);
+  }
+  expect(await machine.sync("--since", since)).toMatchObject({ code: 0 });
+});
+
 test.each(["mlflow", "jsonl"])(
   "a session never goes on with the run of another at %s, though it has all of its files",
   async (backend) => {

@@ -63,7 +63,7 @@ test("several destinations, one of which cannot be", async () => {
 test("a session is one run, in a call as on the command line", async () => {
   const { at, trackingUri: _, ...where } = place();
   const call = { ...where, backend: "jsonl", output: at("out"), group: "logdir", runName: "exp" } as const;
-  const { destinations } = await sync({ ...call, since: "2h" });
+  const { destinations } = await sync({ ...call, since: Date.now() / 1000 - 7200 });
   expect(destinations).toMatchObject([{ runs: [], earlierFiles: 1 }]);
   const stop = new AbortController();
   const onStart = (status: WatchStatus) => {
