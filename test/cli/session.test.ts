@@ -64,8 +64,8 @@ class SessionOf {
     this.ended = ended(this.#child);
   }
 
-  kill(): void {
-    this.#child.kill("SIGKILL");
+  kill(signal: NodeJS.Signals = "SIGKILL"): void {
+    this.#child.kill(signal);
   }
 
   async end(): Promise<Ended> {
@@ -201,6 +201,61 @@ describe.runIf(process.platform === "linux")("two trainings side by side in one 
         database.prepare("SELECT name, status, lifecycle_stage FROM runs ORDER BY name").all(),
       ),
     ).toEqual([0, 1].map((n) => ({ name: `exp ${n}`, status: "FINISHED", lifecycle_stage: "active" })));
+  });
+});
+
+describe.runIf(process.platform === "linux")("whose a file is stays known when its writer has ended", () => {
+  const stop = async ({ process: started }: { readonly process: ChildProcess }) => {
+    started.kill("SIGTERM");
+    await once(started, "exit");
+  };
+  const until = (machine: Machine, run: string, points: readonly Point[]) =>
+    vi.waitFor(() => expect(pointsOf(machine, run)).toEqual(texts(...points)), PATIENCE);
+
+  test.each(["sync", "watch"])("to the %s that sends the rest, too", async (verb) => {
+    const machine = Machine.create();
+    const [ours, other] = [await training(), await training()];
+    const session = ["--since", String(now()), "--run-name", "exp"];
+    const [own, theirs] = [`a/${file(ours.pid)}`, `b/${file(other.pid)}`];
+    const watching = new SessionOf(machine, ...session, "--pid", String(ours.pid));
+    write(machine, theirs, curve("other", 0, 3));
+    write(machine, own, curve("loss", 0, 3));
+    await until(machine, "exp", curve("a/loss", 0, 3));
+    watching.kill();
+    await watching.ended;
+    for (const each of [ours, other]) await stop(each);
+    for (const place of [own, theirs]) write(machine, place, curve("late", 3, 6));
+    if (verb === "sync") await machine.sync("--group", "logdir", ...session);
+    else await new SessionOf(machine, ...session).end();
+    const all = [...curve("a/loss", 0, 3), ...curve("a/late", 3, 6)];
+    expect(pointsOf(machine, "exp")).toEqual(texts(...all));
+  });
+
+  test("to a session that sees it only then", async () => {
+    const machine = Machine.create();
+    const trainings = [await training(), await training()] as const;
+    const begun = now();
+    const start = (n: 0 | 1) =>
+      new SessionOf(
+        machine,
+        ...["--since", String(begun - n / 100), "--run-name", `exp ${n}`, "--pid", String(trainings[n].pid)],
+      );
+    // It began earlier, so the other's file is one that it could have.
+    const early = start(1);
+    write(machine, `one/${file(trainings[1].pid)}`, curve("loss", 0, 3));
+    await until(machine, "exp 1", curve("one/loss", 0, 3));
+    early.kill("SIGSTOP");
+    const short = start(0);
+    write(machine, `zero/${file(trainings[0].pid)}`, curve("loss", 0, 4));
+    await until(machine, "exp 0", curve("zero/loss", 0, 4));
+    expect((await short.end()).code).toBe(0);
+    await stop(trainings[0]);
+    early.kill("SIGCONT");
+    write(machine, `one/${file(trainings[1].pid, 1)}`, curve("acc", 0, 2));
+    await until(machine, "exp 1", [...curve("one/loss", 0, 3), ...curve("one/acc", 0, 2)]);
+    expect((await early.end()).code).toBe(0);
+    await until(machine, "exp 1", [...curve("one/loss", 0, 3), ...curve("one/acc", 0, 2)]);
+    expect(machine.look((database) => database.prepare("SELECT name FROM runs ORDER BY name").all())).toHaveLength(2);
   });
 });
 

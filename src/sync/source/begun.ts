@@ -1,5 +1,5 @@
 /** When event files were begun, and which of them count where only those are wanted that were begun since some time. */
-import { type DiscoveredRun, displayPath, type EventFileEntry } from "../../reader/discover.ts";
+import { type DiscoveredRun, displayPath, type EventFileEntry, type FsPath } from "../../reader/discover.ts";
 import { EventFileReader } from "../../reader/event-file.ts";
 import { useFile } from "../../reader/file-store.ts";
 import { RecordBatch } from "../../reader/record-batch.ts";
@@ -7,11 +7,19 @@ import { TagTable } from "../../reader/tag-table.ts";
 import { RecordReader } from "../../reader/tfrecord.ts";
 import { wholeMs } from "../../whole-ms.ts";
 import type { Grouping } from "./groups.ts";
+import { sessionOf } from "./session.ts";
 
 /** How far into a file its first event is looked for, bytes. */
 const LOOKED_AT = 1 << 20;
 /** A file that was last written so long before is older for sure, whatever its clock; ms. */
 const CLOCKS_DIFFER = 24 * 3_600_000;
+export interface BegunSinceOptions extends Pick<Grouping, "since" | "group" | "logdirs" | "isOfOthers"> {
+  /** They know which files are of other sessions. */
+  readonly checkpoints: {
+    isOthers(session: string, path: FsPath, decide: (() => boolean) | undefined): boolean;
+  };
+}
+
 /** Leaves out the files that were begun before a time. It reads each file's beginning once. */
 export class BegunSince {
   /** Paths of those that were left out. */
@@ -19,13 +27,17 @@ export class BegunSince {
   /** Paths of those that are of other sessions. */
   readonly others: Set<string> = new Set();
   readonly #since: number;
-  readonly #isOfOthers: Grouping["isOfOthers"];
+  readonly #isOthers: (file: EventFileEntry, begun: number) => boolean;
   /** When files were begun, ms since the Unix epoch; by path. */
   readonly #known = new Map<string, { readonly file: EventFileEntry; readonly begun: number }>();
 
-  constructor({ since, isOfOthers }: Pick<Grouping, "since" | "isOfOthers">) {
+  constructor({ since, group, logdirs, isOfOthers, checkpoints }: BegunSinceOptions) {
     this.#since = since ?? -Infinity;
-    this.#isOfOthers = isOfOthers;
+    const name = group === "logdir" ? sessionOf(logdirs, since).name : undefined;
+    this.#isOthers = (file, begun) => {
+      const decide = isOfOthers && (() => isOfOthers(file.name, begun));
+      return name !== undefined && checkpoints.isOthers(name, file.path, decide);
+    };
   }
 
   /**
@@ -47,7 +59,7 @@ export class BegunSince {
     const begun = isOld ? -Infinity : await this.#begun(file);
     if (begun === undefined) return false;
     const path = displayPath(file.path);
-    const isOthers = begun >= this.#since && this.#isOfOthers?.(file.name, begun) === true;
+    const isOthers = begun >= this.#since && this.#isOthers(file, begun);
     if (begun < this.#since) this.earlier.add(path);
     else if (isOthers) this.others.add(path);
     else return true;

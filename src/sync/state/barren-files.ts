@@ -94,6 +94,6 @@ export class BarrenFiles {
 }
 
 /** A path that is no text is written in hexadecimal, behind a prefix that no absolute path has. */
-function keyOf(fsPath: FsPath): string {
+export function keyOf(fsPath: FsPath): string {
   return typeof fsPath === "string" ? fsPath : `bytes:${fsPath.toString("hex")}`;
 }

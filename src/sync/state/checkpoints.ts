@@ -9,6 +9,7 @@ import type { TagMetadata } from "../../reader/datum.ts";
 import type { FsPath } from "../../reader/discover.ts";
 import type { Database, SqlValue } from "../../sqlite.ts";
 import { type BarrenFile, BarrenFiles, type Finding } from "./barren-files.ts";
+import { SessionFiles } from "./session-files.ts";
 import { guard, openStateFile } from "./state-file.ts";
 import { columnsOf, fileOf, idsOf, lastParsed, metadataOf, rowOf, runOf, sourceColumnsOf } from "./state-rows.ts";
 import type { StoredFile, StoredRun } from "./stored-run.ts";
@@ -30,6 +31,7 @@ export class Checkpoints {
   readonly #destination: string;
   readonly #readOnly: boolean;
   readonly #barren: BarrenFiles;
+  readonly #sessionFiles = new Map<string, SessionFiles>();
   /** What happened to an earlier state that is unusable; undefined if there was none. */
   readonly loss: string | undefined;
   /** The rows of each run's files as this process last saved them, by key. */
@@ -164,6 +166,12 @@ export class Checkpoints {
           this.#database.prepare(`DELETE FROM ${table} WHERE run IN (SELECT value FROM json_each(?))`).run(ids);
         this.#database.prepare("DELETE FROM run WHERE id IN (SELECT value FROM json_each(?))").run(ids);
         this.#database.prepare("DELETE FROM source_run WHERE id NOT IN (SELECT source FROM run)").run();
+        this.#database
+          .prepare(
+            `DELETE FROM session_file WHERE session IN (SELECT value FROM json_each(?))
+               AND session NOT IN (SELECT name FROM source_run)`,
+          )
+          .run(JSON.stringify(runs.map(({ name }) => name)));
         this.#database.prepare("DELETE FROM tag_metadata WHERE id NOT IN (SELECT metadata FROM tag)").run();
         // Which run each belongs to is unknown; looking at all of them again costs little.
         this.#database.prepare("DELETE FROM barren WHERE destination = ?").run(this.#destination);
@@ -174,6 +182,21 @@ export class Checkpoints {
   /** What is known about a file with nothing to send, if its stamp is unchanged. @throws TraceletError `state` */
   barren(fsPath: FsPath, stamp: string): BarrenFile | undefined {
     return guard("the state", () => this.#barren.get(fsPath, stamp));
+  }
+
+  /**
+   * Whether a file is another session's; see `SessionFiles`.
+   *
+   * @param session name of the one that asks
+   * @throws TraceletError `state`
+   */
+  isOthers(session: string, fsPath: FsPath, decide: (() => boolean) | undefined): boolean {
+    return guard("the state", () => {
+      let files = this.#sessionFiles.get(session);
+      if (files === undefined) files = new SessionFiles(this.#database, session, this.#readOnly);
+      this.#sessionFiles.set(session, files);
+      return files.isOthers(fsPath, decide);
+    });
   }
 
   /** Save which files have nothing to send. @throws TraceletError `state` */

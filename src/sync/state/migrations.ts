@@ -9,6 +9,7 @@
 import { TraceletError } from "../../errors.ts";
 import type { Database } from "../../sqlite.ts";
 import { BARREN_SCHEMA } from "./barren-files.ts";
+import { SESSION_FILE_SCHEMA } from "./session-files.ts";
 
 /** Of 0.1.0. */
 const FIRST_RELEASE = `
@@ -132,6 +133,7 @@ const STEPS: ReadonlyMap<number, string> = new Map([
   [7, "ALTER TABLE run ADD COLUMN cursor TEXT"],
   [8, TWO_HALVES],
   [9, "ALTER TABLE run ADD COLUMN run_name TEXT"],
+  [10, SESSION_FILE_SCHEMA],
 ]);
 
 /** This version's. */
