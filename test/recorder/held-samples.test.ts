@@ -65,19 +65,20 @@ test("they are dropped when it is over, and none is taken while no run is under 
 });
 
 test("one that has not grown for the idle timeout is over", async () => {
-  const { recorder, group, taken } = recording({ idleTimeoutMs: 50 });
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const { recorder, group, taken, bytes } = recording({ idleTimeoutMs: 500, livelyMs: 0 });
   recorder.grew(group);
-  await vi.waitFor(() => expect(taken()).toBeGreaterThan(0), PATIENCE);
-  let before = -1;
+  while (bytes() <= VERSION_BYTES) await new Promise((resolve) => setImmediate(resolve));
+  await vi.advanceTimersByTimeAsync(400);
+  const early = taken();
+  await vi.advanceTimersByTimeAsync(50);
+  expect(taken()).toBe(early + 5);
+  await vi.advanceTimersByTimeAsync(100);
   // It takes none any more.
-  await vi.waitFor(
-    () => {
-      const last = before;
-      before = taken();
-      expect(before).toBe(last);
-    },
-    { timeout: 60_000, interval: 200 },
-  );
+  const last = taken();
+  await vi.advanceTimersByTimeAsync(1000);
+  expect(taken()).toBe(last);
 });
 
 test("where recordings cannot be written, that is said once", async () => {
