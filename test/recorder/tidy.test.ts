@@ -18,7 +18,7 @@ async function recordedWorld(): Promise<{ world: World; recordings: Recordings; 
   world.logdir.write("a", fileOf(curve("loss", 0, 3)));
   const recordings = new Recordings(world.stateDir);
   const [file] = discover(world.logdir.root).runs[0]?.files ?? [];
-  const directory = await recordings.directoryOf(file as NonNullable<typeof file>);
+  const directory = await recordings.directoryOfAnchor(file as NonNullable<typeof file>);
   const recording = Recording.open(directory as string) as Recording;
   await recording.add([{ wallTime: 1, values: new Map([["cpu_utilization_percentage", 50]]) }]);
   recording.close();

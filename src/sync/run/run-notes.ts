@@ -24,9 +24,9 @@ export function missingMetricNote({ name, metric, meant }: MissingMetric): Note 
 
 /** Of a run of hyperparameters whose metrics are in another one. */
 export function apartNotes({ name, members, parent }: RunGroup): Note[] {
-  const { sessionOf } = members[0] ?? {};
+  const { trialOf } = members[0] ?? {};
   // Nested in it, it is seen to be its.
-  if (sessionOf === undefined || parent !== undefined) return [];
-  const message = `${name} has hyperparameters and no metrics: it is one of several sessions of one writer in ${sessionOf}, and the metrics of them all are there`;
+  if (trialOf === undefined || parent !== undefined) return [];
+  const message = `${name} has hyperparameters and no metrics: it is one of several sessions of one writer in ${trialOf}, and the metrics of them all are there`;
   return [{ code: "params-apart", message }];
 }

@@ -94,8 +94,8 @@ export function pathBelow(name: string, above: string): string | undefined {
   return name.startsWith(`${above}/`) ? name.slice(above.length + 1) : undefined;
 }
 
-function member(run: DiscoveredRun, below: string, fold?: Fold, sessionOf?: string): Member {
-  return { path: below, run, fold, prefix: "", sessionOf };
+function member(run: DiscoveredRun, below: string, fold?: Fold, trialOf?: string): Member {
+  return { path: below, run, fold, prefix: "", trialOf };
 }
 
 /** Each run that is one, with what is folded into it behind it. */
@@ -104,22 +104,22 @@ async function fold(
   stored: ReadonlyMap<string, readonly SentRun[]>,
 ): Promise<Member[][]> {
   const whole = new Map<string, Member[]>();
-  const sessions: Above[] = [];
-  const sessionsOf = new Map<string, number>();
+  const trials: Above[] = [];
+  const trialsOf = new Map<string, number>();
   for (const run of runs) {
     const found = await findAbove(run, whole, stored);
-    const isSession = found?.part.fold?.by === "add_hparams";
+    const isTrial = found?.part.fold?.by === "add_hparams";
     // Those that were sent as runs count, too: the others may have been about to be sent when it ended.
-    if (isSession) sessionsOf.set(writerAbove(found), (sessionsOf.get(writerAbove(found)) ?? 0) + 1);
+    if (isTrial) trialsOf.set(writerAbove(found), (trialsOf.get(writerAbove(found)) ?? 0) + 1);
     if (found === undefined || found.wasWhole)
-      whole.set(run.name, [member(run, "", undefined, isSession ? found.above : undefined)]);
-    else if (isSession) sessions.push(found);
+      whole.set(run.name, [member(run, "", undefined, isTrial ? found.above : undefined)]);
+    else if (isTrial) trials.push(found);
     else whole.get(found.above)?.push(found.part);
   }
-  for (const session of sessions) {
-    const { above, part, known } = session;
-    // Several sessions of one writer are trials, each with its own hyperparameters: no one run can hold them.
-    if (known || sessionsOf.get(writerAbove(session)) === 1) whole.get(above)?.push(part);
+  for (const trial of trials) {
+    const { above, part, known } = trial;
+    // Several of one writer have their own hyperparameters each: no one run can hold them.
+    if (known || trialsOf.get(writerAbove(trial)) === 1) whole.get(above)?.push(part);
     else whole.set(part.run.name, [member(part.run, "", undefined, above)]);
   }
   return [...whole.values()];
@@ -218,7 +218,7 @@ function nest(groups: readonly RunGroup[]): RunGroup[] {
     const isBelow = name !== "." && (above !== "." || byName.has("."));
     const parent = isBelow ? place(above) : undefined;
     const isParent = name === "." ? groups.length > 1 : parents.has(name);
-    const placed = { ...(byName.get(name) ?? directoryOf(name, groups)), parent, isParent };
+    const placed = { ...(byName.get(name) ?? parentDirectoryGroup(name, groups)), parent, isParent };
     nested.set(name, placed);
     return placed;
   };
@@ -234,7 +234,7 @@ function pathIn(logdir: string, name: string): string {
 /** By as many files a directory can be told. */
 const TELLING_FILES = 20;
 
-function directoryOf(name: string, groups: readonly RunGroup[]): RunGroup {
+function parentDirectoryGroup(name: string, groups: readonly RunGroup[]): RunGroup {
   const below = groups.filter((group) => pathBelow(group.name, name) !== undefined);
   const files = below.flatMap((group) =>
     group.files.map((file) => ({ ...file, name: `${pathBelow(group.name, name)}/${file.name}` })),

@@ -70,7 +70,7 @@ export class Recordings {
       const isKnown = anchors.has(hash(baseName(entry)));
       if (isRecorded(entry.member) || (first !== undefined && !isKnown)) continue;
       // A file that cannot be read is reported when it is about to be sent.
-      const directory = await this.directoryOf(entry).catch(() => undefined);
+      const directory = await this.directoryOfAnchor(entry).catch(() => undefined);
       if (directory !== undefined && existsSync(directory)) return directory;
       first ??= directory;
     }
@@ -78,7 +78,7 @@ export class Recordings {
   }
 
   /** Where recordings belong that are tied to an event file; undefined while it has no first record. @throws the store's error */
-  async directoryOf(anchor: EventFileEntry): Promise<string | undefined> {
+  async directoryOfAnchor(anchor: EventFileEntry): Promise<string | undefined> {
     const first = await hashOfFirstRecord(anchor);
     return first === undefined ? undefined : path.join(this.#root, `${hash(baseName(anchor))}-${first}`);
   }
@@ -124,7 +124,7 @@ export class Recordings {
       const candidates = anchors.get(hash(baseName(entry)));
       if (candidates === undefined) continue;
       // A file that cannot be read is reported when it is about to be sent.
-      const directory = await this.directoryOf(entry).catch(() => undefined);
+      const directory = await this.directoryOfAnchor(entry).catch(() => undefined);
       if (directory !== undefined && candidates.includes(path.basename(directory))) files.push(...entriesIn(directory));
     }
     if (files.length === 0) return group;
@@ -139,7 +139,7 @@ export class Recordings {
       hparamsFile: undefined,
       projectorFile: undefined,
     };
-    return withMember(group, { path: RECORDED, run, fold: undefined, prefix: "", sessionOf: undefined });
+    return withMember(group, { path: RECORDED, run, fold: undefined, prefix: "", trialOf: undefined });
   }
 }
 

@@ -12,8 +12,8 @@ export interface Member {
   readonly fold: Fold | undefined;
   /** What its tags' names begin with in the group; empty, or ending in `/`. */
   readonly prefix: string;
-  /** The run that it holds hyperparameters of, where that has several such sessions: none of them can be a part of it. */
-  readonly sessionOf: string | undefined;
+  /** The run whose hyperparameters it holds, where that has several trials: none of them can be a part of it. */
+  readonly trialOf: string | undefined;
 }
 
 /** An event file of a group. Its name is relative to the group's directory. */
