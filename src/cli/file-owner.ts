@@ -1,7 +1,7 @@
 /** Whose an event file is, by the process that its name tells: several trainings may write to one logdir at the same time. */
 import { readFileSync } from "node:fs";
 import os from "node:os";
-import { writingProcess } from "../sync/source/folds.ts";
+import { writingProcess } from "../reader/event-file-name.ts";
 import { processStat } from "./process-stat.ts";
 
 /** Of times in `/proc`; what `sysconf(_SC_CLK_TCK)` is on every Linux. */

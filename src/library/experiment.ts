@@ -4,7 +4,7 @@ import { readdir, readFile, realpath, stat } from "node:fs/promises";
 import path from "node:path";
 import { TraceletError } from "../errors.ts";
 import type { HparamValue } from "../reader/datum.ts";
-import { eventFileName } from "../writer/event-file-name.ts";
+import { eventFileName } from "../reader/event-file-name.ts";
 import { EventFileWriter } from "../writer/event-file-writer.ts";
 import type { SummaryValue, WriteStep } from "../writer/event-record.ts";
 import { type Histogram, histogramOf } from "../writer/histogram.ts";

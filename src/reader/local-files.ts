@@ -5,7 +5,7 @@ import os from "node:os";
 import path from "node:path";
 import { FileSource, SmallFile } from "./byte-source.ts";
 import type { FileEntry, FileRef, FileStore, FileTrouble, NotBeside, OpenFile } from "./file-store.ts";
-import type { FsPath } from "./fs-path.ts";
+import { type FsPath, isBelow } from "./fs-path.ts";
 
 class LocalFiles implements FileStore {
   get host(): string {
@@ -55,10 +55,10 @@ class LocalFiles implements FileStore {
     const root = await realpath(directory);
     // A backslash separates on Windows, where the file may have been written.
     const absolute = path.resolve(root, named.includes("/") ? named : named.replaceAll("\\", "/"));
-    if (!isWithin(root, absolute)) return "outside-run";
+    if (!isBelow(root, absolute)) return "outside-run";
     try {
       const file = await realpath(absolute);
-      if (!isWithin(root, file)) return "outside-run";
+      if (!isBelow(root, file)) return "outside-run";
       const stats = await stat(file, { bigint: true });
       if (!stats.isFile()) return "not-found";
       return {
@@ -78,11 +78,6 @@ class LocalFiles implements FileStore {
 const GONE: ReadonlySet<string> = new Set(["ENOENT", "ENOTDIR"]);
 /** `ELOOP`: what was a file is a link by now, which nobody has judged. `EINVAL`: it is no regular file any more. */
 const REFUSED: ReadonlySet<string> = new Set(["EACCES", "EPERM", "ELOOP", "EINVAL"]);
-
-function isWithin(root: string, file: string): boolean {
-  const way = path.relative(root, file);
-  return way !== "" && way !== ".." && !way.startsWith(`..${path.sep}`) && !path.isAbsolute(way);
-}
 
 /** Of this machine. */
 export const localFiles: FileStore = new LocalFiles();

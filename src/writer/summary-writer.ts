@@ -2,7 +2,8 @@
 import os from "node:os";
 import path from "node:path";
 import { TraceletError } from "../errors.ts";
-import { eventFileName } from "./event-file-name.ts";
+import { eventFileName } from "../reader/event-file-name.ts";
+import { isBelow } from "../reader/fs-path.ts";
 import { EventFileWriter } from "./event-file-writer.ts";
 import type { SummaryValue, WriteStep } from "./event-record.ts";
 import { type Histogram, histogramOf } from "./histogram.ts";
@@ -164,8 +165,4 @@ function numberOf(tag: string, value: unknown): number {
   if (typeof value === "number") return value;
   if (typeof value === "bigint") return Number(value);
   throw new TraceletError("usage", `the value of ${JSON.stringify(tag)} is no number but ${typeof value}`);
-}
-
-function isBelow(directory: string, inner: string): boolean {
-  return inner.startsWith(directory.endsWith(path.sep) ? directory : directory + path.sep);
 }

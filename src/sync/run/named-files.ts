@@ -8,6 +8,7 @@ import { realpath, stat } from "node:fs/promises";
 import path from "node:path";
 import type { Datum, NamedFile } from "../../reader/datum.ts";
 import type { FileRef } from "../../reader/file-store.ts";
+import { isBelow } from "../../reader/fs-path.ts";
 import { localFiles } from "../../reader/local-files.ts";
 import { takeSessionKey } from "../../session-key.ts";
 import type { Note } from "../report/note.ts";
@@ -93,9 +94,4 @@ export class NamedFiles {
     const given = Buffer.from(mac, "hex");
     return given.length === expected.length && timingSafeEqual(given, expected);
   }
-}
-
-function isBelow(directory: string, file: string): boolean {
-  const way = path.relative(directory, file);
-  return way !== "" && way !== ".." && !way.startsWith(`..${path.sep}`) && !path.isAbsolute(way);
 }

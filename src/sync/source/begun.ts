@@ -1,6 +1,7 @@
 /** When event files were begun, and which of them count where only those are wanted that were begun since some time. */
 import { type DiscoveredRun, displayPath, type EventFileEntry, type FsPath } from "../../reader/discover.ts";
 import { EventFileReader } from "../../reader/event-file.ts";
+import { secondOf } from "../../reader/event-file-name.ts";
 import { useFile } from "../../reader/file-store.ts";
 import { RecordBatch } from "../../reader/record-batch.ts";
 import { TagTable } from "../../reader/tag-table.ts";
@@ -91,9 +92,9 @@ async function firstWallTime(file: EventFileEntry): Promise<number | undefined> 
 
 /** Of a file that does not tell when it was begun: the second in its name, or else when it was last written. */
 function timeOfName({ name, mtime }: EventFileEntry): number {
-  const seconds = /tfevents\.(\d{9,11})(?:\.|$)/.exec(name)?.[1];
+  const seconds = secondOf(name);
   // The end of that second: no file is left out that may have been begun since.
-  return seconds === undefined ? Number(mtime / 1_000_000n) : Number(seconds) * 1000 + 999;
+  return seconds === undefined ? Number(mtime / 1_000_000n) : seconds * 1000 + 999;
 }
 
 /** What is said of files that were left out. @param more ` more` if others were told of before */

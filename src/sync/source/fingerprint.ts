@@ -168,13 +168,13 @@ export function headHash(key: string): string {
   return key.split(".", 1)[0] as string;
 }
 
-/** A hash that identifies a text where the text itself may be of any length and hold any character. */
-export function hashText(text: string): string {
+/** A hash that identifies a text, or bytes, where these themselves may be of any length and hold any character. */
+export function hashText(text: string | Uint8Array): string {
   return createHash("sha256").update(text).digest("hex").slice(0, 32);
 }
 
 async function hashRange(source: ByteSource, start: number, end: number): Promise<string | undefined> {
   const bytes = new Uint8Array(end - start);
   if ((await source.read(bytes, 0, bytes.length, start)) < bytes.length) return undefined;
-  return createHash("sha256").update(bytes).digest("hex").slice(0, 32);
+  return hashText(bytes);
 }

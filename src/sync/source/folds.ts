@@ -7,6 +7,7 @@
 import type { ByteSource } from "../../reader/byte-source.ts";
 import type { DiscoveredRun } from "../../reader/discover.ts";
 import { EventFileReader } from "../../reader/event-file.ts";
+import { writerOf } from "../../reader/event-file-name.ts";
 import { useFile } from "../../reader/file-store.ts";
 import { RecordBatch } from "../../reader/record-batch.ts";
 import { TagTable } from "../../reader/tag-table.ts";
@@ -47,18 +48,6 @@ export async function foldOf(run: DiscoveredRun, above: DiscoveredRun, below: st
   const prefix = [`${main.replaceAll("/", "_")}_`, `${main}/`].find((each) => below.startsWith(each));
   if (prefix === undefined || prefix === below) return undefined;
   return { by: "add_scalars", main, sub: below.slice(prefix.length) };
-}
-
-/** The part of an event file's name that all files of one writing process share: host, process, suffix. */
-export function writerOf(name: string): string {
-  const parts = /tfevents\.\d+\.(?:(.+)\.\d+(\D.*)?|.+)$/s.exec(name);
-  return parts?.[1] === undefined ? name.replace(/.*tfevents\.\d+\./s, "") : `${parts[1]} ${parts[2] ?? ""}`;
-}
-
-/** The process that an event file's name tells to have begun it, as torch, TensorFlow and tracelet name their files. */
-export function writingProcess(name: string): { readonly host: string; readonly pid: number } | undefined {
-  const [, host, pid] = /tfevents\.\d+\.(.+)\.(\d+)\.\d+(?:\D.*)?$/s.exec(name) ?? [];
-  return host === undefined ? undefined : { host, pid: Number(pid) };
 }
 
 /** Whose files a run holds; those below it are held against it one by one. */

@@ -2,7 +2,8 @@
 
 import path from "node:path";
 import type { DiscoveredRun } from "../../reader/discover.ts";
-import { type Fold, foldOf, writerOf } from "./folds.ts";
+import { writerOf } from "../../reader/event-file-name.ts";
+import { type Fold, foldOf } from "./folds.ts";
 import { withoutSameDirectories } from "./linked-runs.ts";
 import { groupOf, type Member, type RunGroup } from "./run-group.ts";
 import { sessionOf } from "./session.ts";

@@ -6,12 +6,13 @@
  * moved. It is read as a further member of the run, which is why checkpoints, several destinations and resuming hold for it
  * as for everything else.
  */
-import { createHash } from "node:crypto";
 import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
 import path from "node:path";
 import type { DiscoveredRun, EventFileEntry } from "../../reader/discover.ts";
+import { eventFileNameOf, type FileWriter } from "../../reader/event-file-name.ts";
 import { useFile } from "../../reader/file-store.ts";
 import { localFiles } from "../../reader/local-files.ts";
+import { hashText } from "./fingerprint.ts";
 import { withMember } from "./groups.ts";
 import { isRecorded, RECORDED, RECORDED_RUN, type RunGroup } from "./run-group.ts";
 
@@ -144,9 +145,9 @@ export class Recordings {
 }
 
 /** A recording's name as event files are called: the time in seconds, the host, the process, and what it holds. */
-export function recordingName(kind: string, { host, pid, n }: { host: string; pid: number; n: number }): string {
-  const seconds = String(Math.floor(Date.now() / 1000)).padStart(10, "0");
-  return `events.out.tfevents.${seconds}.${host.replaceAll(/[^\w-]/g, "_")}.${pid}.${n}.${kind}${SUFFIX}`;
+export function recordingName(kind: string, writer: FileWriter): string {
+  const host = writer.host.replaceAll(/[^\w-]/g, "_");
+  return eventFileNameOf({ ...writer, host }, `.${kind}${SUFFIX}`);
 }
 
 /** Whether a recording holds that. */
@@ -213,5 +214,5 @@ async function hashOfFirstRecord(entry: EventFileEntry): Promise<string | undefi
 }
 
 function hash(what: string | Uint8Array): string {
-  return createHash("sha256").update(what).digest("hex").slice(0, DIGITS);
+  return hashText(what).slice(0, DIGITS);
 }
