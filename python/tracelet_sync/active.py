@@ -57,7 +57,8 @@ def stop_logging(timeout: Optional[float] = None) -> bool:
             that is doing so, and a warning says how much it is, and which command sends it should that one be stopped.
 
     Returns:
-        Whether everything is at the destination; True if nothing was being logged.
+        Whether everything is at the destination; True if nothing was being logged. In a process that has joined the run of
+        another (a rank, a child), whether that one is there, which sends what this one has written.
     """
     global _active
     with _lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
@@ -12,17 +13,21 @@ import time
 from typing import Any, Optional, Union
 
 from .launcher import LauncherError, command
+from .lease import Lease, is_running
 from .notice import log, once, warn
 from .settings import merged, plain
-from .summary_writers import flush_summary_writers
+from .summary_writers import OpenWriter, flush_summary_writers
 from .watch_process import WatchProcess
 
 #: Where torch's SummaryWriter and Lightning write to, unless they are told otherwise.
 _TORCH, _LIGHTNING = "runs", "lightning_logs"
 #: How long `stop_logging` waits unless told otherwise, seconds.
 STOP_SECONDS = 60.0
+#: What of that stop_logging waits at most for other ranks.
+_SHARE_OF_RANKS = 0.5
 #: Tells the processes that a script starts of its session, so that none of them starts another one of the same.
 _VARIABLE = "TRACELET_SYNC_SESSION"
+_RANKS = ("RANK", "LOCAL_RANK")
 #: What the options are called that are decided here.
 _NAMES = ("exp_name", "experiment_name", "run_name")
 _LOGDIRS = ("tensorboard_log_dir", "logdirs")
@@ -50,22 +55,34 @@ class Session:
         self.project: Optional[str] = _taken(values, _PROJECTS, project)
         chosen = _taken(values, ("backend",), backend)
         self._backends = [chosen] if isinstance(chosen, str) else list(chosen or [])
-        self._logdirs = _logdirs(values)
+        self._logdirs, self._is_by_hand = _logdirs(values)
+        if self._is_by_hand:
+            # What is logged by hand alone: in a directory that nobody else writes to.
+            self._directory = os.path.join(self._logdirs[0], self._own_name())
+        else:
+            self._directory = self._logdirs[0]
         environment = _taken(values, ("track_env",))
         if environment is not None:
             # Of which Python, only this one knows.
             values["track_env"] = sys.executable if environment is True else environment
         self._config = {key: _from_here(key, value) for key, value in values.items()}
+        self._state_dir = _state_dir(self._config)
         if values and not self._is_own_config:
             once(f"settings beside {self._config_file} are ignored: {', '.join(values)}; put them there")
         self._watch: Optional[WatchProcess] = None
         self._owner = os.getpid()
         self._is_joined = False
+        self._lease: Optional[Lease] = None
 
     @property
     def directory(self) -> str:
-        """For the event file of what is logged by hand."""
-        return self._logdirs[0]
+        """For the event file of what is logged by hand. Of a session that joins another, that one's once it is started."""
+        return self._directory
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether it has joined the session of another process."""
+        return self._is_joined and os.getpid() == self._owner
 
     def is_same(self, other: Session) -> bool:
         """Whether both would be one run."""
@@ -75,7 +92,9 @@ class Session:
         """key: what a file is signed with that is uploaded from where it is."""
         if self._joins():
             return
-        os.environ[_VARIABLE] = json.dumps([os.getpid(), *self._identity()])
+        self._lease = Lease(self._lease_path())
+        self._lease.own()
+        os.environ[_VARIABLE] = json.dumps([os.getpid(), self._directory, self._lease_path(), *self._identity()])
         self._key = key
         try:
             self._write_config()
@@ -92,29 +111,41 @@ class Session:
     def stop(self, timeout: Optional[float]) -> bool:
         """Returns whether everything is at the destination; says why not."""
         if os.getpid() != self._owner or self._is_joined:
-            flush_summary_writers()
-            return True
-        self._report_elsewhere(flush_summary_writers())
+            return self._hand_over()
+        self._report_unsent(flush_summary_writers())
         _forget_variable()
         watch, self._watch = self._watch, None
-        if watch is None:
-            return False
         limit = STOP_SECONDS if timeout is None else max(0.0, timeout)
+        deadline = time.monotonic() + limit
+        if watch is None:
+            self._end_lease()
+            return False
         try:
-            problem = watch.finish(limit)
+            if self._lease is not None and not self._lease.wait_for_others(deadline - limit * (1 - _SHARE_OF_RANKS)):
+                warn("another rank has not called stop_logging yet; what it logs from now on is not sent")
+            self._end_lease()
+            problem = watch.finish(limit, deadline)
             if watch.is_killed:
                 # Out of memory, or by mistake. Another one goes on where it was.
                 watch = self._started()
-                problem = watch.finish(limit)
+                problem = watch.finish(limit, deadline)
         except (LauncherError, OSError, RuntimeError) as error:
             log.debug("tracelet: not started again: %s", error)
         except KeyboardInterrupt:
             warn(watch.left_behind("interrupted"))
             raise
+        if watch.is_refused:
+            # It has said so.
+            self._remove_config()
+            return False
         if problem is not None:
             warn(problem)
             return False
         self._remove_config()
+        skipped = watch.skipped_files()
+        if skipped is not None:
+            warn(skipped)
+            return False
         log.info("tracelet: everything is sent")
         return True
 
@@ -123,28 +154,61 @@ class Session:
         if self._watch is not None:
             self._watch.let_go()
             self._watch = None
+        if self._lease is not None:
+            self._lease.let_go()
         self._is_joined = True
 
+    def _end_lease(self) -> None:
+        if self._lease is not None:
+            self._lease.end()
+
+    def _hand_over(self) -> bool:
+        """Of a process that has joined. Returns whether the one is there that sends what is written now."""
+        flush_summary_writers()
+        is_sent = self._lease is not None and self._lease.is_owned()
+        if self._lease is not None:
+            # What nobody owns nobody else would remove.
+            (self._lease.release if is_sent else self._lease.end)()
+        if not is_sent:
+            warn("the process that sends this run has ended, or never began; what was logged here last may not be sent")
+        return is_sent
+
     def _identity(self) -> list[Any]:
-        return [self.name, self.project, self._backends, self._logdirs]
+        return [self.name, self.project, self._backends, self._logdirs, self._is_by_hand]
 
     def _joins(self) -> bool:
-        rank = next((rank for name in ("RANK", "LOCAL_RANK") if (rank := os.environ.get(name, "0")) != "0"), None)
-        if rank is not None:
-            log.info("tracelet: rank %s: what it logs is sent by rank 0", rank)
-            self._is_joined = True
-            return True
+        rank = next((rank for name in _RANKS if (rank := os.environ.get(name, "0")) != "0"), None)
         try:
-            pid, *identity = json.loads(os.environ[_VARIABLE])
+            pid, directory, lease, *identity = json.loads(os.environ[_VARIABLE])
+            is_child = identity == self._identity() and pid != os.getpid() and is_running(pid)
         except (KeyError, ValueError):
-            return False
-        self._is_joined = identity == self._identity() and pid != os.getpid() and _is_running(pid)
-        if self._is_joined:
+            is_child = False
+        if is_child:
+            self._directory = directory
+            self._lease = Lease(lease)
             log.info("tracelet: process %s, which has started this one, sends what it logs", pid)
+        elif rank is not None:
+            self._lease = Lease(self._lease_path())
+            log.info("tracelet: rank %s: what it logs is sent by rank 0", rank)
+        self._is_joined = self._lease is not None
+        if rank is not None and self._lease is not None:
+            self._lease.hold()
         return self._is_joined
 
+    def _lease_path(self) -> str:
+        text = json.dumps([*self._identity(), _launch() or self._owner])
+        return os.path.join(self._state_dir, "sessions", f"{_hash(text)}.lease")
+
+    def _own_name(self) -> str:
+        """Of a directory for one session; ranks that were started beside each other find the same."""
+        launch = _launch()
+        if launch is None:
+            return f"tracelet-{int(time.time())}-{os.getpid()}-{secrets.token_hex(2)}"
+        return f"tracelet-{_hash(json.dumps([*self._identity(), launch]))}"
+
     def _argv(self, verb: str, *more: str) -> list[str]:
-        argv = [verb, *self._logdirs, "--group", "logdir", "--run-name", self.name, "--since", f"{self.since:.3f}"]
+        logdirs = [self._directory] if self._is_by_hand else self._logdirs
+        argv = [verb, *logdirs, "--group", "logdir", "--run-name", self.name, "--since", f"{self.since:.3f}"]
         if self._backends:
             argv += ["--backend", ",".join(self._backends)]
         # A configuration that happens to lie above the working directory could send it elsewhere.
@@ -167,7 +231,13 @@ class Session:
         """A file, since it may hold what is nobody else's business, and there are names that no flag has."""
         if not self._is_own_config or not self._config:
             return
-        fd, self._config_file = tempfile.mkstemp(prefix="tracelet-", suffix=".json")
+        folder: Optional[str] = os.path.join(self._state_dir, "sessions")
+        try:
+            os.makedirs(os.path.join(self._state_dir, "sessions"), mode=0o700, exist_ok=True)
+        except OSError:
+            # The watch will say so.
+            folder = None
+        fd, self._config_file = tempfile.mkstemp(prefix="start-logging-", suffix=".json", dir=folder)
         with open(fd, "w", encoding="utf-8") as file:
             json.dump(self._config, file, default=plain)
 
@@ -179,13 +249,21 @@ class Session:
             except OSError:
                 pass
 
-    def _report_elsewhere(self, directories: list[str]) -> None:
+    def _report_unsent(self, writers: list[OpenWriter]) -> None:
+        """Of writers whose files are no part of the run."""
+        if self._is_by_hand:
+            return
         roots = [os.path.realpath(logdir) for logdir in self._logdirs]
-        for directory in sorted(set(directories)):
+        for directory, begun in sorted(set(writers), key=str):
             if not any(directory == root or directory.startswith(os.path.join(root, "")) for root in roots):
                 once(
                     f"a SummaryWriter writes to {directory}, which is not followed; to follow it:"
                     f" start_logging(config={{'tensorboard_log_dir': {directory!r}}}), to send it: tracelet sync {directory}"
+                )
+            elif begun is not None and begun < self.since:
+                once(
+                    f"a SummaryWriter of {directory} was made before start_logging, so nothing that it has written is"
+                    f" sent; call start_logging first. To send it now: tracelet sync {directory}"
                 )
 
 
@@ -204,7 +282,8 @@ def _is_on(values: dict[str, Any], name: str) -> bool:
     return _taken(values, (name,)) is not False
 
 
-def _logdirs(values: dict[str, Any]) -> list[str]:
+def _logdirs(values: dict[str, Any]) -> tuple[list[str], bool]:
+    """What is followed, and whether only what is logged by hand counts."""
     given = _taken(values, _LOGDIRS)
     follows_lightning = _is_on(values, "track_lightning")
     follows_writers = _is_on(values, "track_tensorboard")
@@ -213,10 +292,25 @@ def _logdirs(values: dict[str, Any]) -> list[str]:
     else:
         logdirs = [given] if isinstance(given, (str, os.PathLike)) else list(given)
     logdirs = [os.path.abspath(os.path.expanduser(os.fspath(logdir))) for logdir in logdirs]
-    if follows_writers:
-        return logdirs
-    # What is logged by hand alone: in a directory that nobody else writes to.
-    return [os.path.join(logdirs[0], f"tracelet-{int(time.time())}-{os.getpid()}-{secrets.token_hex(2)}")]
+    return logdirs, not follows_writers
+
+
+def _state_dir(config: dict[str, Any]) -> str:
+    """Where tracelet keeps its state; what a configuration file says of it is not known here."""
+    given = config.get("state_dir") or config.get("stateDir") or os.environ.get("TRACELET_STATE_DIR")
+    base = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
+    return os.path.abspath(str(given) if given else os.path.join(base, "tracelet"))
+
+
+def _launch() -> Optional[list[Optional[str]]]:
+    """What ranks have in common that were started beside each other, as torchrun does; None without any."""
+    if not any(name in os.environ for name in _RANKS):
+        return None
+    return [os.environ.get(name) for name in ("TORCHELASTIC_RUN_ID", "MASTER_ADDR", "MASTER_PORT")]
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def _from_here(key: str, value: Any) -> Any:
@@ -249,16 +343,3 @@ def _forget_variable() -> None:
             del os.environ[_VARIABLE]
     except (KeyError, ValueError, LookupError):
         pass
-
-
-def _is_running(pid: int) -> bool:
-    if os.name == "nt":
-        # There a signal of 0 would be one.
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import gc
 import os
+import struct
 import sys
 import threading
-from typing import Any, Callable, Optional
+from typing import Any, Callable, NamedTuple, Optional
 
 from .notice import log
 
@@ -26,14 +27,20 @@ _OWNERS = (
 _THREADS = ("_AsyncWriterThread", "_EventLoggerThread")
 
 
-def flush_summary_writers() -> list[str]:
-    """Write out what open writers hold. Returns the directories they write to, where they tell."""
+class OpenWriter(NamedTuple):
+    directory: str
+    #: When its file was begun, seconds since the Unix epoch; None where that cannot be told.
+    begun: Optional[float]
+
+
+def flush_summary_writers() -> list[OpenWriter]:
+    """Write out what open writers hold. Returns those that tell where they write to."""
     classes = tuple(
         owner for module, name in _OWNERS if isinstance(owner := getattr(sys.modules.get(module), name, None), type)
     )
     if not classes:
         return []
-    directories = []
+    writers = []
     owned = set()
     for found in gc.get_objects():
         # Not isinstance: a proxy's `__class__` may do anything.
@@ -43,12 +50,12 @@ def flush_summary_writers() -> list[str]:
         _try(found.flush)
         directory = _directory_of(found)
         if directory is not None:
-            directories.append(directory)
+            writers.append(OpenWriter(directory, _begun(found)))
     for thread in threading.enumerate():
         # What has an owner is the owner's to flush, who keeps others from writing meanwhile.
         if type(thread).__name__ in _THREADS and id(thread) not in owned:
             _try(lambda: _flush_orphan(thread))
-    return directories
+    return writers
 
 
 def _flush_orphan(thread: Any) -> None:
@@ -74,3 +81,17 @@ def _directory_of(writer: Any) -> Optional[str]:
         if isinstance(found, (str, bytes, os.PathLike)) and "://" not in os.fsdecode(found):
             return os.path.realpath(os.fsdecode(found))
     return None
+
+
+def _begun(writer: Any) -> Optional[float]:
+    """The wall time of the first event in its file."""
+    name = getattr(getattr(writer, "_ev_writer", writer), "_file_name", None)
+    if not isinstance(name, (str, bytes)):
+        return None
+    try:
+        with open(name, "rb") as file:
+            head = file.read(21)
+    except OSError:
+        return None
+    # Behind a record's length and its checksum, the event's first field: a double.
+    return struct.unpack_from("<d", head, 13)[0] if len(head) == 21 and head[12] == 0x09 else None

@@ -22,6 +22,10 @@ _SENT = (0, 3)
 #: Lines that are kept of what is no JSON: why a program could not start.
 _LAST_LINES = 20
 _SLOW_SECONDS = 5.0
+#: The exit code of one that has refused what it was told.
+_REFUSED = 2
+#: Why files are skipped that log_artifact has named.
+_SKIPPED_FILES = ("changed", "not-found", "outside-logdir")
 
 
 class WatchProcess:
@@ -62,6 +66,11 @@ class WatchProcess:
         """Whether a signal has ended it."""
         return self._ended.is_set() and self._process.returncode < 0
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether it has ended since its settings are wrong: nothing was sent, and it has been said."""
+        return self._ended.is_set() and self._process.returncode == _REFUSED
+
     def let_go(self) -> None:
         """In a forked child: the life line is the parent's."""
         for stream in (self._process.stdin, self._process.stdout):
@@ -70,8 +79,10 @@ class WatchProcess:
         # Nobody waits for it here.
         self._process.returncode = 0
 
-    def finish(self, timeout: float) -> Optional[str]:
-        """Let it send the rest and end. It goes on by itself after the timeout, in seconds.
+    def finish(self, limit: float, deadline: float) -> Optional[str]:
+        """Let it send the rest and end. It goes on by itself after the deadline, by time.monotonic().
+
+        limit: how many seconds there were until then at first, for the warning
 
         Returns what is wrong, if anything is: that time is up, or why something was not sent.
         """
@@ -81,14 +92,19 @@ class WatchProcess:
             self._process.stdin.close()
         except OSError:
             pass
-        deadline = time.monotonic() + timeout
-        if not self._ended.wait(min(_SLOW_SECONDS, timeout)):
+        if not self._ended.wait(min(_SLOW_SECONDS, max(0.0, deadline - time.monotonic()))):
             left = max(0.0, deadline - time.monotonic())
             if left > 0:
                 warn(f"still sending ({self._left()}); waiting {left:.0f} s more at most, Ctrl-C ends the wait")
             if not self._ended.wait(left):
-                return self.left_behind(f"not everything is sent after {timeout:g} s")
+                return self.left_behind(f"not everything is sent after {limit:g} s")
         return self._problem()
+
+    def skipped_files(self) -> Optional[str]:
+        """What is wrong with files that log_artifact has named, of a watch that has sent everything else."""
+        skipped = [status.get("skipped") or {} for status in self._status.values()]
+        count = max((sum(each.get(reason, 0) for reason in _SKIPPED_FILES) for each in skipped), default=0)
+        return f"files not sent: {count}, as was said of each; everything else is there" if count > 0 else None
 
     def left_behind(self, why: str) -> str:
         return (
@@ -105,6 +121,8 @@ class WatchProcess:
         said = error.get("message") or "; ".join(line for line in self._text if line) or "it said nothing"
         hint = f"; {error['hint']}" if error.get("hint") else ""
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        if code == _REFUSED:
+            return f"nothing is sent: tracelet watch ended with {how}: {said}{hint}."
         return f"not everything is sent: tracelet watch ended with {how}: {said}{hint}. This sends the rest: {self._resume}"
 
     def _left(self) -> str:
@@ -133,7 +151,7 @@ class WatchProcess:
             self._hear(rest.decode("utf-8", "replace"))
         self._process.wait()
         self._ended.set()
-        if not self._is_finishing:
+        if not self._is_finishing or self.is_refused:
             warn(f"{self._problem() or 'tracelet watch has ended'} The script goes on.")
 
     def _hear(self, line: str) -> None:

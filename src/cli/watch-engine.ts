@@ -214,9 +214,11 @@ async function sendRest(
   for (let attempt = 1; ; attempt++) {
     const result = await sync({ ...options, discovery: options.discovery ?? discover(options.logdirs) });
     for (const { name, notes } of result.runs) {
-      for (const { message } of notes.filter(isLoss)) {
-        anySetAside = true;
-        onEvent({ level: "error", run: name, message, hint: undefined });
+      for (const note of notes) {
+        const isSetAside = isLoss(note);
+        anySetAside ||= isSetAside;
+        if (!isSetAside && !note.isWarning) continue;
+        onEvent({ level: isSetAside ? "error" : "warning", run: name, message: note.message, hint: undefined });
       }
     }
     const error = result.error ?? result.runs.find((run) => run.error !== undefined)?.error;

@@ -109,7 +109,7 @@ test("stop_logging waits until everything is there, and says so", async () => {
   });
   expect(run?.params).toEqual({ lr: "0.0001", "deep/n": "32" });
   expect(run?.status).toBe("FINISHED");
-  expect(script.stderr).toBe("");
+  expect(script.stderr).toBe("tracelet: 'run' has ended: what is logged to it after stop_logging is skipped\n");
 });
 
 test.each(["left_to_exit", "failing"])("a script that ends without stop_logging: %s", async (scenario) => {
@@ -186,6 +186,23 @@ test("a forked child keeps no session open, and what it logs arrives", async () 
   expect(values((await script.runs())["run"])).toEqual({ loss: [[0, 0.5]], child: [[0, 1.5]] });
 });
 
+test("a child that multiprocessing has forked loses nothing, without stop_logging", async () => {
+  const script = new Script("forked_by_multiprocessing");
+  expect(await script.ended()).toEqual({ sent: true, code: 0 });
+  const { child } = values((await script.runs())["run"]);
+  expect(child).toEqual(Array.from({ length: 10 }, (_, step) => [step, step]));
+});
+
+test("the first rank waits for what others log last; one that comes later is told that it is too late", async () => {
+  const script = new Script("ranks");
+  const { said, ...ended } = await script.ended();
+  expect(ended, script.stderr).toEqual({ sent: true, others: [true, false] });
+  expect(said).toEqual(["", expect.stringContaining("the process that sends this run has ended")]);
+  expect(script.stderr).toBe("");
+  const { run } = await script.runs();
+  expect(values(run)["last/1"]).toEqual([[0, 1]]);
+});
+
 test("spawned children that begin the same run join it", async () => {
   const script = new Script("spawned");
   expect(await script.ended()).toEqual({ sent: true, codes: [0, 0] });
@@ -203,6 +220,10 @@ test("a destination that is away holds nobody up for longer than was said; the c
   expect(waited).toBeGreaterThan(5.9);
   expect(script.stderr).toMatch(/not everything is sent after 6 s \(\d+ bytes of event files left/);
   endWatches(script.stderr);
+  // Not in a temporary directory, which may be gone when somebody types the command.
+  const [config, ...others] = readdirSync(path.join(script.directory, "state/sessions"));
+  expect(others).toEqual([]);
+  expect(script.stderr).toContain(`--config ${path.join(script.directory, "state/sessions", config as string)}`);
   const command = /this sends the rest: (.*)/.exec(script.stderr)?.[1] as string;
   const again = spawn("sh", ["-c", command.replace("tracelet watch", '"$0" -m tracelet_sync watch'), NEW_PYTHON], {
     cwd: script.directory,
@@ -222,6 +243,10 @@ test("a mistake in the settings is reported in tracelet's words, and the script 
   const script = new Script("mistaken");
   expect(await script.ended()).toEqual({ sent: false });
   expect(script.stderr).toMatch(/tracelet watch ended with exit code 2: .*metrics_intervall/);
+  // Once, and without a command that could not do better.
+  expect(script.stderr.match(/metrics_intervall/g)).toHaveLength(1);
+  expect(script.stderr).not.toContain("This sends the rest");
+  expect(readdirSync(path.join(script.directory, "state/sessions"))).toEqual([]);
 });
 
 test("without Node the script goes on, and what it logs is kept", async () => {
@@ -248,8 +273,9 @@ test("two scripts side by side in one directory: each run holds what its own scr
 
 test("track_tensorboard: False sends what is logged by hand alone", async () => {
   const script = new Script("by_hand_alone");
-  expect(await script.ended()).toEqual({ sent: true });
-  expect(values((await script.runs())["run"])).toEqual({ loss: [[0, 0.5]] });
+  expect(await script.ended(), script.stderr).toEqual({ sent: true, same: true });
+  expect(values((await script.runs())["run"])).toEqual({ loss: [[0, 0.5]], child: [[0, 1]] });
+  expect(script.stderr).toBe("");
 });
 
 test("what a writer has queued that nobody closed is sent", async () => {
@@ -258,19 +284,29 @@ test("what a writer has queued that nobody closed is sent", async () => {
   expect(values((await script.runs())["run"])["loss"]).toEqual(Array.from({ length: 50 }, (_, step) => [step, step]));
 });
 
-test("a SummaryWriter that writes elsewhere is named", async () => {
+test("a SummaryWriter that writes elsewhere, or was made too early, is named", async () => {
   const script = new Script("elsewhere");
   await script.ended();
   expect(script.stderr).toMatch(/a SummaryWriter writes to .*another\/place, which is not followed/);
+  expect(script.stderr).toMatch(/a SummaryWriter of .*runs\/early was made before start_logging/);
+  expect(script.stderr).not.toContain("runs/later");
 });
 
 test("files arrive as they are, the large ones from where they lie", async () => {
-  const script = new Script("files");
-  expect(await script.ended(), script.stderr).toEqual({ sent: true });
+  const script = new Script("files", {}, ["changes"]);
+  expect(await script.ended(), script.stderr).toEqual({ sent: false });
+  expect(script.stderr).toMatch(
+    /huge\.bin'\): more than 100 MB, which only the process can log that has begun this run/,
+  );
+  expect(script.stderr).toMatch(/artifact "changing\.bin" is skipped: .* has changed since it was logged/);
+  expect(script.stderr).toContain("files not sent: 1, as was said of each; everything else is there");
   const { run } = await script.runs();
   expect(run?.tags["team"]).toBe("blue");
   const large = readFileSync(path.join(script.directory, "large.bin"));
   expect(await readArtifacts(script.uri, run?.id as string)).toMatchObject({
+    "models/small.txt": [5, expect.anything()],
+    "notes/other.txt": [5, expect.anything()],
+    "child/large.bin": [17 << 20, createHash("sha256").update(large).digest("hex")],
     "notes/small.txt": [5, createHash("sha256").update("small").digest("hex")],
     "large.bin": [17 << 20, createHash("sha256").update(large).digest("hex")],
   });

@@ -20,6 +20,8 @@ from .records import metric_record, path_problem, records_of, reference_problem,
 
 #: Larger files are not copied into an event file: they are uploaded from where they are, bytes.
 _MAX_COPIED = 16 << 20
+#: A process that has joined a session cannot vouch for a file to its watch, and copies it if it fits into an event; bytes.
+_MAX_JOINED = 100_000_000
 _INT64 = range(-(1 << 63), 1 << 63)
 
 
@@ -55,6 +57,8 @@ class Experiment:
 
     def start(self) -> Experiment:
         self._session.start(self._key)
+        # That of the session it has joined.
+        self._events.directory = self._session.directory
         if self.tags:
             self.set_tags(dict(tag.split(":", 1) if ":" in tag else (tag, "true") for tag in self.tags))
         return self
@@ -152,14 +156,18 @@ class Experiment:
     def log_artifact(self, local_path: Any, artifact_path: Optional[str] = None) -> None:
         """A file, or all files of a directory.
 
-        artifact_path is its path at the destination, or with a `/` at the end the directory there. A file of more than
-        16 MiB is not copied: it has to stay as it is until it is uploaded.
+        artifact_path is the directory at the destination, as MLflow's is; or the file's own path there, where it ends as
+        the file does (`report.csv`, `tables/march.csv`). Of a directory's files it is the directory they are in; with a `/`
+        at its end, the one that the directory itself is in. A file of more than 16 MiB is not copied: it has to stay as it
+        is until it is uploaded.
         """
         local = os.fsdecode(local_path)
         name = os.path.basename(os.path.abspath(local))
         target = str(artifact_path) if artifact_path else name
         if target.endswith("/"):
             target += name
+        elif artifact_path and not os.path.isdir(local) and not _is_file_name(target, name):
+            target += f"/{name}"
         if not os.path.isdir(local):
             self._log_file(local, target)
             return
@@ -175,7 +183,14 @@ class Experiment:
             return
         try:
             stat = os.stat(local)
-            if stat.st_size > _MAX_COPIED:
+            copied = _MAX_JOINED if self._session.is_joined else _MAX_COPIED
+            if stat.st_size > copied and self._session.is_joined:
+                once(
+                    f"log_artifact({local!r}): more than {_MAX_JOINED // 1_000_000} MB, which only the process can log that"
+                    " has begun this run; skipped"
+                )
+                return
+            if stat.st_size > copied:
                 content, payload = self._reference(os.path.realpath(local), target, stat), b""
                 problem = reference_problem(content)
                 if problem is not None:
@@ -216,7 +231,8 @@ class Experiment:
         self.log_metric(name, value, step)
 
     def _add(self, value: bytes, step: int) -> None:
-        self._events.add(value, step)
+        if not self._events.add(value, step):
+            once(f"{self.name!r} has ended: what is logged to it after stop_logging is skipped")
 
     def _step(self, name: str, iteration: Optional[int]) -> int:
         if iteration is None:
@@ -228,6 +244,13 @@ class Experiment:
     def _forget_after_fork(self) -> None:
         self._events.forget_after_fork()
         self._session.let_go()
+
+
+def _is_file_name(target: str, name: str) -> bool:
+    """Whether a path names the file, not a directory for it."""
+    last = target.rsplit("/", 1)[-1]
+    suffix = os.path.splitext(name)[1]
+    return last == name or (suffix != "" and last.endswith(suffix))
 
 
 def _whole(iteration: Any, what: str) -> int:

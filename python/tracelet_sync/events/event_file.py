@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import sys
 import threading
 import time
 from typing import Optional
@@ -49,13 +50,16 @@ class EventFile:
         self._closed = False
         self._is_failing = False
 
-    def add(self, value: bytes, step: int = 0) -> None:
-        """Add an event with one `Summary.Value`, of now. Never raises for what the disk does."""
+    def add(self, value: bytes, step: int = 0) -> bool:
+        """Add an event with one `Summary.Value`, of now. Never raises for what the disk does.
+
+        Returns whether it was added: not after `close`.
+        """
         when = double(1, time.time()) + (integer(2, step) if step else b"")
         event = when + message(5, message(1, value))
         with self._lock:
             if self._closed:
-                return
+                return False
             self._waiting.append(event)
             self._waiting_bytes += len(event)
             is_much = self._waiting_bytes > _MAX_WAITING and not self._is_failing
@@ -65,6 +69,7 @@ class EventFile:
             self._wake.set()
         if is_much or is_alone:
             self.flush()
+        return True
 
     def flush(self) -> bool:
         """Whether all that was added is in the file."""
@@ -90,6 +95,11 @@ class EventFile:
         closed = self._closed
         self._reset()
         self._closed = closed
+        processes = sys.modules.get("multiprocessing.util")
+        if processes is not None:
+            # Its children end by os._exit, without the end of the flusher or atexit. What is registered before the child
+            # has begun is cleared.
+            processes.register_after_fork(self, _flush_at_exit)
 
     def _start_flusher(self) -> bool:
         flusher = threading.Thread(target=self._flush_regularly, name="tracelet-flush", daemon=True)
@@ -163,6 +173,11 @@ class EventFile:
             self._waiting[:0] = events[dropped:]
             self._waiting_bytes += size
         self._wake.set()
+
+
+def _flush_at_exit(file: EventFile) -> None:
+    """In a child that multiprocessing has forked. The lowest priority: after what else may log at the end."""
+    sys.modules["multiprocessing.util"].Finalize(None, file.flush, exitpriority=-1000)
 
 
 def _framed(data: bytes) -> bytes:

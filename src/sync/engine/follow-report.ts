@@ -49,10 +49,10 @@ export class FollowReport {
     const { tally, refused, notes, problems, losses } = session.takeNews();
     this.add(tally);
     this.quarantined += refused;
-    for (const { code, message } of notes) {
+    for (const { code, message, isWarning } of notes) {
       const isLoss = code === "quarantined";
       this.anySetAside ||= isLoss;
-      this.say(isLoss ? "error" : "info", name, message);
+      this.say(isLoss ? "error" : isWarning ? "warning" : "info", name, message);
     }
     for (const { path, code, detail, kind } of problems) {
       // Of a directory that was renamed while it was read.

@@ -25,4 +25,6 @@ export interface Note {
     | "no-metric"
     | "rounded";
   readonly message: string;
+  /** Something that its user wanted to be sent is not: a watch warns of it. */
+  readonly isWarning?: true;
 }

@@ -59,7 +59,7 @@ export class NamedFiles {
       }
       tally.skipped(datum.kind, found, 1);
       const message = `artifact ${JSON.stringify(datum.path)} is skipped: ${datum.content.file} ${WORDS[found]}`;
-      if (!this.#noted.has(message)) notes.push({ code: "artifacts", message });
+      if (!this.#noted.has(message)) notes.push({ code: "artifacts", message, isWarning: true });
       this.#noted.add(message);
     }
     batch.data.splice(0, batch.data.length, ...kept);

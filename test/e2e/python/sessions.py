@@ -9,6 +9,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -31,7 +32,9 @@ def stopped():
     for step in range(3):
         exp.log_metric("loss", step / 10, step)
     exp.log_params({"lr": 1e-4, "deep": {"n": 32}})
-    return {"sent": tracelet.stop_logging(), "again": tracelet.stop_logging(), "active": tracelet.get_active_experiment()}
+    sent = tracelet.stop_logging()
+    exp.log_metric("loss", 0.5, 3)
+    return {"sent": sent, "again": tracelet.stop_logging(), "active": tracelet.get_active_experiment()}
 
 
 def left_to_exit():
@@ -126,6 +129,57 @@ def forked():
     return {"sent": sent, "alive": alive}
 
 
+def _forked_by_multiprocessing():
+    exp = tracelet.get_active_experiment()
+    for step in range(10):
+        exp.log_metric("child", step, step)
+
+
+def forked_by_multiprocessing():
+    """A child that does not call stop_logging, and ends as multiprocessing's do: by os._exit."""
+    start().log_metric("loss", 0.5)
+    child = multiprocessing.get_context("fork").Process(target=_forked_by_multiprocessing)
+    child.start()
+    child.join()
+    return {"sent": tracelet.stop_logging(), "code": child.exitcode}
+
+
+def _rank(event):
+    start().log_metric(f"before/{os.environ['RANK']}", 1)
+    while not Path(event).exists():
+        time.sleep(0.02)
+    tracelet.get_active_experiment().log_metric(f"last/{os.environ['RANK']}", 1)
+    return {"sent": tracelet.stop_logging()}
+
+
+def _started_rank(rank, event):
+    return subprocess.Popen(
+        [sys.executable, "-W", "ignore", __file__, "_rank", event],
+        env={**os.environ, "RANK": rank},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def ranks():
+    """The second rank ends after the first one, beside which it was started; the third one begins after that."""
+    os.environ["MASTER_PORT"] = str(os.getpid())
+    other = _started_rank("1", "stopping")
+    os.environ["RANK"] = "0"
+    exp = start()
+    exp.log_metric("loss", 0.5)
+    while len(list(Path("runs").glob("*.tracelet"))) < 2:
+        time.sleep(0.02)
+    # What the session's end begins with.
+    close = exp._events.close
+    exp._events.close = lambda: (close(), Path("stopping").touch())[0]
+    sent = tracelet.stop_logging()
+    late = _started_rank("2", "stopping")
+    said = [process.communicate() for process in (other, late)]
+    return {"sent": sent, "others": [json.loads(out)["sent"] for out, _ in said], "said": [err for _, err in said]}
+
+
 def _spawned(number):
     # As a script without `if __name__ == "__main__"` does in each of its processes.
     start().log_metric(f"child/{number}", number)
@@ -143,7 +197,7 @@ def spawned():
 
 
 def unreachable():
-    start().log_metric("loss", 0.5)
+    start(config={"max_image_size": "1MB"}).log_metric("loss", 0.5)
     began = time.monotonic()
     sent = tracelet.stop_logging(timeout=6)
     return {"sent": sent, "waited": time.monotonic() - began}
@@ -172,6 +226,11 @@ def side_by_side(name, other):
     return {"sent": tracelet.stop_logging()}
 
 
+def _by_hand_in_child():
+    start(config={"track_tensorboard": False}).log_metric("child", 1)
+    tracelet.stop_logging()
+
+
 def by_hand_alone():
     """What TensorBoard's writers write is left out."""
     from tensorboard.compat.proto import event_pb2, summary_pb2
@@ -181,7 +240,11 @@ def by_hand_alone():
     summary = summary_pb2.Summary(value=[summary_pb2.Summary.Value(tag="written", simple_value=1)])
     EventFileWriter("runs/other").add_event(event_pb2.Event(wall_time=time.time(), summary=summary))
     exp.log_metric("loss", 0.5)
-    return {"sent": tracelet.stop_logging()}
+    again = start(config={"track_tensorboard": False})
+    child = multiprocessing.get_context("spawn").Process(target=_by_hand_in_child)
+    child.start()
+    child.join()
+    return {"sent": tracelet.stop_logging(), "same": again is exp}
 
 
 def abandoned():
@@ -203,17 +266,41 @@ def abandoned():
 def elsewhere():
     from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+    early = EventFileWriter("runs/early")
+    # A session begins with the millisecond that it is started in.
+    time.sleep(0.01)
     start().log_metric("loss", 0.5)
-    writer = EventFileWriter("another/place")
-    return {"sent": tracelet.stop_logging(), "kept": writer is not None}
+    writers = [early, EventFileWriter("another/place"), EventFileWriter("runs/later")]
+    return {"sent": tracelet.stop_logging(), "kept": len(writers)}
 
 
-def files():
+def _file_of_child():
+    exp = start()
+    exp.log_artifact("large.bin", "child/")
+    with open("huge.bin", "wb") as file:
+        file.truncate(100_000_001)
+    exp.log_artifact("huge.bin")
+    tracelet.stop_logging()
+
+
+def files(changes=None):
     exp = start()
     Path("small.txt").write_text("small")
     with open("large.bin", "wb") as file:
         file.write(os.urandom(17 << 20))
+    with open("changing.bin", "wb") as file:
+        file.truncate(17 << 20)
     exp.log_artifact("small.txt", "notes/small.txt")
+    exp.log_artifact("small.txt", "models")
+    exp.log_artifact("small.txt", "notes/other.txt")
+    child = multiprocessing.get_context("spawn").Process(target=_file_of_child)
+    child.start()
+    child.join()
+    if changes:
+        with exp._events._file_lock:
+            # The watch hears of it when it has changed.
+            exp.log_artifact("changing.bin")
+            os.truncate("changing.bin", 18 << 20)
     exp.log_artifact("large.bin")
     exp.set_tags({"team": "blue"})
     return {"sent": tracelet.stop_logging()}
