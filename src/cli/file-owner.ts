@@ -1,5 +1,5 @@
 /** Whose an event file is, by the process that its name tells: several trainings may write to one logdir at the same time. */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import os from "node:os";
 import { writingProcess } from "../reader/event-file-name.ts";
 import { processStat } from "./process-stat.ts";
@@ -9,24 +9,69 @@ const TICKS_PER_SECOND = 100;
 /** What a process' start may seem to be off by, ms. */
 const START_INACCURACY = 2000;
 
+/** How often new processes are looked at: one that has ended can be told only if it was seen before. ms. */
+const LOOK_MS = 500;
+
 /**
- * Whether a file is being written by a process of this machine that is neither the one with this id nor a descendant of it.
- * What was decided once stays: that process will end some time. Where the system does not tell (only Linux does), or the
- * file's name, no file is another's.
+ * Whether a file was begun by another process of this machine: not the one with this id, nor a descendant of it. `running`: that
+ * one still is; `ended`: it has ended, and was not seen among the descendants. Where the system does not tell (only Linux does), or the file's
+ * name, no file is another's. The caller remembers the answer.
  *
  * @returns of a file's base name, and when it was begun in ms since the Unix epoch
  */
-export function isOfOthers(pid: number): (name: string, begun: number) => boolean {
-  const decided = new Map<string, boolean>();
+export function otherWriter(pid: number): (name: string, begun: number) => "running" | "ended" | undefined {
+  const descendants = new Descendants(pid);
   return (name, begun) => {
-    const known = decided.get(name);
-    if (known !== undefined) return known;
     const writer = writingProcess(name);
-    const isAnothers =
-      writer !== undefined && writer.host === os.hostname() && isRunning(writer.pid, begun) && !isIn(writer.pid, pid);
-    decided.set(name, isAnothers);
-    return isAnothers;
+    if (writer === undefined || writer.host !== os.hostname() || writer.pid === pid) return undefined;
+    if (processStat("self") === undefined) return undefined;
+    descendants.look();
+    if (!isRunning(writer.pid, begun)) return descendants.has(writer.pid) ? undefined : "ended";
+    return descendants.has(writer.pid) || isIn(writer.pid, pid) ? undefined : "running";
   };
+}
+
+/** The descendants of a process, those that have ended included. */
+class Descendants {
+  readonly #pid: number;
+  readonly #seen = new Set<number>();
+  /** Every process there was at the last look. */
+  #known: ReadonlySet<number> = new Set();
+
+  constructor(pid: number) {
+    this.#pid = pid;
+    this.look();
+    const timer = setInterval(() => {
+      this.look();
+      if (processStat(pid) === undefined) clearInterval(timer);
+    }, LOOK_MS);
+    timer.unref();
+  }
+
+  has(pid: number): boolean {
+    return this.#seen.has(pid);
+  }
+
+  look(): void {
+    const now = new Set(processes());
+    for (const pid of now) {
+      if (this.#known.has(pid)) continue;
+      // It may have the id of one that has ended.
+      this.#seen.delete(pid);
+      const parent = processStat(pid)?.parent;
+      if (parent !== undefined && (this.#seen.has(parent) || isIn(parent, this.#pid))) this.#seen.add(pid);
+    }
+    this.#known = now;
+  }
+}
+
+/** Ids of all processes; none where the system does not tell. */
+function processes(): number[] {
+  try {
+    return readdirSync("/proc").flatMap((name) => (/^\d+$/.test(name) ? [Number(name)] : []));
+  } catch {
+    return [];
+  }
 }
 
 /** Whether the process that has the id is the one that had it then. */

@@ -1,6 +1,7 @@
 /** `tracelet watch` → the engine: destinations are opened and followed, and what is left at the end is sent. */
 
 import { existsSync } from "node:fs";
+import path from "node:path";
 import type { BackendOptions } from "../config/backends.ts";
 import type { chosen, continued } from "../config/choice.ts";
 import { chosenBackends, openDestinations } from "../config/destinations.ts";
@@ -19,7 +20,7 @@ import type { Progress } from "../sync/report/progress.ts";
 import { localSource } from "../sync/tree/local-source.ts";
 import { worstOf } from "./destination-ends.ts";
 import { exitCodeOfError } from "./failure.ts";
-import { isOfOthers } from "./file-owner.ts";
+import { otherWriter } from "./file-owner.ts";
 import { exitCode, isLoss } from "./sync-report.ts";
 import { bytes, plural } from "./terminal.ts";
 
@@ -95,7 +96,13 @@ export function watchEngine(command: WatchCommandOptions): WatchEngine {
     const { verbose, json, giveUpAfter, pid, group, since } = command;
     // Whose session it is.
     const isSession = pid !== undefined && group === "logdir" && since !== undefined;
-    const choice = { ...chosen, ...(isSession && { isOfOthers: isOfOthers(pid) }) };
+    const writerOf = isSession ? otherWriter(pid) : undefined;
+    const isOfOthers = (file: string, begun: number) => {
+      const writer = writerOf?.(path.basename(file), begun);
+      if (writer === "ended") onEvent(leftAlone(file));
+      return writer !== undefined;
+    };
+    const choice = { ...chosen, ...(isSession && { isOfOthers }) };
     const isOne = (await chosenBackends(command.backend)).length === 1;
     const say = (message: string, name: string) =>
       onEvent({ level: "warning", run: undefined, message, hint: undefined }, name);
@@ -184,6 +191,13 @@ export function watchEngine(command: WatchCommandOptions): WatchEngine {
     const interrupted = ends.some((end) => end.interrupted);
     return { code, interrupted, ...(isOne ? {} : { destinations: ends }) };
   };
+}
+
+/** It may be missed, so it is said aloud. @param file its path */
+function leftAlone(file: string): WatchEvent {
+  const message = `${file} is left alone: the process that wrote it has ended, and was not seen to be one of this session`;
+  const hint = `to send it: tracelet sync ${JSON.stringify(path.dirname(file))}`;
+  return { level: "warning", run: undefined, message, hint };
 }
 
 /** All that the logdirs hold now; one that does not exist holds nothing. */

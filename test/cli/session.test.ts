@@ -5,7 +5,7 @@ import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSyn
 import os from "node:os";
 import path from "node:path";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import { isOfOthers } from "../../src/cli/file-owner.ts";
+import { otherWriter } from "../../src/cli/file-owner.ts";
 import { WALL_TIME } from "../support/event-writer.ts";
 import { curve, fileOf, type Point, records } from "../sync/world.ts";
 import { type Ended, ended, expectHarmless, Machine } from "./tracelet.ts";
@@ -78,22 +78,23 @@ test.runIf(process.platform === "linux")(
   "a file is another's while another process of this machine writes it",
   async () => {
     const { pid, child, process: started } = await training();
-    const isTheirs = isOfOthers(pid);
+    const writer = otherWriter(pid);
     const begun = Date.now();
-    expect([file(pid), file(child), file(process.pid)].map((name) => isTheirs(name, begun))).toEqual([
-      false,
-      false,
-      true,
+    expect([file(pid), file(child), file(process.pid)].map((name) => writer(name, begun))).toEqual([
+      undefined,
+      undefined,
+      "running",
     ]);
-    expect(isOfOthers(child)(file(pid), begun)).toBe(true);
+    expect(otherWriter(child)(file(pid), begun)).toBe("running");
     const other = ["events.out.tfevents.1.host", file(process.pid, 0, "elsewhere"), `${file(process.pid, 1)}.v2`];
-    expect(other.map((name) => isTheirs(name, begun))).toEqual([false, false, true]);
+    expect(other.map((name) => writer(name, begun))).toEqual([undefined, undefined, "running"]);
     // The id was another process's when the file was begun.
-    expect(isTheirs(file(process.pid, 2), begun - 3_600_000)).toBe(false);
+    expect(writer(file(process.pid, 2), begun - 3_600_000)).toBe("ended");
     started.kill("SIGTERM");
     await once(started, "exit");
-    expect(isOfOthers(process.pid)(file(pid), begun)).toBe(false);
-    expect(isTheirs(file(process.pid), begun)).toBe(true);
+    // It was seen while it ran, and so were its descendants; by another it was not.
+    expect([file(pid), file(child)].map((name) => writer(name, begun))).toEqual([undefined, undefined]);
+    expect(otherWriter(process.ppid)(file(pid), begun)).toBe("ended");
   },
 );
 
@@ -229,6 +230,20 @@ describe.runIf(process.platform === "linux")("whose a file is stays known when i
     else await new SessionOf(machine, ...session).end();
     const all = [...curve("a/loss", 0, 3), ...curve("a/late", 3, 6)];
     expect(pointsOf(machine, "exp")).toEqual(texts(...all));
+  });
+
+  test("a file of a process that was never seen is left alone, aloud", async () => {
+    const machine = Machine.create();
+    const [ours, other] = [await training(), await training()];
+    await stop(other);
+    const session = new SessionOf(machine, "--since", String(now()), "--run-name", "exp", "--pid", String(ours.pid));
+    write(machine, `b/${file(other.pid)}`, curve("other", 0, 3));
+    write(machine, `a/${file(ours.pid)}`, curve("loss", 0, 3));
+    await until(machine, "exp", curve("a/loss", 0, 3));
+    const { code, stderr } = await session.end();
+    expect([code, stderr.match(/left alone: the process that wrote it has ended/g)]).toEqual([0, [expect.any(String)]]);
+    expect(stderr).toContain(`tracelet sync ${JSON.stringify(path.join(machine.logdir.root, "b"))}`);
+    expect(pointsOf(machine, "exp")).toEqual(texts(...curve("a/loss", 0, 3)));
   });
 
   test("to a session that sees it only then", async () => {

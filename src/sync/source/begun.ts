@@ -36,7 +36,7 @@ export class BegunSince {
     this.#since = since ?? -Infinity;
     const name = group === "logdir" ? sessionOf(logdirs, since).name : undefined;
     this.#isOthers = (file, begun) => {
-      const decide = isOfOthers && (() => isOfOthers(file.name, begun));
+      const decide = isOfOthers && (() => isOfOthers(displayPath(file.path), begun));
       return name !== undefined && checkpoints.isOthers(name, file.path, decide);
     };
   }

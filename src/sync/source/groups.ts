@@ -23,8 +23,8 @@ export interface Grouping {
   readonly group: GroupMode;
   /** Event files that were begun before are skipped, ms since the Unix epoch; left out: none. */
   readonly since?: number | undefined;
-  /** Whether a file is another session's, by its base name and when it was begun, ms since the Unix epoch. */
-  readonly isOfOthers?: ((name: string, begun: number) => boolean) | undefined;
+  /** Whether a file is another session's, by its path and when it was begun, ms since the Unix epoch. */
+  readonly isOfOthers?: ((file: string, begun: number) => boolean) | undefined;
   /** See `withRunNames`; left out: as people see it. */
   readonly runName?: string | undefined;
 }
