@@ -127,7 +127,8 @@ test("of a script that is killed, the watch sends what is in its files, and ends
 
 test("where the watch is killed, stop_logging sends the rest", async () => {
   const script = new Script("without_watch");
-  expect(await script.ended(), script.stderr).toEqual({ sent: true });
+  // The second one has what is left of the time.
+  expect(await script.ended(), script.stderr).toEqual({ sent: true, watches: 2, deadlines: 1 });
   expect(script.stderr).toMatch(/tracelet watch ended with signal 9.* The script goes on\./);
   expect(values((await script.runs())["run"])).toEqual({
     loss: [

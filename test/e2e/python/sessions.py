@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import tracelet_sync as tracelet
+from tracelet_sync.watch_process import WatchProcess
 
 
 def start(name="run", **options):
@@ -60,7 +61,15 @@ def without_watch():
     while not exp._session._watch.is_killed:
         time.sleep(0.02)
     exp.log_metric("loss", 0.25)
-    return {"sent": tracelet.stop_logging()}
+    deadlines = []
+    finish = WatchProcess.finish
+
+    def noted(watch, limit, deadline):
+        deadlines.append(deadline)
+        return finish(watch, limit, deadline)
+
+    WatchProcess.finish = noted
+    return {"sent": tracelet.stop_logging(), "watches": len(deadlines), "deadlines": len(set(deadlines))}
 
 
 def interrupted():
