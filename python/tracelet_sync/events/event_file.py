@@ -33,6 +33,7 @@ class EventFile:
 
     def __init__(self, directory: str) -> None:
         self.directory = directory
+        self._pid = os.getpid()
         self._reset()
 
     def _reset(self) -> None:
@@ -140,7 +141,9 @@ class EventFile:
         os.makedirs(self.directory, exist_ok=True)
         EventFile._made += 1
         now = time.time()
-        name = f"events.out.tfevents.{int(now):010d}.{socket.gethostname()}.{os.getpid()}.{EventFile._made}.tracelet"
+        # A forked child may have ended before the watch sees its file: it goes by its parent's name.
+        number = EventFile._made if os.getpid() == self._pid else f"{os.getpid()}{EventFile._made}"
+        name = f"events.out.tfevents.{int(now):010d}.{socket.gethostname()}.{self._pid}.{number}.tracelet"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         self._fd = os.open(os.path.join(self.directory, name), flags, 0o666)
         self._length = 0
