@@ -26,7 +26,10 @@ export function otherWriter(pid: number): (name: string, begun: number) => "runn
     if (writer === undefined || writer.host !== os.hostname() || writer.pid === pid) return undefined;
     if (processStat("self") === undefined) return undefined;
     descendants.look();
-    if (!isRunning(writer.pid, begun)) return descendants.has(writer.pid) ? undefined : "ended";
+    if (!isRunning(writer.pid, begun)) {
+      // What was logged by hand: another session would have claimed it, and a forked child may live for some ms only.
+      return name.endsWith(".tracelet") || descendants.has(writer.pid) ? undefined : "ended";
+    }
     return descendants.has(writer.pid) || isIn(writer.pid, pid) ? undefined : "running";
   };
 }
