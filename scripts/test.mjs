@@ -1,5 +1,5 @@
 // `npm test`: installs what the tests need, then checks and tests everything. With arguments: only the tests they name.
-// With `--quick`: the checks, and the unit tests on this Node alone.
+// With `--quick`: the checks, and the unit tests on this Node alone, without those that try thousands of random inputs.
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
@@ -9,8 +9,8 @@ import { build, otherNode, root, run, unpackPackages } from "./setup.mjs";
 
 const NODE_24 = "24.21.0";
 const UNIT = ["--project", "unit"];
-/** They try thousands of inputs on code that asks nothing of Node. */
-const ANY_NODE = [
+/** They try thousands of inputs on code that asks nothing of Node: not for each Node, nor in a hurry. */
+const NO_LONG_ONES = [
   ...["choice", "engine-model", "fuzz", "artifact-paths", "bombs", "computed-metrics", "watcher-model"],
   ...["tfrecord-random", "expression"],
 ].flatMap((name) => ["--exclude", `**/${name}.test.ts`]);
@@ -28,12 +28,12 @@ if (only.length === 0) run("npm", ["run", "--silent", "check"]);
 await python;
 if (isQuick) {
   await sqliteDriver;
-  test("node 20", process.execPath, [...UNIT, ...only]);
+  test("node 20", process.execPath, [...UNIT, ...(only.length === 0 ? NO_LONG_ONES : only)]);
 } else {
   const others = [beside("oldPython"), beside("torchPython"), beside("wandbPython")];
   const forServers = Promise.all([...others, beside("debian")]);
   // The other SQLite driver, and the Node that most people have by now.
-  if (only.length === 0) test("node 24", otherNode(NODE_24), [...UNIT, ...ANY_NODE]);
+  if (only.length === 0) test("node 24", otherNode(NODE_24), [...UNIT, ...NO_LONG_ONES]);
   await Promise.all([sqliteDriver, forServers]);
   test("node 20", process.execPath, only, {
     TRACELET_TEST_PYTHON_OLD: made("oldPython"),
