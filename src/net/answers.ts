@@ -160,7 +160,7 @@ export class Answers {
   #retryAfter(headers: Headers): number {
     const text = String(headers["retry-after"] ?? "").trim();
     const date = /^[A-Z][a-z]{2,8},? .*\d{4}/.test(text) ? Date.parse(text) : Number.NaN;
-    const ms = seconds(text) ?? date - this.#timing.wall();
+    const ms = (/^\d+$/.test(text) ? seconds(text) : undefined) ?? date - this.#timing.wall();
     if (ms > 0) return Math.min(ms, RETRY_AFTER_CAP_MS);
     if (seconds(String(headers["ratelimit-remaining"] ?? "")) !== 0) return 0;
     return Math.min(seconds(String(headers["ratelimit-reset"] ?? "")) ?? 0, RETRY_AFTER_CAP_MS);
@@ -241,7 +241,7 @@ function byHttp(status: number, headers: Headers): Judgement | undefined {
   return status === 500 || status === 502 || status === 504 ? failure : undefined;
 }
 
-/** ms; undefined if it is no number of seconds. W&B's have fractions. */
+/** ms; undefined if it is no number of seconds. Those of `RateLimit-Reset` may have fractions. */
 function seconds(text: string): number | undefined {
   return /^\d+(\.\d+)?$/.test(text) ? Number(text) * 1000 : undefined;
 }

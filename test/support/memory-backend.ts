@@ -43,6 +43,8 @@ export interface MemoryRun {
   readonly id: string;
   name: string;
   source: string;
+  /** Whether a name of its own was asked for. */
+  isNamed: boolean;
   readonly startTime: number;
   readonly origin: Origin | undefined;
   parentId: string | undefined;
@@ -96,6 +98,7 @@ export class MemoryBackend implements Backend {
         id: `id-${++this.#ids}`,
         name: run.name,
         source: run.source,
+        isNamed: run.name !== run.title,
         startTime: run.startTime,
         origin: run.origin,
         parentId: run.parentId,
@@ -134,11 +137,13 @@ export class MemoryBackend implements Backend {
     return new Set();
   }
 
-  #handleOf(run: MemoryRun, { name, source }: RunDescription): RunHandle {
-    const { id, choice, choices, name: before } = run;
+  #handleOf(run: MemoryRun, { name, title, source }: RunDescription): RunHandle {
+    const { id, choice, choices, name: before, isNamed } = run;
     const renamed = source === run.source ? undefined : { before, now: name };
-    const called = renamed === undefined && before !== name ? { before, now: name } : undefined;
-    Object.assign(run, { name, source });
+    // What people see a run called may depend on what lies beside it: that alone renames nothing.
+    const isAsked = name !== title || isNamed;
+    const called = renamed === undefined && isAsked && before !== name ? { before, now: name } : undefined;
+    if (renamed !== undefined || called !== undefined) Object.assign(run, { name, source, isNamed: name !== title });
     return {
       id,
       marks: this.#marksOf(run),
