@@ -1,10 +1,11 @@
 /** Options of the table → those of commander. */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { BACKENDS, type RegisteredBackend } from "../config/backends.ts";
+import type { CommandOption } from "../config/command-option.ts";
 import { flagName, oppositeVariable, variableOf } from "../config/environment.ts";
 import type { Settings } from "../config/file/settings.ts";
 import { parseText } from "../config/forms.ts";
-import { type CommandOption, OPTIONS } from "../config/options.ts";
+import { OPTIONS } from "../config/options.ts";
 import { TraceletError } from "../errors.ts";
 import type { CommandName, OptionDefinition } from "../sync/option.ts";
 import { besideFile } from "./file-values.ts";
