@@ -139,6 +139,19 @@ describe.each(STATES)("%s", (_, loses) => {
     expectPoints(world.backend.run("kept"), curve("loss", 0, 20));
   });
 
+  test("a copy beside its original is a run of its own, though the original was sent from another root", async () => {
+    const world = World.create();
+    world.logdir.write("exp/a", fileOf(curve("loss", 0, 10)));
+    await world.sync({ logdirs: [path.join(world.logdir.root, "exp")] });
+    world.logdir.copyRun("exp/a", "exp/b");
+    loses(world);
+    // The copy alone is to be sent: nobody has said yet that the original is called otherwise now.
+    await world.sync({ wantsRun: (name) => name === "exp/b" });
+    expect(names(world)).toEqual(["a", "exp/b"]);
+    await world.sync();
+    expect(names(world)).toEqual(["exp/a", "exp/b"]);
+  });
+
   test("a copy from before another file was begun is a run of its own, though its original was rewritten", async () => {
     const world = World.create();
     world.logdir.write("a", fileOf(curve("loss", 0, 10)));
