@@ -88,7 +88,7 @@ test("the library can be imported, and holds nothing that is not meant for it", 
   mkdirSync(path.join(workspace, "node_modules"));
   symlinkSync(installed, path.join(workspace, "node_modules/tracelet"));
   const entries = Object.keys(JSON.parse(readFileSync(path.join(ROOT, "package.json"), "utf8")).exports as object)
-    .filter((entry) => entry !== "./package.json")
+    .filter((entry) => !entry.endsWith(".json"))
     .map((entry) => path.posix.join("tracelet", entry));
   expect(entries).toHaveLength(5);
   for (const entry of entries) {
@@ -96,6 +96,8 @@ test("the library can be imported, and holds nothing that is not meant for it", 
     expect(run(process.execPath, "-e", `import("${entry}").then((m) => console.log(${names}))`)).toBe(`${entry}\n`);
     expect(run(process.execPath, "-e", `const m = require("${entry}"); console.log(${names})`)).toBe(`${entry}\n`);
   }
+  const schema = `console.log(typeof require("tracelet/config.schema.json").properties)`;
+  expect(run(process.execPath, "-e", schema)).toBe("object\n");
   const script = `import("tracelet/reader").then((m) => console.log(m.discover("${ROOT}/fixtures/example/runs").runs.length))`;
   expect(run(process.execPath, "-e", script)).toBe("3\n");
   expect(
