@@ -1,7 +1,7 @@
 /** `tracelet config`: the value of each option, and where it comes from. */
 import type { Command } from "commander";
 import { flagName, oppositeVariable, sayingNo, variableOf } from "../config/environment.ts";
-import { placeOf } from "../config/file/document.ts";
+import { placeOf } from "../config/file/place.ts";
 import type { Setting, SettingMap } from "../config/file/settings.ts";
 import { masked } from "../config/masking.ts";
 import type { Moment, OptionDefinition } from "../sync/option.ts";

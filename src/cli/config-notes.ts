@@ -2,7 +2,7 @@
 import path from "node:path";
 import type { Command } from "commander";
 import { variableFor } from "../config/environment.ts";
-import { placeOf } from "../config/file/document.ts";
+import { placeOf } from "../config/file/place.ts";
 import { WITHOUT_MEANING } from "../config/file/seed-names.ts";
 import type { Surroundings } from "./settings.ts";
 

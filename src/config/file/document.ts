@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { TraceletError } from "../../errors.ts";
+import { placeOf } from "./place.ts";
 
 /** Keys and indices from the top down. */
 export type KeyPath = readonly (string | number)[];
@@ -136,11 +137,4 @@ function malformed(file: string, line: number | undefined, problem: string): Tra
   // What follows shows the place, in several lines.
   const [what = ""] = problem.split("\n", 1);
   return new TraceletError("usage", `${placeOf(file, line)}: ${what}`, { hint: "--no-config goes on without it" });
-}
-
-/** `tracelet.config.yaml:3`, relative to the working directory where the file is below it. */
-export function placeOf(file: string, line: number | undefined): string {
-  const relative = path.relative(process.cwd(), file);
-  const shown = relative.startsWith("..") || path.isAbsolute(relative) ? file : relative;
-  return line === undefined ? shown : `${shown}:${line}`;
 }

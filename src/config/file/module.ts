@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { TraceletError } from "../../errors.ts";
-import { placeOf } from "./document.ts";
+import { placeOf } from "./place.ts";
 
 /** @param file absolute @returns its default export @throws TraceletError `usage` */
 export async function importConfig(file: string): Promise<unknown> {

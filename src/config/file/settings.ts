@@ -5,8 +5,9 @@ import type { OptionDefinition, OptionTable } from "../../sync/option.ts";
 import { isPath } from "../backends.ts";
 import { readGiven } from "../given.ts";
 import { shapedValue } from "../structures.ts";
-import { type ConfigDocument, type KeyPath, placeOf } from "./document.ts";
+import type { ConfigDocument, KeyPath } from "./document.ts";
 import { type KeyMeaning, keysOf, suggestionFor } from "./names.ts";
+import { placeOf } from "./place.ts";
 
 /** An option that a file gives. */
 export interface Setting {
