@@ -15,7 +15,7 @@ export function connect(base: string, giveUpAfterMs?: number): WandbBackend {
   const options = { wandbProject: PROJECT, wandbEntity: undefined };
   const place = readPlace(options, { WANDB_BASE_URL: base });
   const access = readLogin(base, { WANDB_API_KEY: API_KEY }, "/nowhere");
-  return new WandbBackend({ api: new WandbApi({ base, access, giveUpAfterMs }), place, live: false });
+  return new WandbBackend({ store: new WandbApi({ base, access, giveUpAfterMs }), place, live: false });
 }
 
 /** By the names of the runs. */

@@ -7,57 +7,7 @@ import type { Patience } from "../../net/retries.ts";
 import { CREATE_RUN_FILES, RUN_RESUME_STATUS, UPSERT_BUCKET, VIEWER } from "./documents.ts";
 import { objectOf } from "./json.ts";
 import { isDeletedRun, WANDB } from "./service.ts";
-
-/** Where a run lies. */
-export interface RunAddress {
-  readonly entity: string;
-  readonly project: string;
-  /** Its id, as users see it. */
-  readonly name: string;
-}
-
-/** What a server has of a run. */
-export interface RunStatus {
-  /** What GraphQL calls it. */
-  readonly storageId: string;
-  readonly displayName: string;
-  /** Lines of its history. */
-  readonly lines: number;
-  /** JSON. */
-  readonly config: string;
-  /** JSON: the last values. */
-  readonly summary: string;
-}
-
-/** What is to be set; undefined: stays as it is. */
-export interface RunFields {
-  /** Undefined for a run that may not be there yet. */
-  readonly storageId?: string | undefined;
-  readonly displayName?: string | undefined;
-  readonly config?: string | undefined;
-  readonly group?: string | undefined;
-  readonly jobType?: string | undefined;
-  readonly tags?: readonly string[] | undefined;
-}
-
-export interface UpsertedRun extends RunAddress {
-  readonly storageId: string;
-  readonly displayName: string;
-  /** Whether it was not there before. */
-  readonly isNew: boolean;
-}
-
-/** A part of a run's stream. Sent again, it changes nothing: lines have numbers. */
-export interface StreamPart {
-  /** Number of the first line, and the lines. */
-  readonly history?: { readonly offset: number; readonly lines: readonly string[] };
-  /** JSON: the whole summary. */
-  readonly summary?: string;
-  /** Paths of files whose upload is over. */
-  readonly uploaded?: readonly string[];
-  /** Given, the run is over. */
-  readonly exitCode?: number;
-}
+import type { RunAddress, RunFields, RunStatus, StreamPart, UpsertedRun, WandbStore } from "./store.ts";
 
 export interface WandbApiOptions extends Patience {
   readonly base: string;
@@ -65,7 +15,7 @@ export interface WandbApiOptions extends Patience {
   readonly stopGraceMs?: number | undefined;
 }
 
-export class WandbApi {
+export class WandbApi implements WandbStore {
   readonly base: string;
   readonly #http: HttpClient;
 
@@ -75,13 +25,11 @@ export class WandbApi {
     this.#http = new HttpClient({ ...options, service: WANDB });
   }
 
-  /** The default entity of the API key; undefined if it has none. @throws TraceletError `auth`, `unreachable` */
   async defaultEntity(): Promise<string | undefined> {
     const { entity } = objectOf((await this.#graphql("Viewer", VIEWER, {}))["viewer"]);
     return typeof entity === "string" && entity !== "" ? entity : undefined;
   }
 
-  /** Undefined if there is no such run, or if it was deleted. */
   async status({ entity, project, name }: RunAddress): Promise<RunStatus | undefined> {
     const data = await this.#graphql("RunResumeStatus", RUN_RESUME_STATUS, { entity, project, name });
     const model = objectOf(data["model"]);
@@ -96,11 +44,6 @@ export class WandbApi {
     };
   }
 
-  /**
-   * Make a run, or set what is given of it.
-   *
-   * @throws TraceletError `deleted` if it was there and was deleted: W&B never gives its id out again
-   */
   async upsert(address: RunAddress, fields: RunFields): Promise<UpsertedRun> {
     const { storageId = null, displayName = null, config = null, group = null, jobType = null, tags = null } = fields;
     const data = await this.#graphql("UpsertBucket", UPSERT_BUCKET, {
@@ -136,7 +79,6 @@ export class WandbApi {
     };
   }
 
-  /** Nothing given: the run is alive. */
   async stream(
     { entity, project, name }: RunAddress,
     { history, summary, uploaded, exitCode }: StreamPart,
@@ -162,7 +104,6 @@ export class WandbApi {
     });
   }
 
-  /** Store a file of a run; one of the same path is replaced. It has to be announced in the stream then. */
   async upload({ entity, project, name }: RunAddress, path: string, body: Uint8Array | Upload): Promise<void> {
     const variables = { entity, project, run: name, files: [path] };
     const data = await this.#graphql("CreateRunFiles", CREATE_RUN_FILES, variables);
@@ -182,6 +123,10 @@ export class WandbApi {
       headers: this.#headers(uploadHeaders),
       retryLostReply: true,
     });
+  }
+
+  location(entity: string, project: string): string {
+    return `${pageOf(this.base)}/${entity}/${project}`;
   }
 
   get retries(): number {
@@ -237,6 +182,11 @@ export class WandbApi {
       hint: "check WANDB_BASE_URL, and whether the server's version is a current one",
     });
   }
+}
+
+/** The web page of a server. */
+function pageOf(base: string): string {
+  return base === "https://api.wandb.ai" ? "https://wandb.ai" : base;
 }
 
 /** W&B's client sends all of them, null where they stay as they are. */

@@ -19,16 +19,16 @@ import type {
 import type { Note } from "../../sync/report/note.ts";
 import { Tally } from "../../sync/report/tally.ts";
 import { hashText } from "../../sync/source/fingerprint.ts";
-import type { RunAddress, RunStatus, WandbApi } from "./api.ts";
 import { fitDisplayName, keyOf } from "./names.ts";
 import type { Place } from "./place.ts";
 import { rowsOf, scalarsOf } from "./rows.ts";
 import { WandbRun } from "./run.ts";
 import { RunConfig } from "./run-config.ts";
 import { firstState, reachedBy, type StoredState } from "./run-state.ts";
+import type { RunAddress, RunStatus, WandbStore } from "./store.ts";
 
 export interface WandbBackendOptions {
-  readonly api: WandbApi;
+  readonly store: WandbStore;
   readonly place: Place;
   /** Whether runs are shown as running while nothing is sent. */
   readonly live: boolean;
@@ -53,7 +53,7 @@ interface Found {
 export class WandbBackend implements Backend {
   /** Three requests a batch, whose lines are some megabytes. */
   readonly batchSize = 20_000;
-  readonly #api: WandbApi;
+  readonly #store: WandbStore;
   readonly #place: Place;
   readonly #signal: AbortSignal | undefined;
   readonly #open = new WeakMap<RunHandle, WandbRun>();
@@ -65,16 +65,16 @@ export class WandbBackend implements Backend {
   #entity: Promise<string> | undefined;
   #location: string | undefined;
 
-  constructor({ api, place, live, signal }: WandbBackendOptions) {
+  constructor({ store, place, live, signal }: WandbBackendOptions) {
     this.#signal = signal;
-    this.#api = api;
+    this.#store = store;
     this.#place = place;
     if (live) this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT).unref();
   }
 
   async open(run: RunDescription, knownId: string | undefined): Promise<RunHandle> {
     const entity = await (this.#entity ??= this.#findEntity());
-    this.#location = `${pageOf(this.#place.base)}/${entity}/${this.#place.project}`;
+    this.#location = this.#store.location(entity, this.#place.project);
     for (;;) {
       const found = await this.#find(run, knownId, entity);
       if ("stored" in found) {
@@ -94,7 +94,7 @@ export class WandbBackend implements Backend {
   }
 
   async #findEntity(): Promise<string> {
-    const entity = this.#place.entity ?? (await this.#api.defaultEntity());
+    const entity = this.#place.entity ?? (await this.#store.defaultEntity());
     if (entity !== undefined) return entity;
     throw new TraceletError("usage", "the owner of the API key has no default entity", {
       hint: "name a user or a team with --wandb-entity or WANDB_ENTITY",
@@ -127,7 +127,7 @@ export class WandbBackend implements Backend {
   async #look(
     address: RunAddress,
   ): Promise<(Omit<Found, "stored"> & { readonly stored: StoredState | undefined }) | undefined> {
-    const status = await this.#api.status(address);
+    const status = await this.#store.status(address);
     return status && { address, status, stored: new RunConfig(status.config).stored };
   }
 
@@ -138,7 +138,7 @@ export class WandbBackend implements Backend {
     config.stored = stored;
     const text = config.text();
     const displayName = fitDisplayName(run.name);
-    const made = await this.#api.upsert(address, { displayName, config: text, group, jobType, tags });
+    const made = await this.#store.upsert(address, { displayName, config: text, group, jobType, tags });
     if (!made.isNew) return undefined;
     const { storageId, entity, project, name } = made;
     const status = { storageId, displayName, lines: 0, config: text, summary: "{}" };
@@ -146,7 +146,7 @@ export class WandbBackend implements Backend {
   }
 
   async #handleOf(run: RunDescription, { address, status, stored }: Found, created: boolean): Promise<RunHandle> {
-    const open = new WandbRun(this.#api, address, status, stored, run.startTime);
+    const open = new WandbRun(this.#store, address, status, stored, run.startTime);
     const { name, source } = open.state;
     const isRenamed = source !== run.source;
     const isCalled = !isRenamed && name !== run.name;
@@ -244,7 +244,7 @@ export class WandbBackend implements Backend {
 
   async close(): Promise<void> {
     clearInterval(this.#heartbeat);
-    await this.#api.close();
+    await this.#store.close();
   }
 
   #beat(): void {
@@ -297,9 +297,4 @@ export function tallyOf({ scalars, data }: Batch): Tally {
     else tally.skipped(datum.kind, "unsupported-kind", 1);
   }
   return tally;
-}
-
-/** The web page of a server. */
-function pageOf(base: string): string {
-  return base === "https://api.wandb.ai" ? "https://wandb.ai" : base;
 }

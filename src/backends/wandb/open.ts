@@ -19,7 +19,7 @@ export function open(options: WandbOptions, surroundings: Surroundings): OpenedB
   const { dryRun, live, verbose, giveUpAfterMs, shutdownTimeoutMs, signal, say } = surroundings;
   if (dryRun) return { backend: new LinesBackend(async () => {}, tallyOf), address };
   let retries = 0;
-  const api = new WandbApi({
+  const store = new WandbApi({
     base: place.base,
     access: readLogin(place.base, process.env, os.homedir()),
     giveUpAfterMs,
@@ -32,7 +32,7 @@ export function open(options: WandbOptions, surroundings: Surroundings): OpenedB
       if (verbose || retries === 1) say(`${reason}; sent again in ${(delayMs / 1000).toFixed(1)} s`);
     },
   });
-  return { backend: new WandbBackend({ api, place, live, signal }), address, retries: () => retries };
+  return { backend: new WandbBackend({ store, place, live, signal }), address, retries: () => retries };
 }
 
 const GRACE_SHARE = 0.4;

@@ -4,18 +4,18 @@ import { TraceletError } from "../../errors.ts";
 import type { Batch, FinalStatus } from "../../sync/backend.ts";
 import type { Note } from "../../sync/report/note.ts";
 import { isRepeated, movedTo, type RunState } from "../files/run-state.ts";
-import type { RunAddress, RunStatus, WandbApi } from "./api.ts";
 import { jsonText, objectOf, parseJson } from "./json.ts";
 import { lineOf, type Row } from "./rows.ts";
 import { RunConfig, STEP_AXIS } from "./run-config.ts";
 import { reachedBy, type StoredState } from "./run-state.ts";
+import type { RunAddress, RunStatus, WandbStore } from "./store.ts";
 
 /** Bytes of lines in a request: W&B's client sends about 10 MiB at most. */
 const MAX_REQUEST_BYTES = 8 * 1024 * 1024;
 
 export class WandbRun {
   readonly address: RunAddress;
-  readonly #api: WandbApi;
+  readonly #store: WandbStore;
   readonly #storageId: string;
   readonly #writer: string = randomUUID();
   readonly #startTime: number;
@@ -38,8 +38,8 @@ export class WandbRun {
    * @param status of the run now @param stored what its config says
    * @throws TraceletError `rejected` if it has other lines than tracelet has sent
    */
-  constructor(api: WandbApi, address: RunAddress, status: RunStatus, stored: StoredState, startTime: number) {
-    this.#api = api;
+  constructor(store: WandbStore, address: RunAddress, status: RunStatus, stored: StoredState, startTime: number) {
+    this.#store = store;
     this.address = address;
     this.#storageId = status.storageId;
     this.#startTime = startTime;
@@ -70,7 +70,7 @@ export class WandbRun {
   async claim(said: { readonly name: string; readonly source: string; readonly displayName?: string }): Promise<void> {
     this.#state = { ...this.#state, name: said.name, source: said.source };
     await this.#tell(undefined, said.displayName);
-    const status = await this.#api.status(this.address);
+    const status = await this.#store.status(this.address);
     if (status === undefined || status.lines <= Math.max(this.#lines, this.#late)) return;
     this.#late = status.lines;
     await this.#tell(undefined);
@@ -121,14 +121,14 @@ export class WandbRun {
 
   /** Shows that it is running. */
   async beat(): Promise<void> {
-    await this.#api.stream(this.address, {});
+    await this.#store.stream(this.address, {});
     this.#aliveAt = performance.now();
   }
 
   async finish(status: FinalStatus): Promise<void> {
     this.#aliveAt = undefined;
     const exitCode = status === "finished" ? 0 : 1;
-    await this.#api.stream(this.address, { summary: this.#summaryText(), exitCode });
+    await this.#store.stream(this.address, { summary: this.#summaryText(), exitCode });
   }
 
   async #send(lines: readonly string[]): Promise<void> {
@@ -140,7 +140,7 @@ export class WandbRun {
       }
       const history = { offset: this.#lines + first, lines: lines.slice(first, end) };
       const isLast = end === lines.length;
-      await this.#api.stream(this.address, { history, ...(isLast && { summary: this.#summaryText() }) });
+      await this.#store.stream(this.address, { history, ...(isLast && { summary: this.#summaryText() }) });
       first = end;
     }
     this.#aliveAt = performance.now();
@@ -149,12 +149,12 @@ export class WandbRun {
   async #tell(plan: StoredState["plan"], displayName?: string): Promise<void> {
     const late = this.#late > this.#lines ? this.#late : undefined;
     this.#config.stored = { writer: this.#writer, state: this.#state, lines: this.#lines, plan, late };
-    await this.#api.upsert(this.address, { storageId: this.#storageId, config: this.#config.text(), displayName });
+    await this.#store.upsert(this.address, { storageId: this.#storageId, config: this.#config.text(), displayName });
   }
 
   /** Whether the run is as it was left, which somebody else may have changed. */
   async #requireOwn(): Promise<void> {
-    const status = await this.#api.status(this.address);
+    const status = await this.#store.status(this.address);
     const { name, entity, project } = this.address;
     if (status === undefined) throw new TraceletError("deleted", `the run ${name} was deleted in ${entity}/${project}`);
     const stored = new RunConfig(status.config).stored;

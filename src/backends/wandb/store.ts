@@ -1,0 +1,77 @@
+/** What the backend needs of a Weights & Biases: the same few operations on a server and on an offline directory. */
+import type { Upload } from "../../net/request.ts";
+
+/** Where a run lies. */
+export interface RunAddress {
+  readonly entity: string;
+  readonly project: string;
+  /** Its id, as users see it. */
+  readonly name: string;
+}
+
+/** What a server has of a run. */
+export interface RunStatus {
+  /** What GraphQL calls it. */
+  readonly storageId: string;
+  readonly displayName: string;
+  /** Lines of its history. */
+  readonly lines: number;
+  /** JSON. */
+  readonly config: string;
+  /** JSON: the last values. */
+  readonly summary: string;
+}
+
+/** What is to be set; undefined: stays as it is. */
+export interface RunFields {
+  /** Undefined for a run that may not be there yet. */
+  readonly storageId?: string | undefined;
+  readonly displayName?: string | undefined;
+  readonly config?: string | undefined;
+  readonly group?: string | undefined;
+  readonly jobType?: string | undefined;
+  readonly tags?: readonly string[] | undefined;
+}
+
+export interface UpsertedRun extends RunAddress {
+  readonly storageId: string;
+  readonly displayName: string;
+  /** Whether it was not there before. */
+  readonly isNew: boolean;
+}
+
+/** A part of a run's stream. Sent again, it changes nothing: lines have numbers. */
+export interface StreamPart {
+  /** Number of the first line, and the lines. */
+  readonly history?: { readonly offset: number; readonly lines: readonly string[] };
+  /** JSON: the whole summary. */
+  readonly summary?: string;
+  /** Paths of files whose upload is over. */
+  readonly uploaded?: readonly string[];
+  /** Given, the run is over. */
+  readonly exitCode?: number;
+}
+
+/**
+ * A place for runs. Each method resolves once what it says is durable there. All may be repeated without effect: fields are
+ * set, lines have numbers, files have paths. All throw `TraceletError`: `auth`, `unreachable`, `rejected`, `deleted`.
+ */
+export interface WandbStore {
+  /** The entity of runs that are given none; undefined if there is no default. */
+  defaultEntity(): Promise<string | undefined>;
+  /** Undefined if there is no such run, or if it was deleted. */
+  status(address: RunAddress): Promise<RunStatus | undefined>;
+  /**
+   * Make a run, or set what is given of it.
+   *
+   * @throws TraceletError `deleted` if it was there and was deleted: W&B never gives its id out again
+   */
+  upsert(address: RunAddress, fields: RunFields): Promise<UpsertedRun>;
+  /** Append to a run; nothing given: the run is alive. */
+  stream(address: RunAddress, part: StreamPart): Promise<void>;
+  /** Store a file of a run; one of the same path is replaced. The stream has to announce it afterwards. */
+  upload(address: RunAddress, path: string, body: Uint8Array | Upload): Promise<void>;
+  /** Where a user finds the runs of a project. */
+  location(entity: string, project: string): string;
+  close(): Promise<void>;
+}
