@@ -7,7 +7,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { OutputDirectory } from "../../src/backends/files/output-directory.ts";
 import { nanosecondsOf } from "../../src/backends/files/parquet/wall-time.ts";
 import { type ParquetRun, ParquetRuns } from "../../src/backends/files/parquet-runs.ts";
-import { movedTo, newState } from "../../src/backends/files/run-state.ts";
+import { movedTo, newState } from "../../src/backends/run-state.ts";
 import type { Batch } from "../../src/sync/backend.ts";
 import { eventFile, hparamsEvent, imageEvent, scalarEvent, textEvent, versionEvent } from "../support/event-writer.ts";
 import { temporaryDirectory } from "../support/logdirs.ts";

@@ -15,9 +15,9 @@ import type {
 import type { Note } from "../../sync/report/note.ts";
 import { Tally } from "../../sync/report/tally.ts";
 import type { FileMark } from "../../sync/source/fingerprint.ts";
+import { isAllNew, isRepeated, movedTo, newState, type RunState } from "../run-state.ts";
 import type { OutputDirectory } from "./output-directory.ts";
 import { pathOfRun } from "./run-names.ts";
-import { isAllNew, isRepeated, movedTo, newState, type RunState } from "./run-state.ts";
 import type { OpenRun, RunFile, RunsOnDisk, SeenRun } from "./runs-on-disk.ts";
 
 export class FilesBackend<Open extends OpenRun> implements Backend {

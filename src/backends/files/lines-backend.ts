@@ -1,4 +1,4 @@
-/** JSON lines that go where nobody can go back to: to standard output, or, in a dry run, nowhere. */
+/** JSON lines to standard output, where nobody can go back. */
 import type { Json } from "../../encode/json.ts";
 import type { NamedFile } from "../../reader/datum.ts";
 import type {
@@ -13,10 +13,9 @@ import type {
   Survey,
 } from "../../sync/backend.ts";
 import type { Note } from "../../sync/report/note.ts";
-import type { Tally } from "../../sync/report/tally.ts";
+import { FORMAT } from "../run-state.ts";
 import { skipFiles } from "./backend.ts";
 import { datumLine, hparamsLine, type Kept, scalarLines, tallyOf } from "./json-lines.ts";
-import { FORMAT } from "./run-state.ts";
 
 /** Resolves once more may be written. */
 export type LineSink = (lines: Uint8Array) => Promise<void>;
@@ -24,14 +23,11 @@ export type LineSink = (lines: Uint8Array) => Promise<void>;
 export class LinesBackend implements Backend {
   readonly batchSize: number = 10_000;
   readonly #sink: LineSink;
-  readonly #tally: (batch: Batch) => Tally;
   /** Names of runs, by ids. */
   readonly #names = new Map<string, string>();
 
-  /** @param tally what of a batch counts as written */
-  constructor(sink: LineSink, tally: (batch: Batch) => Tally = tallyOf) {
+  constructor(sink: LineSink) {
     this.#sink = sink;
-    this.#tally = tally;
   }
 
   async open({ name, source, startTime }: RunDescription, knownId: string | undefined): Promise<RunHandle> {
@@ -51,7 +47,7 @@ export class LinesBackend implements Backend {
     for (const datum of data) lines.push(datumLine(datum, inline, lead) ?? NOTHING);
     if (hparams.size > 0) lines.push(hparamsLine(hparams, lead));
     await this.#sink(Buffer.concat(lines));
-    return { tally: this.#tally(batch), notes: [] };
+    return { tally: tallyOf(batch), notes: [] };
   }
 
   async finish({ id }: RunHandle, status: FinalStatus, endTime: number): Promise<void> {

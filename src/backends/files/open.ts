@@ -3,8 +3,10 @@ import { TraceletError } from "../../errors.ts";
 import type { Backend } from "../../sync/backend.ts";
 import type { OpenedBackend, Surroundings } from "../../sync/backend-plugin.ts";
 import type { OptionsOf } from "../../sync/option.ts";
-import { FilesBackend } from "./backend.ts";
+import { DryRunBackend } from "../dry-run.ts";
+import { FilesBackend, skipFiles } from "./backend.ts";
 import { CsvRuns, tallyOfTables } from "./csv-runs.ts";
+import { tallyOf } from "./json-lines.ts";
 import { JsonlRuns } from "./jsonl-runs.ts";
 import { LinesBackend } from "./lines-backend.ts";
 import type { FILE_OPTIONS } from "./options.ts";
@@ -58,13 +60,12 @@ async function backendOf(format: Format, directory: OutputDirectory): Promise<Ba
 }
 
 function dryRunOf(format: Format): Backend {
-  const nowhere = async () => {};
-  return format === "csv" ? new LinesBackend(nowhere, tallyOfTables) : new LinesBackend(nowhere);
+  return new DryRunBackend(format === "csv" ? tallyOfTables : tallyOf, skipFiles);
 }
 
 /** Nobody can tell what of it has arrived, so nothing is remembered: each command writes all there is. */
 function openStdout(dryRun: boolean): OpenedBackend {
-  return { backend: new LinesBackend(dryRun ? async () => {} : toStdout), address: "-", isForgotten: true };
+  return { backend: dryRun ? dryRunOf("jsonl") : new LinesBackend(toStdout), address: "-", isForgotten: true };
 }
 
 /** No faster than it is read. */

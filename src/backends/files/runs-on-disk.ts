@@ -1,7 +1,7 @@
 /** What each format of files keeps: runs that are appended to, and that tell how far they are. */
 import type { Batch } from "../../sync/backend.ts";
 import type { Tally } from "../../sync/report/tally.ts";
-import type { RunState } from "./run-state.ts";
+import type { RunState } from "../run-state.ts";
 
 /** A run as its files tell it. */
 export interface RunFile {

@@ -232,10 +232,7 @@ export class WandbBackend implements Backend {
   }
 
   async attachFiles(_handle: RunHandle, artifact: SourceArtifact): Promise<FilesReceipt> {
-    const tally = new Tally();
-    const count = artifact.kind === "embeddings" ? artifact.embeddings.length : 1;
-    tally.skipped(artifact.kind, "unsupported-kind", count);
-    return { tally, notes: [], problems: [], complete: true };
+    return skipFiles(artifact);
   }
 
   location(): string | undefined {
@@ -297,4 +294,11 @@ export function tallyOf({ scalars, data }: Batch): Tally {
     else tally.skipped(datum.kind, "unsupported-kind", 1);
   }
   return tally;
+}
+
+/** What becomes of files of the source. */
+export function skipFiles(artifact: SourceArtifact): FilesReceipt {
+  const tally = new Tally();
+  tally.skipped(artifact.kind, "unsupported-kind", artifact.kind === "embeddings" ? artifact.embeddings.length : 1);
+  return { tally, notes: [], problems: [], complete: true };
 }

@@ -1,9 +1,9 @@
 /** Options and environment → a W&B server. */
 import os from "node:os";
 import type { OpenedBackend, Surroundings } from "../../sync/backend-plugin.ts";
-import { LinesBackend } from "../files/lines-backend.ts";
+import { DryRunBackend } from "../dry-run.ts";
 import { WandbApi } from "./api.ts";
-import { tallyOf, WandbBackend } from "./backend.ts";
+import { skipFiles, tallyOf, WandbBackend } from "./backend.ts";
 import { readLogin } from "./login.ts";
 import { readPlace, type WandbOptions } from "./place.ts";
 
@@ -17,7 +17,7 @@ export function open(options: WandbOptions, surroundings: Surroundings): OpenedB
   const place = readPlace(options, process.env);
   const address = `${place.base} ${place.entity ?? ""}/${place.project}`;
   const { dryRun, live, verbose, giveUpAfterMs, shutdownTimeoutMs, signal, say } = surroundings;
-  if (dryRun) return { backend: new LinesBackend(async () => {}, tallyOf), address };
+  if (dryRun) return { backend: new DryRunBackend(tallyOf, skipFiles), address };
   let retries = 0;
   const store = new WandbApi({
     base: place.base,

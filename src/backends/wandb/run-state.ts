@@ -6,7 +6,7 @@
  * that the server has tells whether they came through, and whoever opens the run next goes on from there.
  */
 import type { FileMark } from "../../sync/source/fingerprint.ts";
-import { jsonOfMark, jsonOfState, movedTo, newState, type RunState, stateOfJson } from "../files/run-state.ts";
+import { jsonOfMark, jsonOfState, movedTo, newState, type RunState, stateOfJson } from "../run-state.ts";
 import { type JsonValue, objectOf } from "./json.ts";
 
 /** Its key in the config. */

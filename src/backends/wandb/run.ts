@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { TraceletError } from "../../errors.ts";
 import type { Batch, FinalStatus } from "../../sync/backend.ts";
 import type { Note } from "../../sync/report/note.ts";
-import { isRepeated, movedTo, type RunState } from "../files/run-state.ts";
+import { isRepeated, movedTo, type RunState } from "../run-state.ts";
 import { jsonText, objectOf, parseJson } from "./json.ts";
 import { lineOf, type Row } from "./rows.ts";
 import { RunConfig, STEP_AXIS } from "./run-config.ts";

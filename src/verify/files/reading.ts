@@ -1,8 +1,8 @@
 /** One reading of the source for a verification of files: every value passes through the engine, and is written nowhere. */
 import os from "node:os";
 import { type FilesBackend, skipFiles } from "../../backends/files/backend.ts";
-import type { RunState } from "../../backends/files/run-state.ts";
 import type { OpenRun } from "../../backends/files/runs-on-disk.ts";
+import type { RunState } from "../../backends/run-state.ts";
 import type {
   Backend,
   Batch,

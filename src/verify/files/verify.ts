@@ -7,8 +7,8 @@
  */
 import type { FilesBackend } from "../../backends/files/backend.ts";
 import type { OutputDirectory } from "../../backends/files/output-directory.ts";
-import type { RunState } from "../../backends/files/run-state.ts";
 import type { OpenRun } from "../../backends/files/runs-on-disk.ts";
+import type { RunState } from "../../backends/run-state.ts";
 import { TraceletError } from "../../errors.ts";
 import type { Batch, FinalStatus } from "../../sync/backend.ts";
 import type { SyncOptions } from "../../sync/engine/once.ts";

@@ -1,5 +1,5 @@
 /** What of a run's files counts, as its state file tells it. */
-import { isOffset } from "../run-state.ts";
+import { isOffset } from "../../run-state.ts";
 import { jsonOfParts, type Part, partsOfJson } from "./part-files.ts";
 
 export const TABLES = ["scalars", "histograms"] as const;

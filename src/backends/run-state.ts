@@ -1,6 +1,6 @@
 /** What a run's files say of themselves: whose they are, how far they have each event file, and how the run ended. */
-import type { FinalStatus } from "../../sync/backend.ts";
-import { apartOf, type FileMark, isChoiceId, isHeadLength } from "../../sync/source/fingerprint.ts";
+import type { FinalStatus } from "../sync/backend.ts";
+import { apartOf, type FileMark, isChoiceId, isHeadLength } from "../sync/source/fingerprint.ts";
 
 /** Of the files' format. One that is larger is refused. */
 export const FORMAT = 1;
