@@ -1,10 +1,10 @@
 /** What a program logs → values of a summary, in the form in which torch's `SummaryWriter` writes them. */
 import { TraceletError } from "../errors.ts";
+import { imageSize } from "../reader/image-size.ts";
 import { imageFormat } from "../reader/plugins/images.ts";
 import { tensorboard } from "../reader/proto/tensorboard.js";
 import type { SummaryValue } from "./event-record.ts";
 import type { Histogram } from "./histogram.ts";
-import { imageSize } from "./image-size.ts";
 import { encodePng, type Pixels } from "./png.ts";
 import { encodeWav } from "./wav.ts";
 
