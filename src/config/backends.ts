@@ -1,6 +1,7 @@
 /** The backends that come with tracelet. Their code is loaded when they are opened, their options at once. */
 import { FILE_OPTIONS } from "../backends/files/options.ts";
 import { MLFLOW_OPTIONS } from "../backends/mlflow/options.ts";
+import { WANDB_OPTIONS } from "../backends/wandb/options.ts";
 import type { CheckOptions, OpenBackend, OptionSection } from "../sync/backend-plugin.ts";
 import type { OptionsOf } from "../sync/option.ts";
 
@@ -13,6 +14,12 @@ export interface RegisteredBackend extends OptionSection {
 export const BACKENDS: readonly RegisteredBackend[] = [
   { names: ["mlflow"], title: "MLflow", options: MLFLOW_OPTIONS, load: () => import("../backends/mlflow/open.ts") },
   {
+    names: ["wandb"],
+    title: "Weights & Biases",
+    options: WANDB_OPTIONS,
+    load: () => import("../backends/wandb/open.ts"),
+  },
+  {
     names: ["jsonl", "csv", "parquet"],
     title: "files",
     options: FILE_OPTIONS,
@@ -21,7 +28,9 @@ export const BACKENDS: readonly RegisteredBackend[] = [
 ];
 
 /** The options of all of them. */
-export type BackendOptions = OptionsOf<typeof MLFLOW_OPTIONS> & OptionsOf<typeof FILE_OPTIONS>;
+export type BackendOptions = OptionsOf<typeof MLFLOW_OPTIONS> &
+  OptionsOf<typeof WANDB_OPTIONS> &
+  OptionsOf<typeof FILE_OPTIONS>;
 
 export function backendNames(): string[] {
   return BACKENDS.flatMap(({ names }) => names);

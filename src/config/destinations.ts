@@ -144,27 +144,27 @@ export function sharesOptions(name: string, names: readonly string[]): boolean {
  * @throws TraceletError `usage`
  */
 export async function requireOwn(
-  names: readonly (string | BackendPlugin)[] = DEFAULT_BACKENDS,
+  backends: readonly (string | BackendPlugin)[] = DEFAULT_BACKENDS,
   given: readonly string[],
   flagOf: (option: string) => string,
 ): Promise<void> {
-  const chosen = await choose(names);
+  const chosen = await choose(backends);
   const backend = flagOf("backend");
   for (const option of given) {
-    const owner = ownerOf(option);
-    if (owner === undefined || chosen.some(({ entry }) => option in entry.options)) continue;
+    const owners = ownersOf(option);
+    if (owners.length === 0 || chosen.some(({ entry }) => option in entry.options)) continue;
     const these = chosen.map(({ name }) => name).join(",");
-    throw new TraceletError(
-      "usage",
-      `${flagOf(option)} is an option of ${owner.title}, and this is ${backend} ${these}`,
-      { hint: `drop it, or add ${backend} ${owner.names.join(" or ")}` },
-    );
+    const titles = owners.map(({ title }) => title).join(" and ");
+    const names = owners.flatMap((owner) => owner.names).join(" or ");
+    throw new TraceletError("usage", `${flagOf(option)} is an option of ${titles}, and this is ${backend} ${these}`, {
+      hint: `drop it, or add ${backend} ${names}`,
+    });
   }
 }
 
-/** The backend that comes with tracelet and has the option; undefined for one of no backend. */
-export function ownerOf(option: string): RegisteredBackend | undefined {
-  return BACKENDS.find(({ options }) => option in options);
+/** The backends that come with tracelet and have the option; some share one. */
+export function ownersOf(option: string): readonly RegisteredBackend[] {
+  return BACKENDS.filter(({ options }) => option in options);
 }
 
 /** Those of the backend, with its defaults. */

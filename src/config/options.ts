@@ -20,7 +20,7 @@ const DESTINATION_OPTIONS = {
     value: "<names>",
     path: "plug-in",
     defaultText: "mlflow",
-    help: "where to send it: mlflow (default), jsonl, csv, parquet, or a plug-in: ./my-backend.mjs, or <name> for tracelet-backend-<name>; several with commas between",
+    help: "where to send it: mlflow (default), wandb, jsonl, csv, parquet, or a plug-in: ./my-backend.mjs, or <name> for tracelet-backend-<name>; several with commas between",
     helpOf: {
       verify: "where it was sent: mlflow (default), jsonl, csv, parquet",
       status: "only destinations of these backends",

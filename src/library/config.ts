@@ -1,8 +1,9 @@
 /** Configuration files, for programs: `sync` and `watch` read none by themselves. */
 import type { FILE_OPTIONS } from "../backends/files/options.ts";
 import type { MLFLOW_OPTIONS } from "../backends/mlflow/options.ts";
+import type { WANDB_OPTIONS } from "../backends/wandb/options.ts";
 import { BACKENDS, backendNames } from "../config/backends.ts";
-import { DEFAULT_BACKENDS, ownerOf } from "../config/destinations.ts";
+import { DEFAULT_BACKENDS, ownersOf } from "../config/destinations.ts";
 import { foundDocument, namedDocument } from "../config/file/search.ts";
 import { fileTable, namedBackends, type SettingMap, settingsOf } from "../config/file/settings.ts";
 import type { Given } from "../config/given.ts";
@@ -10,7 +11,10 @@ import { OPTIONS } from "../config/options.ts";
 import { registered } from "../config/registry.ts";
 import { type CallOptions, isCallOption } from "./options.ts";
 
-type FileOptions = Given<Omit<typeof OPTIONS, "config">> & Given<typeof MLFLOW_OPTIONS> & Given<typeof FILE_OPTIONS>;
+type FileOptions = Given<Omit<typeof OPTIONS, "config">> &
+  Given<typeof MLFLOW_OPTIONS> &
+  Given<typeof WANDB_OPTIONS> &
+  Given<typeof FILE_OPTIONS>;
 
 /** Options of a plug-in, and other names for options: checked when the file is read. */
 interface OtherOptions {
@@ -70,9 +74,9 @@ function callOf<Command extends "sync" | "watch">(
   const backendOptions: Record<string, unknown> = {};
   const backends = (settings.get("backend")?.value ?? DEFAULT_BACKENDS) as readonly string[];
   for (const [name, { value, given }] of settings) {
-    const owner = ownerOf(name);
+    const owners = ownersOf(name);
     // A source may have inherited it, and `sync` would refuse it.
-    if (owner !== undefined && !owner.names.some((each) => backends.includes(each))) continue;
+    if (owners.length > 0 && !owners.some(({ names }) => names.some((each) => backends.includes(each)))) continue;
     if (name === "backend") call[name] = value;
     else if (name === "logdirs" || isCallOption(command, name)) call[name] = given;
     else if (!Object.hasOwn(OPTIONS, name)) backendOptions[name] = value;

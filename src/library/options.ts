@@ -1,8 +1,9 @@
 /** What a program may ask for: the options of the command line, as values. */
 import type { FILE_OPTIONS } from "../backends/files/options.ts";
 import type { MLFLOW_OPTIONS } from "../backends/mlflow/options.ts";
+import type { WANDB_OPTIONS } from "../backends/wandb/options.ts";
 import { BACKENDS, type BackendOptions } from "../config/backends.ts";
-import { ownerOf, requireOwn } from "../config/destinations.ts";
+import { ownersOf, requireOwn } from "../config/destinations.ts";
 import { type Given, withDefaults } from "../config/given.ts";
 import { type CommandOptions, OPTIONS } from "../config/options.ts";
 import { withStructures } from "../config/structures.ts";
@@ -26,7 +27,7 @@ const NOT_HERE = [
 
 type Names<Command extends CommandName> = Exclude<keyof CommandOptions<Command>, (typeof NOT_HERE)[number]>;
 
-/** A destination that is open already: `openMlflow`, `openFiles`, or a `Backend` of your own. It is left open. */
+/** A destination that is open already: `openMlflow`, `openWandb`, `openFiles`, or a `Backend` of your own. It is left open. */
 export interface OpenDestination extends OpenedBackend {
   /** With `address`, names it in the state: the same each time. */
   readonly name: string;
@@ -38,6 +39,7 @@ export type BackendChoice = string | BackendPlugin;
 /** Where it goes, and each option of the command by its flag in camel case. */
 export type CallOptions<Command extends "sync" | "watch"> = Given<Pick<typeof OPTIONS, Names<Command>>> &
   Given<typeof MLFLOW_OPTIONS> &
+  Given<typeof WANDB_OPTIONS> &
   Given<typeof FILE_OPTIONS> & {
     /** What is given to `tensorboard --logdir`; or event files. */
     readonly logdirs: string | readonly string[];
@@ -67,7 +69,7 @@ export async function requireOwnOptions(
   if (destination === undefined)
     return requireOwn(backend === undefined ? undefined : asList(backend), names, (name) => name);
   for (const name of names) {
-    const owner = ownerOf(name);
+    const [owner] = ownersOf(name);
     if (owner !== undefined)
       throw new TraceletError("usage", `${name} is an option of ${owner.title}, and destination is open already`, {
         hint: "give it to what opens the destination",

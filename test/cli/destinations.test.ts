@@ -18,7 +18,10 @@ test.each([
   [["--backend", "jsonl", "--output", "-", "--json"], "--json and --output - would both write to standard output"],
   [["--backend", "jsonl,", "--output", "out"], "argument 'jsonl,' is invalid. It has an empty name."],
   [["--backend", ""], "It has an empty name."],
-  [["--backend", "xls", "--output", "out"], "there is no backend xls: it is none of mlflow, jsonl, csv, parquet"],
+  [
+    ["--backend", "xls", "--output", "out"],
+    "there is no backend xls: it is none of mlflow, wandb, jsonl, csv, parquet",
+  ],
 ])("tracelet sync runs %j is refused", async (args, message) => {
   const machine = machineWithRun();
   const { code, stderr, stdout } = await machine.run("sync", "runs", ...args);

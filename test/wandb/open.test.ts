@@ -3,7 +3,7 @@ import { check, open } from "../../src/backends/wandb/open.ts";
 import { surroundingsOf } from "../../src/sync/backend-plugin.ts";
 import { API_KEY } from "../support/wandb-server/server.ts";
 
-const OPTIONS = { wandbProject: "p", wandbEntity: "team" };
+const OPTIONS = { wandbProject: "p", wandbEntity: "team", resendDeleted: false };
 
 afterEach(() => vi.unstubAllEnvs());
 

@@ -1,11 +1,15 @@
 /** Options and environment → a W&B server. */
 import os from "node:os";
 import type { OpenedBackend, Surroundings } from "../../sync/backend-plugin.ts";
+import type { OptionsOf } from "../../sync/option.ts";
 import { DryRunBackend } from "../dry-run.ts";
 import { WandbApi } from "./api.ts";
 import { skipFiles, tallyOf, WandbBackend } from "./backend.ts";
 import { readLogin } from "./login.ts";
-import { readPlace, type WandbOptions } from "./place.ts";
+import type { WANDB_OPTIONS } from "./options.ts";
+import { readPlace } from "./place.ts";
+
+export type WandbOptions = OptionsOf<typeof WANDB_OPTIONS>;
 
 /** @throws TraceletError `usage` */
 export function check(options: WandbOptions): void {

@@ -1,5 +1,7 @@
 /** The options of Weights & Biases. Nothing here loads anything: the help needs it at once. */
-export const WANDB_OPTIONS = {
+import { TRACKER_OPTIONS } from "../tracker-options.ts";
+
+const OWN_OPTIONS = {
   wandbProject: {
     form: "text",
     value: "<name>",
@@ -13,3 +15,5 @@ export const WANDB_OPTIONS = {
     help: "W&B user or team; else $WANDB_ENTITY, else the default one of the API key",
   },
 } as const;
+
+export const WANDB_OPTIONS: typeof OWN_OPTIONS & typeof TRACKER_OPTIONS = { ...OWN_OPTIONS, ...TRACKER_OPTIONS };

@@ -1,11 +1,14 @@
 /** Where runs go, and what each of them is given: options and environment, read as W&B's own client reads them. */
 import { TraceletError } from "../../errors.ts";
 import type { Environment } from "../../net/access.ts";
-import type { OptionsOf } from "../../sync/option.ts";
 import { fitProject, fitTag } from "./names.ts";
-import type { WANDB_OPTIONS } from "./options.ts";
 
-export type WandbOptions = OptionsOf<typeof WANDB_OPTIONS> & { readonly experiment?: string | undefined };
+/** What is asked for; see `WANDB_OPTIONS`. */
+export interface AskedPlace {
+  readonly wandbProject?: string | undefined;
+  readonly wandbEntity?: string | undefined;
+  readonly experiment?: string | undefined;
+}
 
 export interface Place {
   /** Address of the server, without a trailing slash; it may have a path. */
@@ -23,8 +26,8 @@ const DEFAULT_BASE = "https://api.wandb.ai";
 const NO_PROJECT = "uncategorized";
 
 /** @throws TraceletError `usage` */
-export function readPlace({ wandbProject, wandbEntity, experiment }: WandbOptions, env: Environment): Place {
-  const project = wandbProject || env["WANDB_PROJECT"] || experiment || NO_PROJECT;
+export function readPlace({ wandbProject, wandbEntity, experiment }: AskedPlace, env: Environment): Place {
+  const project = wandbProject || env["WANDB_PROJECT"] || experiment || env["TRACELET_PROJECT"] || NO_PROJECT;
   const tags = (env["WANDB_TAGS"] ?? "").split(",").map(fitTag);
   return {
     base: readBase(env["WANDB_BASE_URL"] || DEFAULT_BASE),
