@@ -4,8 +4,8 @@ import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync, writeFileSync,
 import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { ArtifactStore } from "../../src/backends/artifacts/artifact.ts";
 import { openArtifactStore } from "../../src/backends/mlflow/artifact-stores/open.ts";
-import type { ArtifactStore } from "../../src/backends/mlflow/artifacts.ts";
 import { readCredentials } from "../../src/backends/mlflow/credentials.ts";
 import { RestStore } from "../../src/backends/mlflow/rest-store.ts";
 import { SqliteStore } from "../../src/backends/mlflow/sqlite-store.ts";

@@ -6,7 +6,7 @@ import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import fc from "fast-check";
 import { afterAll, expect, test } from "vitest";
-import { ArtifactPaths } from "../../src/backends/mlflow/artifact-paths.ts";
+import { ArtifactPaths } from "../../src/backends/artifacts/artifact-paths.ts";
 import { encodeData } from "../../src/backends/mlflow/media/encode.ts";
 import { isValidKey, KeyNames, recordedName } from "../../src/backends/mlflow/names.ts";
 import { graphNodes, graphPage } from "../../src/encode/pages/graph-page.ts";

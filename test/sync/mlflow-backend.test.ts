@@ -4,7 +4,7 @@ import os from "node:os";
 import path from "node:path";
 import sharp from "sharp";
 import { describe, expect, onTestFinished, test } from "vitest";
-import type { ArtifactStore } from "../../src/backends/mlflow/artifacts.ts";
+import type { ArtifactStore } from "../../src/backends/artifacts/artifact.ts";
 import { MlflowBackend, type MlflowBackendOptions } from "../../src/backends/mlflow/backend.ts";
 import { DryRunStore } from "../../src/backends/mlflow/dry-run-store.ts";
 import { isValidKey } from "../../src/backends/mlflow/names.ts";

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
-import type { ArtifactStore } from "../../src/backends/mlflow/artifacts.ts";
+import type { ArtifactStore } from "../../src/backends/artifacts/artifact.ts";
 import { MlflowBackend } from "../../src/backends/mlflow/backend.ts";
 import { readCredentials } from "../../src/backends/mlflow/credentials.ts";
 import { RestStore } from "../../src/backends/mlflow/rest-store.ts";

@@ -2,9 +2,9 @@
 import { appendFileSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
+import type { ArtifactStore } from "../../src/backends/artifacts/artifact.ts";
+import { RunArtifacts } from "../../src/backends/artifacts/run-artifacts.ts";
 import { LocalStore } from "../../src/backends/mlflow/artifact-stores/local.ts";
-import type { ArtifactStore } from "../../src/backends/mlflow/artifacts.ts";
-import { RunArtifacts } from "../../src/backends/mlflow/run-artifacts.ts";
 import { TraceletError } from "../../src/errors.ts";
 import { type DiscoveredRun, discover } from "../../src/reader/discover.ts";
 import type { RunHandle } from "../../src/sync/backend.ts";
@@ -40,6 +40,7 @@ class World {
   readonly #artifacts = new RunArtifacts({
     source: "s",
     open: async () => this.#open(),
+    encoders: () => import("../../src/backends/mlflow/media/encode.ts"),
     timestamp: () => 0,
     maxBytes: Infinity,
   });

@@ -17,6 +17,7 @@ import type {
   Survey,
 } from "../../sync/backend.ts";
 import type { Note } from "../../sync/report/note.ts";
+import { RunArtifacts } from "../artifacts/run-artifacts.ts";
 import { type Content, NOTHING_REFUSED, type Refused, storeAround } from "./bisect.ts";
 import { choicesOfTags, tagsOfChoice } from "./choices.ts";
 import { experimentName, findExperiment, foldsNames } from "./experiment.ts";
@@ -27,7 +28,6 @@ import { refusedData, refusedParams, refusedScalars, tallyOf } from "./receipt.t
 import { recordNames } from "./record-names.ts";
 import { followName } from "./renaming.ts";
 import { MlflowRun } from "./run.ts";
-import { RunArtifacts } from "./run-artifacts.ts";
 import { RunFinder, type RunFinderOptions } from "./run-finder.ts";
 import { type MlflowStore, type RunRecord } from "./store.ts";
 import { nextNonce, surveyRuns } from "./survey.ts";
@@ -145,6 +145,7 @@ export class MlflowBackend implements Backend {
     return new RunArtifacts({
       source: run.tags?.get(SOURCE_TAG) ?? run.tags?.get(RUN_TAG) ?? source,
       open: () => this.#store.artifacts(run),
+      encoders: () => import("./media/encode.ts"),
       timestamp: milliseconds,
       maxBytes: this.maxFileBytes,
     });

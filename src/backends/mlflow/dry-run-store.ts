@@ -1,4 +1,4 @@
-import type { ArtifactStore } from "./artifacts.ts";
+import type { ArtifactStore } from "../artifacts/artifact.ts";
 import type { ExperimentRecord, MetricColumns, MlflowStore, RunRecord } from "./store.ts";
 
 /** An MLflow that takes everything and keeps nothing: `--dry-run` is the same engine against it. */

@@ -4,9 +4,9 @@ import type { ContentRefused } from "../../net/refusal.ts";
 import type { Datum } from "../../reader/datum.ts";
 import type { Batch, BatchPart, RefusedValue } from "../../sync/backend.ts";
 import { Tally } from "../../sync/report/tally.ts";
+import type { Written } from "../artifacts/run-artifacts.ts";
 import type { Refused } from "./bisect.ts";
 import type { Param } from "./run.ts";
-import type { Written } from "./run-artifacts.ts";
 
 interface Fate {
   /** Why files could not be stored at all. */

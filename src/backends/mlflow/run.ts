@@ -11,8 +11,8 @@ import type {
 } from "../../sync/backend.ts";
 import type { Note } from "../../sync/report/note.ts";
 import { typeOf } from "../../sync/source/metric-types.ts";
+import type { RunArtifacts, Written } from "../artifacts/run-artifacts.ts";
 import { isRecordedName, isValidKey, KeyNames, labelKey, metricLabelKey, nameRecorded, recordedName } from "./names.ts";
-import type { RunArtifacts, Written } from "./run-artifacts.ts";
 import { storableLines } from "./storable-text.ts";
 import type { MetricColumns, RunRecord, RunStatus } from "./store.ts";
 import { isTime, milliseconds } from "./wall-time.ts";

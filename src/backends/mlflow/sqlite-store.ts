@@ -5,8 +5,8 @@
 import { randomUUID } from "node:crypto";
 import path from "node:path";
 import type { Database, SqlRow } from "../../sqlite.ts";
+import type { ArtifactStore } from "../artifacts/artifact.ts";
 import { openArtifactStore } from "./artifact-stores/open.ts";
-import type { ArtifactStore } from "./artifacts.ts";
 import { whenFree } from "./database-lock.ts";
 import { putMetrics } from "./metric-rows.ts";
 import { duplicateTags } from "./new-run.ts";

@@ -5,7 +5,7 @@
  * Words are MLflow's own: a *tag* is a label of a run, a *metric key* is what TensorBoard calls a tag.
  */
 
-import type { ArtifactStore } from "./artifacts.ts";
+import type { ArtifactStore } from "../artifacts/artifact.ts";
 
 /** An experiment as a store returns it. */
 export interface ExperimentRecord {

@@ -1,6 +1,6 @@
 /** Which of the params and files that the source does not have so were sent as they are under an earlier choice. */
 
-import type { Artifact, ArtifactStore } from "../../backends/mlflow/artifacts.ts";
+import type { Artifact, ArtifactStore } from "../../backends/artifacts/artifact.ts";
 import { isSameParam } from "../../backends/mlflow/run.ts";
 import type { LogBatch } from "../../backends/mlflow/store.ts";
 import { TraceletError } from "../../errors.ts";

@@ -1,6 +1,6 @@
 /** One run while its source is read: what is expected of the destination, and then what is there. */
 import type PQueue from "p-queue";
-import type { ArtifactStore } from "../../backends/mlflow/artifacts.ts";
+import type { ArtifactStore } from "../../backends/artifacts/artifact.ts";
 import { isChoiceTag } from "../../backends/mlflow/choices.ts";
 import { isMarkTag, marksOfTags } from "../../backends/mlflow/marks.ts";
 import { isNameRecorded } from "../../backends/mlflow/names.ts";

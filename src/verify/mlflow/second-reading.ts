@@ -3,7 +3,7 @@
  * compared, some hundred thousand at a time; where a run was sent under other choices before, what those let in, too.
  */
 
-import type { ArtifactStore } from "../../backends/mlflow/artifacts.ts";
+import type { ArtifactStore } from "../../backends/artifacts/artifact.ts";
 import type { LogBatch } from "../../backends/mlflow/store.ts";
 import { TraceletError } from "../../errors.ts";
 import type { SyncResult } from "../../sync/engine/sync-result.ts";

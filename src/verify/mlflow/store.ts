@@ -1,5 +1,5 @@
 /** An MLflow that the backend can write to as always, and that only looks at what it is given. */
-import type { ArtifactStore } from "../../backends/mlflow/artifacts.ts";
+import type { ArtifactStore } from "../../backends/artifacts/artifact.ts";
 import type {
   ExperimentRecord,
   LogBatch,

@@ -6,7 +6,7 @@
  * once more, and the points of those metrics are held and compared, some hundred thousand at a time.
  */
 import PQueue from "p-queue";
-import type { ArtifactStore } from "../../backends/mlflow/artifacts.ts";
+import type { ArtifactStore } from "../../backends/artifacts/artifact.ts";
 import type { LogBatch, MlflowStore, RunStatus } from "../../backends/mlflow/store.ts";
 import { TraceletError } from "../../errors.ts";
 import { chosenBy } from "../../sync/run/run-choices.ts";

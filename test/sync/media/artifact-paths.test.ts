@@ -1,7 +1,7 @@
 /** Paths of tags: safe, short, one each, and on every kind of disk. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { ArtifactPaths } from "../../../src/backends/mlflow/artifact-paths.ts";
+import { ArtifactPaths } from "../../../src/backends/artifacts/artifact-paths.ts";
 import { askPython } from "../python.ts";
 import "./support.ts";
 

@@ -1,8 +1,8 @@
 /** Values that are made to take long, or to become far more than they are. A hang here is a failure: vitest's time limit. */
 import { expect, test } from "vitest";
-import { ArtifactPaths, type ArtifactRoot } from "../../../src/backends/mlflow/artifact-paths.ts";
+import { ArtifactPaths, type ArtifactRoot } from "../../../src/backends/artifacts/artifact-paths.ts";
+import { encodeMesh } from "../../../src/backends/artifacts/mesh.ts";
 import { encodeHistograms } from "../../../src/backends/mlflow/media/histograms.ts";
-import { encodeMesh } from "../../../src/backends/mlflow/media/mesh.ts";
 import { encodeText } from "../../../src/backends/mlflow/media/text.ts";
 import { KeyNames } from "../../../src/backends/mlflow/names.ts";
 import { readableJson } from "../../../src/encode/json.ts";

@@ -1,13 +1,13 @@
 /** Audio, text, numbers, meshes and layouts, read back by Python's readers. */
 import { describe, expect, test } from "vitest";
+import type { MediaContext } from "../../../src/backends/artifacts/context.ts";
+import { encodeCustomScalars } from "../../../src/backends/artifacts/custom-scalars.ts";
+import { encodeHparams } from "../../../src/backends/artifacts/hparams.ts";
+import { encodeMesh, meshesOf } from "../../../src/backends/artifacts/mesh.ts";
+import { encodeTensor } from "../../../src/backends/artifacts/tensors.ts";
 import { encodeAudio } from "../../../src/backends/mlflow/media/audio.ts";
-import type { MediaContext } from "../../../src/backends/mlflow/media/context.ts";
-import { encodeCustomScalars } from "../../../src/backends/mlflow/media/custom-scalars.ts";
 import { encodeHistograms } from "../../../src/backends/mlflow/media/histograms.ts";
-import { encodeHparams } from "../../../src/backends/mlflow/media/hparams.ts";
-import { encodeMesh, meshesOf } from "../../../src/backends/mlflow/media/mesh.ts";
 import { encodePrCurves } from "../../../src/backends/mlflow/media/pr-curves.ts";
-import { encodeTensor } from "../../../src/backends/mlflow/media/tensors.ts";
 import { encodeText, markdownOf } from "../../../src/backends/mlflow/media/text.ts";
 import type { AudioDatum, HistogramDatum, MeshDatum, TensorDatum, TextDatum } from "../../../src/reader/datum.ts";
 import type { Tensor } from "../../../src/reader/tensor.ts";

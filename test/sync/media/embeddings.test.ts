@@ -1,6 +1,6 @@
 /** Where the projector's files go, and the configuration that the standalone projector reads. */
 import { expect, test } from "vitest";
-import { placeEmbeddings, projectorConfig } from "../../../src/backends/mlflow/media/embeddings.ts";
+import { placeEmbeddings, projectorConfig } from "../../../src/backends/artifacts/embeddings.ts";
 import { parseProjectorConfig } from "../../../src/reader/plugins/projector.ts";
 import type { EmbeddingFile, EmbeddingRole, FoundEmbedding } from "../../../src/sync/source/embeddings.ts";
 import { localFile } from "../../support/local-file.ts";

@@ -1,6 +1,6 @@
 /** Graphs: the bytes as they are, and a text that protobuf's own reader takes for the same message. */
 import { describe, expect, test } from "vitest";
-import { encodeGraphs } from "../../../src/backends/mlflow/media/graphs.ts";
+import { encodeGraphs } from "../../../src/backends/artifacts/graphs.ts";
 import { ENUMS, MESSAGES } from "../../../src/encode/graph-schema.ts";
 import { textFormat } from "../../../src/encode/pbtxt.ts";
 import type { GraphDatum } from "../../../src/reader/datum.ts";

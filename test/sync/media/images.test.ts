@@ -2,7 +2,7 @@
 
 import sharp from "sharp";
 import { describe, expect, test } from "vitest";
-import type { Artifact } from "../../../src/backends/mlflow/artifacts.ts";
+import type { Artifact } from "../../../src/backends/artifacts/artifact.ts";
 import { encodeImages } from "../../../src/backends/mlflow/media/images.ts";
 import type { ImageFormat, ImagesDatum } from "../../../src/reader/datum.ts";
 import { imageFormat } from "../../../src/reader/plugins/images.ts";

@@ -1,8 +1,8 @@
 /** Contexts, data and fixtures for the encoders' tests. */
 import { existsSync } from "node:fs";
-import { ArtifactPaths } from "../../../src/backends/mlflow/artifact-paths.ts";
-import type { Artifact } from "../../../src/backends/mlflow/artifacts.ts";
-import type { MediaContext } from "../../../src/backends/mlflow/media/context.ts";
+import type { Artifact } from "../../../src/backends/artifacts/artifact.ts";
+import { ArtifactPaths } from "../../../src/backends/artifacts/artifact-paths.ts";
+import type { MediaContext } from "../../../src/backends/artifacts/context.ts";
 import type { Datum, DatumBase, TagMetadata } from "../../../src/reader/datum.ts";
 import { discover } from "../../../src/reader/discover.ts";
 import { readFiles } from "../../support/read-values.ts";

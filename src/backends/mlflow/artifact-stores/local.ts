@@ -9,7 +9,7 @@ import { type Digest, digestOf, partsOf, partsOfDirectory, type StoredObject } f
 import { ageOf } from "../../../reader/file-age.ts";
 import type { FileRef } from "../../../reader/file-store.ts";
 import { FilePart } from "../../../sync/source/file-part.ts";
-import { type Artifact, type ArtifactStore } from "../artifacts.ts";
+import { type Artifact, type ArtifactStore } from "../../artifacts/artifact.ts";
 
 /** MLflow does not list files whose names begin so. Source: mlflow/store/artifact/local_artifact_repo.py. */
 const HIDDEN = ".artifact.uploading.";

@@ -7,7 +7,7 @@ import type { HttpClient } from "../../../net/client.ts";
 import type { Patience } from "../../../net/retries.ts";
 import type { S3Place } from "../../../net/s3.ts";
 import { partOf } from "../../../sync/source/file-part.ts";
-import type { ArtifactStore } from "../artifacts.ts";
+import type { ArtifactStore } from "../../artifacts/artifact.ts";
 import { partsOfRoot, percentDecode } from "./paths.ts";
 
 /** Who keeps the run itself. */

@@ -9,7 +9,7 @@ import type { HttpRequest } from "../../../net/request.ts";
 import { FileTooLarge } from "../../../net/transfer.ts";
 import type { FileRef } from "../../../reader/file-store.ts";
 import { FilePart } from "../../../sync/source/file-part.ts";
-import type { Artifact, ArtifactStore } from "../artifacts.ts";
+import type { Artifact, ArtifactStore } from "../../artifacts/artifact.ts";
 import { type ListOne, listedSize, walk } from "./listing.ts";
 import { MULTIPART_MINIMUM, Multipart } from "./multipart.ts";
 import { partsForServer, partsOfRoot, percentDecode } from "./paths.ts";

@@ -11,7 +11,7 @@ import { asContentRefused, ContentRefused } from "../../../net/refusal.ts";
 import type { HttpRequest } from "../../../net/request.ts";
 import type { FileRef } from "../../../reader/file-store.ts";
 import { FilePart } from "../../../sync/source/file-part.ts";
-import type { Artifact, ArtifactStore } from "../artifacts.ts";
+import type { Artifact, ArtifactStore } from "../../artifacts/artifact.ts";
 import { type ListOne, walk } from "./listing.ts";
 import { partsForServer } from "./paths.ts";
 import { getDigest, getFile } from "./proxied.ts";

@@ -5,7 +5,7 @@
 
 import { type Json, jsonLines, Rows } from "../../../encode/json.ts";
 import type { HistogramDatum } from "../../../reader/datum.ts";
-import type { Artifact } from "../artifacts.ts";
+import type { Artifact } from "../../artifacts/artifact.ts";
 
 /** All histograms of a segment. */
 export function encodeHistograms(data: Iterable<HistogramDatum>, segment: string): Artifact {

@@ -12,8 +12,8 @@ import { createHash } from "node:crypto";
 import { hasFrames } from "../../../encode/gif.ts";
 import { MAX_PIXELS } from "../../../encode/pictures.ts";
 import type { ImageFormat, ImagesDatum } from "../../../reader/datum.ts";
-import type { Artifact } from "../artifacts.ts";
-import { type MediaContext, stepName } from "./context.ts";
+import type { Artifact } from "../../artifacts/artifact.ts";
+import { type MediaContext, stepName } from "../../artifacts/context.ts";
 import { loadPainter, type Painter } from "./thumbnails.ts";
 
 const EXTENSIONS: Readonly<Record<ImageFormat, string>> = {

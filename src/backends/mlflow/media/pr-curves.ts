@@ -5,7 +5,7 @@
 
 import { type Json, jsonLines } from "../../../encode/json.ts";
 import type { PrCurveDatum } from "../../../reader/datum.ts";
-import type { Artifact } from "../artifacts.ts";
+import type { Artifact } from "../../artifacts/artifact.ts";
 
 /** All curves of a segment. */
 export function encodePrCurves(data: Iterable<PrCurveDatum>, segment: string): Artifact {

@@ -10,8 +10,8 @@
 
 import { readableJson } from "../../../encode/json.ts";
 import type { TextDatum } from "../../../reader/datum.ts";
-import type { Artifact } from "../artifacts.ts";
-import type { MediaContext } from "./context.ts";
+import type { Artifact } from "../../artifacts/artifact.ts";
+import type { MediaContext } from "../../artifacts/context.ts";
 
 /** The files of one step's text. */
 export function encodeText(datum: TextDatum, { paths }: MediaContext): Artifact[] {

@@ -1,6 +1,6 @@
 /** A file that a program logged → the artifact of its path. */
-import type { ArtifactDatum } from "../../../reader/datum.ts";
-import type { Artifact, FileArtifact } from "../artifacts.ts";
+import type { ArtifactDatum } from "../../reader/datum.ts";
+import type { Artifact, FileArtifact } from "./artifact.ts";
 import type { MediaContext } from "./context.ts";
 
 export function encodeLogged({ path, content }: ArtifactDatum, { paths }: MediaContext): (Artifact | FileArtifact)[] {

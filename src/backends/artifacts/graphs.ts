@@ -4,9 +4,9 @@
  * one, those of later steps are `graph/<tag>@<step>…`.
  */
 
-import { textFormat } from "../../../encode/pbtxt.ts";
-import type { GraphDatum } from "../../../reader/datum.ts";
-import type { Artifact } from "../artifacts.ts";
+import { textFormat } from "../../encode/pbtxt.ts";
+import type { GraphDatum } from "../../reader/datum.ts";
+import type { Artifact } from "./artifact.ts";
 import type { MediaContext } from "./context.ts";
 
 const MESSAGE_TYPES: ReadonlyMap<GraphDatum["content"], string> = new Map([

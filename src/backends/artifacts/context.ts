@@ -1,6 +1,6 @@
 /** What every encoder is told beside the value itself. */
-import type { DatumBase } from "../../../reader/datum.ts";
-import type { ArtifactPaths } from "../artifact-paths.ts";
+import type { DatumBase } from "../../reader/datum.ts";
+import type { ArtifactPaths } from "./artifact-paths.ts";
 
 export interface MediaContext {
   /** Says which run of which source this is, for ever. */

@@ -7,9 +7,9 @@
  * Source: tensorboard/plugins/hparams/api.proto.
  */
 import { createHash } from "node:crypto";
-import { type Json, readableJson } from "../../../encode/json.ts";
-import type { HparamsDatum } from "../../../reader/datum.ts";
-import type { Artifact } from "../artifacts.ts";
+import { type Json, readableJson } from "../../encode/json.ts";
+import type { HparamsDatum } from "../../reader/datum.ts";
+import type { Artifact } from "./artifact.ts";
 import type { MediaContext } from "./context.ts";
 
 type Domain = (HparamsDatum["record"] & { readonly type: "experiment" })["hparams"][number]["domain"];

@@ -4,10 +4,10 @@
  * themselves where they are strings.
  */
 
-import { type Json, readableJson } from "../../../encode/json.ts";
-import { encodeNpy } from "../../../encode/npy.ts";
-import type { TensorDatum } from "../../../reader/datum.ts";
-import type { Artifact } from "../artifacts.ts";
+import { type Json, readableJson } from "../../encode/json.ts";
+import { encodeNpy } from "../../encode/npy.ts";
+import type { TensorDatum } from "../../reader/datum.ts";
+import type { Artifact } from "./artifact.ts";
 import type { MediaContext } from "./context.ts";
 
 /** The files of one value. */

@@ -6,9 +6,9 @@
  * Source: `DemoDataProvider` of tensorboard/plugins/projector/vz_projector/data-provider-demo.ts.
  */
 import { extname, posix } from "node:path";
-import { type Json, readableJson } from "../../../encode/json.ts";
-import type { EmbeddingFile, FoundEmbedding } from "../../../sync/source/embeddings.ts";
-import type { Artifact } from "../artifacts.ts";
+import { type Json, readableJson } from "../../encode/json.ts";
+import type { EmbeddingFile, FoundEmbedding } from "../../sync/source/embeddings.ts";
+import type { Artifact } from "./artifact.ts";
 import type { MediaContext } from "./context.ts";
 
 /** An embedding whose files have a place. */

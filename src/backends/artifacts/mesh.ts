@@ -6,10 +6,10 @@
  * Source: http://paulbourke.net/dataformats/ply/; tensorboard/plugins/mesh/mesh_plugin.py.
  */
 
-import { encodeNpy } from "../../../encode/npy.ts";
-import type { MeshDatum } from "../../../reader/datum.ts";
-import type { Tensor } from "../../../reader/tensor.ts";
-import type { Artifact } from "../artifacts.ts";
+import { encodeNpy } from "../../encode/npy.ts";
+import type { MeshDatum } from "../../reader/datum.ts";
+import type { Tensor } from "../../reader/tensor.ts";
+import type { Artifact } from "./artifact.ts";
 import { type MediaContext, stepName } from "./context.ts";
 
 /** A batch of lists: entry `i` of element `b` begins at `(b * count + i) * width`. */

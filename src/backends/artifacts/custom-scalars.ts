@@ -5,9 +5,9 @@
  * Source: tensorboard/plugins/custom_scalar/layout.proto.
  */
 
-import { type Json, readableJson } from "../../../encode/json.ts";
-import type { CustomScalarsChart, CustomScalarsDatum } from "../../../reader/datum.ts";
-import type { Artifact } from "../artifacts.ts";
+import { type Json, readableJson } from "../../encode/json.ts";
+import type { CustomScalarsChart, CustomScalarsDatum } from "../../reader/datum.ts";
+import type { Artifact } from "./artifact.ts";
 import type { MediaContext } from "./context.ts";
 
 /** The file of a layout. */

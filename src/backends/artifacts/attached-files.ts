@@ -7,9 +7,9 @@ import { type FileProblem, problemOf } from "../../sync/report/file-problem.ts";
 import type { Note } from "../../sync/report/note.ts";
 import type { SkipReason } from "../../sync/report/skip-reason.ts";
 import { Tally } from "../../sync/report/tally.ts";
+import type { ArtifactStore } from "./artifact.ts";
 import type { ArtifactPaths } from "./artifact-paths.ts";
-import type { ArtifactStore } from "./artifacts.ts";
-import { type PlacedEmbedding, placeEmbeddings, projectorConfig } from "./media/embeddings.ts";
+import { type PlacedEmbedding, placeEmbeddings, projectorConfig } from "./embeddings.ts";
 
 /** How many values an artifact of the source is. */
 export function countOf(artifact: SourceArtifact): number {

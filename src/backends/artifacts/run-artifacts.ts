@@ -8,10 +8,10 @@ import type { FilesReceipt, Page, Segment, SourceArtifact } from "../../sync/bac
 import type { Note } from "../../sync/report/note.ts";
 import type { SkipReason } from "../../sync/report/skip-reason.ts";
 import { Tally } from "../../sync/report/tally.ts";
+import type { Artifact, ArtifactStore, FileArtifact } from "./artifact.ts";
 import { type ArtifactEntry, ArtifactPaths, type ArtifactRoot } from "./artifact-paths.ts";
-import type { Artifact, ArtifactStore, FileArtifact } from "./artifacts.ts";
 import { attachFiles, countOf } from "./attached-files.ts";
-import type { Encoded } from "./media/encode.ts";
+import type { Encoded, Encoders } from "./encode.ts";
 
 /** Files on their way at the same time. */
 const CONCURRENCY = 8;
@@ -42,6 +42,8 @@ export interface RunArtifactsOptions {
   readonly source: string;
   /** Asked for when there is the first file. @throws TraceletError `unsupported` where tracelet cannot write to */
   open(): Promise<ArtifactStore>;
+  /** What values become files. Loaded for those runs only that have more than scalars. */
+  encoders(): Promise<Encoders>;
   /** Seconds since the Unix epoch → ms. */
   timestamp(wallTime: number): number;
   /** The largest file that is stored, bytes. */
@@ -95,8 +97,7 @@ export class RunArtifacts {
     const notes: Note[] = [];
     const written = { tooLarge, refused, replaced, notes };
     if (data.length === 0 && segments.length === 0) return written;
-    // Loaded for those runs only that have more than scalars.
-    const { encodeData, isEncoded } = await import("./media/encode.ts");
+    const { encodeData, isEncoded } = await this.#options.encoders();
     if (segments.length === 0 && !data.some(({ kind }) => isEncoded(kind))) return written;
     const store = await this.#open();
     if (store === undefined) return written;
