@@ -25,7 +25,7 @@ beforeAll(async () => {
   await api.defaultEntity();
   await api.status(RUN);
   await api.upsert(RUN, { config: '{"_wandb":{"value":{"t":{}}}}' });
-  await api.upload(RUN, "media/a.txt", Buffer.from("a"));
+  await api.upload(RUN, [{ path: "media/a.txt", body: Buffer.from("a") }]);
   await api.stream(RUN, {
     history: { offset: 0, lines: ['{"x":0,"_step":0}'] },
     summary: '{"x":0}',

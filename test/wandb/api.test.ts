@@ -80,7 +80,7 @@ describe("a run", () => {
     await begin({ path: "/hosted", relativeUploads: true, uploadHeaders: ["X-Signed: yes"] });
     await api.upsert(RUN, {});
     const bytes = Buffer.from("bytes");
-    await api.upload(RUN, "media/a b.txt", bytes);
+    expect(await api.upload(RUN, [{ path: "media/a b.txt", body: bytes }])).toEqual(new Map());
     await api.stream(RUN, { uploaded: ["media/a b.txt"] });
     const { files, announced, oddities } = server.run("p", "r");
     expect(files.get("media/a b.txt")).toMatchObject({ sha256: createHash("sha256").update(bytes).digest("hex") });

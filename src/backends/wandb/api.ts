@@ -2,18 +2,22 @@
 import { TraceletError } from "../../errors.ts";
 import type { Access } from "../../net/access.ts";
 import { HttpClient } from "../../net/client.ts";
-import type { JsonObject, Upload } from "../../net/request.ts";
+import { asContentRefused, ContentRefused } from "../../net/refusal.ts";
+import type { JsonObject } from "../../net/request.ts";
 import type { Patience } from "../../net/retries.ts";
 import { CREATE_RUN_FILES, RUN_RESUME_STATUS, UPSERT_BUCKET, VIEWER } from "./documents.ts";
 import { objectOf } from "./json.ts";
 import { isDeletedRun, WANDB } from "./service.ts";
-import type { RunAddress, RunFields, RunStatus, StreamPart, UpsertedRun, WandbStore } from "./store.ts";
+import type { RunAddress, RunFields, RunFile, RunStatus, StreamPart, UpsertedRun, WandbStore } from "./store.ts";
 
 export interface WandbApiOptions extends Patience {
   readonly base: string;
   readonly access: Access;
   readonly stopGraceMs?: number | undefined;
 }
+
+/** Files whose addresses are asked for at a time. */
+const MAX_ADDRESSES = 64;
 
 export class WandbApi implements WandbStore {
   readonly base: string;
@@ -104,25 +108,69 @@ export class WandbApi implements WandbStore {
     });
   }
 
-  async upload({ entity, project, name }: RunAddress, path: string, body: Uint8Array | Upload): Promise<void> {
-    const variables = { entity, project, run: name, files: [path] };
+  async upload(address: RunAddress, files: readonly RunFile[]): Promise<ReadonlyMap<string, ContentRefused>> {
+    const refused = new Map<string, ContentRefused>();
+    // Signed addresses expire: no more of them are asked for than are used soon.
+    for (let first = 0; first < files.length; first += MAX_ADDRESSES) {
+      const some = files.slice(first, first + MAX_ADDRESSES);
+      const { addresses, headers } = await this.#addresses(address, some);
+      await Promise.all(
+        some.map(async (file, i) => {
+          const error = await this.#put(file, addresses[i] as URL, headers);
+          if (error !== undefined) refused.set(file.path, error);
+        }),
+      );
+    }
+    return refused;
+  }
+
+  /** Where to put each of the files, and with which headers. */
+  async #addresses(
+    { entity, project, name }: RunAddress,
+    files: readonly RunFile[],
+  ): Promise<{ readonly addresses: readonly URL[]; readonly headers: Record<string, string> }> {
+    const variables = { entity, project, run: name, files: files.map(({ path }) => path) };
     const data = await this.#graphql("CreateRunFiles", CREATE_RUN_FILES, variables);
-    const { files, uploadHeaders } = objectOf(data["createRunFiles"]);
-    const { uploadUrl } = objectOf(Array.isArray(files) ? files[0] : undefined);
-    // W&B's client takes whole addresses alone, so that servers give those; one without a host could only mean this server.
-    const text = this.#text(uploadUrl, "an address for an upload");
-    if (!URL.canParse(text, `${this.base}/`)) throw this.#misunderstood("an address for an upload");
-    const url = new URL(text, `${this.base}/`);
-    if (!/^https?:$/.test(url.protocol)) throw this.#misunderstood("an address for an upload");
-    await this.#http.elsewhere(url.origin, "storage").upload({
-      method: "PUT",
-      path: url.pathname + url.search,
-      shownAs: `the upload of ${path}`,
-      body,
-      contentType: false,
-      headers: this.#headers(uploadHeaders),
-      retryLostReply: true,
+    const { files: offered, uploadHeaders } = objectOf(data["createRunFiles"]);
+    const urls = new Map<unknown, unknown>();
+    for (const each of Array.isArray(offered) ? (offered as readonly unknown[]) : []) {
+      const { name: path, uploadUrl } = objectOf(each);
+      urls.set(path, uploadUrl);
+    }
+    const addresses = files.map(({ path }) => {
+      // W&B's client takes whole addresses alone, so that servers give those; one without a host could only mean this server.
+      const text = this.#text(urls.get(path), "an address for an upload");
+      if (!URL.canParse(text, `${this.base}/`)) throw this.#misunderstood("an address for an upload");
+      const url = new URL(text, `${this.base}/`);
+      if (!/^https?:$/.test(url.protocol)) throw this.#misunderstood("an address for an upload");
+      return url;
     });
+    return { addresses, headers: this.#headers(uploadHeaders) };
+  }
+
+  /** @returns how the file was refused for what it holds */
+  async #put(
+    { path, body }: RunFile,
+    { origin, pathname, search }: URL,
+    headers: Record<string, string>,
+  ): Promise<ContentRefused | undefined> {
+    try {
+      await this.#http.elsewhere(origin, "storage").upload({
+        method: "PUT",
+        path: pathname + search,
+        shownAs: `the upload of ${path}`,
+        body,
+        contentType: false,
+        headers,
+        retryLostReply: true,
+        inTurn: true,
+      });
+      return undefined;
+    } catch (error) {
+      const known = asContentRefused(error);
+      if (known instanceof ContentRefused) return known;
+      throw known;
+    }
   }
 
   location(entity: string, project: string): string {

@@ -1,4 +1,5 @@
 /** What the backend needs of a Weights & Biases: the same few operations on a server and on an offline directory. */
+import type { ContentRefused } from "../../net/refusal.ts";
 import type { Upload } from "../../net/request.ts";
 
 /** Where a run lies. */
@@ -52,6 +53,13 @@ export interface StreamPart {
   readonly exitCode?: number;
 }
 
+/** A file for a run. */
+export interface RunFile {
+  /** Relative, its parts separated by `/`. */
+  readonly path: string;
+  readonly body: Uint8Array | Upload;
+}
+
 /**
  * A place for runs. Each method resolves once what it says is durable there. All may be repeated without effect: fields are
  * set, lines have numbers, files have paths. All throw `TraceletError`: `auth`, `unreachable`, `rejected`, `deleted`.
@@ -69,8 +77,12 @@ export interface WandbStore {
   upsert(address: RunAddress, fields: RunFields): Promise<UpsertedRun>;
   /** Append to a run; nothing given: the run is alive. */
   stream(address: RunAddress, part: StreamPart): Promise<void>;
-  /** Store a file of a run; one of the same path is replaced. The stream has to announce it afterwards. */
-  upload(address: RunAddress, path: string, body: Uint8Array | Upload): Promise<void>;
+  /**
+   * Store files of a run, side by side; one of the same path is replaced. The stream has to announce them afterwards.
+   *
+   * @returns the files that were refused for what they hold, by path
+   */
+  upload(address: RunAddress, files: readonly RunFile[]): Promise<ReadonlyMap<string, ContentRefused>>;
   /** Where a user finds the runs of a project. */
   location(entity: string, project: string): string;
   close(): Promise<void>;
