@@ -41,8 +41,8 @@ type Verifier = (
 /** The one for a backend. @throws TraceletError `usage` for a plug-in */
 export function verifierOf(name: string): Verifier {
   if (name === "mlflow") return verifyMlflow;
-  if (["jsonl", "csv", "parquet"].includes(name)) return verifyOutput;
-  if (name === "wandb") throw new TraceletError("unsupported", "verify cannot read what is in W&B yet");
+  if (name === "wandb") return verifyRuns;
+  if (backendNames().includes(name)) return verifyOutput;
   throw new TraceletError("usage", `verify cannot read what the plug-in ${name} has written`, {
     hint: `it reads ${backendNames().join(", ")}`,
   });
@@ -59,6 +59,22 @@ async function verifyMlflow(
   try {
     const what = { store, experiment, version: VERSION, maxArtifactBytes: maxArtifactSize };
     return { key: `mlflow ${address}`, result: await verify({ ...choice, ...what }) };
+  } finally {
+    await store.close();
+  }
+}
+
+async function verifyRuns(
+  choice: VerifyChoice,
+  options: VerifyCommandOptions,
+  { say }: VerifierSurroundings,
+): Promise<Verified> {
+  const { openToRead } = await import("../backends/wandb/open.ts");
+  const { verifyWandb } = await import("../verify/wandb/verify.ts");
+  const { giveUpAfter: giveUpAfterMs, shutdownTimeout: shutdownTimeoutMs } = options;
+  const { store, ...what } = openToRead(options, { signal: choice.signal, giveUpAfterMs, shutdownTimeoutMs, say });
+  try {
+    return { key: `wandb ${what.address}`, result: await verifyWandb({ ...choice, store, ...what }) };
   } finally {
     await store.close();
   }

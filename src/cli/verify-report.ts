@@ -46,18 +46,14 @@ export function printVerified({ result, elapsedMs, backend }: VerifyReport, outp
   list("Could not be compared", "red", failed);
   list("Could not be read", "red", [...result.problems, ...runs.flatMap((run) => run.problems)].map(problemLine));
   list("Corrupt records in the source, skipped", "yellow", runs.flatMap((run) => run.losses).map(lossLine));
-  list("Notes", "dim", linkLines(result.links));
+  list("Notes", "dim", [...(result.notes ?? []), ...linkLines(result.links)]);
   list("Sent under an earlier choice, and no difference", "dim", runs.flatMap(earlierLine));
   const obstacles = runs.flatMap(({ obstacle }) => (obstacle === undefined ? [] : [obstacle.message]));
   list("Files were not compared", "yellow", [...new Set(obstacles)]);
   output.write(`${headline(result)} (${duration(elapsedMs)})\n`);
   if (runs.some(({ findings, outcome }) => outcome === "missing" || findings.counts.points.missing > 0)) {
     output.write("What is missing may not have been sent yet: sync with the same options, then verify again.\n");
-    const then =
-      backend === "mlflow"
-        ? "delete the run in MLflow, and sync again with --resend-deleted"
-        : "remove the run's files, and sync again";
-    output.write(`If it is still missing, ${then}.\n`);
+    output.write(`If it is still missing, ${REMEDIES[backend] ?? "remove the run's files, and sync again"}.\n`);
   }
   if (result.location !== undefined) output.write(`${oneLine(result.location)}\n`);
 }
@@ -72,6 +68,7 @@ export function toJson({ result, elapsedMs }: VerifyReport): object {
     runsNotCompared: result.left?.runs ?? 0,
     error: errorJson(result.error),
     counts: totals(result.runs),
+    ...(result.notes !== undefined && { notes: result.notes }),
     problems: result.problems,
     runs: result.runs.map((run) => ({
       name: run.name,
@@ -167,6 +164,12 @@ type Words = Readonly<Record<"points" | "lines", (name: string) => string>>;
 const FILE_WORDS: Words = { points: (name) => `tag ${quoted(name)}`, lines: (name) => cut(name) };
 const WORDS: Readonly<Record<string, Words>> = {
   mlflow: { points: (name) => `metric ${quoted(name)}`, lines: (name) => `lines of ${name}/*.jsonl` },
+  wandb: { points: (name) => `metric ${quoted(name)}`, lines: (name) => `values of ${quoted(name)}` },
+};
+
+const REMEDIES: Readonly<Record<string, string>> = {
+  mlflow: "delete the run in MLflow, and sync again with --resend-deleted",
+  wandb: "send the logdir to another project",
 };
 
 const SUBJECTS = { params: "param", tags: "run tag", files: "file" } as const;

@@ -30,12 +30,12 @@ export class WandbApi implements WandbStore {
   }
 
   async defaultEntity(): Promise<string | undefined> {
-    const { entity } = objectOf((await this.#graphql("Viewer", VIEWER, {}))["viewer"]);
+    const { entity } = objectOf((await this.graphql("Viewer", VIEWER, {}))["viewer"]);
     return typeof entity === "string" && entity !== "" ? entity : undefined;
   }
 
   async status({ entity, project, name }: RunAddress): Promise<RunStatus | undefined> {
-    const data = await this.#graphql("RunResumeStatus", RUN_RESUME_STATUS, { entity, project, name });
+    const data = await this.graphql("RunResumeStatus", RUN_RESUME_STATUS, { entity, project, name });
     const model = objectOf(data["model"]);
     if (model["bucket"] === null || model["bucket"] === undefined) return undefined;
     const { id, displayName, historyLineCount, config, summaryMetrics } = objectOf(model["bucket"]);
@@ -50,7 +50,7 @@ export class WandbApi implements WandbStore {
 
   async upsert(address: RunAddress, fields: RunFields): Promise<UpsertedRun> {
     const { storageId = null, displayName = null, config = null, group = null, jobType = null, tags = null } = fields;
-    const data = await this.#graphql("UpsertBucket", UPSERT_BUCKET, {
+    const data = await this.graphql("UpsertBucket", UPSERT_BUCKET, {
       ...UNSET,
       ...address,
       id: storageId,
@@ -130,7 +130,7 @@ export class WandbApi implements WandbStore {
     files: readonly RunFile[],
   ): Promise<{ readonly addresses: readonly URL[]; readonly headers: Record<string, string> }> {
     const variables = { entity, project, run: name, files: files.map(({ path }) => path) };
-    const data = await this.#graphql("CreateRunFiles", CREATE_RUN_FILES, variables);
+    const data = await this.graphql("CreateRunFiles", CREATE_RUN_FILES, variables);
     const { files: offered, uploadHeaders } = objectOf(data["createRunFiles"]);
     const urls = new Map<unknown, unknown>();
     for (const each of Array.isArray(offered) ? (offered as readonly unknown[]) : []) {
@@ -185,7 +185,8 @@ export class WandbApi implements WandbStore {
     return this.#http.close();
   }
 
-  async #graphql(operationName: string, query: string, variables: object): Promise<JsonObject> {
+  /** @returns the `data` of the answer @throws TraceletError `rejected` if it has errors, whatever its status */
+  async graphql(operationName: string, query: string, variables: object): Promise<JsonObject> {
     const answer = await this.#http.request({
       method: "POST",
       path: "/graphql",

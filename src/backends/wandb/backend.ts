@@ -32,6 +32,8 @@ export interface WandbBackendOptions {
   readonly place: Place;
   /** Whether runs are shown as running while nothing is sent. */
   readonly live: boolean;
+  /** False if every run is to be sent whole, whatever it says to have. Default true. */
+  readonly keepsMarks?: boolean | undefined;
   /** Its abort ends every wait. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -55,6 +57,7 @@ export class WandbBackend implements Backend {
   readonly batchSize = 20_000;
   readonly #store: WandbStore;
   readonly #place: Place;
+  readonly #keepsMarks: boolean;
   readonly #signal: AbortSignal | undefined;
   readonly #open = new WeakMap<RunHandle, WandbRun>();
   /** Those that are shown as running, by id, as they were opened last. */
@@ -65,7 +68,8 @@ export class WandbBackend implements Backend {
   #entity: Promise<string> | undefined;
   #location: string | undefined;
 
-  constructor({ store, place, live, signal }: WandbBackendOptions) {
+  constructor({ store, place, live, keepsMarks = true, signal }: WandbBackendOptions) {
+    this.#keepsMarks = keepsMarks;
     this.#signal = signal;
     this.#store = store;
     this.#place = place;
@@ -146,7 +150,8 @@ export class WandbBackend implements Backend {
   }
 
   async #handleOf(run: RunDescription, { address, status, stored }: Found, created: boolean): Promise<RunHandle> {
-    const open = new WandbRun(this.#store, address, status, stored, run.startTime);
+    const left = this.#keepsMarks ? stored : withoutMarks(stored);
+    const open = new WandbRun(this.#store, address, status, left, run.startTime);
     const { name, source } = open.state;
     const isRenamed = source !== run.source;
     const isCalled = !isRenamed && name !== run.name;
@@ -162,7 +167,7 @@ export class WandbBackend implements Backend {
     const { marks, choice, choices } = open.state;
     const handle: RunHandle = {
       id: address.name,
-      marks: [...marks.values()],
+      marks: this.#keepsMarks ? [...marks.values()] : undefined,
       choice,
       choices,
       created,
@@ -257,6 +262,11 @@ export class WandbBackend implements Backend {
     if (open === undefined) throw new Error("a run is opened before it is written to");
     return open;
   }
+}
+
+/** The same run, as if nothing had been sent to it. */
+function withoutMarks({ writer, state: { name, source } }: StoredState): StoredState {
+  return firstState(name, source, [], writer);
 }
 
 /** Hyperparameters of a batch, by name. */

@@ -58,3 +58,46 @@ export const CREATE_RUN_FILES = `mutation CreateRunFiles($entity: String!, $proj
     files { name uploadUrl }
   }
 }`;
+
+/** Of the public API, `wandb.Api().run()`, as far as its fields are needed. */
+export const RUN = `query Run($project: String!, $entity: String!, $name: String!) {
+  project(name: $project, entityName: $entity) {
+    run(name: $name) {
+      name
+      state
+      config
+      summaryMetrics
+      historyLineCount
+      historyKeys
+    }
+  }
+}`;
+
+/** How `scan_history` reads the rows of a range of `_step`s. */
+export const HISTORY_PAGE = `query HistoryPage(
+  $entity: String!, $project: String!, $run: String!, $minStep: Int64!, $maxStep: Int64!, $pageSize: Int!
+) {
+  project(name: $project, entityName: $entity) {
+    run(name: $run) {
+      history(minStep: $minStep, maxStep: $maxStep, samples: $pageSize)
+    }
+  }
+}`;
+
+/** How `wandb.Api().run().files()` reads them. */
+export const RUN_FILES = `query RunFiles(
+  $project: String!, $entity: String!, $name: String!, $fileCursor: String, $fileLimit: Int = 50
+) {
+  project(name: $project, entityName: $entity) {
+    run(name: $name) {
+      fileCount
+      files(after: $fileCursor, first: $fileLimit) {
+        edges {
+          node { id name sizeBytes md5 }
+          cursor
+        }
+        pageInfo { endCursor hasNextPage }
+      }
+    }
+  }
+}`;

@@ -7,7 +7,8 @@ import { WandbApi } from "./api.ts";
 import { skipFiles, tallyOf, WandbBackend } from "./backend.ts";
 import { readLogin } from "./login.ts";
 import type { WANDB_OPTIONS } from "./options.ts";
-import { readPlace } from "./place.ts";
+import { type Place, readPlace } from "./place.ts";
+import { WandbReader } from "./reader.ts";
 
 export type WandbOptions = OptionsOf<typeof WANDB_OPTIONS>;
 
@@ -19,7 +20,7 @@ export function check(options: WandbOptions): void {
 /** @throws TraceletError `usage`; `auth` if there is no API key */
 export function open(options: WandbOptions, surroundings: Surroundings): OpenedBackend {
   const place = readPlace(options, process.env);
-  const address = `${place.base} ${place.entity ?? ""}/${place.project}`;
+  const address = addressOf(place);
   const { dryRun, live, verbose, giveUpAfterMs, shutdownTimeoutMs, signal, say } = surroundings;
   if (dryRun) return { backend: new DryRunBackend(tallyOf, skipFiles), address };
   let retries = 0;
@@ -37,6 +38,28 @@ export function open(options: WandbOptions, surroundings: Surroundings): OpenedB
     },
   });
   return { backend: new WandbBackend({ store, place, live, signal }), address, retries: () => retries };
+}
+
+/** A W&B that is only read. @throws TraceletError `usage`; `auth` if there is no API key */
+export function openToRead(
+  options: WandbOptions,
+  surroundings: Pick<Surroundings, "signal" | "giveUpAfterMs" | "shutdownTimeoutMs" | "say">,
+): { readonly store: WandbApi; readonly reader: WandbReader; readonly place: Place; readonly address: string } {
+  const { signal, giveUpAfterMs, shutdownTimeoutMs, say } = surroundings;
+  const place = readPlace(options, process.env);
+  const store = new WandbApi({
+    base: place.base,
+    access: readLogin(place.base, process.env, os.homedir()),
+    giveUpAfterMs,
+    signal,
+    stopGraceMs: shutdownTimeoutMs * GRACE_SHARE,
+    onRetry: ({ reason, delayMs }) => say(`${reason}; asked again in ${(delayMs / 1000).toFixed(1)} s`),
+  });
+  return { store, reader: new WandbReader(store), place, address: addressOf(place) };
+}
+
+function addressOf({ base, entity, project }: Place): string {
+  return `${base} ${entity ?? ""}/${project}`;
 }
 
 const GRACE_SHARE = 0.4;

@@ -1,9 +1,7 @@
 /** What a run's files hold, and what a batch would become in them, item by item: a module a format. */
 import type { Batch } from "../../sync/backend.ts";
-import { pointWords } from "./points.ts";
-
-/** Takes an item: a scalar of a tag, or another value, of which the name tells the kind and the tag. */
-export type TakeItem = (what: "points" | "lines", name: string, words: Int32Array) => void;
+import { pointWords } from "../point-words.ts";
+import type { TakeItem } from "../series-sums.ts";
 
 /** Takes the path of a file below the output directory, and how many bytes of a value it holds. */
 export type TakeMedium = (file: string, bytes: number) => void;

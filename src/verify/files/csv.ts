@@ -7,8 +7,9 @@ import type { OutputDirectory } from "../../backends/files/output-directory.ts";
 import { pythonText } from "../../reader/python-text.ts";
 import type { Batch } from "../../sync/backend.ts";
 import { digestWords } from "../items.ts";
-import { type Contents, nameOf, type TakeItem, takeScalars } from "./contents.ts";
-import { pointWords } from "./points.ts";
+import { pointWords } from "../point-words.ts";
+import type { TakeItem } from "../series-sums.ts";
+import { type Contents, nameOf, takeScalars } from "./contents.ts";
 
 export class CsvContents implements Contents {
   readonly #directory: OutputDirectory;

@@ -7,8 +7,9 @@ import { linesUpTo } from "../../backends/files/read-lines.ts";
 import type { Datum } from "../../reader/datum.ts";
 import type { Batch } from "../../sync/backend.ts";
 import { digestWords } from "../items.ts";
-import { type Contents, nameOf, type TakeItem, type TakeMedium, takeScalars } from "./contents.ts";
-import { pointWords } from "./points.ts";
+import { pointWords } from "../point-words.ts";
+import type { TakeItem } from "../series-sums.ts";
+import { type Contents, nameOf, type TakeMedium, takeScalars } from "./contents.ts";
 
 /** Lines that are no values. */
 const OWN: ReadonlySet<unknown> = new Set(["run", "mark"]);

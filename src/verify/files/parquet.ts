@@ -9,9 +9,10 @@ import { scalarsOf } from "../../backends/files/parquet/scalar-part.ts";
 import { type ParquetRuns, tableFolder } from "../../backends/files/parquet-runs.ts";
 import type { Batch } from "../../sync/backend.ts";
 import { digestWords } from "../items.ts";
-import { type Contents, nameOf, type TakeItem, type TakeMedium, takeScalars } from "./contents.ts";
+import { pointWords } from "../point-words.ts";
+import type { TakeItem } from "../series-sums.ts";
+import { type Contents, nameOf, type TakeMedium, takeScalars } from "./contents.ts";
 import { storedLines, takeLines } from "./jsonl.ts";
-import { pointWords } from "./points.ts";
 
 export class ParquetContents implements Contents {
   readonly #directory: OutputDirectory;

@@ -5,13 +5,10 @@ import { pipeline } from "node:stream/promises";
 import type { OutputDirectory } from "../../backends/files/output-directory.ts";
 import type { RunState } from "../../backends/run-state.ts";
 import { Findings } from "../findings.ts";
-import { Sum } from "../items.ts";
+import { pointOf } from "../point-words.ts";
+import { SeriesSums, type TakeItem } from "../series-sums.ts";
 import type { Unsettled } from "../tasks.ts";
-import type { Contents, TakeItem, TakeMedium } from "./contents.ts";
-import { pointOf } from "./points.ts";
-
-type What = Unsettled["what"];
-type Sums = Readonly<Record<What, Map<string, Sum>>>;
+import type { Contents, TakeMedium } from "./contents.ts";
 
 export class RunCheck {
   /** Path of what tells its state. */
@@ -20,14 +17,14 @@ export class RunCheck {
   readonly state: RunState | undefined;
   readonly findings: Findings = new Findings(pointOf, true);
   /** What has to be read again to know. */
-  readonly unsettled: Unsettled[] = [];
+  unsettled: readonly Unsettled[] = [];
   /** Whether any value is there. */
   isThere = false;
   /** Whether all has been compared. */
   compared = false;
   /** How the source says that the run ended; undefined before it was read to its end. */
   status: RunState["status"] | undefined;
-  readonly #expected: Sums = { points: new Map(), lines: new Map() };
+  readonly #expected = new SeriesSums();
   /** Sizes of files beside, in bytes, by their paths. */
   readonly #media = new Map<string, number>();
 
@@ -36,7 +33,7 @@ export class RunCheck {
     this.state = state;
   }
 
-  readonly expect: TakeItem = (what, name, words) => sumOf(this.#expected, what, name).add(words);
+  readonly expect: TakeItem = this.#expected.add;
 
   readonly expectMedium: TakeMedium = (file, bytes) => {
     this.#media.set(file, bytes);
@@ -45,28 +42,17 @@ export class RunCheck {
   /** Compare, once all of the source was read. @throws TraceletError if files cannot be read; the signal's reason */
   async compare(contents: Contents, directory: OutputDirectory, signal: AbortSignal): Promise<void> {
     const { findings, state, status } = this;
-    const there: Sums = { points: new Map(), lines: new Map() };
-    const told = await directory.guarded(this.id, () =>
-      contents.stored(this.id, (what, name, words) => sumOf(there, what, name).add(words)),
-    );
-    this.isThere = state !== undefined || there.points.size + there.lines.size > 0;
+    const there = new SeriesSums();
+    const told = await directory.guarded(this.id, () => contents.stored(this.id, there.add));
+    this.isThere = state !== undefined || !there.isEmpty;
     findings.compared("runs", 1);
     if (!this.isThere) findings.add({ what: "runs", name: "run", state: "missing" });
     else if (state === undefined) findings.add({ what: "runs", name: "state", state: "missing" });
     const ended = told ?? state?.status ?? status;
     if (this.isThere && ended !== status)
       findings.add({ what: "runs", name: "status", state: "different", source: String(status), there: String(ended) });
-    for (const what of ["points", "lines"] as const) {
-      for (const name of new Set([...this.#expected[what].keys(), ...there[what].keys()])) {
-        const [a, b] = [this.#expected[what].get(name) ?? new Sum(), there[what].get(name) ?? new Sum()];
-        findings.compared(what, a.count);
-        if (a.equals(b)) continue;
-        if (b.count === 0) findings.addWhole(what, name, "missing", a.count);
-        else if (a.count === 0) findings.addWhole(what, name, "extra", b.count);
-        else this.unsettled.push({ what, name, source: a.count, there: b.count });
-      }
-      this.#expected[what].clear();
-    }
+    this.unsettled = this.#expected.compare(there, findings);
+    this.#expected.clear();
     findings.compared("files", this.#media.size);
     for (const [file, bytes] of this.#media) {
       signal.throwIfAborted();
@@ -78,15 +64,6 @@ export class RunCheck {
     this.#media.clear();
     this.compared = true;
   }
-}
-
-function sumOf(sums: Sums, what: What, name: string): Sum {
-  let sum = sums[what].get(name);
-  if (sum === undefined) {
-    sum = new Sum();
-    sums[what].set(name, sum);
-  }
-  return sum;
 }
 
 /** @throws the system's error */

@@ -1,5 +1,5 @@
 /** A point as files have it ↔ the words that stand for it, bit for bit. There is one NaN: text has no more. */
-import type { Point } from "../findings.ts";
+import type { Point } from "./findings.ts";
 
 const steps = new BigInt64Array(1);
 const stepWords = new Int32Array(steps.buffer);

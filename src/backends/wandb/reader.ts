@@ -1,0 +1,97 @@
+/** What W&B's public API gives back of a run: its rows as `scan_history` reads them, its files, config, summary, and state. */
+import { TraceletError } from "../../errors.ts";
+import type { JsonObject } from "../../net/request.ts";
+import type { WandbApi } from "./api.ts";
+import { HISTORY_PAGE, RUN, RUN_FILES } from "./documents.ts";
+import { objectOf } from "./json.ts";
+import type { RunAddress } from "./store.ts";
+
+export interface RunRecord {
+  /** `running`, `finished`, `failed`, `crashed`, … */
+  readonly state: string;
+  /** JSON. */
+  readonly config: string;
+  /** JSON. */
+  readonly summary: string;
+  /** How many rows the server counts. */
+  readonly rows: number;
+  /** The greatest `_step`; -1 if there is none. */
+  readonly lastStep: number;
+}
+
+export interface KeptFile {
+  readonly name: string;
+  /** Bytes. */
+  readonly size: number;
+  /** In Base64; undefined where the service keeps none. */
+  readonly md5: string | undefined;
+}
+
+/** Steps of a page, as in W&B's client. */
+const PAGE = 1000;
+
+export class WandbReader {
+  readonly #api: Pick<WandbApi, "graphql" | "base">;
+
+  constructor(api: Pick<WandbApi, "graphql" | "base">) {
+    this.#api = api;
+  }
+
+  /** Undefined if there is no such run. */
+  async record(address: RunAddress): Promise<RunRecord | undefined> {
+    const run = await this.#run("Run", RUN, { ...address });
+    if (run === undefined) return undefined;
+    const { state, config, summaryMetrics, historyLineCount, historyKeys } = run;
+    const { lastStep } = objectOf(historyKeys);
+    const rows = typeof historyLineCount === "number" ? historyLineCount : 0;
+    return {
+      state: String(state),
+      config: typeof config === "string" && config !== "" ? config : "{}",
+      summary: typeof summaryMetrics === "string" && summaryMetrics !== "" ? summaryMetrics : "{}",
+      rows,
+      lastStep: Math.max(typeof lastStep === "number" ? lastStep : -1, rows - 1),
+    };
+  }
+
+  /** All rows, page by page, by their `_step`s. @param lastStep of the run's record */
+  async *rows({ entity, project, name: run }: RunAddress, lastStep: number): AsyncGenerator<readonly string[]> {
+    for (let minStep = 0; minStep <= lastStep; minStep += PAGE) {
+      const maxStep = Math.min(minStep + PAGE, lastStep + 1);
+      const range = { minStep, maxStep, pageSize: maxStep - minStep };
+      const page = await this.#run("HistoryPage", HISTORY_PAGE, { entity, project, run, ...range });
+      const history: unknown = page?.["history"] ?? [];
+      if (!Array.isArray(history) || !history.every((row) => typeof row === "string"))
+        throw this.#misunderstood("rows of a run's history");
+      yield history;
+    }
+  }
+
+  async files(address: RunAddress): Promise<KeptFile[]> {
+    const all: KeptFile[] = [];
+    for (let fileCursor: string | null = null; ; ) {
+      const page: JsonObject | undefined = await this.#run("RunFiles", RUN_FILES, { ...address, fileCursor });
+      const { edges, pageInfo } = objectOf(page?.["files"]);
+      for (const edge of Array.isArray(edges) ? (edges as readonly unknown[]) : []) {
+        const { name, sizeBytes, md5 } = objectOf(objectOf(edge)["node"]);
+        if (typeof name !== "string") throw this.#misunderstood("the name of a file");
+        // A number of 64 bits may come as a text.
+        all.push({ name, size: Number(sizeBytes), md5: typeof md5 === "string" && md5 !== "" ? md5 : undefined });
+      }
+      const { hasNextPage, endCursor } = objectOf(pageInfo);
+      if (hasNextPage !== true || typeof endCursor !== "string") return all;
+      fileCursor = endCursor;
+    }
+  }
+
+  async #run(operation: string, document: string, variables: object): Promise<JsonObject | undefined> {
+    const { project } = await this.#api.graphql(operation, document, variables);
+    const { run } = objectOf(project);
+    return run === null || run === undefined ? undefined : objectOf(run);
+  }
+
+  #misunderstood(what: string): TraceletError {
+    return new TraceletError("rejected", `${this.#api.base} answers with something else than ${what}`, {
+      hint: "check WANDB_BASE_URL, and whether the server's version is a current one",
+    });
+  }
+}

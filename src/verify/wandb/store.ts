@@ -1,0 +1,84 @@
+/** A W&B that the backend can write to as always, and that only looks at what it is given. */
+import { RunConfig } from "../../backends/wandb/run-config.ts";
+import type {
+  RunAddress,
+  RunFields,
+  RunFile,
+  RunStatus,
+  StreamPart,
+  UpsertedRun,
+  WandbStore,
+} from "../../backends/wandb/store.ts";
+import type { ContentRefused } from "../../net/refusal.ts";
+
+/** Told what a sync would write. */
+export interface Expectations {
+  /** @param isThere whether the server has the run */
+  open(address: RunAddress, isThere: boolean): void;
+  /** @param displayName what it is to be called, if it is called otherwise */
+  fields(address: RunAddress, fields: RunFields): void;
+  part(address: RunAddress, part: StreamPart): void;
+  file(address: RunAddress, file: RunFile): Promise<void>;
+}
+
+/** Reads from the real store, so that every run is found as a sync finds it; writes nowhere. */
+export class VerifyStore implements WandbStore {
+  readonly #there: WandbStore;
+  readonly #expectations: Expectations;
+  /** Runs as they would be by now, by id. */
+  readonly #written = new Map<string, RunStatus>();
+
+  constructor(there: WandbStore, expectations: Expectations) {
+    this.#there = there;
+    this.#expectations = expectations;
+  }
+
+  defaultEntity(): Promise<string | undefined> {
+    return this.#there.defaultEntity();
+  }
+
+  /** One that is there is shown as it is known, but without what it holds: all of it is to come through. */
+  async status(address: RunAddress): Promise<RunStatus | undefined> {
+    const written = this.#written.get(address.name);
+    if (written !== undefined) return written;
+    const status = await this.#there.status(address);
+    if (status === undefined) return undefined;
+    const { stored } = new RunConfig(status.config);
+    const config = new RunConfig();
+    if (stored !== undefined) config.stored = { writer: stored.writer, state: stored.state, lines: 0, plan: undefined };
+    return { ...status, lines: 0, config: stored === undefined ? "{}" : config.text(), summary: "{}" };
+  }
+
+  async upsert(address: RunAddress, fields: RunFields): Promise<UpsertedRun> {
+    const { displayName = "", config = "{}" } = fields;
+    const before = this.#written.get(address.name);
+    const isNew = before === undefined && fields.storageId === undefined;
+    const storageId = fields.storageId ?? before?.storageId ?? address.name;
+    if (before === undefined) this.#expectations.open(address, !isNew);
+    this.#written.set(address.name, { storageId, displayName, lines: before?.lines ?? 0, config, summary: "{}" });
+    this.#expectations.fields(address, fields);
+    return { ...address, storageId, displayName, isNew };
+  }
+
+  async stream(address: RunAddress, part: StreamPart): Promise<void> {
+    const { history } = part;
+    const written = this.#written.get(address.name);
+    if (written !== undefined && history !== undefined) {
+      const lines = Math.max(written.lines, history.offset + history.lines.length);
+      this.#written.set(address.name, { ...written, lines });
+    }
+    this.#expectations.part(address, part);
+  }
+
+  async upload(address: RunAddress, files: readonly RunFile[]): Promise<ReadonlyMap<string, ContentRefused>> {
+    for (const file of files) await this.#expectations.file(address, file);
+    return new Map();
+  }
+
+  location(entity: string, project: string): string {
+    return this.#there.location(entity, project);
+  }
+
+  /** The real store is its owner's to close. */
+  async close(): Promise<void> {}
+}
