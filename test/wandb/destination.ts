@@ -1,6 +1,6 @@
 /** A W&B server of the tests as a destination, and the points that it has. */
 import { WandbApi } from "../../src/backends/wandb/api.ts";
-import { WandbBackend } from "../../src/backends/wandb/backend.ts";
+import { WandbBackend, type WandbBackendOptions } from "../../src/backends/wandb/backend.ts";
 import { readLogin } from "../../src/backends/wandb/login.ts";
 import { readPlace } from "../../src/backends/wandb/place.ts";
 import type { Point } from "../../src/testing/event-file.ts";
@@ -11,11 +11,15 @@ import { API_KEY, type WandbServer } from "../support/wandb-server/server.ts";
 export const PROJECT = "p";
 
 /** @param base address of a server, or of what stands in front of it */
-export function connect(base: string, giveUpAfterMs?: number): WandbBackend {
-  const options = { wandbProject: PROJECT, wandbEntity: undefined };
-  const place = readPlace(options, { WANDB_BASE_URL: base });
+export function connect(
+  base: string,
+  giveUpAfterMs?: number,
+  options: Partial<WandbBackendOptions> = {},
+): WandbBackend {
+  const names = { wandbProject: PROJECT, wandbEntity: undefined };
+  const place = readPlace(names, { WANDB_BASE_URL: base });
   const access = readLogin(base, { WANDB_API_KEY: API_KEY }, "/nowhere");
-  return new WandbBackend({ store: new WandbApi({ base, access, giveUpAfterMs }), place, live: false });
+  return new WandbBackend({ store: new WandbApi({ base, access, giveUpAfterMs }), place, live: false, ...options });
 }
 
 /** By the names of the runs. */

@@ -5,10 +5,23 @@ import { HttpClient } from "../../net/client.ts";
 import { asContentRefused, ContentRefused } from "../../net/refusal.ts";
 import type { JsonObject } from "../../net/request.ts";
 import type { Patience } from "../../net/retries.ts";
-import { CREATE_RUN_FILES, RUN_RESUME_STATUS, UPSERT_BUCKET, VIEWER } from "./documents.ts";
+import { wasDeleted } from "./deleted.ts";
+import { CREATE_RUN_FILES, RUN_RESUME_STATUS, RUNS, UPSERT_BUCKET, VIEWER } from "./documents.ts";
 import { objectOf } from "./json.ts";
 import { isDeletedRun, WANDB } from "./service.ts";
-import type { RunAddress, RunFields, RunFile, RunStatus, StreamPart, UpsertedRun, WandbStore } from "./store.ts";
+import type {
+  ListedRun,
+  RunAddress,
+  RunFields,
+  RunFile,
+  RunStatus,
+  StreamPart,
+  UpsertedRun,
+  WandbStore,
+} from "./store.ts";
+
+/** Runs in a page; how many the first has where the newest are asked for, and how much longer each next one is. */
+const [PAGE, FIRST_PAGE, PAGE_GROWTH] = [500, 8, 8];
 
 export interface WandbApiOptions extends Patience {
   readonly base: string;
@@ -36,9 +49,48 @@ export class WandbApi implements WandbStore {
 
   async status({ entity, project, name }: RunAddress): Promise<RunStatus | undefined> {
     const data = await this.graphql("RunResumeStatus", RUN_RESUME_STATUS, { entity, project, name });
-    const model = objectOf(data["model"]);
-    if (model["bucket"] === null || model["bucket"] === undefined) return undefined;
-    const { id, displayName, historyLineCount, config, summaryMetrics } = objectOf(model["bucket"]);
+    const { bucket } = objectOf(data["model"]);
+    return bucket === null || bucket === undefined ? undefined : this.#statusOf(objectOf(bucket));
+  }
+
+  async *runsNamed(entity: string, project: string, names: readonly string[]): AsyncGenerator<ListedRun> {
+    const parts: string[][] = [];
+    for (let at = 0; at < names.length; at += PAGE) parts.push(names.slice(at, at + PAGE));
+    const lists = parts.map(async (part) => {
+      const runs: ListedRun[] = [];
+      for await (const run of this.#runs(entity, project, { name: { $in: part } }, PAGE)) runs.push(run);
+      return runs;
+    });
+    for (const runs of await Promise.all(lists)) yield* runs;
+  }
+
+  newestRuns(entity: string, project: string): AsyncGenerator<ListedRun> {
+    return this.#runs(entity, project, {}, FIRST_PAGE);
+  }
+
+  /** @param first how many runs the first page is to have; the server may give fewer */
+  async *#runs(entity: string, project: string, filter: object, first: number): AsyncGenerator<ListedRun> {
+    const variables = { entity, project, order: "-created_at", filters: JSON.stringify(filter) };
+    let cursor: string | null = null;
+    for (let perPage = first; ; perPage = Math.min(PAGE, perPage * PAGE_GROWTH)) {
+      const data: JsonObject = await this.graphql("Runs", RUNS, { ...variables, cursor, perPage });
+      // A project is there once a run was.
+      if (data["project"] === null || data["project"] === undefined) return;
+      const { edges, pageInfo } = objectOf(objectOf(data["project"])["runs"]);
+      for (const edge of Array.isArray(edges) ? (edges as readonly unknown[]) : []) {
+        const node = objectOf(objectOf(edge)["node"]);
+        const state = typeof node["state"] === "string" ? node["state"] : "";
+        yield { ...this.#statusOf(node), name: this.#text(node["name"], "the name of a run"), state };
+      }
+      const { endCursor, hasNextPage } = objectOf(pageInfo);
+      if (hasNextPage !== true) return;
+      // A server that says the same again and again would be asked for ever.
+      if (endCursor === cursor) throw this.#misunderstood("another page of runs");
+      cursor = this.#text(endCursor, "the place of a page of runs");
+    }
+  }
+
+  #statusOf({ id, displayName, historyLineCount, config, summaryMetrics }: JsonObject): RunStatus {
     return {
       storageId: this.#text(id, "the id of a run"),
       displayName: typeof displayName === "string" ? displayName : "",
@@ -61,14 +113,7 @@ export class WandbApi implements WandbStore {
       tags,
     }).catch((error: unknown) => {
       if (!(error instanceof TraceletError) || !isDeletedRun(error.message)) throw error;
-      throw new TraceletError(
-        "deleted",
-        `the run ${address.name} was deleted in ${address.entity}/${address.project}`,
-        {
-          hint: "W&B never gives the id of a deleted run out again: restore the run, or name another project",
-          cause: error,
-        },
-      );
+      throw wasDeleted(address, error);
     });
     const { bucket, inserted } = objectOf(data["upsertBucket"]);
     const run = objectOf(bucket);
@@ -86,7 +131,7 @@ export class WandbApi implements WandbStore {
   async stream(
     { entity, project, name }: RunAddress,
     { history, summary, uploaded, exitCode }: StreamPart,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const path = ["files", entity, project, name, "file_stream"].map(encodeURIComponent).join("/");
     const files = {
       ...(history !== undefined && {
@@ -99,13 +144,14 @@ export class WandbApi implements WandbStore {
       ...(uploaded !== undefined && { uploaded }),
       ...(exitCode !== undefined && { complete: true, exitcode: exitCode }),
     };
-    await this.#http.request({
+    const { stopped } = await this.#http.request({
       method: "POST",
       path: `/${path}`,
       shownAs: "file_stream",
       body: JSON.stringify(body),
       retryLostReply: true,
     });
+    return stopped === true;
   }
 
   async upload(address: RunAddress, files: readonly RunFile[]): Promise<ReadonlyMap<string, ContentRefused>> {

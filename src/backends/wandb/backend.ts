@@ -1,5 +1,4 @@
 /** Weights & Biases as a destination: each run of the source is a run of a project. */
-import { randomUUID } from "node:crypto";
 import { TraceletError } from "../../errors.ts";
 import { backoff, pause } from "../../pause.ts";
 import { holdsHparams } from "../../reader/datum.ts";
@@ -10,7 +9,6 @@ import type {
   FinalStatus,
   KnownRun,
   Receipt,
-  RunChange,
   RunDescription,
   RunHandle,
   SourceArtifact,
@@ -18,14 +16,15 @@ import type {
 } from "../../sync/backend.ts";
 import type { Note } from "../../sync/report/note.ts";
 import { Tally } from "../../sync/report/tally.ts";
-import { hashText } from "../../sync/source/fingerprint.ts";
 import { fitDisplayName, keyOf } from "./names.ts";
 import type { Place } from "./place.ts";
 import { rowsOf, scalarsOf } from "./rows.ts";
 import { WandbRun } from "./run.ts";
-import { RunConfig } from "./run-config.ts";
+import type { RunConfig } from "./run-config.ts";
+import { type Found, RunFinder } from "./run-finder.ts";
 import { firstState, reachedBy, type StoredState } from "./run-state.ts";
-import type { RunAddress, RunStatus, WandbStore } from "./store.ts";
+import type { WandbStore } from "./store.ts";
+import { surveyRuns } from "./survey.ts";
 
 export interface WandbBackendOptions {
   readonly store: WandbStore;
@@ -34,23 +33,31 @@ export interface WandbBackendOptions {
   readonly live: boolean;
   /** False if every run is to be sent whole, whatever it says to have. Default true. */
   readonly keepsMarks?: boolean | undefined;
+  /** Whether runs that were deleted are sent as new ones; false if left out. */
+  readonly resendsDeleted?: boolean | undefined;
   /** Its abort ends every wait. */
   readonly signal?: AbortSignal | undefined;
+  /** In [0, 1): by how much waits differ from one machine to another. */
+  readonly random?: (() => number) | undefined;
+  /** Resolves after so many ms, or once the signal is aborted. */
+  readonly wait?: typeof pause | undefined;
 }
 
 /** W&B's client shows that it is alive as often. ms. */
 const HEARTBEAT = 30_000;
-const ID_LENGTH = 16;
 /** The web page has doubles. */
 const LARGEST_SHOWN = BigInt(Number.MAX_SAFE_INTEGER);
 /** How long who was overtaken leaves a run to the other one, ms. */
 const [FIRST_WAIT, LONGEST_WAIT] = [500, 30_000];
+/** When to ask again for lines that are not counted yet, ms. */
+const COUNT_WAITS: readonly number[] = [500, 1000, 2000, 4000];
 
-interface Found {
-  readonly address: RunAddress;
-  readonly status: RunStatus;
-  readonly stored: StoredState;
-}
+/** W&B's client ends the training then. tracelet is not the training: what that goes on to write is sent. */
+const STOPPED: Note = {
+  code: "stopped",
+  message: "somebody has stopped the run on W&B's web page; its training has to be ended where it runs",
+  isWarning: true,
+};
 
 export class WandbBackend implements Backend {
   /** Three requests a batch, whose lines are some megabytes. */
@@ -58,18 +65,25 @@ export class WandbBackend implements Backend {
   readonly #store: WandbStore;
   readonly #place: Place;
   readonly #keepsMarks: boolean;
+  readonly #resendsDeleted: boolean;
   readonly #signal: AbortSignal | undefined;
+  readonly #random: () => number;
+  readonly #wait: typeof pause;
   readonly #open = new WeakMap<RunHandle, WandbRun>();
   /** Those that are shown as running, by id, as they were opened last. */
   readonly #running = new Map<string, WandbRun>();
   readonly #heartbeat: NodeJS.Timeout | undefined;
   /** How often others have opened a run that was open here, by id. */
   readonly #overtaken = new Map<string, number>();
-  #entity: Promise<string> | undefined;
+  #finder: Promise<RunFinder> | undefined;
   #location: string | undefined;
 
-  constructor({ store, place, live, keepsMarks = true, signal }: WandbBackendOptions) {
+  constructor({ store, place, live, ...options }: WandbBackendOptions) {
+    const { keepsMarks = true, resendsDeleted = false, signal, random = Math.random, wait = pause } = options;
     this.#keepsMarks = keepsMarks;
+    this.#resendsDeleted = resendsDeleted;
+    this.#random = random;
+    this.#wait = wait;
     this.#signal = signal;
     this.#store = store;
     this.#place = place;
@@ -77,24 +91,57 @@ export class WandbBackend implements Backend {
   }
 
   async open(run: RunDescription, knownId: string | undefined): Promise<RunHandle> {
-    const entity = await (this.#entity ??= this.#findEntity());
-    this.#location = this.#store.location(entity, this.#place.project);
-    for (;;) {
-      const found = await this.#find(run, knownId, entity);
-      if ("stored" in found) {
-        const times = this.#overtaken.get(found.address.name) ?? 0;
-        if (times === 0) return this.#handleOf(run, found, false);
-        // Two that take a run from each other again and again would add nothing to it: one has to be the slower.
-        await pause(Math.random() * backoff(times, FIRST_WAIT, LONGEST_WAIT), this.#signal);
-        this.#signal?.throwIfAborted();
-        const now = await this.#look(found.address);
-        if (now?.stored !== undefined) return this.#handleOf(run, { ...now, stored: now.stored }, false);
-        continue;
-      }
-      const made = await this.#create(run, found);
-      // Somebody else has made it meanwhile.
-      if (made !== undefined) return this.#handleOf(run, made, true);
+    const finder = await this.#runs();
+    const { found, isNew } = await finder.findOrCreate(run, knownId);
+    if (isNew) return this.#handleOf(run, found, true);
+    const settled = await this.#leaveToOthers(finder, await this.#awaitLines(finder, found));
+    return settled === undefined ? this.open(run, knownId) : this.#handleOf(run, settled, false);
+  }
+
+  /** Those of the project. Where the server is away, the next one asks it again. */
+  #runs(): Promise<RunFinder> {
+    const [store, place, resendsDeleted] = [this.#store, this.#place, this.#resendsDeleted];
+    const make = async () => {
+      const entity = await this.#findEntity();
+      this.#location = store.location(entity, place.project);
+      return new RunFinder({ store, place, entity, resendsDeleted });
+    };
+    this.#finder ??= make().catch((error: unknown) => {
+      this.#finder = undefined;
+      throw error;
+    });
+    return this.#finder;
+  }
+
+  /** Lines that were acknowledged may not be counted yet. */
+  async #awaitLines(finder: RunFinder, found: Found): Promise<Found> {
+    let last = found;
+    for (const ms of COUNT_WAITS) {
+      if (reachedBy(last.stored, last.status.lines) !== "lost") break;
+      await this.#pause(ms);
+      const now = await finder.look(last.address.name);
+      if (now?.stored === undefined) break;
+      last = { ...now, stored: now.stored };
     }
+    return last;
+  }
+
+  /**
+   * Two that take a run from each other again and again would add nothing to it: one has to be the slower.
+   *
+   * @returns undefined if the run has gone meanwhile
+   */
+  async #leaveToOthers(finder: RunFinder, found: Found): Promise<Found | undefined> {
+    const times = this.#overtaken.get(found.address.name) ?? 0;
+    if (times === 0) return found;
+    await this.#pause(this.#random() * backoff(times, FIRST_WAIT, LONGEST_WAIT));
+    const now = await finder.look(found.address.name);
+    return now?.stored && { ...now, stored: now.stored };
+  }
+
+  async #pause(ms: number): Promise<void> {
+    await this.#wait(ms, this.#signal);
+    this.#signal?.throwIfAborted();
   }
 
   async #findEntity(): Promise<string> {
@@ -103,50 +150,6 @@ export class WandbBackend implements Backend {
     throw new TraceletError("usage", "the owner of the API key has no default entity", {
       hint: "name a user or a team with --wandb-entity or WANDB_ENTITY",
     });
-  }
-
-  /** The run, or the address where it is to be made. */
-  async #find(run: RunDescription, knownId: string | undefined, entity: string): Promise<Found | RunAddress> {
-    const { project } = this.#place;
-    if (knownId !== undefined) {
-      const known = await this.#look({ entity, project, name: knownId });
-      if (known?.stored !== undefined) {
-        const { source, marks } = known.stored.state;
-        if (!(await run.contradicts({ source, marks: [...marks.values()] }))) return { ...known, stored: known.stored };
-      }
-    }
-    for (let n = 1; ; n++) {
-      const name = hashText(`${project}\0${run.source}\0${n}`).slice(0, ID_LENGTH);
-      const address = { entity, project, name };
-      const there = await this.#look(address);
-      if (there === undefined) return address;
-      const { stored } = there;
-      if (stored === undefined || stored.state.source !== run.source) continue;
-      const marks = [...stored.state.marks.values()];
-      if (await run.isOthers({ id: name, source: run.source, marks })) continue;
-      if (marks.length === 0 || (await run.owns(marks))) return { ...there, stored };
-    }
-  }
-
-  async #look(
-    address: RunAddress,
-  ): Promise<(Omit<Found, "stored"> & { readonly stored: StoredState | undefined }) | undefined> {
-    const status = await this.#store.status(address);
-    return status && { address, status, stored: new RunConfig(status.config).stored };
-  }
-
-  async #create(run: RunDescription, address: RunAddress): Promise<Found | undefined> {
-    const { group, jobType, tags } = this.#place;
-    const stored = firstState(run.name, run.source, run.marks, randomUUID());
-    const config = new RunConfig();
-    config.stored = stored;
-    const text = config.text();
-    const displayName = fitDisplayName(run.name);
-    const made = await this.#store.upsert(address, { displayName, config: text, group, jobType, tags });
-    if (!made.isNew) return undefined;
-    const { storageId, entity, project, name } = made;
-    const status = { storageId, displayName, lines: 0, config: text, summary: "{}" };
-    return { address: { entity, project, name }, status, stored };
   }
 
   async #handleOf(run: RunDescription, { address, status, stored }: Found, created: boolean): Promise<RunHandle> {
@@ -192,25 +195,15 @@ export class WandbBackend implements Backend {
           this.#overtaken.set(name, (this.#overtaken.get(name) ?? 0) + 1);
         throw error;
       });
+      notes.push(...run.notYetNoted(run.isStopped ? [STOPPED] : []));
     }
     return { tally: tallyOf(batch), notes };
   }
 
   async survey(known: readonly KnownRun[], memory: string | undefined): Promise<Survey> {
-    const changes = new Map<string, RunChange>();
-    if (known.length === 0) return { changes, memory };
-    const entity = await (this.#entity ??= this.#findEntity());
-    for (const { id, marks } of known) {
-      const there = await this.#look({ entity, project: this.#place.project, name: id });
-      if (there === undefined) changes.set(id, "deleted");
-      if (there?.stored === undefined) continue;
-      const reached = reachedBy(there.stored, there.status.lines);
-      // What is wrong with the others is said when they are opened.
-      if (typeof reached === "string") continue;
-      const { state } = reached;
-      if (marks.some(({ key, offset }) => offset > (state.marks.get(key)?.offset ?? 0))) changes.set(id, "behind");
-    }
-    return { changes, memory };
+    if (known.length === 0) return { changes: new Map(), memory };
+    const { entity } = await this.#runs();
+    return { changes: await surveyRuns(this.#store, entity, this.#place.project, known), memory };
   }
 
   /** Ids are derived from the source: two machines make one run. */

@@ -101,3 +101,16 @@ export const RUN_FILES = `query RunFiles(
     }
   }
 }`;
+
+/** As the client's public API lists runs, with their configs. */
+export const RUNS = `query Runs($project: String!, $entity: String!, $cursor: String, $perPage: Int = 50, $order: String, $filters: JSONString) {
+  project(name: $project, entityName: $entity) {
+    runs(filters: $filters, after: $cursor, first: $perPage, order: $order) {
+      edges {
+        node { id name displayName state config summaryMetrics historyLineCount }
+        cursor
+      }
+      pageInfo { endCursor hasNextPage }
+    }
+  }
+}`;

@@ -37,7 +37,11 @@ export function open(options: WandbOptions, surroundings: Surroundings): OpenedB
       if (verbose || retries === 1) say(`${reason}; sent again in ${(delayMs / 1000).toFixed(1)} s`);
     },
   });
-  return { backend: new WandbBackend({ store, place, live, signal }), address, retries: () => retries };
+  return {
+    backend: new WandbBackend({ store, place, live, resendsDeleted: options.resendDeleted, signal }),
+    address,
+    retries: () => retries,
+  };
 }
 
 /** A W&B that is only read. @throws TraceletError `usage`; `auth` if there is no API key */

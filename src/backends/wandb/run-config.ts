@@ -74,6 +74,17 @@ export class RunConfig {
   }
 }
 
+/** What a config says of tracelet's; undefined if that is nothing that can be read. Most of other people's are not parsed. */
+export function storedIn(config: string): StoredState | undefined {
+  if (!config.includes(`"${STATE_KEY}"`)) return undefined;
+  try {
+    return new RunConfig(config).stored;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
 /** A config has no numbers that JSON lacks: the web page could not show it. */
 function jsonOf(value: PythonValue): JsonValue {
   if (value instanceof PythonObject) return value.text;

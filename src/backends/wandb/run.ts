@@ -4,11 +4,12 @@ import { TraceletError } from "../../errors.ts";
 import type { Batch, FinalStatus } from "../../sync/backend.ts";
 import type { Note } from "../../sync/report/note.ts";
 import { isRepeated, movedTo, type RunState } from "../run-state.ts";
+import { wasDeleted } from "./deleted.ts";
 import { jsonText, objectOf, parseJson } from "./json.ts";
 import { lineOf, type Row } from "./rows.ts";
 import { RunConfig, STEP_AXIS } from "./run-config.ts";
 import { reachedBy, type StoredState } from "./run-state.ts";
-import type { RunAddress, RunStatus, WandbStore } from "./store.ts";
+import type { RunAddress, RunStatus, StreamPart, WandbStore } from "./store.ts";
 
 /** Bytes of lines in a request: W&B's client sends about 10 MiB at most. */
 const MAX_REQUEST_BYTES = 8 * 1024 * 1024;
@@ -31,6 +32,7 @@ export class WandbRun {
   #isUnsure = false;
   /** What was said of it to the user. */
   readonly #noted = new Set<string>();
+  #isStopped = false;
   /** When something was last sent, ms of `performance.now()`; undefined once the run is over. */
   #aliveAt: number | undefined;
 
@@ -55,6 +57,11 @@ export class WandbRun {
 
   get state(): RunState {
     return this.#state;
+  }
+
+  /** Whether somebody has pressed Stop on the web page, as far as the server has said so. */
+  get isStopped(): boolean {
+    return this.#isStopped;
   }
 
   get aliveAt(): number | undefined {
@@ -121,14 +128,18 @@ export class WandbRun {
 
   /** Shows that it is running. */
   async beat(): Promise<void> {
-    await this.#store.stream(this.address, {});
+    await this.#stream({});
     this.#aliveAt = performance.now();
   }
 
   async finish(status: FinalStatus): Promise<void> {
     this.#aliveAt = undefined;
     const exitCode = status === "finished" ? 0 : 1;
-    await this.#store.stream(this.address, { summary: this.#summaryText(), exitCode });
+    await this.#stream({ summary: this.#summaryText(), exitCode });
+  }
+
+  async #stream(part: StreamPart): Promise<void> {
+    if (await this.#store.stream(this.address, part)) this.#isStopped = true;
   }
 
   async #send(lines: readonly string[]): Promise<void> {
@@ -140,7 +151,7 @@ export class WandbRun {
       }
       const history = { offset: this.#lines + first, lines: lines.slice(first, end) };
       const isLast = end === lines.length;
-      await this.#store.stream(this.address, { history, ...(isLast && { summary: this.#summaryText() }) });
+      await this.#stream({ history, ...(isLast && { summary: this.#summaryText() }) });
       first = end;
     }
     this.#aliveAt = performance.now();
@@ -155,8 +166,8 @@ export class WandbRun {
   /** Whether the run is as it was left, which somebody else may have changed. */
   async #requireOwn(): Promise<void> {
     const status = await this.#store.status(this.address);
+    if (status === undefined) throw wasDeleted(this.address);
     const { name, entity, project } = this.address;
-    if (status === undefined) throw new TraceletError("deleted", `the run ${name} was deleted in ${entity}/${project}`);
     const stored = new RunConfig(status.config).stored;
     if (stored?.writer !== this.#writer)
       throw new TraceletError("overtaken", `another process has opened the run ${name} in ${entity}/${project}`, {
@@ -175,7 +186,7 @@ export class WandbRun {
         ? `has ${there} rows, and had ${known}: the server has lost some, or was set back`
         : `has ${there} rows, ${there - known} more than tracelet has sent: another program writes to it`;
     return new TraceletError("rejected", `the run ${name} in ${entity}/${project} ${what}`, {
-      hint: "nothing is added to it, since that could double or hide points: send the logdir to another project",
+      hint: "nothing is added to it, since that could double or hide points: delete it and send it as a new run (--resend-deleted), or send the logdir to another project",
     });
   }
 

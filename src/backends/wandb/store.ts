@@ -23,6 +23,14 @@ export interface RunStatus {
   readonly summary: string;
 }
 
+/** A run in a listing. */
+export interface ListedRun extends RunStatus {
+  /** Its id, as users see it. */
+  readonly name: string;
+  /** `running`, `finished`, `failed`, `crashed` … */
+  readonly state: string;
+}
+
 /** What is to be set; undefined: stays as it is. */
 export interface RunFields {
   /** Undefined for a run that may not be there yet. */
@@ -69,14 +77,18 @@ export interface WandbStore {
   defaultEntity(): Promise<string | undefined>;
   /** Undefined if there is no such run, or if it was deleted. */
   status(address: RunAddress): Promise<RunStatus | undefined>;
+  /** Those of a project that have one of these ids. */
+  runsNamed(entity: string, project: string, names: readonly string[]): AsyncIterable<ListedRun>;
+  /** All of a project, the ones that were made last first. */
+  newestRuns(entity: string, project: string): AsyncIterable<ListedRun>;
   /**
    * Make a run, or set what is given of it.
    *
    * @throws TraceletError `deleted` if it was there and was deleted: W&B never gives its id out again
    */
   upsert(address: RunAddress, fields: RunFields): Promise<UpsertedRun>;
-  /** Append to a run; nothing given: the run is alive. */
-  stream(address: RunAddress, part: StreamPart): Promise<void>;
+  /** Append to a run; nothing given: the run is alive. @returns whether somebody has told it to stop, on the web page */
+  stream(address: RunAddress, part: StreamPart): Promise<boolean>;
   /**
    * Store files of a run, side by side; one of the same path is replaced. The stream has to announce them afterwards.
    *

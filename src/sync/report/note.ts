@@ -23,7 +23,8 @@ export interface Note {
     | "called"
     | "no-goal"
     | "no-metric"
-    | "rounded";
+    | "rounded"
+    | "stopped";
   readonly message: string;
   /** Something that its user wanted to be sent is not: a watch warns of it. */
   readonly isWarning?: true;

@@ -1,6 +1,7 @@
 /** A W&B that the backend can write to as always, and that only looks at what it is given. */
 import { RunConfig } from "../../backends/wandb/run-config.ts";
 import type {
+  ListedRun,
   RunAddress,
   RunFields,
   RunFile,
@@ -49,6 +50,14 @@ export class VerifyStore implements WandbStore {
     return { ...status, lines: 0, config: stored === undefined ? "{}" : config.text(), summary: "{}" };
   }
 
+  runsNamed(entity: string, project: string, names: readonly string[]): AsyncIterable<ListedRun> {
+    return this.#there.runsNamed(entity, project, names);
+  }
+
+  newestRuns(entity: string, project: string): AsyncIterable<ListedRun> {
+    return this.#there.newestRuns(entity, project);
+  }
+
   async upsert(address: RunAddress, fields: RunFields): Promise<UpsertedRun> {
     const { displayName = "", config = "{}" } = fields;
     const before = this.#written.get(address.name);
@@ -60,7 +69,7 @@ export class VerifyStore implements WandbStore {
     return { ...address, storageId, displayName, isNew };
   }
 
-  async stream(address: RunAddress, part: StreamPart): Promise<void> {
+  async stream(address: RunAddress, part: StreamPart): Promise<boolean> {
     const { history } = part;
     const written = this.#written.get(address.name);
     if (written !== undefined && history !== undefined) {
@@ -68,6 +77,7 @@ export class VerifyStore implements WandbStore {
       this.#written.set(address.name, { ...written, lines });
     }
     this.#expectations.part(address, part);
+    return false;
   }
 
   async upload(address: RunAddress, files: readonly RunFile[]): Promise<ReadonlyMap<string, ContentRefused>> {

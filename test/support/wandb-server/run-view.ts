@@ -1,6 +1,7 @@
 /** A run, a project and a file as GraphQL shows them: an object whose properties and methods are the schema's fields. */
 import type { Account, RunAddress } from "./account.ts";
 import { isRow, parseExtended, type Row, type RowValue } from "./extended-json.ts";
+import { Refusal } from "./refusal.ts";
 import type { StoredRun } from "./run.ts";
 import type { StoredFile } from "./uploads.ts";
 
@@ -18,6 +19,16 @@ export interface Sampling {
   readonly maxStep?: number | null;
   readonly samples?: number | null;
 }
+
+interface RunsWanted {
+  readonly after?: string | null;
+  readonly first?: number | null;
+  readonly order?: string | null;
+  readonly filters?: string | null;
+}
+
+/** How many runs a page has at most. What the hosted service gives is not known. */
+const MAX_PAGE = 1000;
 
 export function projectView(asked: Asked, address: Omit<RunAddress, "name">): object | null {
   const { account } = asked;
@@ -41,14 +52,27 @@ export function projectView(asked: Asked, address: Omit<RunAddress, "name">): ob
     run: find,
     bucket: find,
     artifact: () => null,
-    runCount: runs.length,
-    runs: ({ after, first }: { after?: string | null; first?: number | null }) =>
-      page(
-        runs.map((run) => runView(asked, run)),
+    runCount: ({ filters }: { filters?: string | null }) => runs.filter(filterOf(filters)).length,
+    runs: ({ after, first, order, filters }: RunsWanted) => {
+      const fitting = runs.filter(filterOf(filters));
+      // In the order they were created in.
+      if (order?.startsWith("-")) fitting.reverse();
+      return page(
+        fitting.map((run) => runView(asked, run)),
         after,
-        first,
-      ),
+        Math.min(first ?? Infinity, MAX_PAGE),
+      );
+    },
   };
+}
+
+/** The only ones that are understood: a run's id, and nothing. @throws Refusal */
+function filterOf(text: string | null | undefined): (run: StoredRun) => boolean {
+  const { name, ...others } = JSON.parse(text || "{}") as { name?: string | { $in: readonly string[] } };
+  if (Object.keys(others).length > 0) throw new Refusal(400, `filters that nobody here knows: ${text}`);
+  if (name === undefined) return () => true;
+  const names = new Set(typeof name === "string" ? [name] : name.$in);
+  return (run) => names.has(run.name);
 }
 
 export function entityView(name: string): object {
