@@ -73,7 +73,7 @@ async function verify(itemsHeld?: number): Promise<VerifyResult> {
   const result = await verifyAt(server.uri, itemsHeld);
   expect(result.error).toBeUndefined();
   const asked = server.requests.slice(before).map(({ operation, path }) => operation?.operationName ?? path);
-  const reading = ["Viewer", "RunResumeStatus", "Run", "HistoryPage", "RunFiles"];
+  const reading = ["Viewer", "RunResumeStatus", "Runs", "Run", "HistoryPage", "RunFiles"];
   expect(asked.filter((name) => !reading.includes(name))).toEqual([]);
   return result;
 }
