@@ -18,8 +18,6 @@ interface Row {
   readonly params: { readonly [run: string]: { readonly [name: string]: string } };
   /** Kinds beside scalars and hyperparameters. */
   readonly kinds?: readonly string[];
-  /** Left out: `watch` as well as `sync`. */
-  readonly verbs?: readonly ["sync"];
 }
 
 /** What lightning-training/expected-params.json has, for one learning rate. */
@@ -76,8 +74,6 @@ const ROWS: { readonly [start: string]: Row } = {
       FIT.map((run, index) => [`fit/${run}`, { units: ["4.0", "8.0"][index] ?? "", optimizer: "sgd", dropout: "0.5" }]),
     ),
     kinds: ["graphs", "histograms"],
-    // A watch that sees a run's hyperparameters before its train/ and validation/ makes a run of them: docs/frameworks.md.
-    verbs: ["sync"],
   },
   transformers: {
     directory: "transformers-trainer/runs",
@@ -147,7 +143,7 @@ test.each(DOCUMENTED)("%s", async (name, command) => {
   const home = path.join(workspace, String(Object.keys(ROWS).indexOf(start)));
   cpSync(path.join(FIXTURES, row.directory), home, { recursive: true });
   const read = await readTensorBoard(home);
-  for (const verb of row.verbs ?? (["sync", "watch"] as const)) {
+  for (const verb of ["sync", "watch"] as const) {
     const place = path.join(home, "..", `${path.basename(home)}-${verb}`);
     const uri = `sqlite:///${place}.db`;
     const typed = command.replace("sync", verb);

@@ -1,11 +1,12 @@
 /** Which of TensorBoard's runs become one run of the destination, and what their tags are called there. */
 import { appendFileSync, cpSync, readdirSync } from "node:fs";
 import path from "node:path";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { SyncResult } from "../../src/sync/engine/sync-result.ts";
 import type { GroupMode } from "../../src/sync/source/groups.ts";
-import { eventFile, sessionStart } from "../support/event-writer.ts";
+import { eventFile, hparamsEvent, record, sessionStart } from "../support/event-writer.ts";
 import { pointText } from "../support/memory-backend.ts";
+import { Watching } from "./watched.ts";
 import { curve, expectPoints, fileOf, outcomes, records, sentAgain, version, World } from "./world.ts";
 
 const FIXTURES = path.resolve(import.meta.dirname, "../../fixtures");
@@ -127,6 +128,62 @@ test("a restart of one member makes nothing of the others obsolete", async () =>
     ...renamed("train/loss", curve("loss", 0, 4)),
     ...renamed("validation/loss", curve("loss", 0, 3)),
   ]);
+});
+
+describe("a trial's hyperparameters in the directory of its train and validation, with --group parent", () => {
+  const PARTS = {
+    [file("fit/a", 0)]: eventFile(hparamsEvent({ lr: 0.5 })),
+    [file("fit/a/train", 1)]: fileOf(curve("loss", 0, 4), 1),
+    [file("fit/a/validation", 2)]: fileOf(curve("loss", 0, 4), 2),
+    [file("fit/b/train", 3, 11)]: fileOf(curve("loss", 0, 4), 3),
+  };
+  const orders = Object.keys(PARTS).map((_, first, all) => [...all.slice(first), ...all.slice(0, first)]);
+  const expectTrials = (world: World) => {
+    expect(names(world)).toEqual(["fit/a", "fit/b"]);
+    const parts = ["train", "validation"].flatMap((part) => renamed(`${part}/loss`, curve("loss", 0, 4)));
+    expectPoints(world.backend.run("fit/a"), parts);
+    expect(world.backend.run("fit/a").params).toEqual(new Map([["lr", 0.5]]));
+    expectPoints(world.backend.run("fit/b"), renamed("train/loss", curve("loss", 0, 4)));
+  };
+
+  test.each(orders)("a watch that sees %s first makes the runs of a sync", async (...order) => {
+    const world = World.create();
+    const watching = new Watching(world, { group: "parent" });
+    for (const name of order) {
+      world.logdir.write(name, PARTS[name] as Buffer);
+      const size = [...order.slice(0, order.indexOf(name) + 1)].reduce((sum, each) => sum + PARTS[each]!.length, 0);
+      await watching.until(() => expect(watching.status).toMatchObject({ isCaughtUp: true }));
+      await watching.until(() => expect(watching.status.bytesSent).toBe(size));
+    }
+    await watching.end();
+    expectTrials(world);
+    await world.sync({ group: "parent" });
+    expect(world.backend.batches).toEqual([]);
+    expectTrials(world);
+  });
+
+  test("a sync before and after the training began", async () => {
+    const world = World.create();
+    for (const [name, bytes] of Object.entries(PARTS)) {
+      world.logdir.write(name, bytes);
+      await world.sync({ group: "parent" });
+    }
+    expectTrials(world);
+  });
+
+  test("a file that holds nothing yet beside a run of the same directory that was sent", async () => {
+    const world = World.create();
+    world.logdir.write(file("fit/b", 3, 11), fileOf(curve("loss", 0, 4), 3));
+    world.logdir.write(file("fit/a", 0), version(0));
+    const watching = new Watching(world, { group: "parent" });
+    await watching.until(() => expectPoints(world.backend.run("fit"), renamed("b/loss", curve("loss", 0, 4))));
+    await watching.caughtUp();
+    world.logdir.append(file("fit/a", 0), record(hparamsEvent({ lr: 0.5 })));
+    await watching.until(() => expect(names(world)).toEqual(["fit", "fit/a"]));
+    world.logdir.write(file("fit/a/train", 1), fileOf(curve("loss", 0, 4), 1));
+    await watching.until(() => expectPoints(world.backend.run("fit/a"), renamed("train/loss", curve("loss", 0, 4))));
+    expect(world.backend.run("fit").params).toEqual(new Map());
+  });
 });
 
 test("runs directly below the logdir are one with --group parent, named as the logdir", async () => {

@@ -1,4 +1,5 @@
 /** Which runs of a destination a growing tree makes, and which of them may have something new. */
+import path from "node:path";
 import { type DiscoveredRun, type Discovery, displayPath } from "../../reader/discover.ts";
 import { ageOf } from "../../reader/file-age.ts";
 import { isSame } from "../run/match.ts";
@@ -61,6 +62,8 @@ export class FollowedRuns {
   readonly #runs = new Map<string, FollowedRun>();
   /** Which of the destination's runs each of TensorBoard's is a part of. */
   readonly #runOf = new Map<string, FollowedRun>();
+  /** What was found before all is known, where runs depend on what else there is: by logdir and name. */
+  readonly #early = new Set<string>();
   readonly #saidLinks = new Set<string>();
   readonly #begun: BegunSince | undefined;
   /** How many of these files were said to be left out. */
@@ -111,6 +114,7 @@ export class FollowedRuns {
     const isKnown = (run: DiscoveredRun) => {
       const known = this.#runOf.get(keyOf(run));
       // What a run that holds nothing yet is a part of is not decided.
+      if (choice.group === "parent") return known !== undefined && this.#wasSent(run, known);
       return known !== undefined && (known.session !== undefined || this.#storedOf(known.group) !== undefined);
     };
     for (const run of own) this.#lying.set(keyOf(run), run);
@@ -119,8 +123,11 @@ export class FollowedRuns {
     if (grows) for (const run of wanted) grows &&= !(await this.#isOther(run));
     for (const run of gone) this.#found.delete(keyOf(run));
     for (const run of wanted) this.#found.set(keyOf(run), run);
-    if (grows) for (const run of wanted) await this.#grew(run);
-    else await this.#regroup(new Set(wanted.map(keyOf)));
+    const all = new Set([...this.#early, ...wanted.map(keyOf)]);
+    if (choice.group === "parent" && !complete && !this.isComplete) for (const key of all) this.#early.add(key);
+    else if (grows && this.#early.size === 0) for (const run of wanted) await this.#grew(run);
+    else await this.#regroup(all);
+    if (complete) this.#early.clear();
     if (this.isComplete && recorder !== undefined) {
       const grown = new Set(wanted.flatMap((run) => this.#runOf.get(keyOf(run)) ?? []));
       for (const { group } of grown) recorder.grew(group);
@@ -238,6 +245,17 @@ export class FollowedRuns {
         onRenamed(followed, from, run.name);
       }
     }
+  }
+
+  /** Whether anything of one of TensorBoard's runs was sent as a part of this one. */
+  #wasSent({ name, logdir, files }: DiscoveredRun, { group }: FollowedRun): boolean {
+    const member = group.members.find(({ run }) => run.name === name && run.logdir === logdir);
+    if (member === undefined) return false;
+    const places = new Set(files.map((file) => path.posix.join(member.path, file.name)));
+    return (
+      this.#options.stored.get(group.name)?.some((stored) => stored.files.some((file) => places.has(file.name))) ??
+      false
+    );
   }
 
   #storedOf({ name, files }: RunGroup): StoredRun | undefined {

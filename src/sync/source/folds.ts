@@ -50,6 +50,25 @@ export async function foldOf(run: DiscoveredRun, above: DiscoveredRun, below: st
   return { by: "add_scalars", main, sub: below.slice(prefix.length) };
 }
 
+/**
+ * Whether a run begins with the hyperparameters of a trial, as what `hparams.api` writes to a training's directory does, or
+ * holds nothing yet and may come to. Once there is a value, the answer is the same however much of it is written.
+ */
+export async function mayBeTrial({ files }: DiscoveredRun): Promise<boolean> {
+  let holdsOther = false;
+  for (const file of files) {
+    try {
+      const { data, length } = await useFile(file, (source) => firstValues(source, file.size));
+      const first = data.find((datum) => datum.kind !== "hparams" || datum.record.type !== "experiment");
+      if (first?.kind === "hparams" && first.record.type === "session_start") return true;
+      holdsOther ||= first !== undefined || length > 0;
+    } catch {
+      // It is met again, and reported, when it is to be sent.
+    }
+  }
+  return !holdsOther;
+}
+
 /** Whose files a run holds; those below it are held against it one by one. */
 function writersOf({ files }: DiscoveredRun): ReadonlySet<string> {
   const known = WRITERS.get(files);

@@ -3,7 +3,7 @@
 import path from "node:path";
 import type { DiscoveredRun } from "../../reader/discover.ts";
 import { writerOf } from "../../reader/event-file-name.ts";
-import { type Fold, foldOf } from "./folds.ts";
+import { type Fold, foldOf, mayBeTrial } from "./folds.ts";
 import { withoutSameDirectories } from "./linked-runs.ts";
 import { groupOf, type Member, type RunGroup } from "./run-group.ts";
 import { sessionOf } from "./session.ts";
@@ -61,7 +61,7 @@ export async function groupRuns(
     const folded = mode === "none" ? [] : await fold(own, stored);
     if (mode === "none") groups.push(...own.map(groupAlone));
     else if (mode === "logdir") whole.push(...folded);
-    else if (mode === "parent") groups.push(...joinByParent(folded, logdir));
+    else if (mode === "parent") groups.push(...(await joinByParent(folded, logdir, stored)));
     else if (mode === "nested") groups.push(...nest(folded.map((members) => groupOf(members))));
     else groups.push(...folded.map((members) => groupOf(members)));
   }
@@ -173,14 +173,22 @@ export function holds(files: SentRun["files"], name: string): boolean {
 const FEW = 8;
 const NAMES = new WeakMap<SentRun["files"], ReadonlySet<string>>();
 
-/** The runs of each directory as one group. A run that others lie in is the group of those itself. */
-function joinByParent(runs: readonly Member[][], logdir: string): RunGroup[] {
+/**
+ * The runs of each directory as one group. A run that others lie in is the group of those itself, and so is a trial: its
+ * `train` and `validation` may appear later.
+ */
+async function joinByParent(
+  runs: readonly Member[][],
+  logdir: string,
+  stored: ReadonlyMap<string, readonly SentRun[]>,
+): Promise<RunGroup[]> {
   const names = runs.map((members) => (members[0] as Member).run.name);
   const inner = new Set(names.flatMap(directoriesAbove));
   const joined = new Map<string, Member[]>();
   for (const [index, name] of names.entries()) {
     const members = runs[index] as Member[];
-    const group = name === "." || inner.has(name) ? name : path.posix.dirname(name);
+    const isGroup = name === "." || inner.has(name) || (await isGroupAlone((members[0] as Member).run, stored));
+    const group = isGroup ? name : path.posix.dirname(name);
     const below = pathBelow(name, group);
     const moved =
       below === undefined
@@ -198,6 +206,16 @@ function joinByParent(runs: readonly Member[][], logdir: string): RunGroup[] {
     const directory = name === "." ? logdir : pathIn(logdir, name);
     return groupOf(members, { name, directory, logdir });
   });
+}
+
+/** Whether a run that holds no others was sent as a group of its own, or else may be a trial. */
+async function isGroupAlone(run: DiscoveredRun, stored: ReadonlyMap<string, readonly SentRun[]>): Promise<boolean> {
+  const above = path.posix.dirname(run.name);
+  const below = pathBelow(run.name, above);
+  const wasSent = (name: string, prefix: string) =>
+    stored.get(name)?.some(({ files }) => run.files.some((file) => holds(files, `${prefix}${file.name}`))) ?? false;
+  if (wasSent(run.name, "")) return true;
+  return !wasSent(above, `${below}/`) && mayBeTrial(run);
 }
 
 /** The directories that a run lies in, outermost first, below the logdir. */
