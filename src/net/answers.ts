@@ -107,8 +107,8 @@ export class Answers {
     const said = error.said.slice(0, MAX_READ);
     const shown = this.#service.shorten?.(said) ?? said;
     const reason = this.#shown([`HTTP ${status} ${error.code}`.trim(), shown].filter((part) => part !== "").join(": "));
-    const refusal = (what: string, hint?: string) =>
-      new Refusal(`${this.#base} ${what}`, reason, status, error.code, said, hint);
+    const refusal = (what: string, hint?: string, endsAll?: boolean) =>
+      new Refusal(`${this.#base} ${what}`, reason, status, error.code, said, { hint, endsAll });
 
     if (status === 500 && request.refusedBy500) throw refusal(`refuses ${nameOf(request)}`);
     const answer = { request, status, headers, text, error, base: this.#base };
@@ -121,9 +121,9 @@ export class Answers {
       return failed(reason, { busy: isBusy, throttled: isThrottled, notDone: isNotDone, retryAfterMs, serverError });
     }
     if (status < 500) this.last = this.#timing.monotonic();
-    if (judgement?.kind === "refused") throw refusal(judgement.what, judgement.hint);
+    if (judgement?.kind === "refused") throw refusal(judgement.what, judgement.hint, judgement.endsAll);
     if (status === 401 || status === 403) {
-      const message = `${this.#base} does not allow ${nameOf(request)} (${SENT[this.#access.kind]}): ${reason}`;
+      const message = `${this.#base} does not allow ${nameOf(request)} (${this.#sent()}): ${reason}`;
       throw new TraceletError("auth", message, { hint: this.#service.hints.login });
     }
     if (status === 407) throw proxyLogin(reason);
@@ -193,6 +193,11 @@ export class Answers {
       hint: this.#service.hints.address,
       endsAll: true,
     });
+  }
+
+  #sent(): string {
+    const { kind } = this.#access;
+    return (kind === "none" ? undefined : this.#service.sent) ?? SENT[kind];
   }
 
   #tlsHint(code: string): string {

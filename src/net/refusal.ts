@@ -11,8 +11,15 @@ export class Refusal extends TraceletError {
   readonly #code: string;
   readonly #text: string;
 
-  constructor(what: string, reason: string, status: number, code: string, text: string, hint?: string) {
-    super("rejected", `${what}: ${reason}`, hint === undefined ? {} : { hint });
+  constructor(
+    what: string,
+    reason: string,
+    status: number,
+    code: string,
+    text: string,
+    { hint, endsAll = false }: { readonly hint?: string | undefined; readonly endsAll?: boolean | undefined } = {},
+  ) {
+    super("rejected", `${what}: ${reason}`, { hint, endsAll });
     this.status = status;
     this.reason = reason;
     this.#code = code;

@@ -16,6 +16,8 @@ export interface Service {
     /** How to give a client certificate. */
     readonly clientCertificate: string;
   };
+  /** What the login is, for messages, such as "an API key was sent". */
+  readonly sent?: string;
   /** What the body of an error says. */
   readError(json: JsonObject | undefined, text: string): ServiceError;
   /** What of it is of use in a message; all by default. */
@@ -54,4 +56,10 @@ export type Judgement =
       /** It has certainly not carried the request out. */
       readonly isNotDone: boolean;
     }
-  | { readonly kind: "refused"; readonly what: string; readonly hint?: string };
+  | {
+      readonly kind: "refused";
+      readonly what: string;
+      readonly hint?: string;
+      /** It would be the same with every other run. */
+      readonly endsAll?: boolean;
+    };

@@ -97,8 +97,8 @@ describe("no", () => {
     await begin({}, "x".repeat(40));
     await expect(api.defaultEntity()).rejects.toMatchObject({
       code: "auth",
-      message: expect.stringContaining("user is not logged in"),
-      hint: expect.stringContaining("wandb login"),
+      message: expect.stringContaining("does not allow Viewer (an API key was sent): HTTP 401: user is not logged in"),
+      hint: expect.stringContaining(`wandb login --relogin --host ${server.uri}`),
     });
     expect(server.requests).toHaveLength(1);
   });
@@ -108,6 +108,8 @@ describe("no", () => {
     await expect(api.upsert({ ...RUN, entity: "eve" }, {})).rejects.toMatchObject({
       code: "rejected",
       message: expect.stringContaining("entity eve not found during upsertBucket"),
+      hint: expect.stringContaining("check --wandb-entity"),
+      endsAll: true,
     });
   });
 
@@ -135,7 +137,8 @@ describe("no", () => {
   test("from something else than W&B", async () => {
     await begin({ path: "/hosted" });
     connect(new URL(server.uri).origin);
-    await expect(api.defaultEntity()).rejects.toMatchObject({ code: "rejected" });
+    const hint = expect.stringContaining("check WANDB_BASE_URL");
+    await expect(api.defaultEntity()).rejects.toMatchObject({ code: "rejected", endsAll: true, hint });
   });
 });
 

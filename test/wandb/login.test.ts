@@ -3,7 +3,7 @@ import os from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { readLogin } from "../../src/backends/wandb/login.ts";
-import { readPlace } from "../../src/backends/wandb/place.ts";
+import { readPlace, remarksOn } from "../../src/backends/wandb/place.ts";
 
 const KEY = "k".repeat(40);
 const OTHER = "local-".padEnd(46, "o");
@@ -29,7 +29,22 @@ describe("the API key", () => {
       `# mine\nmachine x login a password ${"x".repeat(40)} # old\nmachine wandb.lab login user password "${OTHER}"`,
     );
     expect(readLogin("http://wandb.lab:8080/hosted", {}, home).headers()).toEqual(basic(OTHER));
-    expect(() => readLogin(BASE, {}, home)).toThrow("there is no API key for api.wandb.ai");
+    expect(() => readLogin(BASE, {}, home)).toThrow("there is no W&B API key for api.wandb.ai");
+  });
+
+  test("is found where `wandb login` puts it: under the server's host with its port, or a name of the hosted service", () => {
+    netrc(
+      `machine lab login user password ${KEY}\nmachine lab:8080\n  login user\n  password ${OTHER}\nmachine api.forge.coreweave.com login user password ${KEY}`,
+    );
+    expect(readLogin("http://lab:8080/hosted", {}, home).headers()).toEqual(basic(OTHER));
+    expect(readLogin("http://lab:9090", {}, home).headers()).toEqual(basic(KEY));
+    expect(readLogin(BASE, {}, home).headers()).toEqual(basic(KEY));
+  });
+
+  test("has 40 characters behind a server's own prefix, or is a token of three parts", () => {
+    const prefixed = `local-${"k".repeat(39)}`;
+    expect(() => readLogin(BASE, { WANDB_API_KEY: prefixed }, home)).toThrow("and it has 39");
+    expect(readLogin(BASE, { WANDB_API_KEY: "a.b-c.d" }, home).headers()).toEqual(basic("a.b-c.d"));
   });
 
   test("may be that of any host, or lie in another file", () => {
@@ -40,8 +55,14 @@ describe("the API key", () => {
   });
 
   test("is missing, too short or no header: what to do is said, the key is not", () => {
-    const hint = "run `wandb login`, or set WANDB_API_KEY to a key from your W&B settings page";
+    const end = "or set WANDB_API_KEY, which goes first, to a key from";
+    const hint = `run \`wandb login --relogin\`, ${end} https://wandb.ai/authorize`;
     expect(() => readLogin(BASE, {}, home)).toThrow(expect.objectContaining({ code: "auth", hint }));
+    const hosted = `run \`wandb login --relogin --host http://lab:8080/w\`, ${end} http://lab:8080/w/authorize`;
+    expect(() => readLogin("http://lab:8080/w", {}, home)).toThrow(
+      expect.objectContaining({ message: "there is no W&B API key for lab:8080", hint: hosted }),
+    );
+    expect(() => readLogin(BASE, { WANDB_IDENTITY_TOKEN_FILE: "/jwt" }, home)).toThrow("is not supported");
     expect(() => readLogin(BASE, { WANDB_API_KEY: "secret" }, home)).toThrow(
       expect.objectContaining({ code: "auth", hint, message: expect.not.stringContaining("secret") }),
     );
@@ -70,11 +91,13 @@ describe("the place", () => {
   test("is W&B's own where nothing is given", () => {
     expect(readPlace(options, {})).toEqual({
       base: BASE,
+      page: "https://wandb.ai",
       project: "uncategorized",
       entity: undefined,
       group: undefined,
       jobType: undefined,
       tags: [],
+      notes: undefined,
     });
   });
 
@@ -86,14 +109,17 @@ describe("the place", () => {
       WANDB_RUN_GROUP: "g",
       WANDB_JOB_TYPE: "train",
       WANDB_TAGS: "a, b,,a",
+      WANDB_NOTES: "why",
     };
     expect(readPlace({ ...options, experiment: "exp" }, env)).toEqual({
       base: "http://lab:8080/hosted",
+      page: "http://lab:8080/hosted",
       project: "env",
       entity: "team",
       group: "g",
       jobType: "train",
       tags: ["a", "b"],
+      notes: "why",
     });
     expect(readPlace({ wandbProject: "p", wandbEntity: "e" }, env)).toMatchObject({ project: "p", entity: "e" });
     expect(readPlace({ ...options, experiment: "exp" }, {})).toMatchObject({ project: "exp" });
@@ -107,6 +133,28 @@ describe("the place", () => {
     expect(one).not.toBe(two);
     const [tag = ""] = readPlace(options, { WANDB_TAGS: "t".repeat(65) }).tags;
     expect(tag).toHaveLength(64);
+  });
+
+  test("that was changed to fit, and variables of W&B's client that mean nothing here, are said", () => {
+    const env = { WANDB_TAGS: `a, ${"t".repeat(65)}`, WANDB_NAME: "n", WANDB_RUN_ID: "r", WANDB_RESUME: "allow" };
+    expect(remarksOn({ ...options, experiment: "a/b" }, env)).toEqual([
+      'W&B takes no project called "a/b"; it is called "a-b" there',
+      `tags of WANDB_TAGS have 64 characters at most there: ${"t".repeat(65)}`,
+      "WANDB_NAME is ignored: runs are called as in TensorBoard, or as --run-name says",
+      "WANDB_RUN_ID, WANDB_RESUME are ignored: each run has an id of its own, by which it is resumed",
+    ]);
+    expect(remarksOn({ ...options, experiment: "mnist" }, { WANDB_TAGS: "a, b", WANDB_SILENT: "true" })).toEqual([]);
+  });
+
+  test.each([
+    ["https://api.wandb.ai", "https://wandb.ai"],
+    ["https://api.wandb.corp.com", "https://wandb.corp.com"],
+    ["https://api.lab.org", "https://app.lab.org"],
+    ["https://api.forge.coreweave.com", "https://forge.coreweave.com/wandb"],
+    ["http://lab:8080/w", "http://lab:8080/w"],
+  ])("has its web page where W&B's client takes it to be: %s", (base, page) => {
+    expect(readPlace(options, { WANDB_BASE_URL: base }).page).toBe(page);
+    expect(readPlace(options, { WANDB_BASE_URL: base, WANDB_APP_URL: "http://page/" }).page).toBe("http://page");
   });
 
   test.each([

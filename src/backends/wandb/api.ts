@@ -8,7 +8,8 @@ import type { Patience } from "../../net/retries.ts";
 import { wasDeleted } from "./deleted.ts";
 import { CREATE_RUN_FILES, RUN_RESUME_STATUS, RUNS, UPSERT_BUCKET, VIEWER } from "./documents.ts";
 import { objectOf } from "./json.ts";
-import { isDeletedRun, WANDB } from "./service.ts";
+import { howToLogIn } from "./login.ts";
+import { isDeletedRun, readError, serviceOf } from "./service.ts";
 import type {
   ListedRun,
   RunAddress,
@@ -19,12 +20,15 @@ import type {
   UpsertedRun,
   WandbStore,
 } from "./store.ts";
+import { pageAt, webPageOf } from "./web-page.ts";
 
 /** Runs in a page; how many the first has where the newest are asked for, and how much longer each next one is. */
 const [PAGE, FIRST_PAGE, PAGE_GROWTH] = [500, 8, 8];
 
 export interface WandbApiOptions extends Patience {
   readonly base: string;
+  /** Address of its web page, if not the usual one. */
+  readonly page?: string | undefined;
   readonly access: Access;
   readonly stopGraceMs?: number | undefined;
 }
@@ -34,12 +38,14 @@ const MAX_ADDRESSES = 64;
 
 export class WandbApi implements WandbStore {
   readonly base: string;
+  readonly #page: string;
   readonly #http: HttpClient;
 
   /** @throws TraceletError `usage` if TLS material or a proxy's address cannot be used */
   constructor(options: WandbApiOptions) {
     this.base = options.base;
-    this.#http = new HttpClient({ ...options, service: WANDB });
+    this.#page = options.page ?? webPageOf(options.base, {});
+    this.#http = new HttpClient({ ...options, service: serviceOf(howToLogIn(options.base, this.#page)) });
   }
 
   async defaultEntity(): Promise<string | undefined> {
@@ -101,7 +107,15 @@ export class WandbApi implements WandbStore {
   }
 
   async upsert(address: RunAddress, fields: RunFields): Promise<UpsertedRun> {
-    const { storageId = null, displayName = null, config = null, group = null, jobType = null, tags = null } = fields;
+    const {
+      storageId = null,
+      displayName = null,
+      config = null,
+      group = null,
+      jobType = null,
+      tags = null,
+      notes = null,
+    } = fields;
     const data = await this.graphql("UpsertBucket", UPSERT_BUCKET, {
       ...UNSET,
       ...address,
@@ -111,6 +125,7 @@ export class WandbApi implements WandbStore {
       groupName: group,
       jobType,
       tags,
+      notes,
     }).catch((error: unknown) => {
       if (!(error instanceof TraceletError) || !isDeletedRun(error.message)) throw error;
       throw wasDeleted(address, error);
@@ -220,7 +235,7 @@ export class WandbApi implements WandbStore {
   }
 
   location(entity: string, project: string): string {
-    return `${pageOf(this.base)}/${entity}/${project}`;
+    return pageAt(this.#page, entity, project);
   }
 
   get retries(): number {
@@ -244,7 +259,7 @@ export class WandbApi implements WandbStore {
     const { data, errors } = answer;
     // GraphQL may answer 200 to what it has not done.
     if (Array.isArray(errors) && errors.length > 0) {
-      const { said } = WANDB.readError(answer, "");
+      const { said } = readError(answer, "");
       throw new TraceletError("rejected", `${this.base} refuses ${operationName}: ${said}`);
     }
     return objectOf(data);
@@ -277,11 +292,6 @@ export class WandbApi implements WandbStore {
       hint: "check WANDB_BASE_URL, and whether the server's version is a current one",
     });
   }
-}
-
-/** The web page of a server. */
-function pageOf(base: string): string {
-  return base === "https://api.wandb.ai" ? "https://wandb.ai" : base;
 }
 
 /** W&B's client sends all of them, null where they stay as they are. */

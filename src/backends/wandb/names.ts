@@ -7,7 +7,7 @@ import { hashText } from "../../sync/source/fingerprint.ts";
 /** Characters of a project's name. */
 const MAX_PROJECT = 128;
 /** Characters of a tag, and of a run's name on the web page. */
-const MAX_TAG = 64;
+export const MAX_TAG = 64;
 const MAX_DISPLAY_NAME = 128;
 /** Characters of a name's hash where the name was cut: two that begin alike stay two. */
 const HASH_LENGTH = 8;

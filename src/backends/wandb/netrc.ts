@@ -7,8 +7,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Environment } from "../../net/access.ts";
 
-/** Reads the password for a host; undefined if there is none, or no file that can be read. */
-export function netrcPassword(host: string, env: Environment, home: string): string | undefined {
+/** Reads the password for the first of the hosts that has one; undefined if none has, or no file can be read. */
+export function netrcPassword(hosts: readonly string[], env: Environment, home: string): string | undefined {
   const files = env["NETRC"] ? [env["NETRC"]] : [join(home, ".netrc"), join(home, "_netrc")];
   for (const file of files) {
     let text: string;
@@ -17,15 +17,16 @@ export function netrcPassword(host: string, env: Environment, home: string): str
     } catch {
       continue;
     }
-    return passwordIn(text, host);
+    return passwordIn(text, hosts);
   }
   return undefined;
 }
 
-function passwordIn(text: string, host: string): string | undefined {
+function passwordIn(text: string, hosts: readonly string[]): string | undefined {
   const words = tokens(text);
+  /** Empty for all that are not named. */
   let machine: string | undefined;
-  let fallback: string | undefined;
+  const passwords = new Map<string, string>();
   for (let at = 0; at < words.length; at++) {
     const word = words[at];
     if (word === "default") machine = "";
@@ -33,11 +34,11 @@ function passwordIn(text: string, host: string): string | undefined {
     else if (word === "login" || word === "account" || word === "user") at++;
     else if (word === "password") {
       const password = words[++at];
-      if (machine === host) return password;
-      if (machine === "") fallback = password;
+      if (machine !== undefined && password !== undefined && !passwords.has(machine)) passwords.set(machine, password);
     }
   }
-  return fallback;
+  const host = [...hosts, ""].find((each) => passwords.has(each));
+  return host === undefined ? undefined : passwords.get(host);
 }
 
 /** Words, some of them in quotes, without comments and macros, which end at an empty line. */

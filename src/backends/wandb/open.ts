@@ -1,5 +1,6 @@
 /** Options and environment → a W&B server. */
 import os from "node:os";
+import type { Environment } from "../../net/access.ts";
 import type { OpenedBackend, Surroundings } from "../../sync/backend-plugin.ts";
 import type { OptionsOf } from "../../sync/option.ts";
 import { DryRunBackend } from "../dry-run.ts";
@@ -7,26 +8,30 @@ import { WandbApi } from "./api.ts";
 import { skipFiles, tallyOf, WandbBackend } from "./backend.ts";
 import { readLogin } from "./login.ts";
 import type { WANDB_OPTIONS } from "./options.ts";
-import { type Place, readPlace } from "./place.ts";
+import { type Place, readPlace, remarksOn } from "./place.ts";
 import { WandbReader } from "./reader.ts";
+import { withSettingsFiles } from "./settings-files.ts";
 
 export type WandbOptions = OptionsOf<typeof WANDB_OPTIONS>;
 
 /** @throws TraceletError `usage` */
 export function check(options: WandbOptions): void {
-  readPlace(options, process.env);
+  readPlace(options, environment());
 }
 
 /** @throws TraceletError `usage`; `auth` if there is no API key */
 export function open(options: WandbOptions, surroundings: Surroundings): OpenedBackend {
-  const place = readPlace(options, process.env);
+  const env = environment();
+  const place = readPlace(options, env);
   const address = addressOf(place);
   const { dryRun, live, verbose, giveUpAfterMs, shutdownTimeoutMs, signal, say } = surroundings;
+  for (const remark of remarksOn(options, env)) say(remark);
   if (dryRun) return { backend: new DryRunBackend(tallyOf, skipFiles), address };
   let retries = 0;
   const store = new WandbApi({
     base: place.base,
-    access: readLogin(place.base, process.env, os.homedir()),
+    page: place.page,
+    access: readLogin(place.base, env, os.homedir()),
     giveUpAfterMs,
     signal,
     // Some of the time is left for what has to be done then.
@@ -50,10 +55,12 @@ export function openToRead(
   surroundings: Pick<Surroundings, "signal" | "giveUpAfterMs" | "shutdownTimeoutMs" | "say">,
 ): { readonly store: WandbApi; readonly reader: WandbReader; readonly place: Place; readonly address: string } {
   const { signal, giveUpAfterMs, shutdownTimeoutMs, say } = surroundings;
-  const place = readPlace(options, process.env);
+  const env = environment();
+  const place = readPlace(options, env);
   const store = new WandbApi({
     base: place.base,
-    access: readLogin(place.base, process.env, os.homedir()),
+    page: place.page,
+    access: readLogin(place.base, env, os.homedir()),
     giveUpAfterMs,
     signal,
     stopGraceMs: shutdownTimeoutMs * GRACE_SHARE,
@@ -63,7 +70,13 @@ export function openToRead(
 }
 
 function addressOf({ base, entity, project }: Place): string {
-  return `${base} ${entity ?? ""}/${project}`;
+  // No project's name has a slash.
+  return `${base} ${entity === undefined ? "" : `${entity}/`}${project}`;
+}
+
+/** Variables, and what W&B's settings files give. */
+function environment(): Environment {
+  return withSettingsFiles(process.env, os.homedir(), process.cwd());
 }
 
 const GRACE_SHARE = 0.4;

@@ -171,7 +171,7 @@ export class RunFinder {
   /** @returns undefined if somebody else has made it meanwhile, or it was deleted and is to be sent under the next id */
   async #create(run: RunDescription, name: string): Promise<Found | undefined> {
     const { store, entity, place, resendsDeleted } = this.#options;
-    const { group, jobType, tags, project } = place;
+    const { group, jobType, tags, notes, project } = place;
     const stored = firstState(run.name, run.source, run.marks, randomUUID());
     const config = new RunConfig();
     config.stored = stored;
@@ -179,7 +179,7 @@ export class RunFinder {
     const displayName = fitDisplayName(run.name);
     try {
       const address = { entity, project, name };
-      const made = await store.upsert(address, { displayName, config: text, group, jobType, tags });
+      const made = await store.upsert(address, { displayName, config: text, group, jobType, tags, notes });
       if (!made.isNew) return undefined;
       const { storageId } = made;
       const status = { storageId, displayName, lines: 0, config: text, summary: "{}" };

@@ -40,6 +40,7 @@ export interface RunFields {
   readonly group?: string | undefined;
   readonly jobType?: string | undefined;
   readonly tags?: readonly string[] | undefined;
+  readonly notes?: string | undefined;
 }
 
 export interface UpsertedRun extends RunAddress {
