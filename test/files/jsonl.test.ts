@@ -13,8 +13,8 @@ import {
 import path from "node:path";
 import { expect, test } from "vitest";
 import { type JsonlRun, JsonlRuns } from "../../src/backends/files/jsonl-runs.ts";
-import { OutputDirectory } from "../../src/backends/files/output-directory.ts";
 import { pathOfRun } from "../../src/backends/files/run-names.ts";
+import { OutputDirectory } from "../../src/backends/output-directory.ts";
 import { openDatabase } from "../../src/sqlite.ts";
 import { eventFile, hparamsEvent, imageEvent, scalarEvent, textEvent, versionEvent } from "../support/event-writer.ts";
 import { curve, fileOf, records, version } from "../sync/world.ts";

@@ -1,8 +1,8 @@
 /** A world whose runs are written to files. */
 import path from "node:path";
 import { FilesBackend } from "../../src/backends/files/backend.ts";
-import { OutputDirectory } from "../../src/backends/files/output-directory.ts";
 import type { OpenRun, RunsOnDisk } from "../../src/backends/files/runs-on-disk.ts";
+import { OutputDirectory } from "../../src/backends/output-directory.ts";
 import type { SyncOptions } from "../../src/sync/engine/once.ts";
 import type { SyncResult } from "../../src/sync/engine/sync-result.ts";
 import { World } from "../sync/world.ts";

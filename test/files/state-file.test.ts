@@ -2,8 +2,8 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { OutputDirectory } from "../../src/backends/files/output-directory.ts";
 import { StateFiles, type ToldState } from "../../src/backends/files/state-file.ts";
+import { OutputDirectory } from "../../src/backends/output-directory.ts";
 import { movedTo, newState } from "../../src/backends/run-state.ts";
 import type { FileMark } from "../../src/sync/source/fingerprint.ts";
 import { temporaryDirectory } from "../support/logdirs.ts";

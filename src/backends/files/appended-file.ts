@@ -1,6 +1,6 @@
 /** A file that is only appended to, by whoever knows how much of it counts. */
 import { closeSync, fsyncSync, ftruncateSync, openSync, statSync } from "node:fs";
-import { writeAll } from "./output-directory.ts";
+import { writeAll } from "../output-directory.ts";
 
 /** Bytes; 0 if it is not there. @throws the system's error */
 export function sizeOf(file: string): number {

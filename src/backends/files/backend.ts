@@ -15,8 +15,8 @@ import type {
 import type { Note } from "../../sync/report/note.ts";
 import { Tally } from "../../sync/report/tally.ts";
 import type { FileMark } from "../../sync/source/fingerprint.ts";
+import type { OutputDirectory } from "../output-directory.ts";
 import { isAllNew, isRepeated, movedTo, newState, type RunState } from "../run-state.ts";
-import type { OutputDirectory } from "./output-directory.ts";
 import { pathOfRun } from "./run-names.ts";
 import type { OpenRun, RunFile, RunsOnDisk, SeenRun } from "./runs-on-disk.ts";
 

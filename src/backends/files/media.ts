@@ -5,8 +5,8 @@ import { rename } from "node:fs/promises";
 import path from "node:path";
 import type { NamedFile } from "../../reader/datum.ts";
 import { FilePart } from "../../sync/source/file-part.ts";
+import { type OutputDirectory, syncDirectory, writeSynced } from "../output-directory.ts";
 import type { Kept } from "./json-lines.ts";
-import { type OutputDirectory, syncDirectory, writeSynced } from "./output-directory.ts";
 
 const FOLDER = "media";
 /** Files on their way at the same time. */

@@ -4,13 +4,13 @@ import type { Backend } from "../../sync/backend.ts";
 import type { OpenedBackend, Surroundings } from "../../sync/backend-plugin.ts";
 import type { OptionsOf } from "../../sync/option.ts";
 import { DryRunBackend } from "../dry-run.ts";
+import { OutputDirectory, outputOf } from "../output-directory.ts";
 import { FilesBackend, skipFiles } from "./backend.ts";
 import { CsvRuns, tallyOfTables } from "./csv-runs.ts";
 import { tallyOf } from "./json-lines.ts";
 import { JsonlRuns } from "./jsonl-runs.ts";
 import { LinesBackend } from "./lines-backend.ts";
 import type { FILE_OPTIONS } from "./options.ts";
-import { OutputDirectory, outputOf } from "./output-directory.ts";
 
 const FORMATS = ["jsonl", "csv", "parquet"] as const;
 type Format = (typeof FORMATS)[number];

@@ -9,11 +9,11 @@
 import path from "node:path";
 import type { Batch } from "../../sync/backend.ts";
 import type { Tally } from "../../sync/report/tally.ts";
+import { type OutputDirectory, syncAll, type Unsynced } from "../output-directory.ts";
 import { newState, type RunState } from "../run-state.ts";
 import { appendTo, cutTo, sizeOf } from "./appended-file.ts";
 import { tallyOf } from "./json-lines.ts";
 import { Media } from "./media.ts";
-import { type OutputDirectory, syncAll, type Unsynced } from "./output-directory.ts";
 import { type Content, contentOf, EMPTY, jsonOfContent, type OfTables, TABLES, type Table } from "./parquet/content.ts";
 import { histogramPart, histogramsOf } from "./parquet/histogram-part.ts";
 import { dueParts, type Part, PartFiles } from "./parquet/part-files.ts";

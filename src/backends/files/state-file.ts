@@ -6,8 +6,8 @@
  */
 import { type BigIntStats, closeSync, fstatSync, fsyncSync, ftruncateSync, openSync, readFileSync } from "node:fs";
 import { TraceletError } from "../../errors.ts";
+import { type OutputDirectory, type Unsynced, writeAll } from "../output-directory.ts";
 import { FORMAT, jsonOfState, type RunState, stateOfJson } from "../run-state.ts";
-import { type OutputDirectory, type Unsynced, writeAll } from "./output-directory.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 

@@ -3,7 +3,7 @@ import { existsSync, statSync } from "node:fs";
 import path from "node:path";
 import { csvRows, fieldsOf } from "../../backends/files/csv-rows.ts";
 import { hparamsOf } from "../../backends/files/csv-runs.ts";
-import type { OutputDirectory } from "../../backends/files/output-directory.ts";
+import type { OutputDirectory } from "../../backends/output-directory.ts";
 import { pythonText } from "../../reader/python-text.ts";
 import type { Batch } from "../../sync/backend.ts";
 import { digestWords } from "../items.ts";

@@ -2,8 +2,8 @@
 import { existsSync, statSync } from "node:fs";
 import { datumLine, hparamsLine, type Keep } from "../../backends/files/json-lines.ts";
 import { keptAs } from "../../backends/files/media.ts";
-import type { OutputDirectory } from "../../backends/files/output-directory.ts";
 import { linesUpTo } from "../../backends/files/read-lines.ts";
+import type { OutputDirectory } from "../../backends/output-directory.ts";
 import type { Datum } from "../../reader/datum.ts";
 import type { Batch } from "../../sync/backend.ts";
 import { digestWords } from "../items.ts";

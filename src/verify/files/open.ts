@@ -2,8 +2,8 @@
 import { FilesBackend } from "../../backends/files/backend.ts";
 import { CsvRuns } from "../../backends/files/csv-runs.ts";
 import { JsonlRuns } from "../../backends/files/jsonl-runs.ts";
-import { OutputDirectory, outputOf } from "../../backends/files/output-directory.ts";
 import type { OpenRun, RunsOnDisk } from "../../backends/files/runs-on-disk.ts";
+import { OutputDirectory, outputOf } from "../../backends/output-directory.ts";
 import { TraceletError } from "../../errors.ts";
 import type { Contents } from "./contents.ts";
 import { CsvContents } from "./csv.ts";

@@ -1,12 +1,12 @@
 /** Parquet: every part that is in a run's directories, and the lines beside them. */
 import { existsSync, readdirSync } from "node:fs";
 import path from "node:path";
-import type { OutputDirectory } from "../../backends/files/output-directory.ts";
 import { type HistogramRow, histogramsOf, rowOf } from "../../backends/files/parquet/histogram-part.ts";
 import { decodedPart } from "../../backends/files/parquet/part-files.ts";
 import { textOfHistogram } from "../../backends/files/parquet/run-rows.ts";
 import { scalarsOf } from "../../backends/files/parquet/scalar-part.ts";
 import { type ParquetRuns, tableFolder } from "../../backends/files/parquet-runs.ts";
+import type { OutputDirectory } from "../../backends/output-directory.ts";
 import type { Batch } from "../../sync/backend.ts";
 import { digestWords } from "../items.ts";
 import { pointWords } from "../point-words.ts";

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { createReadStream, statSync } from "node:fs";
 import { pipeline } from "node:stream/promises";
-import type { OutputDirectory } from "../../backends/files/output-directory.ts";
+import type { OutputDirectory } from "../../backends/output-directory.ts";
 import type { RunState } from "../../backends/run-state.ts";
 import { Findings } from "../findings.ts";
 import { pointOf } from "../point-words.ts";

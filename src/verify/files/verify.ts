@@ -6,8 +6,8 @@
  * more, and the values of those tags are held and compared, some hundred thousand at a time.
  */
 import type { FilesBackend } from "../../backends/files/backend.ts";
-import type { OutputDirectory } from "../../backends/files/output-directory.ts";
 import type { OpenRun } from "../../backends/files/runs-on-disk.ts";
+import type { OutputDirectory } from "../../backends/output-directory.ts";
 import type { RunState } from "../../backends/run-state.ts";
 import type { TraceletError } from "../../errors.ts";
 import type { Batch, FinalStatus } from "../../sync/backend.ts";

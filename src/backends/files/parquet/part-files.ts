@@ -2,9 +2,9 @@
 import { readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import path from "node:path";
 import { TraceletError } from "../../../errors.ts";
+import { type OutputDirectory, syncDirectory, type Unsynced, writeSynced } from "../../output-directory.ts";
 import { isOffset } from "../../run-state.ts";
 import { sizeOf } from "../appended-file.ts";
-import { type OutputDirectory, syncDirectory, type Unsynced, writeSynced } from "../output-directory.ts";
 
 /** A part that counts. */
 export interface Part {

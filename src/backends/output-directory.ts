@@ -1,4 +1,4 @@
-/** The directory that runs' files are written to: one process at a time writes, and each only where it left off. */
+/** A directory that runs' files are written to: one process at a time writes, and each only where it left off. */
 import {
   accessSync,
   closeSync,
@@ -14,9 +14,9 @@ import {
 } from "node:fs";
 import { open } from "node:fs/promises";
 import path from "node:path";
-import { TraceletError } from "../../errors.ts";
-import { pause } from "../../pause.ts";
-import { type Database, openDatabase, sqliteFailure } from "../../sqlite.ts";
+import { TraceletError } from "../errors.ts";
+import { pause } from "../pause.ts";
+import { type Database, openDatabase, sqliteFailure } from "../sqlite.ts";
 
 /** Held for as long as a batch takes to be appended. Nothing is in it. */
 const LOCK = ".tracelet.lock";
@@ -51,8 +51,12 @@ export class OutputDirectory {
   /** Of the lock's file. */
   #inode: bigint | undefined;
 
-  constructor(root: string) {
+  /** How a user names another one. */
+  readonly #givenBy: string;
+
+  constructor(root: string, givenBy = "--output") {
     this.root = root;
+    this.#givenBy = givenBy;
   }
 
   /** Where a file lies. @param file its path below this directory, separated by `/`; made by `pathOfRun` or a digest */
@@ -112,7 +116,7 @@ export class OutputDirectory {
     try {
       return work();
     } catch (error) {
-      throw errorOf(this.path(file), error);
+      throw errorOf(this.path(file), error, this.#givenBy);
     }
   }
 
@@ -121,7 +125,7 @@ export class OutputDirectory {
     try {
       return await work();
     } catch (error) {
-      throw errorOf(this.path(file), error);
+      throw errorOf(this.path(file), error, this.#givenBy);
     }
   }
 
@@ -219,20 +223,21 @@ export function syncDirectory(directory: string): void {
   }
 }
 
-const HINTS: Readonly<Record<string, string>> = {
-  ENOSPC: "the disk is full: free some space and run the same command again",
-  EDQUOT: "the quota is used up: free some space and run the same command again",
-  EACCES: "check who may write there, or give another --output",
-  EPERM: "check who may write there, or give another --output",
-  EROFS: "give another --output",
-  ENOTDIR: "a file is in the way; remove it, or give another --output",
-  EISDIR: "a directory is in the way; remove it, or give another --output",
-};
+function hintOf(code: string | undefined, givenBy: string): string | undefined {
+  if (code === "ENOSPC") return "the disk is full: free some space and run the same command again";
+  if (code === "EDQUOT") return "the quota is used up: free some space and run the same command again";
+  if (code === "EACCES" || code === "EPERM") return `check who may write there, or give another ${givenBy}`;
+  if (code === "EROFS") return `give another ${givenBy}`;
+  if (code === "ENOTDIR") return `a file is in the way; remove it, or give another ${givenBy}`;
+  if (code === "EISDIR") return `a directory is in the way; remove it, or give another ${givenBy}`;
+  return undefined;
+}
 
-function errorOf(file: string, cause: unknown): unknown {
+function errorOf(file: string, cause: unknown, givenBy: string): unknown {
   if (cause instanceof TraceletError || !(cause instanceof Error)) return cause;
   const { code } = cause as NodeJS.ErrnoException;
   const isOfSystem = "syscall" in cause || "errcode" in cause || (code?.startsWith("SQLITE") ?? false);
   if (!isOfSystem) return cause;
-  return new TraceletError("rejected", `cannot write ${file}: ${cause.message}`, { hint: HINTS[code ?? ""], cause });
+  const hint = hintOf(code, givenBy);
+  return new TraceletError("rejected", `cannot write ${file}: ${cause.message}`, { hint, cause });
 }
