@@ -96,36 +96,26 @@ export class WandbApi implements WandbStore {
     }
   }
 
-  #statusOf({ id, displayName, historyLineCount, config, summaryMetrics }: JsonObject): RunStatus {
+  #statusOf({ id, displayName, historyLineCount, eventsLineCount, config, summaryMetrics }: JsonObject): RunStatus {
     return {
       storageId: this.#text(id, "the id of a run"),
       displayName: typeof displayName === "string" ? displayName : "",
       lines: this.#count(historyLineCount),
+      events: this.#count(eventsLineCount),
       config: typeof config === "string" && config !== "" ? config : "{}",
       summary: typeof summaryMetrics === "string" && summaryMetrics !== "" ? summaryMetrics : "{}",
     };
   }
 
   async upsert(address: RunAddress, fields: RunFields): Promise<UpsertedRun> {
-    const {
-      storageId = null,
-      displayName = null,
-      config = null,
-      group = null,
-      jobType = null,
-      tags = null,
-      notes = null,
-    } = fields;
+    const { storageId, group, ...others } = fields;
+    const given = Object.entries({ ...others, id: storageId, groupName: group }).filter(
+      ([, value]) => value !== undefined,
+    );
     const data = await this.graphql("UpsertBucket", UPSERT_BUCKET, {
       ...UNSET,
       ...address,
-      id: storageId,
-      displayName,
-      config,
-      groupName: group,
-      jobType,
-      tags,
-      notes,
+      ...Object.fromEntries(given),
     }).catch((error: unknown) => {
       if (!(error instanceof TraceletError) || !isDeletedRun(error.message)) throw error;
       throw wasDeleted(address, error);
@@ -145,13 +135,14 @@ export class WandbApi implements WandbStore {
 
   async stream(
     { entity, project, name }: RunAddress,
-    { history, summary, uploaded, exitCode }: StreamPart,
+    { history, events, summary, uploaded, exitCode }: StreamPart,
   ): Promise<boolean> {
     const path = ["files", entity, project, name, "file_stream"].map(encodeURIComponent).join("/");
     const files = {
       ...(history !== undefined && {
         "wandb-history.jsonl": { offset: history.offset, content: history.lines },
       }),
+      ...(events !== undefined && { "wandb-events.jsonl": { offset: events.offset, content: events.lines } }),
       ...(summary !== undefined && { "wandb-summary.json": { offset: 0, content: [summary] } }),
     };
     const body = {

@@ -1,7 +1,8 @@
 /** Weights & Biases as a destination: each run of the source is a run of a project. */
 import { TraceletError } from "../../errors.ts";
 import { backoff, pause } from "../../pause.ts";
-import { holdsHparams } from "../../reader/datum.ts";
+import { type Datum, holdsHparams } from "../../reader/datum.ts";
+import type { PythonValue } from "../../reader/python-text.ts";
 import type {
   Backend,
   Batch,
@@ -20,7 +21,6 @@ import { fitDisplayName, keyOf } from "./names.ts";
 import type { Place } from "./place.ts";
 import { rowsOf, scalarsOf } from "./rows.ts";
 import { WandbRun } from "./run.ts";
-import type { RunConfig } from "./run-config.ts";
 import { type Found, RunFinder } from "./run-finder.ts";
 import { firstState, reachedBy, type StoredState } from "./run-state.ts";
 import type { WandbStore } from "./store.ts";
@@ -188,7 +188,8 @@ export class WandbBackend implements Backend {
     if (run.isNew(batch)) {
       notes.push(...run.notYetNoted(notesOf(batch)));
       const rows = Array.from(scalarsOf(batch.scalars, batch.parts), rowsOf).flat();
-      for (const [name, value] of paramsOf(batch)) run.config.setParam(name, value);
+      run.config.setParams(paramsOf(batch));
+      run.describe(batch.data);
       await run.add(rows, batch).catch((error: unknown) => {
         const { name } = run.address;
         if (error instanceof TraceletError && error.code === "overtaken")
@@ -263,7 +264,7 @@ function withoutMarks({ writer, state: { name, source } }: StoredState): StoredS
 }
 
 /** Hyperparameters of a batch, by name. */
-function paramsOf({ data, hparams }: Batch): Map<string, Parameters<RunConfig["setParam"]>[1]> {
+function paramsOf({ data, hparams }: Batch): Map<string, PythonValue> {
   const params = new Map(hparams);
   for (const datum of data) {
     if (datum.kind !== "hparams" || !holdsHparams(datum.record)) continue;
@@ -293,10 +294,16 @@ export function tallyOf({ scalars, data }: Batch): Tally {
   tally.sent("scalars", scalars.length);
   for (const datum of data) {
     if (datum.kind === "unreadable") tally.skipped(datum.kind, "undecodable", 1);
-    else if (datum.kind === "hparams" && datum.record.type !== "experiment") tally.sent(datum.kind, 1);
+    else if (isStored(datum)) tally.sent(datum.kind, 1);
     else tally.skipped(datum.kind, "unsupported-kind", 1);
   }
   return tally;
+}
+
+/** Whether it becomes a part of the run's config or fields. */
+function isStored(datum: Datum): boolean {
+  if (datum.kind === "hparams") return datum.record.type !== "experiment";
+  return datum.kind === "run_tags" || datum.kind === "metric_info";
 }
 
 /** What becomes of files of the source. */

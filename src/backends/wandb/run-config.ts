@@ -1,30 +1,61 @@
 /** A run's config: hyperparameters, which tag is drawn over which axis, and tracelet's own state. */
+import type { Goal } from "../../reader/datum.ts";
 import { PythonObject, type PythonValue } from "../../reader/python-text.ts";
 import { VERSION } from "../../version.ts";
 import { type JsonValue, jsonText, objectOf, parseJson } from "./json.ts";
+import { setNested } from "./nesting.ts";
 import { jsonOfStored, STATE_KEY, type StoredState, storedOfJson } from "./run-state.ts";
 
 /** W&B's own key. */
 const OWN_KEY = "_wandb";
+/** Labels of the run: W&B's tags have no values. */
+const LABELS_KEY = "tracelet_tags";
+/** What is known of metrics, by their names. */
+const METRICS_KEY = "tracelet_metrics";
+const RESERVED: ReadonlySet<string> = new Set([OWN_KEY, STATE_KEY, LABELS_KEY, METRICS_KEY]);
 /** What the steps of TensorBoard are called, also by W&B's own sync: each tag is drawn over its own. */
 export const STEP_AXIS = "global_step";
 /** Its number in the list of metrics, from 1 on. */
 const STEP_AXIS_NUMBER = 1;
-/** `MetricRecord` of wandb_internal.proto by field numbers: 1 name, 5 step metric, 6 options, 7 summary. */
+/** `MetricRecord` of wandb_internal.proto by field numbers: 1 name, 5 step metric, 6 options, 7 summary, 8 goal. */
 const OPTIONS = { synced: 1, defined: 3 } as const;
+/** What the summary holds of a metric: of one that is given none, its last value alone. */
+const SUMMARY = { min: 1, max: 2, last: 5 } as const;
+const GOALS = { min: 1, max: 2 } as const;
+
+interface Metric {
+  readonly goal?: Goal | undefined;
+  /** Whether its summary has its best value beside the last one. */
+  readonly hasBest?: boolean;
+}
+
+/** What is known of a metric. */
+export interface MetricDescription extends Metric {
+  /** `loss`, `accuracy`, …; undefined where nobody knows. */
+  readonly type: string | undefined;
+  readonly info: { readonly [name: string]: PythonValue };
+}
+
+/** Where the run was made, as W&B's client tells it; a part that is undefined is not known. */
+export interface RunEnvironment {
+  readonly os?: string | undefined;
+  readonly python?: string | undefined;
+  readonly host?: string | undefined;
+  readonly git?: { readonly remote?: string | undefined; readonly commit?: string | undefined } | undefined;
+}
 
 export class RunConfig {
   /** As it came, entry by entry: others may have written some of them. */
   readonly #entries: Map<string, JsonValue>;
-  readonly #metrics = new Set<string>();
+  readonly #metrics = new Map<string, Metric>();
 
   /** @throws SyntaxError */
   constructor(text = "{}") {
     this.#entries = new Map(Object.entries(objectOf(parseJson(text))));
     const { m } = objectOf(this.#valueOf(OWN_KEY));
     for (const metric of Array.isArray(m) ? (m as readonly JsonValue[]) : []) {
-      const name = objectOf(metric)["1"];
-      if (typeof name === "string" && name !== STEP_AXIS) this.#metrics.add(name);
+      const { 1: name, 7: summary, 8: goal } = objectOf(metric);
+      if (typeof name === "string" && name !== STEP_AXIS) this.#metrics.set(name, metricOf(summary, goal));
     }
   }
 
@@ -38,25 +69,67 @@ export class RunConfig {
 
   /** Draw the tag over its own steps. */
   define(tag: string): void {
-    this.#metrics.add(tag);
+    if (!this.#metrics.has(tag)) this.#metrics.set(tag, {});
   }
 
-  /** @returns the name it was given */
-  setParam(name: string, value: PythonValue): string {
-    const key = name === OWN_KEY || name === STATE_KEY ? `hparams/${name}` : name;
-    this.#set(key, jsonOf(value));
-    return key;
+  /** Goals of the metrics whose summary has their best value. */
+  get best(): ReadonlyMap<string, Goal> {
+    return new Map(
+      [...this.#metrics].flatMap(([name, { goal, hasBest }]) => (hasBest && goal !== undefined ? [[name, goal]] : [])),
+    );
+  }
+
+  /** Tell what is known of a metric. */
+  describe(tag: string, { type, goal, hasBest, info }: MetricDescription): void {
+    this.#metrics.set(tag, { goal, hasBest: (hasBest ?? false) && goal !== undefined });
+    const metadata = Object.keys(info).length === 0 ? undefined : jsonOf(info as PythonValue);
+    const told = withoutUndefined({ type, goal, metadata });
+    this.#set(METRICS_KEY, { ...objectOf(this.#valueOf(METRICS_KEY)), [tag]: told });
+  }
+
+  setParams(params: ReadonlyMap<string, PythonValue>): void {
+    if (params.size === 0) return;
+    const others = [...this.#entries].filter(([key]) => !RESERVED.has(key));
+    const before = new Map(others.map(([key, entry]) => [key, objectOf(entry)["value"] ?? null]));
+    const values = new Map(before);
+    for (const [name, value] of params) {
+      if (RESERVED.has(name.split("/", 1)[0] as string)) this.#set(`hparams/${name}`, jsonOf(value));
+      else setNested(values, name, jsonOf(value));
+    }
+    for (const [key, value] of values) if (value !== before.get(key)) this.#set(key, value);
+  }
+
+  setLabels(labels: ReadonlyMap<string, string>): void {
+    if (labels.size === 0) return;
+    this.#set(LABELS_KEY, { ...objectOf(this.#valueOf(LABELS_KEY)), ...Object.fromEntries(labels) });
+  }
+
+  get environment(): RunEnvironment {
+    return objectOf(objectOf(objectOf(this.#valueOf(OWN_KEY))["e"])[WRITER]) as RunEnvironment;
+  }
+
+  /** Source: core/internal/runconfig/runconfig.go, `EnvironmentRecord` of wandb_internal.proto. */
+  set environment(environment: RunEnvironment) {
+    const own = objectOf(this.#valueOf(OWN_KEY));
+    const { python } = environment;
+    const git = environment.git && withoutUndefined(environment.git);
+    this.#set(OWN_KEY, {
+      ...own,
+      ...(python !== undefined && { python_version: python }),
+      e: { ...objectOf(own["e"]), [WRITER]: withoutUndefined({ ...environment, git }) },
+    });
   }
 
   /** As it is sent. */
   text(): string {
     const metrics: JsonValue[] = [
       { "1": STEP_AXIS, "6": [OPTIONS.defined], "7": [] },
-      ...Array.from(this.#metrics, (name) => ({
+      ...Array.from(this.#metrics, ([name, { goal, hasBest }]) => ({
         "1": name,
         "5": STEP_AXIS_NUMBER,
         "6": [OPTIONS.synced, OPTIONS.defined],
-        "7": [],
+        "7": hasBest && goal !== undefined ? [SUMMARY[goal], SUMMARY.last] : [],
+        ...(goal !== undefined && { "8": GOALS[goal] }),
       })),
     ];
     // W&B's client goes on with no run that lacks `t`.
@@ -83,6 +156,22 @@ export function storedIn(config: string): StoredState | undefined {
     if (error instanceof SyntaxError) return undefined;
     throw error;
   }
+}
+
+/** The key of what it says of where the run was made: each writer of a run has one. */
+const WRITER = "tracelet";
+
+function metricOf(summary: JsonValue | undefined, goal: JsonValue | undefined): Metric {
+  const known = goal === GOALS.min ? "min" : goal === GOALS.max ? "max" : undefined;
+  if (known === undefined) return {};
+  return { goal: known, hasBest: Array.isArray(summary) && summary.includes(SUMMARY[known]) };
+}
+
+function withoutUndefined(fields: { readonly [key: string]: JsonValue | undefined }): {
+  readonly [key: string]: JsonValue;
+} {
+  const known = Object.entries(fields).filter((entry): entry is [string, JsonValue] => entry[1] !== undefined);
+  return Object.fromEntries(known);
 }
 
 /** A config has no numbers that JSON lacks: the web page could not show it. */

@@ -182,7 +182,7 @@ export class RunFinder {
       const made = await store.upsert(address, { displayName, config: text, group, jobType, tags, notes });
       if (!made.isNew) return undefined;
       const { storageId } = made;
-      const status = { storageId, displayName, lines: 0, config: text, summary: "{}" };
+      const status = { storageId, displayName, lines: 0, events: 0, config: text, summary: "{}" };
       return { address: { entity: made.entity, project: made.project, name: made.name }, status, stored };
     } catch (error) {
       if (!(error instanceof TraceletError) || error.code !== "deleted" || !resendsDeleted) throw error;

@@ -1,15 +1,20 @@
 /** A run that is open: what is added to it is planned in its config, sent as lines, and then counts. */
 import { randomUUID } from "node:crypto";
 import { TraceletError } from "../../errors.ts";
+import type { Datum } from "../../reader/datum.ts";
 import type { Batch, FinalStatus } from "../../sync/backend.ts";
 import type { Note } from "../../sync/report/note.ts";
+import { typeOf } from "../../sync/source/metric-types.ts";
 import { isRepeated, movedTo, type RunState } from "../run-state.ts";
 import { wasDeleted } from "./deleted.ts";
 import { jsonText, objectOf, parseJson } from "./json.ts";
+import { placesOf } from "./labels.ts";
+import { keyOf } from "./names.ts";
 import { lineOf, type Row } from "./rows.ts";
 import { RunConfig, STEP_AXIS } from "./run-config.ts";
 import { reachedBy, type StoredState } from "./run-state.ts";
-import type { RunAddress, RunStatus, StreamPart, WandbStore } from "./store.ts";
+import type { RunAddress, RunFields, RunStatus, StreamPart, WandbStore } from "./store.ts";
+import { Summary } from "./summary.ts";
 
 /** Bytes of lines in a request: W&B's client sends about 10 MiB at most. */
 const MAX_REQUEST_BYTES = 8 * 1024 * 1024;
@@ -26,10 +31,11 @@ export class WandbRun {
   #lines: number;
   /** How many of the server's lines were sent by who had the run open before, and may still come: they are written over. */
   #late = 0;
-  /** JSON texts of the last values, by key. */
-  readonly #summary: Map<string, string>;
+  readonly #summary: Summary;
   /** Whether lines were sent of which nobody knows whether they came through. */
   #isUnsure = false;
+  /** What is to be set with the next rows. */
+  #fields: RunFields = {};
   /** What was said of it to the user. */
   readonly #noted = new Set<string>();
   #isStopped = false;
@@ -51,8 +57,7 @@ export class WandbRun {
     this.#state = reached.state;
     this.#lines = reached.lines;
     this.#late = Math.max(stored.late ?? 0, stored.lines + (stored.plan?.lines ?? 0));
-    const summary = objectOf(parseJson(status.summary));
-    this.#summary = new Map(Object.entries(summary).map(([key, value]) => [key, jsonText(value)]));
+    this.#summary = new Summary(status.summary);
   }
 
   get state(): RunState {
@@ -99,6 +104,34 @@ export class WandbRun {
     return this.#config;
   }
 
+  /** Tell what data say of the run and its metrics; it is sent with the next rows. */
+  describe(data: readonly Datum[]): void {
+    for (const datum of data) {
+      if (datum.kind === "run_tags") this.#label(datum.tags);
+      if (datum.kind !== "metric_info") continue;
+      const key = keyOf(datum.metric);
+      const told = typeOf(datum);
+      const goal = told?.goal;
+      // The best of values that are there already is not known.
+      const hasBest = goal !== undefined && (!this.#summary.has(key) || this.#config.best.get(key) === goal);
+      this.#config.describe(key, { type: told?.type, goal, hasBest, info: datum.info });
+    }
+  }
+
+  /** What W&B has a place for goes there; the rest stays what it is called. */
+  #label(labels: ReadonlyMap<string, string>): void {
+    const { fields, environment, others } = placesOf(labels);
+    this.#fields = { ...this.#fields, ...fields };
+    const before = this.#config.environment;
+    if (Object.keys(environment).length > 0)
+      this.#config.environment = {
+        ...before,
+        ...environment,
+        ...(environment.git && { git: { ...before.git, ...environment.git } }),
+      };
+    this.#config.setLabels(others);
+  }
+
   /**
    * Resolves once the rows are there, and the marks count.
    *
@@ -115,10 +148,7 @@ export class WandbRun {
     }
     await this.#tell({ lines: rows.length, marks, choice });
     const lines = rows.map((row, i) => lineOf(row, this.#lines + i, [STEP_AXIS], this.#startTime));
-    for (const row of rows) for (const [key, text] of row.values) this.#summary.set(key, text);
-    for (const [key, value] of Object.entries(objectOf(parseJson(lines.at(-1) as string)))) {
-      this.#summary.set(key, jsonText(value));
-    }
+    this.#summarize(rows, lines.at(-1) as string);
     this.#isUnsure = true;
     await this.#send(lines);
     this.#isUnsure = false;
@@ -135,7 +165,7 @@ export class WandbRun {
   async finish(status: FinalStatus): Promise<void> {
     this.#aliveAt = undefined;
     const exitCode = status === "finished" ? 0 : 1;
-    await this.#stream({ summary: this.#summaryText(), exitCode });
+    await this.#stream({ summary: this.#summary.text(), exitCode });
   }
 
   async #stream(part: StreamPart): Promise<void> {
@@ -151,7 +181,7 @@ export class WandbRun {
       }
       const history = { offset: this.#lines + first, lines: lines.slice(first, end) };
       const isLast = end === lines.length;
-      await this.#stream({ history, ...(isLast && { summary: this.#summaryText() }) });
+      await this.#stream({ history, ...(isLast && { summary: this.#summary.text() }) });
       first = end;
     }
     this.#aliveAt = performance.now();
@@ -160,7 +190,10 @@ export class WandbRun {
   async #tell(plan: StoredState["plan"], displayName?: string): Promise<void> {
     const late = this.#late > this.#lines ? this.#late : undefined;
     this.#config.stored = { writer: this.#writer, state: this.#state, lines: this.#lines, plan, late };
-    await this.#store.upsert(this.address, { storageId: this.#storageId, config: this.#config.text(), displayName });
+    const fields = this.#fields;
+    const config = this.#config.text();
+    await this.#store.upsert(this.address, { ...fields, storageId: this.#storageId, config, displayName });
+    if (this.#fields === fields) this.#fields = {};
   }
 
   /** Whether the run is as it was left, which somebody else may have changed. */
@@ -190,7 +223,19 @@ export class WandbRun {
     });
   }
 
-  #summaryText(): string {
-    return `{${Array.from(this.#summary, ([key, text]) => `${JSON.stringify(key)}:${text}`).join(",")}}`;
+  /** Take the values of rows into the summary, and what belongs to the last line as such. */
+  #summarize(rows: readonly Row[], lastLine: string): void {
+    const { best } = this.#config;
+    for (const { values } of rows) {
+      for (const [key, text] of values) {
+        const goal = best.get(key);
+        if (goal === undefined) this.#summary.set(key, text);
+        else this.#summary.setBest(key, text, goal);
+      }
+    }
+    const last = rows.at(-1)?.values;
+    for (const [key, value] of Object.entries(objectOf(parseJson(lastLine)))) {
+      if (last?.has(key) !== true) this.#summary.set(key, jsonText(value));
+    }
   }
 }

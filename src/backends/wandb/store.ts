@@ -17,6 +17,8 @@ export interface RunStatus {
   readonly displayName: string;
   /** Lines of its history. */
   readonly lines: number;
+  /** Lines of what its machine did meanwhile. */
+  readonly events: number;
   /** JSON. */
   readonly config: string;
   /** JSON: the last values. */
@@ -40,7 +42,12 @@ export interface RunFields {
   readonly group?: string | undefined;
   readonly jobType?: string | undefined;
   readonly tags?: readonly string[] | undefined;
+  /** Markdown, which its page shows. */
   readonly notes?: string | undefined;
+  /** The version of the code, the repository's address, and the machine's name. */
+  readonly commit?: string | undefined;
+  readonly repo?: string | undefined;
+  readonly host?: string | undefined;
 }
 
 export interface UpsertedRun extends RunAddress {
@@ -54,6 +61,8 @@ export interface UpsertedRun extends RunAddress {
 export interface StreamPart {
   /** Number of the first line, and the lines. */
   readonly history?: { readonly offset: number; readonly lines: readonly string[] };
+  /** The same of what its machine did meanwhile. */
+  readonly events?: { readonly offset: number; readonly lines: readonly string[] };
   /** JSON: the whole summary. */
   readonly summary?: string;
   /** Paths of files whose upload is over. */
