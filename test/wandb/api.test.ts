@@ -59,6 +59,7 @@ describe("a run", () => {
       storageId: made.storageId,
       displayName: "train",
       lines: 2,
+      events: 0,
       config: CONFIG,
       summary: '{"a":2}',
     });

@@ -107,7 +107,7 @@ export const RUNS = `query Runs($project: String!, $entity: String!, $cursor: St
   project(name: $project, entityName: $entity) {
     runs(filters: $filters, after: $cursor, first: $perPage, order: $order) {
       edges {
-        node { id name displayName state config summaryMetrics historyLineCount }
+        node { id name displayName state config summaryMetrics historyLineCount eventsLineCount }
         cursor
       }
       pageInfo { endCursor hasNextPage }

@@ -47,7 +47,7 @@ export class VerifyStore implements WandbStore {
     const { stored } = new RunConfig(status.config);
     const config = new RunConfig();
     if (stored !== undefined) config.stored = { writer: stored.writer, state: stored.state, lines: 0, plan: undefined };
-    return { ...status, lines: 0, config: stored === undefined ? "{}" : config.text(), summary: "{}" };
+    return { ...status, lines: 0, events: 0, config: stored === undefined ? "{}" : config.text(), summary: "{}" };
   }
 
   runsNamed(entity: string, project: string, names: readonly string[]): AsyncIterable<ListedRun> {
@@ -64,17 +64,20 @@ export class VerifyStore implements WandbStore {
     const isNew = before === undefined && fields.storageId === undefined;
     const storageId = fields.storageId ?? before?.storageId ?? address.name;
     if (before === undefined) this.#expectations.open(address, !isNew);
-    this.#written.set(address.name, { storageId, displayName, lines: before?.lines ?? 0, config, summary: "{}" });
+    const { lines, events } = before ?? { lines: 0, events: 0 };
+    this.#written.set(address.name, { storageId, displayName, lines, events, config, summary: "{}" });
     this.#expectations.fields(address, fields);
     return { ...address, storageId, displayName, isNew };
   }
 
   async stream(address: RunAddress, part: StreamPart): Promise<boolean> {
-    const { history } = part;
+    const { history, events } = part;
     const written = this.#written.get(address.name);
-    if (written !== undefined && history !== undefined) {
-      const lines = Math.max(written.lines, history.offset + history.lines.length);
-      this.#written.set(address.name, { ...written, lines });
+    if (written !== undefined) {
+      const end = (before: number, added: StreamPart["history"]) =>
+        added === undefined ? before : Math.max(before, added.offset + added.lines.length);
+      const counts = { lines: end(written.lines, history), events: end(written.events, events) };
+      this.#written.set(address.name, { ...written, ...counts });
     }
     this.#expectations.part(address, part);
     return false;
