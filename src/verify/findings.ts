@@ -79,15 +79,22 @@ export class Findings {
   readonly pending: OneDifference[] = [];
   readonly #pointOf: (words: Int32Array) => Point;
   readonly #keepsEqual: boolean;
+  readonly #isSame: (source: Point, there: Point) => boolean;
   #holdsBack = false;
   #isElsewhere: (what: What, name: string) => boolean = () => false;
 
   /**
    * @param pointOf the point that an item's words stand for
    * @param keepsEqual whether the destination keeps what is given to it twice
+   * @param isSame whether two unequal points of a step are the same all the same
    */
-  constructor(pointOf: (words: Int32Array) => Point, keepsEqual = false) {
+  constructor(
+    pointOf: (words: Int32Array) => Point,
+    keepsEqual = false,
+    isSame: (source: Point, there: Point) => boolean = () => false,
+  ) {
     this.#pointOf = pointOf;
+    this.#isSame = isSame;
     this.#keepsEqual = keepsEqual;
   }
 
@@ -154,6 +161,7 @@ export class Findings {
       this.counts[what].earlier += rest.length - found.length;
     }
     for (const pair of unmatched(expected, found, once)) {
+      if (what === "points" && this.#isSamePair(pair)) continue;
       const state = stateOf(pair, isKnown);
       if (state === "extra" && this.#isElsewhere(what, name)) continue;
       series ??= this.#series(what, name);
@@ -161,6 +169,10 @@ export class Findings {
       this.counts[what][state]++;
       if (what === "points" && series.points.length < MAX_POINTS) series.points.push(this.#shown(pair));
     }
+  }
+
+  #isSamePair({ source, there }: Unmatched): boolean {
+    return source !== undefined && there !== undefined && this.#isSame(this.#pointOf(source), this.#pointOf(there));
   }
 
   #shown({ source, there }: Unmatched): PointDifference {

@@ -14,6 +14,13 @@ test("doubles keep their value and their sign", () => {
   }
 });
 
+test("doubles beyond 2^53 are no integers, which Python would not round to the same double", () => {
+  const values = [2 ** 53, -(2 ** 63), 1e20, 2 ** 53 - 1, 1e21];
+  const texts = ["9.007199254740992e+15", "-9.223372036854776e+18", "1e+20", "9007199254740991", "1e+21"];
+  expect(values.map(jsonText)).toEqual(texts);
+  expect(values.map((value) => parseJson(jsonText(value)))).toEqual(values);
+});
+
 test("what is no JSON is refused", () => {
   for (const text of ["", "{", "nan", "[1,]"]) expect(() => parseJson(text)).toThrow(SyntaxError);
 });

@@ -109,10 +109,14 @@ test("what was sent is the same, bit for bit", async () => {
 
 test("so is what was sent piece by piece, which has other rows", async () => {
   await sync();
-  world.logdir.append("train", records(curve("acc", 49, 60)));
+  // A row has one time: were they sent at once, the first would be at the second's.
+  world.logdir.append("train", records([{ tag: "late", step: 70, value: 1, wallTime: 1_700_000_100.25 }]));
+  await sync();
+  world.logdir.append("train", records([{ tag: "later", step: 70, value: 1, wallTime: 1_700_000_100.5 }]));
   await sync();
   world.logdir.append("train", records(curve("loss", 50, 60)));
   await sync();
+  expect(stored().rows.flatMap((row) => (row["late"] === 1 ? [row["_timestamp"]] : []))).toEqual([1_700_000_100.25]);
   expect((await verify()).runs.map(({ outcome }) => outcome)).toEqual(["equal"]);
 });
 

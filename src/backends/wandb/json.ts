@@ -41,9 +41,13 @@ export function jsonText(value: JsonValue): string {
     .join(",")}}`;
 }
 
-/** A double in its shortest form; negative zero keeps its sign. */
+/**
+ * A double in its shortest form; negative zero keeps its sign. Beyond 2^53 it has an exponent: Python and Go read digits alone
+ * as an integer, which would be another number.
+ */
 export function numberText(value: number): string {
-  return Object.is(value, -0) ? "-0.0" : String(value);
+  if (Object.is(value, -0)) return "-0.0";
+  return Number.isInteger(value) && !Number.isSafeInteger(value) ? value.toExponential() : String(value);
 }
 
 function isList(value: JsonValue): value is readonly JsonValue[] {

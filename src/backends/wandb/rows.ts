@@ -33,7 +33,7 @@ export interface Row {
 }
 
 /** Seconds between the first and the last value of a row. */
-const MAX_SPAN = 1;
+export const MAX_SPAN = 1;
 
 /** The rows of values of one event file, in its order. */
 export function rowsOf(values: Iterable<RowValue>): Row[] {

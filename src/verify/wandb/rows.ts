@@ -1,6 +1,13 @@
-/** A row of a history → the values that are compared: numbers as points, all others by what they say. */
+/**
+ * A row of a history → the values that are compared: numbers as points, all others by their step and what they say.
+ *
+ * A row has one time, that of its last value: how values fell into rows depends on how they were sent. So times may differ
+ * by as much as a row may span.
+ */
 import { type JsonValue, jsonText, objectOf, parseJson } from "../../backends/wandb/json.ts";
+import { MAX_SPAN } from "../../backends/wandb/rows.ts";
 import { STEP_AXIS } from "../../backends/wandb/run-config.ts";
+import type { Point } from "../findings.ts";
 import { digestWords } from "../items.ts";
 import { pointWords } from "../point-words.ts";
 
@@ -57,9 +64,14 @@ export function takeRow(line: string, axes: Axes, take: TakeItem): number | unde
     const step = stepOf(row[axes.axisOf(key)] ?? number);
     if (typeof value === "number" || typeof value === "bigint" || NUMBERS.has(value))
       take("points", key, pointWords(step, wallTime, Number(value)));
-    else take("lines", key, digestWords(`${step} ${wallTime} ${sortedText(value)}`));
+    else take("lines", key, digestWords(`${step} ${sortedText(value)}`));
   }
   return typeof number === "number" ? number : undefined;
+}
+
+/** Whether two points of a step are one whose row had other values beside it. */
+export function isSamePoint(a: Point, b: Point): boolean {
+  return Object.is(a.value, b.value) && Math.abs((a.wallTime ?? 0) - (b.wallTime ?? 0)) <= MAX_SPAN;
 }
 
 function stepOf(value: JsonValue | undefined): bigint {

@@ -14,7 +14,7 @@ import { passOverRecorded } from "../recorded.ts";
 import type { RunLook } from "../second-look.ts";
 import { SeriesSums, type TakeItem } from "../series-sums.ts";
 import type { Unsettled } from "../tasks.ts";
-import { Axes, sortedText, takeRow } from "./rows.ts";
+import { Axes, isSamePoint, sortedText, takeRow } from "./rows.ts";
 
 /** Entries of a config that are no hyperparameters. */
 const OWN_CONFIG: ReadonlySet<string> = new Set(["_wandb", STATE_KEY]);
@@ -40,7 +40,7 @@ export class RunCheck implements RunLook {
   readonly id: string;
   readonly address: RunAddress;
   readonly isThere: boolean;
-  readonly findings: Findings = new Findings(pointOf, true);
+  readonly findings: Findings = new Findings(pointOf, true, isSamePoint);
   unsettled: readonly Unsettled[] = [];
   compared = false;
   /** What the user should know of how it was compared. */

@@ -56,22 +56,40 @@ export async function syncOfficially(
 
 /** What a run's rows say, whichever client sent them. */
 export function pointsOf(run: StoredRun): TwinPoints {
+  return pointsIn(run.rows, run);
+}
+
+function pointsIn(rows: readonly Row[], run: StoredRun): TwinPoints {
   const axes = axesOf(run.config);
   // Tags may be called as properties of every object are.
   const points = new Map<string, TwinPoint[]>();
-  for (const row of run.rows) {
+  for (const row of rows) {
     for (const [key, value] of Object.entries(row)) {
       if (OWN.includes(key) || axes.isAxis(key)) continue;
       const axis = axes.axisOf(key);
       const step = row[axis];
       if (typeof step !== "number" && typeof step !== "bigint") throw new Error(`${key} has no ${axis} in ${run.name}`);
-      const point = { step: String(step), time: Number(row["_timestamp"]), value: withoutNames(value, run) };
+      const point = { step: String(step), time: Number(row["_timestamp"] ?? Number.NaN), value: withoutNames(value, run) };
       const before = points.get(key);
       if (before === undefined) points.set(key, [point]);
       else before.push(point);
     }
   }
   return Object.fromEntries(points);
+}
+
+/**
+ * What W&B's own sync would have made of a run that tracelet sent: the values of a step that follow each other in one row, of
+ * a tag the last alone, and all at the time of the last.
+ */
+export function foldedPointsOf(run: StoredRun): TwinPoints {
+  const rows: Row[] = [];
+  for (const row of run.rows) {
+    const last = rows.at(-1);
+    if (last !== undefined && last[AXIS] === row[AXIS]) rows[rows.length - 1] = { ...last, _timestamp: null, ...row };
+    else rows.push(row);
+  }
+  return pointsIn(rows, run);
 }
 
 /** The k-th point of a key and step is compared with the other's k-th. */
@@ -83,7 +101,7 @@ export function differences(theirs: TwinPoints, ours: TwinPoints): TwinDifferenc
     const difference = { key, step: point.step, theirs: point, ...(other === undefined ? {} : { ours: other }) };
     if (other === undefined) found.push({ what: "missing", ...difference });
     else if (textOf(other.value) !== textOf(point.value)) found.push({ what: "value", ...difference });
-    else if (other.time !== point.time) found.push({ what: "time", ...difference });
+    else if (!Object.is(other.time, point.time)) found.push({ what: "time", ...difference });
   }
   for (const [name, { key, point }] of right) {
     if (!left.has(name)) found.push({ what: "extra", key, step: point.step, ours: point });
