@@ -11,7 +11,9 @@ interface Size {
 /** PNG's colour types; 3, a palette, is of RGB. */
 const PNG_CHANNELS = [1, 0, 3, 3, 2, 0, 4];
 
-/** The size of a PNG, GIF or JPEG; of other formats TensorBoard shows the image all the same. */
+const [BMP, RIFF, WEBP] = [0x424d, 0x52494646, 0x57454250];
+
+/** The size of a PNG, GIF, JPEG, BMP or WebP; of other formats TensorBoard shows the image all the same. */
 export function imageSize(bytes: Uint8Array): Size {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   try {
@@ -23,6 +25,8 @@ export function imageSize(bytes: Uint8Array): Size {
       return { width: view.getUint16(6, true), height: view.getUint16(8, true), channels: 3 };
     }
     if (view.getUint16(0) === 0xffd8) return jpegSize(view);
+    if (view.getUint16(0) === BMP) return bmpSize(view);
+    if (view.getUint32(0) === RIFF && view.getUint32(8) === WEBP) return webpSize(view);
   } catch (error) {
     // Shorter than a header: the image is damaged, and who shows it will say so.
     if (!(error instanceof RangeError)) throw error;
@@ -41,4 +45,31 @@ function jpegSize(view: DataView): Size {
       return { height: view.getUint16(at + 5), width: view.getUint16(at + 7), channels: view.getUint8(at + 9) };
     }
   }
+}
+
+/** A negative height means that the rows go from top to bottom. @throws RangeError at the end of the bytes */
+function bmpSize(view: DataView): Size {
+  const isFirstVersion = view.getUint32(14, true) === 12;
+  const [width, height] = isFirstVersion
+    ? [view.getUint16(18, true), view.getUint16(20, true)]
+    : [view.getInt32(18, true), view.getInt32(22, true)];
+  return { width: Math.max(width, 0), height: Math.abs(height), channels: 3 };
+}
+
+/**
+ * Source: RFC 9649, 2.5 to 2.7.
+ *
+ * @throws RangeError at the end of the bytes
+ */
+function webpSize(view: DataView): Size {
+  const chunk = view.getUint32(12);
+  if (chunk === 0x56503858) {
+    const size = (at: number) => view.getUint16(at, true) + (view.getUint8(at + 2) << 16) + 1;
+    return { width: size(24), height: size(27), channels: view.getUint8(20) & 0x10 ? 4 : 3 };
+  }
+  if (chunk === 0x5650384c) {
+    const bits = view.getUint32(21, true);
+    return { width: (bits & 0x3fff) + 1, height: ((bits >> 14) & 0x3fff) + 1, channels: bits & (1 << 28) ? 4 : 3 };
+  }
+  return { width: view.getUint16(26, true) & 0x3fff, height: view.getUint16(28, true) & 0x3fff, channels: 3 };
 }

@@ -4,7 +4,7 @@ import { WandbBackend, type WandbBackendOptions } from "../../src/backends/wandb
 import { readLogin } from "../../src/backends/wandb/login.ts";
 import { readPlace } from "../../src/backends/wandb/place.ts";
 import type { Point } from "../../src/testing/event-file.ts";
-import type { Row } from "../support/wandb-server/extended-json.ts";
+import { isRow, type Row } from "../support/wandb-server/extended-json.ts";
 import type { StoredRun } from "../support/wandb-server/run.ts";
 import { API_KEY, type WandbServer } from "../support/wandb-server/server.ts";
 
@@ -29,7 +29,7 @@ export function pointsOf(server: WandbServer): Map<string, Point[]> {
 
 export function pointsIn({ global_step: step, _step, _timestamp, _runtime, ...values }: Row): Point[] {
   const at = { step: BigInt(step as number | bigint), wallTime: Number(_timestamp) };
-  return Object.entries(values).map(([tag, value]) => ({ tag, value: Number(value), ...at }));
+  return Object.entries(values).flatMap(([tag, value]) => (isRow(value) ? [] : { tag, value: Number(value), ...at }));
 }
 
 /** What is wrong with how a run was written: nothing, where each line was sent once and in order. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { lineOf, type RowValue, rowsOf, scalarsOf } from "../../src/backends/wandb/rows.ts";
-import type { ScalarColumns } from "../../src/reader/datum.ts";
+import { isTooLong, lineOf, type RowValue, rowsOf, valuesOf } from "../../src/backends/wandb/rows.ts";
+import type { Datum, ScalarColumns } from "../../src/reader/datum.ts";
 import { seededRandom } from "../support/seeded-random.ts";
 import { parseRow } from "../support/wandb-server/extended-json.ts";
 
@@ -39,6 +39,20 @@ describe("rows", () => {
     expect(rowsOf(values)[0]?.wallTime).toBe(TIME + 0.9);
   });
 
+  test("end before a line would be longer than W&B takes, and hold one value at least", () => {
+    const text = JSON.stringify("\u20ac".repeat(2_000_000));
+    const values = ["a", "b", "c"].map((key) => value(key, 1, TIME, text));
+    const lines = rowsOf(values).map((row, i) => lineOf(row, i, ["global_step"], TIME));
+    expect(lines.map((line) => Object.keys(parseRow(line))[0])).toEqual(["a", "b", "c"]);
+    const longest = Math.max(...lines.map((line) => Buffer.byteLength(line)));
+    expect(longest).toBeLessThan(10 * 1024 * 1024 - 100 * 1024);
+    expect([isTooLong("a", text), isTooLong("a", text + text), isTooLong("k".repeat(1 << 24), "1")]).toEqual([
+      false,
+      true,
+      true,
+    ]);
+  });
+
   test("of a file hold the same points, wherever batches end, and the same rows but for those that are cut there", () => {
     const random = seededRandom(7);
     for (let round = 0; round < 200; round++) {
@@ -62,7 +76,7 @@ describe("rows", () => {
   });
 });
 
-test("scalars come file by file, in the order of their records", () => {
+test("values come file by file, in the order of their records", () => {
   const scalars: ScalarColumns = {
     tags: ["a", "made", "b"],
     tag: Int32Array.of(0, 0, 1, 2),
@@ -74,12 +88,22 @@ test("scalars come file by file, in the order of their records", () => {
   };
   const parts = [
     { file: "one", firstScalar: 0, firstDatum: 0 },
-    { file: "two", firstScalar: 3, firstDatum: 0 },
+    { file: "two", firstScalar: 3, firstDatum: 3 },
   ];
-  const files = Array.from(scalarsOf(scalars, parts), (values) =>
+  const metadata = { plugin: "text", displayName: "", description: "", dataClass: 0, content: new Uint8Array() };
+  const text = (tag: string, offset: number): Datum => {
+    return { kind: "text", tag, step: 7n, wallTime: TIME, offset, metadata, shape: [], strings: [""] };
+  };
+  const [early, late, unsent] = [text("early", 10), text("late", 30), text("unsent", 15)];
+  const texts = new Map([
+    [early, ["{}", "[]"]],
+    [late, ["{}"]],
+  ]);
+  const data = [early, late, unsent];
+  const files = Array.from(valuesOf({ scalars, data, parts }, texts, new Map([[3, "left out"]])), (values) =>
     values.map(({ key, step, text }) => `${key} ${step} ${text}`),
   );
-  expect(files).toEqual([["a 0 1", "made 0 -0.0", "a 1 2"], ["b 0 NaN"]]);
+  expect(files).toEqual([["a 0 1", "made 0 -0.0", "early 7 {}", "early 7 []", "a 1 2", "late 7 {}"], []]);
 });
 
 describe("a line", () => {

@@ -1,7 +1,7 @@
 /** Weights & Biases as a destination: each run of the source is a run of a project. */
 import { TraceletError } from "../../errors.ts";
 import { backoff, pause } from "../../pause.ts";
-import { type Datum, holdsHparams } from "../../reader/datum.ts";
+import { holdsHparams } from "../../reader/datum.ts";
 import type { PythonValue } from "../../reader/python-text.ts";
 import type {
   Backend,
@@ -10,6 +10,8 @@ import type {
   FinalStatus,
   KnownRun,
   Receipt,
+  Refuse,
+  RefusedValue,
   RunDescription,
   RunHandle,
   SourceArtifact,
@@ -17,9 +19,12 @@ import type {
 } from "../../sync/backend.ts";
 import type { Note } from "../../sync/report/note.ts";
 import { Tally } from "../../sync/report/tally.ts";
+import { MEDIA_KINDS } from "./media/media-kinds.ts";
+import { RunMedia } from "./media/run-media.ts";
 import { fitDisplayName, keyOf } from "./names.ts";
 import type { Place } from "./place.ts";
-import { rowsOf, scalarsOf } from "./rows.ts";
+import { refusedValues, tallyOf } from "./receipt.ts";
+import { rowsOf, scalarsTooLong, valuesOf } from "./rows.ts";
 import { WandbRun } from "./run.ts";
 import { type Found, RunFinder } from "./run-finder.ts";
 import { firstState, reachedBy, type StoredState } from "./run-state.ts";
@@ -35,6 +40,8 @@ export interface WandbBackendOptions {
   readonly keepsMarks?: boolean | undefined;
   /** Whether runs that were deleted are sent as new ones; false if left out. */
   readonly resendsDeleted?: boolean | undefined;
+  /** The largest file that is stored, bytes; left out: any. */
+  readonly maxArtifactBytes?: number | undefined;
   /** Its abort ends every wait. */
   readonly signal?: AbortSignal | undefined;
   /** In [0, 1): by how much waits differ from one machine to another. */
@@ -43,6 +50,8 @@ export interface WandbBackendOptions {
   readonly wait?: typeof pause | undefined;
 }
 
+/** Characters of a tag in a message. */
+const MAX_SHOWN = 200;
 /** W&B's client shows that it is alive as often. ms. */
 const HEARTBEAT = 30_000;
 /** The web page has doubles. */
@@ -62,6 +71,7 @@ const STOPPED: Note = {
 export class WandbBackend implements Backend {
   /** Three requests a batch, whose lines are some megabytes. */
   readonly batchSize = 20_000;
+  readonly maxFileBytes: number;
   readonly #store: WandbStore;
   readonly #place: Place;
   readonly #keepsMarks: boolean;
@@ -70,6 +80,9 @@ export class WandbBackend implements Backend {
   readonly #random: () => number;
   readonly #wait: typeof pause;
   readonly #open = new WeakMap<RunHandle, WandbRun>();
+  readonly #media = new WeakMap<WandbRun, RunMedia>();
+  /** Of which it was said that values are set aside. */
+  readonly #hasRefused = new WeakSet<WandbRun>();
   /** Those that are shown as running, by id, as they were opened last. */
   readonly #running = new Map<string, WandbRun>();
   readonly #heartbeat: NodeJS.Timeout | undefined;
@@ -78,7 +91,8 @@ export class WandbBackend implements Backend {
   #finder: Promise<RunFinder> | undefined;
   #location: string | undefined;
 
-  constructor({ store, place, live, ...options }: WandbBackendOptions) {
+  constructor({ store, place, live, maxArtifactBytes, ...options }: WandbBackendOptions) {
+    this.maxFileBytes = maxArtifactBytes ?? Infinity;
     const { keepsMarks = true, resendsDeleted = false, signal, random = Math.random, wait = pause } = options;
     this.#keepsMarks = keepsMarks;
     this.#resendsDeleted = resendsDeleted;
@@ -182,23 +196,38 @@ export class WandbBackend implements Backend {
     return handle;
   }
 
-  async write(handle: RunHandle, batch: Batch): Promise<Receipt> {
+  async write(handle: RunHandle, batch: Batch, refuse?: Refuse): Promise<Receipt> {
     const run = this.#opened(handle);
-    const notes: Note[] = [];
-    if (run.isNew(batch)) {
-      notes.push(...run.notYetNoted(notesOf(batch)));
-      const rows = Array.from(scalarsOf(batch.scalars, batch.parts), rowsOf).flat();
-      run.config.setParams(paramsOf(batch));
-      run.describe(batch.data);
-      await run.add(rows, batch).catch((error: unknown) => {
-        const { name } = run.address;
-        if (error instanceof TraceletError && error.code === "overtaken")
-          this.#overtaken.set(name, (this.#overtaken.get(name) ?? 0) + 1);
-        throw error;
-      });
-      notes.push(...run.notYetNoted(run.isStopped ? [STOPPED] : []));
+    if (!run.isNew(batch)) return { tally: tallyOf(batch), notes: [] };
+    const media = await this.#mediaOf(run).send(batch.data);
+    const unstored = { ...media, refusedScalars: scalarsTooLong(batch.scalars) };
+    const notes = run.notYetNoted([...notesOf(batch), ...media.notes]);
+    const refused = refusedValues(batch, unstored);
+    if (refused.length > 0) {
+      const note = await setAside(refused, refuse);
+      if (!this.#hasRefused.has(run)) notes.push(note);
+      this.#hasRefused.add(run);
     }
-    return { tally: tallyOf(batch), notes };
+    const rows = Array.from(valuesOf(batch, media.values, unstored.refusedScalars), rowsOf).flat();
+    run.config.setParams(paramsOf(batch));
+    run.describe(batch.data);
+    for (const [key, chart] of media.charts) run.config.draw(key, chart);
+    await run.add(rows, batch).catch((error: unknown) => {
+      const { name } = run.address;
+      if (error instanceof TraceletError && error.code === "overtaken")
+        this.#overtaken.set(name, (this.#overtaken.get(name) ?? 0) + 1);
+      throw error;
+    });
+    notes.push(...run.notYetNoted(run.isStopped ? [STOPPED] : []));
+    return { tally: tallyOf(batch, unstored), notes };
+  }
+
+  #mediaOf(run: WandbRun): RunMedia {
+    const known = this.#media.get(run);
+    if (known !== undefined) return known;
+    const media = new RunMedia({ upload: (files) => run.upload(files), maxFileBytes: this.maxFileBytes });
+    this.#media.set(run, media);
+    return media;
   }
 
   async survey(known: readonly KnownRun[], memory: string | undefined): Promise<Survey> {
@@ -263,6 +292,20 @@ function withoutMarks({ writer, state: { name, source } }: StoredState): StoredS
   return firstState(name, source, [], writer);
 }
 
+/**
+ * Keep what W&B does not take.
+ *
+ * @throws TraceletError `rejected` if there is no place for it
+ */
+async function setAside(values: readonly RefusedValue[], refuse: Refuse | undefined): Promise<Note> {
+  const [{ kind, tag, step, reason }] = values as [RefusedValue];
+  const first = `${kind} ${JSON.stringify(tag.slice(0, MAX_SHOWN))} at step ${step}: ${reason}`;
+  if (refuse === undefined) throw new TraceletError("rejected", `W&B does not take a value: ${first}`);
+  const file = await refuse(values);
+  const message = `values that W&B does not take are set aside, and not sent again, in ${file} (the first: ${first})`;
+  return { code: "quarantined", message };
+}
+
 /** Hyperparameters of a batch, by name. */
 function paramsOf({ data, hparams }: Batch): Map<string, PythonValue> {
   const params = new Map(hparams);
@@ -273,37 +316,20 @@ function paramsOf({ data, hparams }: Batch): Map<string, PythonValue> {
   return params;
 }
 
-function notesOf({ scalars: { tags, step, length } }: Batch): Note[] {
-  const notes = tags
+function notesOf({ scalars: { tags, step, length }, data }: Batch): Note[] {
+  const mediaTags = data.flatMap(({ kind, tag }) => (MEDIA_KINDS.has(kind) ? tag : []));
+  const notes = [...new Set([...tags, ...mediaTags])]
     .filter((tag) => keyOf(tag) !== tag)
     .map((tag): Note => {
       const message = `W&B has a meaning of its own for ${JSON.stringify(tag)}; it is stored as ${JSON.stringify(keyOf(tag))}`;
       return { code: "renamed", message };
     });
   const isLarge = (each: bigint) => each > LARGEST_SHOWN || each < -LARGEST_SHOWN;
-  if (step.subarray(0, length).some(isLarge)) {
+  if (step.subarray(0, length).some(isLarge) || data.some((datum) => isLarge(datum.step))) {
     const message = "steps beyond 2^53 are sent as they are, and rounded on W&B's web page";
     notes.push({ code: "rounded", message });
   }
   return notes;
-}
-
-/** What becomes of the values of a batch. */
-export function tallyOf({ scalars, data }: Batch): Tally {
-  const tally = new Tally();
-  tally.sent("scalars", scalars.length);
-  for (const datum of data) {
-    if (datum.kind === "unreadable") tally.skipped(datum.kind, "undecodable", 1);
-    else if (isStored(datum)) tally.sent(datum.kind, 1);
-    else tally.skipped(datum.kind, "unsupported-kind", 1);
-  }
-  return tally;
-}
-
-/** Whether it becomes a part of the run's config or fields. */
-function isStored(datum: Datum): boolean {
-  if (datum.kind === "hparams") return datum.record.type !== "experiment";
-  return datum.kind === "run_tags" || datum.kind === "metric_info";
 }
 
 /** What becomes of files of the source. */

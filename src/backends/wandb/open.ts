@@ -5,11 +5,12 @@ import type { OpenedBackend, Surroundings } from "../../sync/backend-plugin.ts";
 import type { OptionsOf } from "../../sync/option.ts";
 import { DryRunBackend } from "../dry-run.ts";
 import { WandbApi } from "./api.ts";
-import { skipFiles, tallyOf, WandbBackend } from "./backend.ts";
+import { skipFiles, WandbBackend } from "./backend.ts";
 import { readLogin } from "./login.ts";
 import type { WANDB_OPTIONS } from "./options.ts";
 import { type Place, readPlace, remarksOn } from "./place.ts";
 import { WandbReader } from "./reader.ts";
+import { tallyOf } from "./receipt.ts";
 import { withSettingsFiles } from "./settings-files.ts";
 
 export type WandbOptions = OptionsOf<typeof WANDB_OPTIONS>;
@@ -42,11 +43,9 @@ export function open(options: WandbOptions, surroundings: Surroundings): OpenedB
       if (verbose || retries === 1) say(`${reason}; sent again in ${(delayMs / 1000).toFixed(1)} s`);
     },
   });
-  return {
-    backend: new WandbBackend({ store, place, live, resendsDeleted: options.resendDeleted, signal }),
-    address,
-    retries: () => retries,
-  };
+  const { resendDeleted: resendsDeleted, maxArtifactSize: maxArtifactBytes } = options;
+  const backend = new WandbBackend({ store, place, live, resendsDeleted, maxArtifactBytes, signal });
+  return { backend, address, retries: () => retries };
 }
 
 /** A W&B that is only read. @throws TraceletError `usage`; `auth` if there is no API key */

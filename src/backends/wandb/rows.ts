@@ -2,15 +2,16 @@
  * Values → lines of a run's history.
  *
  * A row holds values of one event file and one step, one of each tag, that follow each other there and were written within a
- * second, since they share a time. It ends where the step changes, where a tag comes again, and where the batch ends: a row that is sent is never changed. Official W&B does not
+ * second, since they share a time. It ends where the step changes, where a tag comes again, where the line would be too long, and
+ * where the batch ends: a row that is sent is never changed. Official W&B does not
  * say what it does with a line that is sent twice, and a row kept back until its step is over would not be seen before the
  * next epoch. So a step that is read in two batches has two rows, with the same points.
  *
  * `_step` is the number of the line, which is all that W&B's own axis can be. TensorBoard's step is a value of the row, once
  * for each step axis (`StepAxes`).
  */
-import type { ScalarColumns } from "../../reader/datum.ts";
-import type { BatchPart } from "../../sync/backend.ts";
+import type { Datum } from "../../reader/datum.ts";
+import type { Batch } from "../../sync/backend.ts";
 import { numberText } from "./json.ts";
 import { keyOf } from "./names.ts";
 
@@ -35,17 +36,36 @@ export interface Row {
 /** Seconds between the first and the last value of a row. */
 export const MAX_SPAN = 1;
 
+/** Bytes of a line: W&B's client skips longer ones. Source: core/internal/filestream/filestream.go. */
+const MAX_LINE = (10 << 20) - (100 << 10);
+/** Of them for the values: step, time and number stand beside them. */
+const MAX_VALUES = MAX_LINE - 1024;
+
+/** Whether a value is too long for a row of its own. */
+export function isTooLong(key: string, text: string): boolean {
+  if (mostBytes(key, text) <= MAX_VALUES) return false;
+  return Buffer.byteLength(JSON.stringify(key)) + Buffer.byteLength(text) + 2 > MAX_VALUES;
+}
+
+/** At most so many bytes, without looking at each character: one of a key may be escaped. */
+function mostBytes(key: string, text: string): number {
+  return 6 * key.length + 3 * text.length + 4;
+}
+
 /** The rows of values of one event file, in its order. */
 export function rowsOf(values: Iterable<RowValue>): Row[] {
   const rows: Row[] = [];
+  let size = 0;
   let row: { step: bigint; wallTime: number; values: Map<string, string> } | undefined;
   let start = 0;
   for (const { key, text, step, wallTime } of values) {
     // A time that is no number is like no other.
     const isNear = Math.abs(wallTime - start) <= MAX_SPAN || Object.is(wallTime, start);
-    if (row === undefined || row.step !== step || row.values.has(key) || !isNear) {
+    size += mostBytes(key, text);
+    if (row === undefined || row.step !== step || row.values.has(key) || !isNear || size > MAX_VALUES) {
       row = { step, wallTime, values: new Map() };
       start = wallTime;
+      size = mostBytes(key, text);
       rows.push(row);
     }
     row.values.set(key, text);
@@ -55,25 +75,51 @@ export function rowsOf(values: Iterable<RowValue>): Row[] {
 }
 
 /**
- * Scalars of a batch, event file by event file, each in the order of its records: computed metrics stand behind all others of
+ * Values of a batch, event file by event file, each in the order of its records: computed metrics stand behind all others of
  * the batch, and belong beside the values they are computed of.
+ *
+ * @param texts of the data, in JSON; data without one are in no row
+ * @param leftOut indexes of scalars that are in no row
  */
-export function* scalarsOf(
-  { tags, tag, step, wallTime, value, offset, length }: ScalarColumns,
-  parts: readonly BatchPart[],
+export function* valuesOf(
+  { scalars, data, parts }: Pick<Batch, "scalars" | "data" | "parts">,
+  texts: ReadonlyMap<Datum, readonly string[]>,
+  leftOut: ReadonlyMap<number, unknown>,
 ): Generator<RowValue[]> {
-  for (const [number, { firstScalar }] of parts.entries()) {
-    const end = parts[number + 1]?.firstScalar ?? length;
-    const order = Array.from({ length: end - firstScalar }, (_, i) => firstScalar + i);
+  const { tags, tag, step, wallTime, value, offset, length } = scalars;
+  for (const [number, { firstScalar, firstDatum }] of parts.entries()) {
+    const next = parts[number + 1];
+    const end = next?.firstScalar ?? length;
+    const order: (number | Datum)[] = [];
+    for (let i = firstScalar; i < end; i++) if (!leftOut.has(i)) order.push(i);
+    for (const datum of data.slice(firstDatum, next?.firstDatum)) if (texts.has(datum)) order.push(datum);
+    const offsetOf = (each: number | Datum) => (typeof each === "number" ? (offset[each] as number) : each.offset);
     // Sorting keeps the order of the batch where offsets are equal.
-    order.sort((a, b) => (offset[a] as number) - (offset[b] as number));
-    yield order.map((i) => ({
-      key: keyOf(tags[tag[i] as number] as string),
-      text: numberText(value[i] as number),
-      step: step[i] as bigint,
-      wallTime: wallTime[i] as number,
-    }));
+    order.sort((a, b) => offsetOf(a) - offsetOf(b));
+    yield order.flatMap((each): RowValue | RowValue[] => {
+      if (typeof each !== "number") {
+        const { tag, step, wallTime } = each;
+        return (texts.get(each) ?? []).map((text) => ({ key: keyOf(tag), text, step, wallTime }));
+      }
+      return {
+        key: keyOf(tags[tag[each] as number] as string),
+        text: numberText(value[each] as number),
+        step: step[each] as bigint,
+        wallTime: wallTime[each] as number,
+      };
+    });
   }
+}
+
+/** Scalars whose tags are too long for a row, with the reason, by their index. */
+export function scalarsTooLong({ tags, tag, length }: Batch["scalars"]): Map<number, string> {
+  const found = new Map<number, string>();
+  const long = new Set(tags.flatMap((name, id) => (isTooLong(keyOf(name), "") ? id : [])));
+  if (long.size === 0) return found;
+  for (let i = 0; i < length; i++) {
+    if (long.has(tag[i] as number)) found.set(i, "its tag is longer than a line of W&B's history can be");
+  }
+  return found;
 }
 
 /**

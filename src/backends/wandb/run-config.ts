@@ -72,6 +72,12 @@ export class RunConfig {
     if (!this.#metrics.has(tag)) this.#metrics.set(tag, {});
   }
 
+  /** Have W&B's page draw the values of a key in a chart of its own. */
+  draw(key: string, chart: JsonValue): void {
+    const own = objectOf(this.#valueOf(OWN_KEY));
+    this.#set(OWN_KEY, { ...own, visualize: { ...objectOf(own["visualize"]), [key]: chart } });
+  }
+
   /** Goals of the metrics whose summary has their best value. */
   get best(): ReadonlyMap<string, Goal> {
     return new Map(

@@ -1,6 +1,7 @@
 /** A run that is open: what is added to it is planned in its config, sent as lines, and then counts. */
 import { randomUUID } from "node:crypto";
 import { TraceletError } from "../../errors.ts";
+import type { ContentRefused } from "../../net/refusal.ts";
 import type { Datum } from "../../reader/datum.ts";
 import type { Batch, FinalStatus } from "../../sync/backend.ts";
 import type { Note } from "../../sync/report/note.ts";
@@ -13,7 +14,7 @@ import { keyOf } from "./names.ts";
 import { lineOf, type Row } from "./rows.ts";
 import { RunConfig, STEP_AXIS } from "./run-config.ts";
 import { reachedBy, type StoredState } from "./run-state.ts";
-import type { RunAddress, RunFields, RunStatus, StreamPart, WandbStore } from "./store.ts";
+import type { RunAddress, RunFields, RunFile, RunStatus, StreamPart, WandbStore } from "./store.ts";
 import { Summary } from "./summary.ts";
 
 /** Bytes of lines in a request: W&B's client sends about 10 MiB at most. */
@@ -36,6 +37,8 @@ export class WandbRun {
   #isUnsure = false;
   /** What is to be set with the next rows. */
   #fields: RunFields = {};
+  /** Files that the stream has not announced yet. */
+  readonly #unannounced = new Set<string>();
   /** What was said of it to the user. */
   readonly #noted = new Set<string>();
   #isStopped = false;
@@ -156,6 +159,17 @@ export class WandbRun {
     this.#lines += rows.length;
   }
 
+  /**
+   * Store files; what is sent next announces them.
+   *
+   * @returns the files that were refused for what they hold, by path
+   */
+  async upload(files: readonly RunFile[]): Promise<ReadonlyMap<string, ContentRefused>> {
+    const refused = await this.#store.upload(this.address, files);
+    for (const { path } of files) if (!refused.has(path)) this.#unannounced.add(path);
+    return refused;
+  }
+
   /** Shows that it is running. */
   async beat(): Promise<void> {
     await this.#stream({});
@@ -168,8 +182,11 @@ export class WandbRun {
     await this.#stream({ summary: this.#summary.text(), exitCode });
   }
 
-  async #stream(part: StreamPart): Promise<void> {
-    if (await this.#store.stream(this.address, part)) this.#isStopped = true;
+  async #stream(part: Omit<StreamPart, "uploaded">): Promise<void> {
+    const uploaded = [...this.#unannounced];
+    const isStopped = await this.#store.stream(this.address, { ...part, ...(uploaded.length > 0 && { uploaded }) });
+    if (isStopped) this.#isStopped = true;
+    for (const path of uploaded) this.#unannounced.delete(path);
   }
 
   async #send(lines: readonly string[]): Promise<void> {

@@ -2,6 +2,11 @@
 import type { Goal } from "../../reader/datum.ts";
 import { type JsonValue, jsonText, objectOf, parseJson } from "./json.ts";
 
+/** W&B's client sends lines of 10 MiB at most. */
+const MAX_BYTES = 8 * 1024 * 1024;
+/** Characters of a value that is kept however many there are: a number, or a medium that names one file. */
+const MAX_SHORT_VALUE = 1024;
+
 export class Summary {
   /** JSON texts. */
   readonly #values: Map<string, string>;
@@ -40,8 +45,14 @@ export class Summary {
     this.#values.set(key, jsonText(now));
   }
 
-  /** As it is sent. */
+  /** As it is sent. Where it would be longer than a line may be, long values are left out: the history has them. */
   text(): string {
-    return `{${Array.from(this.#values, ([key, text]) => `${JSON.stringify(key)}:${text}`).join(",")}}`;
+    const whole = textOf(this.#values);
+    if (Buffer.byteLength(whole) <= MAX_BYTES) return whole;
+    return textOf([...this.#values].filter(([key, text]) => key.length + text.length <= MAX_SHORT_VALUE));
   }
+}
+
+function textOf(values: Iterable<readonly [key: string, text: string]>): string {
+  return `{${Array.from(values, ([key, text]) => `${JSON.stringify(key)}:${text}`).join(",")}}`;
 }

@@ -13,10 +13,10 @@ import type { Library } from "./library.ts";
 export interface Page {
   /** What the page shows, mostly the tag; shown as its heading. Any text. */
   readonly title: string;
-  /** Client script, run after `FRAME_SCRIPT` and in its scope: it finds `data`, `app` and the helpers there. */
-  readonly script: string;
+  /** Client script, run after `FRAME_SCRIPT` and in its scope: it finds `data`, `app` and the helpers there. Left out: none runs. */
+  readonly script?: string;
   /** What the script draws: JSON. */
-  readonly data: unknown;
+  readonly data?: unknown;
   readonly style?: string;
   readonly libraries?: readonly Library[];
   /** Content that needs no script. Trusted: whoever writes it has escaped what is not his. */
@@ -30,10 +30,10 @@ export function renderPage({ title, script, data, style = "", libraries = [], bo
   const heading = escapeHtml(shortened(title, MAX_TITLE));
   const styles = [...libraries.map(({ style }) => style), FRAME_STYLE, style].filter((text) => text !== "");
   const scripts = libraries.map(({ script }) => script);
-  scripts.push(`(() => {\n"use strict";\n${FRAME_SCRIPT}\n${script}\n})();`);
+  if (script !== undefined) scripts.push(`(() => {\n"use strict";\n${FRAME_SCRIPT}\n${script}\n})();`);
   const policy = [
     "default-src 'none'",
-    `script-src ${scripts.map(digestOf).join(" ")}`,
+    `script-src ${scripts.length === 0 ? "'none'" : scripts.map(digestOf).join(" ")}`,
     `style-src ${styles.map(digestOf).join(" ")}`,
     "img-src data:",
     "base-uri 'none'",
@@ -56,7 +56,7 @@ export function renderPage({ title, script, data, style = "", libraries = [], bo
     "<body>",
     `<header><h1>${heading}</h1></header>`,
     `<main id="app">${body}</main>`,
-    `<script type="application/json" id="data">${jsonOf(data)}</script>`,
+    ...(script === undefined ? [] : [`<script type="application/json" id="data">${jsonOf(data)}</script>`]),
     ...scripts.map((text) => `<script>${text}</script>`),
     "</body>",
     "</html>",

@@ -38,6 +38,17 @@ export function textPage(tag: string, series: readonly TextStep[], all: number =
   return renderPage({ title: tag, script: "", style: TEXT_STYLE, data: null, body: `\n${parts.join("\n")}\n` });
 }
 
+/** One step's text by itself. */
+export function textStepPage(tag: string, step: TextStep): string {
+  return renderPage({ title: tag, style: TEXT_STYLE, body: `\n${stepHtml(step)}\n` });
+}
+
+/** Whether a page of one step shows all of its text. */
+export function isShownWhole({ shape, strings }: Pick<TextStep, "shape" | "strings">): boolean {
+  const length = strings.reduce((sum, text) => sum + text.length, 0);
+  return length <= MAX_TEXT && (shape.length === 0 || strings.length <= MAX_CELLS);
+}
+
 /**
  * Raw HTML stays text. An address may be http, https or mailto; a link opens elsewhere and takes nothing along. Pictures
  * would have to be fetched: they become links.

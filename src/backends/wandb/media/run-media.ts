@@ -1,0 +1,113 @@
+/** The media of one run on their way: files first, so that no row names one that is not there. */
+import type { ContentRefused } from "../../../net/refusal.ts";
+import type { Datum } from "../../../reader/datum.ts";
+import type { Note } from "../../../sync/report/note.ts";
+import type { JsonValue } from "../json.ts";
+import { keyOf } from "../names.ts";
+import { isTooLong } from "../rows.ts";
+import type { RunFile } from "../store.ts";
+import type { Encoded } from "./encoded.ts";
+import { isEmpty, MEDIA_KINDS } from "./media-kinds.ts";
+
+/** How many files are on their way together, and how many bytes that were made of values. */
+const MAX_FILES = 64;
+const MAX_BYTES = 16 * 1024 * 1024;
+
+export interface RunMediaOptions {
+  upload(files: readonly RunFile[]): Promise<ReadonlyMap<string, ContentRefused>>;
+  /** The largest file that is stored, bytes. */
+  readonly maxFileBytes: number;
+}
+
+/** What became of a batch's media. */
+export interface SentMedia {
+  /** JSON texts for rows, by the values they are of. */
+  readonly values: ReadonlyMap<Datum, readonly string[]>;
+  /** How the page draws a key. */
+  readonly charts: ReadonlyMap<string, JsonValue>;
+  /** Why W&B does not take them. */
+  readonly refused: ReadonlyMap<Datum, string>;
+  /** Those of which a file is too large. */
+  readonly tooLarge: ReadonlySet<Datum>;
+  /** Each given once a tag. */
+  readonly notes: readonly Note[];
+}
+
+export class RunMedia {
+  readonly #options: RunMediaOptions;
+  /** Of which tags what was noted. */
+  readonly #noted = new Set<string>();
+
+  constructor(options: RunMediaOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves once all files are stored. @throws TraceletError */
+  async send(data: readonly Datum[]): Promise<SentMedia> {
+    const values = new Map<Datum, readonly string[]>();
+    const charts = new Map<string, JsonValue>();
+    const refused = new Map<Datum, string>();
+    const tooLarge = new Set<Datum>();
+    const notes: Note[] = [];
+    const sent = { values, charts, refused, tooLarge, notes };
+    const media = data.filter((datum) => MEDIA_KINDS.has(datum.kind) && !isEmpty(datum));
+    if (media.length === 0) return sent;
+    // Loaded for those runs only that have more than scalars.
+    const { encode } = await import("./encode.ts");
+    const waiting = new Map<Datum, Encoded>();
+    let [files, bytes] = [0, 0];
+    const flush = async () => {
+      const errors = await this.#upload([...waiting.values()]);
+      for (const [datum, encoded] of waiting) {
+        const error = encoded.files.map(({ path }) => errors.get(path)).find((each) => each !== undefined);
+        if (error !== undefined) {
+          refused.set(datum, error.reason);
+          continue;
+        }
+        values.set(datum, encoded.values);
+        if (encoded.chart !== undefined) charts.set(keyOf(datum.tag), encoded.chart);
+        if (encoded.note !== undefined) this.#note(datum, encoded.note, notes);
+      }
+      waiting.clear();
+      [files, bytes] = [0, 0];
+    };
+    for (const datum of media) {
+      const encoded = encode(datum);
+      if (encoded === undefined) continue;
+      if ("refused" in encoded) {
+        refused.set(datum, encoded.refused);
+        continue;
+      }
+      if (encoded.values.some((text) => isTooLong(keyOf(datum.tag), text))) {
+        refused.set(datum, "it is longer than a line of W&B's history can be");
+        continue;
+      }
+      const large = encoded.files.find(({ body }) => body.length > this.#options.maxFileBytes);
+      if (large !== undefined) {
+        tooLarge.add(datum);
+        const message = `${datum.kind} ${JSON.stringify(datum.tag)}: those with a file larger than --max-artifact-size are skipped (the first: step ${datum.step}, ${large.body.length} bytes)`;
+        this.#note(datum, { code: "oversize", message }, notes);
+        continue;
+      }
+      waiting.set(datum, encoded);
+      files += encoded.files.length;
+      for (const { body } of encoded.files) bytes += body.length;
+      if (files >= MAX_FILES || bytes >= MAX_BYTES) await flush();
+    }
+    await flush();
+    return sent;
+  }
+
+  async #upload(encoded: readonly Encoded[]): Promise<ReadonlyMap<string, ContentRefused>> {
+    // Files of one path are one: the path tells the content.
+    const files = new Map(encoded.flatMap((each) => each.files).map((file) => [file.path, file]));
+    return files.size === 0 ? new Map() : this.#options.upload([...files.values()]);
+  }
+
+  #note({ kind, tag }: Datum, note: Note, notes: Note[]): void {
+    const what = `${note.code} ${kind} ${tag}`;
+    if (this.#noted.has(what)) return;
+    this.#noted.add(what);
+    notes.push(note);
+  }
+}
