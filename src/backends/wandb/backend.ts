@@ -19,6 +19,7 @@ import type {
 } from "../../sync/backend.ts";
 import type { Note } from "../../sync/report/note.ts";
 import { Tally } from "../../sync/report/tally.ts";
+import { splitMachine } from "./machine.ts";
 import { MEDIA_KINDS } from "./media/media-kinds.ts";
 import { RunMedia } from "./media/run-media.ts";
 import { fitDisplayName, keyOf } from "./names.ts";
@@ -131,7 +132,7 @@ export class WandbBackend implements Backend {
   async #awaitLines(finder: RunFinder, found: Found): Promise<Found> {
     let last = found;
     for (const ms of COUNT_WAITS) {
-      if (reachedBy(last.stored, last.status.lines) !== "lost") break;
+      if (reachedBy(last.stored, last.status) !== "lost") break;
       await this.#pause(ms);
       const now = await finder.look(last.address.name);
       if (now?.stored === undefined) break;
@@ -208,11 +209,15 @@ export class WandbBackend implements Backend {
       if (!this.#hasRefused.has(run)) notes.push(note);
       this.#hasRefused.add(run);
     }
-    const rows = Array.from(valuesOf(batch, media.values, unstored.refusedScalars), rowsOf).flat();
+    const parts = Array.from(valuesOf(batch, media.values, unstored.refusedScalars), (values, i) =>
+      splitMachine(batch.parts[i]?.file ?? "", values),
+    );
+    const rows = parts.flatMap(({ others }) => rowsOf(others));
+    const machine = parts.flatMap((part) => rowsOf(part.machine));
     run.config.setParams(paramsOf(batch));
     run.describe(batch.data);
     for (const [key, chart] of media.charts) run.config.draw(key, chart);
-    await run.add(rows, batch).catch((error: unknown) => {
+    await run.add(rows, machine, batch).catch((error: unknown) => {
       const { name } = run.address;
       if (error instanceof TraceletError && error.code === "overtaken")
         this.#overtaken.set(name, (this.#overtaken.get(name) ?? 0) + 1);

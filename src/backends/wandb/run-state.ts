@@ -14,6 +14,7 @@ export const STATE_KEY = "tracelet";
 
 interface Plan {
   readonly lines: number;
+  readonly events: number;
   readonly marks: readonly FileMark[];
   readonly choice: { readonly id: string; readonly text: string } | undefined;
 }
@@ -24,22 +25,38 @@ export interface StoredState {
   /** How far the files are by the first `lines` lines of the history. */
   readonly state: RunState;
   readonly lines: number;
+  /** Of the lines that tell what the machine did meanwhile, those that belong to them. */
+  readonly events: number;
   readonly plan: Plan | undefined;
   /** How many lines another process has sent while the run was opened, which are written over: see `WandbRun.claim`. */
   readonly late?: number | undefined;
+  readonly lateEvents?: number | undefined;
+}
+
+/** How many lines a server has. */
+export interface LineCounts {
+  readonly lines: number;
+  readonly events: number;
 }
 
 /** What the number of lines says of a run. `foreign`: somebody else has added some; `lost`: lines that were there are not. */
-export type Reached = { readonly state: RunState; readonly lines: number } | "foreign" | "lost";
+export type Reached = ({ readonly state: RunState } & LineCounts) | "foreign" | "lost";
 
-export function jsonOfStored({ writer, state, lines, plan, late }: StoredState): JsonValue {
+export function jsonOfStored({ writer, state, lines, events, plan, late, lateEvents }: StoredState): JsonValue {
   const json = {
     ...jsonOfState(state, state.marks.values()),
     writer,
     lines,
     late,
+    ...(events > 0 && { events }),
+    lateEvents,
     ...(plan !== undefined && {
-      plan: { lines: plan.lines, files: plan.marks.map(jsonOfMark), ...(plan.choice && { choice: plan.choice }) },
+      plan: {
+        lines: plan.lines,
+        ...(plan.events > 0 && { events: plan.events }),
+        files: plan.marks.map(jsonOfMark),
+        ...(plan.choice && { choice: plan.choice }),
+      },
     }),
   };
   // Drops what is undefined.
@@ -48,17 +65,26 @@ export function jsonOfStored({ writer, state, lines, plan, late }: StoredState):
 
 /** Undefined if it was not tracelet that made the run. */
 export function storedOfJson(json: JsonValue | undefined): StoredState | undefined {
-  const { writer, lines, plan, late, ...state } = objectOf(json);
+  const { writer, lines, events, plan, late, lateEvents, ...state } = objectOf(json);
   if (typeof writer !== "string" || !isCount(lines)) return undefined;
-  return { writer, state: stateOfJson(state), lines, plan: planOfJson(plan), late: isCount(late) ? late : undefined };
+  return {
+    writer,
+    state: stateOfJson(state),
+    lines,
+    events: isCount(events) ? events : 0,
+    plan: planOfJson(plan),
+    late: isCount(late) ? late : undefined,
+    lateEvents: isCount(lateEvents) ? lateEvents : undefined,
+  };
 }
 
 function planOfJson(json: JsonValue | undefined): Plan | undefined {
-  const { lines, files, choice } = objectOf(json);
+  const { lines, events, files, choice } = objectOf(json);
   if (!isCount(lines)) return undefined;
   const { id, text } = objectOf(choice);
   return {
     lines,
+    events: isCount(events) ? events : 0,
     marks: [...stateOfJson({ files }).marks.values()],
     choice: typeof id === "string" && typeof text === "string" ? { id, text } : undefined,
   };
@@ -68,18 +94,25 @@ function planOfJson(json: JsonValue | undefined): Plan | undefined {
  * Where a run is that has so many lines. Of a plan of which some lines are there and others are not, none is: they are sent
  * again, in the same places.
  */
-export function reachedBy({ state, lines, plan, late = 0 }: StoredState, there: number): Reached {
-  if (there < lines) return "lost";
-  const end = lines + (plan?.lines ?? 0);
-  if (there > end && there > late) return "foreign";
+export function reachedBy(stored: StoredState, there: LineCounts): Reached {
+  const { state, lines, events, plan, late = 0, lateEvents = 0 } = stored;
+  if (there.lines < lines) return "lost";
+  const end = { lines: lines + (plan?.lines ?? 0), events: events + (plan?.events ?? 0) };
+  if (there.lines > end.lines && there.lines > late) return "foreign";
   // Of lines that were there before, nobody can tell whether the planned ones have replaced them.
-  if (plan === undefined || there < end || late >= end) return { state, lines };
-  return { state: movedTo(state, plan.marks, plan.choice), lines: end };
+  const isThere = (planned: number, last: number, count: number, before: number) =>
+    planned === 0 || (count >= last && before < last);
+  const isDone =
+    plan !== undefined &&
+    isThere(plan.lines, end.lines, there.lines, late) &&
+    isThere(plan.events, end.events, there.events, lateEvents);
+  if (isDone) return { state: movedTo(state, plan.marks, plan.choice), ...end };
+  return { state, lines, events };
 }
 
 /** Of a run that has nothing yet. */
 export function firstState(name: string, source: string, marks: readonly FileMark[], writer: string): StoredState {
-  return { writer, state: newState(name, source, marks), lines: 0, plan: undefined };
+  return { writer, state: newState(name, source, marks), lines: 0, events: 0, plan: undefined };
 }
 
 function isCount(value: unknown): value is number {

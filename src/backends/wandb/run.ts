@@ -10,6 +10,7 @@ import { isRepeated, movedTo, type RunState } from "../run-state.ts";
 import { wasDeleted } from "./deleted.ts";
 import { jsonText, objectOf, parseJson } from "./json.ts";
 import { placesOf } from "./labels.ts";
+import { eventLineOf } from "./machine.ts";
 import { keyOf } from "./names.ts";
 import { lineOf, type Row } from "./rows.ts";
 import { RunConfig, STEP_AXIS } from "./run-config.ts";
@@ -32,6 +33,9 @@ export class WandbRun {
   #lines: number;
   /** How many of the server's lines were sent by who had the run open before, and may still come: they are written over. */
   #late = 0;
+  /** The same of what the machine did meanwhile. */
+  #events: number;
+  #lateEvents = 0;
   readonly #summary: Summary;
   /** Whether lines were sent of which nobody knows whether they came through. */
   #isUnsure = false;
@@ -55,11 +59,13 @@ export class WandbRun {
     this.#storageId = status.storageId;
     this.#startTime = startTime;
     this.#config = new RunConfig(status.config);
-    const reached = reachedBy(stored, status.lines);
+    const reached = reachedBy(stored, status);
     if (reached === "foreign" || reached === "lost") throw this.#notAsLeft(stored.lines, status.lines);
     this.#state = reached.state;
     this.#lines = reached.lines;
     this.#late = Math.max(stored.late ?? 0, stored.lines + (stored.plan?.lines ?? 0));
+    this.#lateEvents = Math.max(stored.lateEvents ?? 0, stored.events + (stored.plan?.events ?? 0));
+    this.#events = this.#behindOthers(reached.events, status.events);
     this.#summary = new Summary(status.summary);
   }
 
@@ -86,9 +92,18 @@ export class WandbRun {
     this.#state = { ...this.#state, name: said.name, source: said.source };
     await this.#tell(undefined, said.displayName);
     const status = await this.#store.status(this.address);
-    if (status === undefined || status.lines <= Math.max(this.#lines, this.#late)) return;
-    this.#late = status.lines;
+    if (status === undefined) return;
+    const isMore = status.lines > Math.max(this.#lines, this.#late);
+    const isMoreEvents = status.events > Math.max(this.#events, this.#lateEvents);
+    if (!isMore && !isMoreEvents) return;
+    if (isMore) this.#late = status.lines;
+    if (isMoreEvents) this.#lateEvents = status.events;
     await this.#tell(undefined);
+  }
+
+  /** Where events go on: W&B's own client may have added some, which are no harm, and stay. */
+  #behindOthers(known: number, there: number): number {
+    return there > Math.max(known, this.#lateEvents) ? there : known;
   }
 
   /** @returns whether it changes anything: the batch may have been written before */
@@ -138,25 +153,30 @@ export class WandbRun {
   /**
    * Resolves once the rows are there, and the marks count.
    *
+   * @param machine what the machine did meanwhile
    * @throws TraceletError `overtaken` if another process has opened the run, `deleted`, `rejected`
    */
-  async add(rows: readonly Row[], { marks, choice }: Batch): Promise<void> {
+  async add(rows: readonly Row[], machine: readonly Row[], { marks, choice }: Batch): Promise<void> {
     for (const { values } of rows) for (const key of values.keys()) this.#config.define(key);
     await this.#requireOwn();
     const after = movedTo(this.#state, marks, choice);
-    if (rows.length === 0) {
+    if (rows.length + machine.length === 0) {
       this.#state = after;
       await this.#tell(undefined);
       return;
     }
-    await this.#tell({ lines: rows.length, marks, choice });
+    await this.#tell({ lines: rows.length, events: machine.length, marks, choice });
     const lines = rows.map((row, i) => lineOf(row, this.#lines + i, [STEP_AXIS], this.#startTime));
-    this.#summarize(rows, lines.at(-1) as string);
+    if (lines.length > 0) this.#summarize(rows, lines.at(-1) as string);
     this.#isUnsure = true;
-    await this.#send(lines);
+    await this.#send(
+      lines,
+      machine.map((row) => eventLineOf(row, this.#startTime)),
+    );
     this.#isUnsure = false;
     this.#state = after;
     this.#lines += rows.length;
+    this.#events += machine.length;
   }
 
   /**
@@ -189,8 +209,10 @@ export class WandbRun {
     for (const path of uploaded) this.#unannounced.delete(path);
   }
 
-  async #send(lines: readonly string[]): Promise<void> {
-    for (let first = 0; first < lines.length; ) {
+  async #send(lines: readonly string[], events: readonly string[]): Promise<void> {
+    let rest: StreamPart = events.length === 0 ? {} : { events: { offset: this.#events, lines: events } };
+    let first = 0;
+    do {
       let end = first;
       for (let bytes = 0; end < lines.length; end++) {
         bytes += Buffer.byteLength(lines[end] as string);
@@ -198,15 +220,19 @@ export class WandbRun {
       }
       const history = { offset: this.#lines + first, lines: lines.slice(first, end) };
       const isLast = end === lines.length;
-      await this.#stream({ history, ...(isLast && { summary: this.#summary.text() }) });
+      const summary = isLast && lines.length > 0 ? { summary: this.#summary.text() } : {};
+      await this.#stream({ ...rest, ...(end > first && { history }), ...summary });
+      rest = {};
       first = end;
-    }
+    } while (first < lines.length);
     this.#aliveAt = performance.now();
   }
 
   async #tell(plan: StoredState["plan"], displayName?: string): Promise<void> {
     const late = this.#late > this.#lines ? this.#late : undefined;
-    this.#config.stored = { writer: this.#writer, state: this.#state, lines: this.#lines, plan, late };
+    const lateEvents = this.#lateEvents > this.#events ? this.#lateEvents : undefined;
+    const counts = { lines: this.#lines, events: this.#events, late, lateEvents };
+    this.#config.stored = { writer: this.#writer, state: this.#state, plan, ...counts };
     const fields = this.#fields;
     const config = this.#config.text();
     await this.#store.upsert(this.address, { ...fields, storageId: this.#storageId, config, displayName });
@@ -223,10 +249,11 @@ export class WandbRun {
       throw new TraceletError("overtaken", `another process has opened the run ${name} in ${entity}/${project}`, {
         hint: "let one process write to it at a time",
       });
-    if (status.lines > this.#lines && this.#isUnsure)
+    if ((status.lines > this.#lines || status.events > this.#events) && this.#isUnsure)
       throw new TraceletError("overtaken", `what was sent to the run ${name} in ${entity}/${project} has arrived late`);
     if (status.lines !== this.#lines && !(status.lines > this.#lines && status.lines <= this.#late))
       throw this.#notAsLeft(this.#lines, status.lines);
+    this.#events = this.#behindOthers(this.#events, status.events);
   }
 
   #notAsLeft(known: number, there: number): TraceletError {

@@ -35,7 +35,7 @@ function changeOf({ marks, isDone, source }: KnownRun, there: ListedRun | undefi
   if (there === undefined) return "gone";
   const stored = storedIn(there.config);
   if (stored === undefined) return "behind";
-  const reached = reachedBy(stored, there.lines);
+  const reached = reachedBy(stored, there);
   // What is wrong with the lines is said when the run is opened.
   if (typeof reached === "string") return "behind";
   const { state } = reached;

@@ -160,6 +160,11 @@ export function isRecordingPath(name: string): boolean {
   return name.startsWith(`${RECORDED}/`) && name.endsWith(SUFFIX);
 }
 
+/** Whether an event file is a recording, by its path. */
+export function isRecordingFile(path: string): boolean {
+  return path.endsWith(SUFFIX);
+}
+
 /** Whether a metric or an artifact is called as those that are recorded. */
 export function isRecordedName(name: string): boolean {
   return /^(?:system|git|env)\//.test(name);

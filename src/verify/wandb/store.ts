@@ -46,7 +46,8 @@ export class VerifyStore implements WandbStore {
     if (status === undefined) return undefined;
     const { stored } = new RunConfig(status.config);
     const config = new RunConfig();
-    if (stored !== undefined) config.stored = { writer: stored.writer, state: stored.state, lines: 0, plan: undefined };
+    if (stored !== undefined)
+      config.stored = { writer: stored.writer, state: stored.state, lines: 0, events: 0, plan: undefined };
     return { ...status, lines: 0, events: 0, config: stored === undefined ? "{}" : config.text(), summary: "{}" };
   }
 

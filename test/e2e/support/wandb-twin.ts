@@ -69,7 +69,11 @@ function pointsIn(rows: readonly Row[], run: StoredRun): TwinPoints {
       const axis = axes.axisOf(key);
       const step = row[axis];
       if (typeof step !== "number" && typeof step !== "bigint") throw new Error(`${key} has no ${axis} in ${run.name}`);
-      const point = { step: String(step), time: Number(row["_timestamp"] ?? Number.NaN), value: withoutNames(value, run) };
+      const point = {
+        step: String(step),
+        time: Number(row["_timestamp"] ?? Number.NaN),
+        value: withoutNames(value, run),
+      };
       const before = points.get(key);
       if (before === undefined) points.set(key, [point]);
       else before.push(point);

@@ -1,0 +1,193 @@
+import { afterEach, beforeEach, expect, test } from "vitest";
+import type { WandbBackend } from "../../src/backends/wandb/backend.ts";
+import type { Batch, RunDescription, RunHandle } from "../../src/sync/backend.ts";
+import { FaultProxy } from "../e2e/support/fault-proxy.ts";
+import { parseRow } from "../support/wandb-server/extended-json.ts";
+import { WandbServer } from "../support/wandb-server/server.ts";
+import { connect, faultsOf, NO_FAULTS, PROJECT } from "./destination.ts";
+
+const TIME = 1_700_000_000;
+const RECORDING = "/state/recorded/a-b/events.out.tfevents.1.host.2.0.system.tracelet";
+
+let server: WandbServer;
+let backend: WandbBackend;
+
+beforeEach(async () => {
+  server = await WandbServer.start();
+  backend = connect(server.uri);
+});
+
+afterEach(async () => {
+  await backend.close();
+  await server.stop();
+});
+
+const description: RunDescription = {
+  name: "train",
+  title: "train",
+  source: "s",
+  startTime: TIME,
+  parentId: undefined,
+  marks: [markAt(0)],
+  replaces: undefined,
+  isOthers: async () => false,
+  owns: async () => true,
+  contradicts: async () => false,
+  holds: async () => true,
+};
+
+function markAt(offset: number) {
+  return { key: "k", name: "events", head: 10, offset, from: 0, tail: `t${offset}` };
+}
+
+/** Values of one file. */
+function batch(
+  offset: number,
+  file: string,
+  values: readonly (readonly [tag: string, value: number])[],
+  step = 0n,
+): Batch {
+  return {
+    scalars: {
+      tags: values.map(([tag]) => tag),
+      tag: Int32Array.from(values, (_, i) => i),
+      step: BigInt64Array.from(values, () => step),
+      wallTime: Float64Array.from(values, () => TIME + Number(step)),
+      value: Float64Array.from(values, ([, value]) => value),
+      offset: Float64Array.from(values, () => 0),
+      length: values.length,
+    },
+    data: [],
+    segments: [],
+    parts: [{ file, firstScalar: 0, firstDatum: 0 }],
+    marks: [markAt(offset)],
+    hparams: new Map(),
+  };
+}
+
+function run() {
+  const [only] = server.runs(PROJECT);
+  if (only === undefined) throw new Error("there is no run");
+  return only;
+}
+
+function cpuOf(events: readonly string[]): unknown[] {
+  return events.map((line) => parseRow(line)["system.cpu"]);
+}
+
+const SAMPLE = [
+  ["system/cpu_utilization_percentage", 12.5],
+  ["system/system_memory_usage_percentage", 40],
+  ["system/system_memory_usage_megabytes", 1000],
+  ["system/disk_usage_percentage", 50],
+  ["system/disk_usage_megabytes", 2147.483648],
+  ["system/network_receive_megabytes", 1.5],
+  ["system/network_transmit_megabytes", 0.25],
+  ["system/gpu_3_utilization_percentage", 99],
+  ["system/gpu_3_memory_usage_percentage", 75],
+  ["system/gpu_3_memory_usage_megabytes", 16000.1],
+  ["system/gpu_3_power_usage_watts", 300.5],
+  ["system/gpu_3_power_usage_percentage", 80],
+] as const;
+
+test("what a watch has recorded of the machine is an event, under the names and in the units of W&B's client", async () => {
+  const handle = await backend.open(description, undefined);
+  const { tally } = await backend.write(handle, batch(100, RECORDING, SAMPLE, 3n));
+  expect(run().events.lines.map(parseRow)).toEqual([
+    {
+      _wandb: true,
+      _timestamp: TIME + 3,
+      _runtime: 3,
+      "system.cpu": 12.5,
+      "system.memory_percent": 40,
+      "system.system_memory_usage_megabytes": 1000,
+      "system.disk./.usagePercent": 50,
+      "system.disk./.usageGB": 2,
+      "system.network.recv": 1_500_000,
+      "system.network.sent": 250_000,
+      "system.gpu.3.gpu": 99,
+      "system.gpu.3.memoryAllocated": 75,
+      "system.gpu.3.memoryAllocatedBytes": 16_000_100_000,
+      "system.gpu.3.powerWatts": 300.5,
+      "system.gpu.3.powerPercent": 80,
+    },
+  ]);
+  expect(tally.kinds.get("scalars")).toMatchObject({ sent: SAMPLE.length });
+  expect([run().history.count, run().summary]).toEqual([0, {}]);
+});
+
+test("a metric that the training has called alike is one of its metrics", async () => {
+  const handle = await backend.open(description, undefined);
+  await backend.write(handle, batch(100, "/runs/events.out.tfevents.1.host", SAMPLE.slice(0, 1)));
+  expect(run().rows).toMatchObject([{ "system/cpu_utilization_percentage": 12.5 }]);
+  expect(run().events.count).toBe(0);
+});
+
+const cpu = (offset: number, value: number) =>
+  batch(offset, RECORDING, [["system/cpu_utilization_percentage", value]], BigInt(value));
+
+test("samples that came through unheard, or did not come through, are there once", async () => {
+  const proxy = await FaultProxy.start(server.port);
+  const hasty = connect(proxy.uri, 1);
+  const again = async (handle: RunHandle) => hasty.open(description, handle.id);
+  try {
+    let handle = await hasty.open(description, undefined);
+    await hasty.write(handle, cpu(100, 1));
+    for (const [offset, fault] of [
+      [200, "reset-before"],
+      [300, "reset-after"],
+      [400, "reset-before"],
+    ] as const) {
+      const next = cpu(offset, offset / 100);
+      proxy.inject({ fault: { kind: fault }, requests: /file_stream$/, times: 1 });
+      proxy.inject({ fault: { kind: "reset-before" }, requests: /file_stream$/ });
+      await expect(hasty.write(handle, next)).rejects.toMatchObject({ code: "unreachable" });
+      proxy.calm();
+      handle = await again(handle);
+      const isThere = fault === "reset-after";
+      expect(handle.marks).toMatchObject([{ offset: isThere ? offset : offset - 100 }]);
+      await hasty.write(handle, next);
+    }
+    expect(cpuOf(run().events.lines)).toEqual([1, 2, 3, 4]);
+    expect(run().events).toMatchObject({ gaps: [], changed: 0, repeated: 0 });
+    expect(faultsOf(run())).toEqual(NO_FAULTS);
+  } finally {
+    await hasty.close();
+    await proxy.stop();
+  }
+});
+
+test("samples that W&B's own client has added stay, and tracelet's go on behind them", async () => {
+  const handle = await backend.open(description, undefined);
+  await backend.write(handle, cpu(100, 1));
+  run().events.write(1, ['{"_wandb":true,"system.cpu":7}']);
+  await backend.write(handle, cpu(200, 2));
+  run().events.write(3, ['{"_wandb":true,"system.cpu":8}']);
+  const other = connect(server.uri);
+  const again = await other.open(description, handle.id);
+  await other.write(again, cpu(300, 3));
+  expect(cpuOf(run().events.lines)).toEqual([1, 7, 2, 8, 3]);
+  await other.close();
+});
+
+test("samples of another process that still come through are not there twice", async () => {
+  const handle = await backend.open(description, undefined);
+  const proxy = await FaultProxy.start(server.port);
+  const slow = connect(proxy.uri, 1);
+  try {
+    const late = await slow.open(description, handle.id);
+    proxy.inject({ fault: { kind: "reset-before" }, requests: /file_stream$/ });
+    await expect(slow.write(late, cpu(100, 1))).rejects.toMatchObject({ code: "unreachable" });
+    const other = connect(server.uri);
+    const again = await other.open(description, handle.id);
+    // What the slow one has sent comes now.
+    run().events.write(0, ['{"_wandb":true,"system.cpu":1}']);
+    await other.write(again, cpu(100, 1));
+    await other.write(again, cpu(200, 2));
+    expect(cpuOf(run().events.lines)).toEqual([1, 2]);
+    await other.close();
+  } finally {
+    await slow.close();
+    await proxy.stop();
+  }
+});
