@@ -206,7 +206,8 @@ function reportOf(
   { backend, retries, howToLook }: Destination,
   about: Pick<SyncReport, "dryRun" | "elapsedMs">,
 ): SyncReport {
-  return { result, ...about, retries: retries(), location: backend.location(), howToLook };
+  const runLocation = (id: string) => backend.runLocation?.(id);
+  return { result, ...about, retries: retries(), location: backend.location(), runLocation, howToLook };
 }
 
 /** The same with what went wrong when the destination was closed, unless it had failed before. */

@@ -17,6 +17,8 @@ export interface SyncReport {
   readonly retries: number;
   /** Address of the result, where it has one. */
   readonly location: string | undefined;
+  /** The same for one run, by the destination's name for it. */
+  readonly runLocation: (id: string) => string | undefined;
   /** How to look at it where it has none. */
   readonly howToLook: string | undefined;
 }
@@ -105,6 +107,7 @@ export function toJson(report: SyncReport): object {
       parts: run.parts,
       outcome: run.outcome,
       remoteId: run.remoteId ?? null,
+      location: (run.remoteId === undefined ? undefined : report.runLocation(run.remoteId)) ?? null,
       error: errorJson(run.error),
       kinds: tallyJson(run.tally),
       problems: run.problems,
@@ -189,7 +192,8 @@ export function headline({ result, dryRun, elapsedMs, retries }: SyncReport): st
 }
 
 function failures(result: SyncResult): string[] {
-  const runs = result.runs.filter((run) => run.error !== undefined && run.error !== result.error);
+  // What ends all, several runs may have met at the same time.
+  const runs = result.runs.filter(({ error }) => error !== undefined && error.message !== result.error?.message);
   const lines = runs.map((run) => `${run.name}: ${errorText(run.error as TraceletError)}`);
   return result.error === undefined ? lines : [errorText(result.error), ...lines];
 }

@@ -104,8 +104,8 @@ export function watchEngine(command: WatchCommandOptions): WatchEngine {
     };
     const choice = { ...chosen, ...(isSession && { isOfOthers }) };
     const isOne = (await chosenBackends(command.backend)).length === 1;
-    const say = (message: string, name: string) =>
-      onEvent({ level: "warning", run: undefined, message, hint: undefined }, name);
+    const say = (message: string, name: string, level: "info" | "warning" = "warning") =>
+      onEvent({ level, run: undefined, message, hint: undefined, isForEveryone: true }, name);
     const surroundings = { live: true, dryRun: false, verbose, stdoutUser: json ? "--json" : undefined, say };
     const openings = await openDestinations(command.backend, command, { ...surroundings, signal: stop });
     const holdings = openings.map(({ name, opened }) => {

@@ -125,7 +125,8 @@ export function showWatch(options: ViewOptions): WatchView {
       if (started.size === 1) begin();
     },
     event(event, name) {
-      if (event.level !== "info" || verbose || mode === "lines" || mode === "json") show(event, name);
+      const isForEveryone = event.isForEveryone === true && mode !== "quiet";
+      if (event.level !== "info" || isForEveryone || verbose || mode === "lines" || mode === "json") show(event, name);
     },
     countDown() {
       if (mode !== "json" || stopped) return;

@@ -72,7 +72,7 @@ export interface Opening {
 /** What backends are told; each line names the one that it is about. */
 export interface SharedSurroundings
   extends Omit<Surroundings, "giveUpAfterMs" | "shutdownTimeoutMs" | "sharesOptions" | "say"> {
-  readonly say: (line: string, name: string) => void;
+  readonly say: (line: string, name: string, level?: "info" | "warning") => void;
 }
 
 /**
@@ -99,7 +99,7 @@ export async function openDestinations(
         chosen.map((each) => each.name),
       );
       const own = { ...shared, giveUpAfterMs, shutdownTimeoutMs, sharesOptions: isShared };
-      const surroundings = { ...own, say: (line: string) => say(line, name) };
+      const surroundings = { ...own, say: (line: string, level?: "info" | "warning") => say(line, name, level) };
       check?.(given, surroundings, name);
       return { name, open: () => open(given, surroundings, name) };
     }),

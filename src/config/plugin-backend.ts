@@ -145,6 +145,14 @@ export class GuardedBackend implements Backend {
     }
   }
 
+  runLocation(id: string): string | undefined {
+    try {
+      return this.#plugin.runLocation?.(id);
+    } catch (error) {
+      throw asTold(error) ?? this.#bug("runLocation", messageOf(error), error);
+    }
+  }
+
   async close(): Promise<void> {
     await this.#guard("close", async () => this.#plugin.close?.());
   }

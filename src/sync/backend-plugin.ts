@@ -23,8 +23,8 @@ export interface Surroundings {
   readonly sharesOptions: boolean;
   /** What else is printed on standard output, such as `--json`; undefined if nothing is. */
   readonly stdoutUser: string | undefined;
-  /** Print a line for the user. */
-  readonly say: (line: string) => void;
+  /** Print a line for the user. In a watch it is a warning unless told otherwise. */
+  readonly say: (line: string, level?: "info" | "warning") => void;
 }
 
 /** Defaults for what a caller does not give. */

@@ -280,5 +280,7 @@ export interface Backend {
   finish(run: RunHandle, status: FinalStatus, endTime: number): Promise<void>;
   /** Where a person finds the result; undefined before anything was opened, or where there is no such place. */
   location(): string | undefined;
+  /** The same for one run; left out where runs have no places of their own. @param id the destination's own name for it */
+  runLocation?(id: string): string | undefined;
   close(): Promise<void>;
 }

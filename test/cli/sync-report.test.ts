@@ -38,6 +38,7 @@ function report(result: Partial<SyncResult> = {}, changes: Partial<SyncReport> =
     elapsedMs: 1234,
     retries: 0,
     location: "http://localhost/#/1",
+    runLocation: (id) => `http://localhost/#/1/runs/${id}`,
     howToLook: undefined,
     ...changes,
   };
@@ -229,6 +230,7 @@ test("the object for machines holds all of it", () => {
         name: "train",
         outcome: "failed",
         remoteId: "id",
+        location: "http://localhost/#/1/runs/id",
         error: { code: "rejected", message: "no", hint: "hint" },
         damage: [loss],
       }) as unknown,

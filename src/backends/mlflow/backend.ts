@@ -263,6 +263,10 @@ export class MlflowBackend implements Backend {
     return this.#location;
   }
 
+  runLocation(id: string): string | undefined {
+    return this.#location && `${this.#location}/runs/${id}`;
+  }
+
   async close(): Promise<void> {
     await this.#store.close();
   }

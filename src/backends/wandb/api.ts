@@ -225,8 +225,8 @@ export class WandbApi implements WandbStore {
     }
   }
 
-  location(entity: string, project: string): string {
-    return pageAt(this.#page, entity, project);
+  location(entity: string, project: string, name?: string): string {
+    return pageAt(this.#page, entity, project, ...(name === undefined ? [] : ["runs", name]));
   }
 
   get retries(): number {

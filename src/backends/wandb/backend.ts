@@ -17,6 +17,7 @@ import type {
   SourceArtifact,
   Survey,
 } from "../../sync/backend.ts";
+import type { Surroundings } from "../../sync/backend-plugin.ts";
 import type { Note } from "../../sync/report/note.ts";
 import { Tally } from "../../sync/report/tally.ts";
 import { splitMachine } from "./machine.ts";
@@ -45,6 +46,8 @@ export interface WandbBackendOptions {
   readonly maxArtifactBytes?: number | undefined;
   /** Its abort ends every wait. */
   readonly signal?: AbortSignal | undefined;
+  /** Told where the runs are found, before anything is sent. */
+  readonly say?: Surroundings["say"] | undefined;
   /** In [0, 1): by how much waits differ from one machine to another. */
   readonly random?: (() => number) | undefined;
   /** Resolves after so many ms, or once the signal is aborted. */
@@ -78,6 +81,7 @@ export class WandbBackend implements Backend {
   readonly #keepsMarks: boolean;
   readonly #resendsDeleted: boolean;
   readonly #signal: AbortSignal | undefined;
+  readonly #say: Surroundings["say"];
   readonly #random: () => number;
   readonly #wait: typeof pause;
   readonly #open = new WeakMap<RunHandle, WandbRun>();
@@ -91,15 +95,24 @@ export class WandbBackend implements Backend {
   readonly #overtaken = new Map<string, number>();
   #finder: Promise<RunFinder> | undefined;
   #location: string | undefined;
+  #runLocation: ((id: string) => string) | undefined;
 
   constructor({ store, place, live, maxArtifactBytes, ...options }: WandbBackendOptions) {
     this.maxFileBytes = maxArtifactBytes ?? Infinity;
-    const { keepsMarks = true, resendsDeleted = false, signal, random = Math.random, wait = pause } = options;
+    const {
+      keepsMarks = true,
+      resendsDeleted = false,
+      signal,
+      say = () => {},
+      random = Math.random,
+      wait = pause,
+    } = options;
     this.#keepsMarks = keepsMarks;
     this.#resendsDeleted = resendsDeleted;
     this.#random = random;
     this.#wait = wait;
     this.#signal = signal;
+    this.#say = say;
     this.#store = store;
     this.#place = place;
     if (live) this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT).unref();
@@ -118,7 +131,9 @@ export class WandbBackend implements Backend {
     const [store, place, resendsDeleted] = [this.#store, this.#place, this.#resendsDeleted];
     const make = async () => {
       const entity = await this.#findEntity();
+      if (this.#location === undefined) this.#say(`sending to ${store.location(entity, place.project)}`, "info");
       this.#location = store.location(entity, place.project);
+      this.#runLocation = (id) => store.location(entity, place.project, id);
       return new RunFinder({ store, place, entity, resendsDeleted });
     };
     this.#finder ??= make().catch((error: unknown) => {
@@ -164,6 +179,7 @@ export class WandbBackend implements Backend {
     if (entity !== undefined) return entity;
     throw new TraceletError("usage", "the owner of the API key has no default entity", {
       hint: "name a user or a team with --wandb-entity or WANDB_ENTITY",
+      endsAll: true,
     });
   }
 
@@ -270,6 +286,10 @@ export class WandbBackend implements Backend {
 
   location(): string | undefined {
     return this.#location;
+  }
+
+  runLocation(id: string): string | undefined {
+    return this.#runLocation?.(id);
   }
 
   async close(): Promise<void> {

@@ -44,7 +44,7 @@ export function open(options: WandbOptions, surroundings: Surroundings): OpenedB
     },
   });
   const { resendDeleted: resendsDeleted, maxArtifactSize: maxArtifactBytes } = options;
-  const backend = new WandbBackend({ store, place, live, resendsDeleted, maxArtifactBytes, signal });
+  const backend = new WandbBackend({ store, place, live, resendsDeleted, maxArtifactBytes, signal, say });
   return { backend, address, retries: () => retries };
 }
 

@@ -105,7 +105,7 @@ export interface WandbStore {
    * @returns the files that were refused for what they hold, by path
    */
   upload(address: RunAddress, files: readonly RunFile[]): Promise<ReadonlyMap<string, ContentRefused>>;
-  /** Where a user finds the runs of a project. */
-  location(entity: string, project: string): string;
+  /** Where a user finds the runs of a project, or one of them. */
+  location(entity: string, project: string, name?: string): string;
   close(): Promise<void>;
 }

@@ -12,6 +12,8 @@ export interface WatchEvent {
   readonly message: string;
   /** What to do about it. */
   readonly hint: string | undefined;
+  /** Whether it is shown where other events of level `info` are not: on a terminal. */
+  readonly isForEveryone?: true;
 }
 
 export interface WatchStatus {
