@@ -1,0 +1,222 @@
+/** Every histogram, image, clip, text and curve of the fixtures is at W&B as TensorBoard's own Python reads it. */
+import { createHash } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { expect, test } from "vitest";
+import { sync } from "../../src/sync/engine/once.ts";
+import type { Tally } from "../../src/sync/report/tally.ts";
+import { Checkpoints } from "../../src/sync/state/checkpoints.ts";
+import { type Case, cases, type Json, stepText, wallText } from "../support/expected.ts";
+import { isRow, type Row, type RowValue } from "../support/wandb-server/extended-json.ts";
+import type { StoredRun } from "../support/wandb-server/run.ts";
+import { WandbServer } from "../support/wandb-server/server.ts";
+import { connect, faultsOf, NO_FAULTS, PROJECT } from "./destination.ts";
+
+const KINDS = ["histograms", "images", "audio", "text", "pr_curves"];
+const CASES = cases().filter(({ runs }) => {
+  return Object.values(runs).some(({ tags }) => Object.values(tags).some(({ plugin }) => KINDS.includes(plugin ?? "")));
+});
+
+interface Medium {
+  readonly step: string;
+  readonly wallTime: string;
+  readonly value: Json;
+}
+
+async function send({ logdir }: Case, server: WandbServer): Promise<Map<string, Tally>> {
+  const stateDir = mkdtempSync(path.join(os.tmpdir(), "tracelet-wandb-"));
+  const backend = connect(server.uri);
+  const checkpoints = Checkpoints.open(stateDir, "destination");
+  try {
+    const { error, runs } = await sync({
+      logdirs: [logdir],
+      backend,
+      checkpoints,
+      quarantine: { add: async () => "quarantine" },
+      group: "none",
+      restarts: "keep",
+      transform: { includeTags: [], excludeTags: [], nan: "keep" },
+      attachSource: false,
+      maxRecordBytes: 1 << 28,
+      wantsRun: () => true,
+      concurrency: 2,
+      signal: new AbortController().signal,
+    });
+    expect([error, ...runs.map((run) => run.error)].filter((each) => each !== undefined)).toEqual([]);
+    return new Map(runs.map(({ name, tally }) => [name, tally]));
+  } finally {
+    checkpoints.close();
+    await backend.close();
+    rmSync(stateDir, { recursive: true });
+  }
+}
+
+/** What TensorBoard reads, in the form of `mediaOf`; without values that hold nothing. */
+function expectedOf(points: Case["runs"][string]["tags"][string]["points"]): Medium[] {
+  return points.flatMap(([step, wall, value]) => {
+    const items = Array.isArray(value) ? value : ((value as { readonly items?: Json[] } | null)?.items ?? [value]);
+    if (items.length === 0) return [];
+    return { step: stepText(step), wallTime: wallText(wall), value: comparable(value) };
+  });
+}
+
+function comparable(value: Json): Json {
+  if (Array.isArray(value)) {
+    const rows = value as number[][];
+    // Bins are adjacent.
+    const bins = [...rows.map(([left]) => left as number), rows.at(-1)?.[1] as number];
+    return histogram(
+      bins,
+      rows.map((row) => row[2] as number),
+    );
+  }
+  const { items, strings, sha256 } = value as { readonly [key: string]: Json };
+  if (items !== undefined) return { files: (items as { sha256: string }[]).map((item) => item.sha256) };
+  if (strings !== undefined)
+    return { words: wordsOf((strings as (string | { readonly base64: string })[]).map(textOf).join(" ")) };
+  return { sha256: sha256 as Json };
+}
+
+/** Of each key, what the rows say and the files hold. */
+function mediaOf(run: StoredRun): Map<string, Medium[]> {
+  const media = new Map<string, Medium[]>();
+  for (const row of run.rows) {
+    for (const [key, value] of Object.entries(row)) {
+      if (!isRow(value)) continue;
+      const medium = {
+        step: String(row["global_step"]),
+        wallTime: String(row["_timestamp"]),
+        value: contentOf(value, run),
+      };
+      media.set(key, [...(media.get(key) ?? []), medium]);
+    }
+  }
+  return media;
+}
+
+function contentOf(value: Row, { files }: StoredRun): Json {
+  const one = (name: RowValue | undefined) =>
+    files.get(String(name)) ?? expect.unreachable(`${String(name)} is not there`);
+  const whole = ({ path, sha256, size }: Row) => {
+    const file = one(path);
+    expect([file.sha256, file.bytes.length]).toEqual([sha256, size]);
+    return file;
+  };
+  const list = (field: string) => ({ files: (value[field] as readonly Row[]).map((each) => whole(each).sha256) });
+  switch (value["_type"]) {
+    case "histogram":
+      return histogram(value["bins"] as number[], value["values"] as number[]);
+    case "image-file":
+    case "video-file":
+    case "audio-file":
+      return { files: [whole(value).sha256] };
+    case "images/separated":
+      expect(value["count"]).toBe((value["filenames"] as string[]).length);
+      return { files: (value["filenames"] as string[]).map((name) => one(name).sha256) };
+    case "videos":
+      return list("videos");
+    case "audio":
+      return list("audio");
+    case "html-file": {
+      const page = whole(value).bytes.toString();
+      expect(page).not.toMatch(/<script/);
+      return { words: page };
+    }
+    case "table-file": {
+      const { columns, data } = JSON.parse(whole(value).bytes.toString()) as { columns: string[]; data: number[][] };
+      expect([value["ncols"], value["nrows"]]).toEqual([columns.length, data.length]);
+      // In the order of TensorBoard's tensor.
+      const names = [
+        ...["true", "false"].map((is) => `${is}_positives`),
+        ...["true", "false"].map((is) => `${is}_negatives`),
+      ];
+      const rows = [...names, "precision", "recall"].flatMap((name) =>
+        data.map((row) => row[columns.indexOf(name)] as number),
+      );
+      return {
+        sha256: createHash("sha256")
+          .update(new Uint8Array(Float32Array.from(rows).buffer))
+          .digest("hex"),
+      };
+    }
+    default:
+      return expect.unreachable(`an unknown value: ${JSON.stringify(value)}`);
+  }
+}
+
+/** Of more than 512 bins what no join changes; W&B's own sync tells the rest, in test/e2e. */
+function histogram(bins: readonly number[], values: readonly number[]): Json {
+  expect(bins).toHaveLength(values.length + 1);
+  if (values.length < 512) return { bins: [...bins], values: [...values] };
+  return { from: bins[0] as number, to: bins.at(-1) as number, total: values.reduce((sum, each) => sum + each, 0) };
+}
+
+function textOf(text: string | { readonly base64: string }): string {
+  return typeof text === "string" ? text : Buffer.from(text.base64, "base64").toString();
+}
+
+function kindOf(value: RowValue): string | undefined {
+  const type = isRow(value) ? String(value["_type"]) : "";
+  if (/image|video/.test(type)) return "images";
+  return {
+    histogram: "histograms",
+    "audio-file": "audio",
+    audio: "audio",
+    "html-file": "text",
+    "table-file": "pr_curves",
+  }[type];
+}
+
+/** What is left of a text whatever is done to its markup. */
+function wordsOf(text: string): string[] {
+  return [...new Set(text.replace(/https?:\S+|<[^>]*>/g, " ").match(/[\p{L}\p{N}]+/gu) ?? [])];
+}
+
+test.each(CASES.map((each) => [each.name, each] as const))("%s", async (_name, each) => {
+  const server = await WandbServer.start();
+  try {
+    const tallies = await send(each, server);
+    const byName = new Map(server.runs(PROJECT).map((run) => [run.fields.displayName ?? "", run]));
+    for (const [name, { tags }] of Object.entries(each.runs)) {
+      const wanted = Object.entries(tags).filter(([, { plugin }]) => KINDS.includes(plugin ?? ""));
+      if (wanted.length === 0) continue;
+      const run = byName.get(name) ?? byName.get(path.basename(each.logdir));
+      if (run === undefined) throw new Error(`there is no run ${name}`);
+      expect(faultsOf(run)).toEqual(NO_FAULTS);
+      expect([...run.announced].sort()).toEqual([...run.files.keys()].sort());
+      const found = mediaOf(run);
+      for (const [tag, { plugin, points }] of wanted) {
+        const expected = expectedOf(points);
+        const own = found.get(tag) ?? [];
+        found.delete(tag);
+        expect(own.map(({ step }) => step)).toEqual(expected.map(({ step }) => step));
+        for (const [i, { wallTime, value }] of expected.entries()) {
+          const { wallTime: ownTime, value: ownValue } = own[i] as Medium;
+          // A row has the time of its last value.
+          if (Number.isFinite(Number(wallTime)))
+            expect(Math.abs(Number(ownTime) - Number(wallTime))).toBeLessThanOrEqual(1);
+          if (plugin !== "text") expect([tag, ownValue]).toEqual([tag, value]);
+          else {
+            const page = (ownValue as { readonly words: string }).words;
+            const { words } = value as { readonly words: string[] };
+            expect([tag, words.filter((word) => !page.includes(word))]).toEqual([tag, []]);
+          }
+        }
+      }
+      // TensorBoard gives a tag one plugin, also where its values are of several.
+      expect([...found.keys()].filter((tag) => !Object.hasOwn(tags, tag))).toEqual([]);
+      const sent = run.rows.flatMap((row) => Object.values(row).flatMap((value) => kindOf(value) ?? []));
+      for (const kind of KINDS) {
+        const tally = tallies.get(name)?.kinds.get(kind as "images");
+        expect([kind, tally?.sent ?? 0]).toEqual([kind, sent.filter((each) => each === kind).length]);
+        if (tally === undefined) continue;
+        const { read, failed, skipped } = tally;
+        expect([kind, read, failed]).toEqual([kind, tally.sent + [...skipped.values()].reduce((a, b) => a + b, 0), 0]);
+        expect([...skipped.keys()].filter((reason) => reason !== "empty")).toEqual([]);
+      }
+    }
+  } finally {
+    await server.stop();
+  }
+});
