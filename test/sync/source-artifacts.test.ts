@@ -3,11 +3,12 @@ import { appendFileSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFil
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { ArtifactStore } from "../../src/backends/artifacts/artifact.ts";
+import { writeIndex } from "../../src/backends/artifacts/index-file.ts";
 import { RunArtifacts } from "../../src/backends/artifacts/run-artifacts.ts";
 import { LocalStore } from "../../src/backends/mlflow/artifact-stores/local.ts";
 import { TraceletError } from "../../src/errors.ts";
 import { type DiscoveredRun, discover } from "../../src/reader/discover.ts";
-import type { RunHandle } from "../../src/sync/backend.ts";
+import type { RunHandle, SourceArtifact } from "../../src/sync/backend.ts";
 import type { FileProblem } from "../../src/sync/report/file-problem.ts";
 import type { Note } from "../../src/sync/report/note.ts";
 import { Tally } from "../../src/sync/report/tally.ts";
@@ -40,6 +41,7 @@ class World {
   readonly #artifacts = new RunArtifacts({
     source: "s",
     open: async () => this.#open(),
+    tell: writeIndex,
     encoders: () => import("../../src/backends/mlflow/media/encode.ts"),
     timestamp: () => 0,
     maxBytes: Infinity,
@@ -70,8 +72,7 @@ class World {
   attaching(): Attaching {
     const { tally, notes, problems } = this;
     const backend = {
-      attachFiles: (_: RunHandle, artifact: Parameters<RunArtifacts["attachFiles"]>[0]) =>
-        this.#artifacts.attachFiles(artifact),
+      attachFiles: (_: RunHandle, artifact: SourceArtifact) => this.#artifacts.attachFiles(artifact),
     };
     return { backend, handle: { id: "1", created: true, marks: [] }, signal: this.stop.signal, tally, notes, problems };
   }

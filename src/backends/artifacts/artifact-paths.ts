@@ -85,6 +85,12 @@ const NOT_IN_KEY = /[^a-zA-Z0-9_\-./ ]/g;
 /** The paths of one run's tags, each of which it remembers. */
 export class ArtifactPaths {
   readonly #entries = new Map<string, ArtifactEntry>();
+  readonly #reserved: RegExp | undefined;
+
+  /** @param reserved paths that no file that a program logged may have, beside tracelet's own */
+  constructor(reserved?: RegExp) {
+    this.#reserved = reserved;
+  }
 
   /** The folder of a tag's files: `text/loss`. */
   directory(kind: ArtifactRoot, tag: string): string {
@@ -119,12 +125,13 @@ export class ArtifactPaths {
   }
 
   /**
-   * Where a file that a program logged goes: to the path it was logged under, as far as MLflow takes that; into
-   * `artifacts/` where tracelet's own files would be in its way.
+   * Where a file that a program logged goes: to the path it was logged under, as far as a tracker takes that; into
+   * `artifacts/` where tracelet's or the tracker's own files would be in its way.
    */
   loggedFile(logged: string): string {
     const safe = logged.split("/").map(safeSourcePart);
-    const isOwn = OWN_ROOTS.has(folded(safe[0] as string)) || /^graph\./i.test(logged);
+    const isOwn =
+      OWN_ROOTS.has(folded(safe[0] as string)) || /^graph\./i.test(logged) || this.#reserved?.test(logged) === true;
     const path = `${isOwn ? "artifacts/" : ""}${safe.join("/")}`;
     return path === logged ? path : this.#record("artifacts", logged, () => path);
   }

@@ -25,3 +25,6 @@ export interface ArtifactStore extends ObjectStore<FileRef> {
   /** Of a store that only compares: a file of so many bytes is to be there, whatever they are. */
   expectFile?(path: string, size: number): Promise<void>;
 }
+
+/** As far as files are put there. */
+export type ArtifactSink = Pick<ArtifactStore, "put" | "putFile" | "expectFile">;

@@ -7,7 +7,7 @@ import { type FileProblem, problemOf } from "../../sync/report/file-problem.ts";
 import type { Note } from "../../sync/report/note.ts";
 import type { SkipReason } from "../../sync/report/skip-reason.ts";
 import { Tally } from "../../sync/report/tally.ts";
-import type { ArtifactStore } from "./artifact.ts";
+import type { ArtifactSink } from "./artifact.ts";
 import type { ArtifactPaths } from "./artifact-paths.ts";
 import { type PlacedEmbedding, placeEmbeddings, projectorConfig } from "./embeddings.ts";
 
@@ -19,7 +19,7 @@ export function countOf(artifact: SourceArtifact): number {
 /** @throws TraceletError for what the source's files are no reason of */
 export async function attachFiles(
   artifact: SourceArtifact,
-  store: ArtifactStore,
+  store: ArtifactSink,
   paths: ArtifactPaths,
 ): Promise<FilesReceipt> {
   const attached = new Attached(store);
@@ -60,12 +60,12 @@ async function attachEmbeddings(
 type Outcome = "sent" | "failed" | SkipReason;
 
 class Attached implements FilesReceipt {
-  readonly store: ArtifactStore;
+  readonly store: ArtifactSink;
   readonly tally = new Tally();
   readonly notes: Note[] = [];
   readonly problems: FileProblem[] = [];
 
-  constructor(store: ArtifactStore) {
+  constructor(store: ArtifactSink) {
     this.store = store;
   }
 

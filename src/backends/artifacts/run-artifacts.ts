@@ -1,6 +1,5 @@
 /** The files of one run: where they go, and what each is called. */
 
-import { readableJson } from "../../encode/json.ts";
 import { TraceletError } from "../../errors.ts";
 import { ContentRefused } from "../../net/refusal.ts";
 import type { Datum, Kind } from "../../reader/datum.ts";
@@ -8,18 +7,13 @@ import type { FilesReceipt, Page, Segment, SourceArtifact } from "../../sync/bac
 import type { Note } from "../../sync/report/note.ts";
 import type { SkipReason } from "../../sync/report/skip-reason.ts";
 import { Tally } from "../../sync/report/tally.ts";
-import type { Artifact, ArtifactStore, FileArtifact } from "./artifact.ts";
+import type { Artifact, ArtifactSink, FileArtifact } from "./artifact.ts";
 import { type ArtifactEntry, ArtifactPaths, type ArtifactRoot } from "./artifact-paths.ts";
 import { attachFiles, countOf } from "./attached-files.ts";
 import type { Encoded, Encoders } from "./encode.ts";
 
 /** Files on their way at the same time. */
 const CONCURRENCY = 8;
-/** Bytes: a hundred thousand tags. A larger index is not ours: it is held in memory. */
-const MAX_INDEX = 64 * 1024 * 1024;
-/** Tells which tag each path stands for. */
-export const INDEX = "tracelet/index.json";
-
 /** Of kinds whose files are named after tag and step, or after the tag alone: what it means that one is written again. */
 const REPLACED: ReadonlyMap<Kind, SkipReason> = new Map<Kind, SkipReason>([
   ...(["audio", "images", "mesh", "tensors", "text"] as const).map((kind) => [kind, "same-step"] as const),
@@ -37,11 +31,15 @@ const FOLDERS: ReadonlyMap<Kind, ArtifactRoot> = new Map<Kind, ArtifactRoot>([
   ["custom_scalars", "custom_scalars"],
 ]);
 
-export interface RunArtifactsOptions {
+export interface RunArtifactsOptions<Store extends ArtifactSink> {
   /** Says which run of which source this is, for ever: a part of its images' identity. */
   readonly source: string;
   /** Asked for when there is the first file. @throws TraceletError `unsupported` where tracelet cannot write to */
-  open(): Promise<ArtifactStore>;
+  open(): Promise<Store>;
+  /** Tell which tag each path stands for. @param entries all that this process knows of */
+  tell(store: Store, entries: readonly ArtifactEntry[]): Promise<void>;
+  /** What a file that a program logged may not be called, beside what tracelet's own are; undefined: anything. */
+  readonly reserved?: RegExp | undefined;
   /** What values become files. Loaded for those runs only that have more than scalars. */
   encoders(): Promise<Encoders>;
   /** Seconds since the Unix epoch → ms. */
@@ -62,20 +60,21 @@ export interface Written {
   readonly notes: readonly Note[];
 }
 
-export class RunArtifacts {
-  readonly #options: RunArtifactsOptions;
-  readonly #paths = new ArtifactPaths();
-  #store: Promise<ArtifactStore> | undefined;
+export class RunArtifacts<Store extends ArtifactSink> {
+  readonly #options: RunArtifactsOptions<Store>;
+  readonly #paths: ArtifactPaths;
+  #store: Promise<Store> | undefined;
   #obstacle: TraceletError | undefined;
   /** Paths of values, the oldest first. */
   readonly #written = new Set<string>();
-  /** How many paths the index tells. */
-  #indexed = 0;
+  /** How many paths were told. */
+  #told = 0;
   /** Of which kinds and tags it was noted that a file is too large. */
   readonly #noted = new Set<string>();
 
-  constructor(options: RunArtifactsOptions) {
+  constructor(options: RunArtifactsOptions<Store>) {
     this.#options = options;
+    this.#paths = new ArtifactPaths(options.reserved);
   }
 
   /** Why files cannot be stored at all; undefined as long as they can. */
@@ -133,7 +132,7 @@ export class RunArtifacts {
       if (reason !== undefined) replaced.skipped(kind, reason, this.#countReplaced(stored));
     }
     // A store that takes none of them and not even this is at fault itself.
-    await this.#writeIndex(store, refused.size > 0 && !anyStored);
+    await this.#tell(store, refused.size > 0 && !anyStored);
     return written;
   }
 
@@ -151,7 +150,7 @@ export class RunArtifacts {
       if (error === undefined) continue;
       notes.push({ code: "artifacts", message: `page of ${kind} ${tag} is skipped: ${error.message}` });
     }
-    await this.#writeIndex(store);
+    await this.#tell(store);
     return notes;
   }
 
@@ -185,7 +184,7 @@ export class RunArtifacts {
       return { tally, notes: [], problems: [], complete: false };
     }
     const { tally, notes, problems, complete } = await attachFiles(artifact, store, this.#paths);
-    await this.#writeIndex(store);
+    await this.#tell(store);
     return { tally, notes, problems, complete };
   }
 
@@ -204,18 +203,14 @@ export class RunArtifacts {
     return count;
   }
 
-  /** Paths come from the tags alone, so what an earlier process wrote is completed, never contradicted. */
-  async #writeIndex(store: ArtifactStore, again = false): Promise<void> {
+  async #tell(store: Store, again = false): Promise<void> {
     const entries = this.#paths.entries();
-    if (entries.length === this.#indexed && !again) return;
-    const before = await store.get(INDEX, MAX_INDEX);
-    const known = before === undefined ? [] : entriesOf(before);
-    const all = new Map([...known, ...entries].map((entry) => [entry.path, entry]));
-    await store.put({ path: INDEX, bytes: readableJson(Array.from(all.values(), (entry) => ({ ...entry }))) });
-    this.#indexed = entries.length;
+    if (entries.length === this.#told && !again) return;
+    await this.#options.tell(store, entries);
+    this.#told = entries.length;
   }
 
-  async #open(): Promise<ArtifactStore | undefined> {
+  async #open(): Promise<Store | undefined> {
     if (this.#obstacle !== undefined) return undefined;
     try {
       this.#store ??= this.#options.open();
@@ -228,7 +223,7 @@ export class RunArtifacts {
   }
 }
 
-async function put(artifact: Artifact | FileArtifact, store: ArtifactStore): Promise<void> {
+async function put(artifact: Artifact | FileArtifact, store: ArtifactSink): Promise<void> {
   if (!("file" in artifact)) return store.put(artifact);
   const { path, file, size } = artifact;
   if (file !== undefined) return store.putFile(path, file, size);
@@ -244,18 +239,4 @@ async function refusalOf(stored: Promise<void>): Promise<ContentRefused | undefi
     if (error instanceof ContentRefused) return error;
     throw error;
   }
-}
-/** What an index says; nothing where somebody else has put something there that is none. */
-function entriesOf(index: Uint8Array): ArtifactEntry[] {
-  try {
-    const value: unknown = JSON.parse(Buffer.from(index).toString());
-    return Array.isArray(value) ? value.filter(isEntry) : [];
-  } catch {
-    return [];
-  }
-}
-
-function isEntry(value: unknown): value is ArtifactEntry {
-  const { kind, tag, path } = (value ?? {}) as Record<string, unknown>;
-  return [kind, tag, path].every((text) => typeof text === "string");
 }

@@ -17,6 +17,8 @@ import type {
   Survey,
 } from "../../sync/backend.ts";
 import type { Note } from "../../sync/report/note.ts";
+import type { ArtifactStore } from "../artifacts/artifact.ts";
+import { writeIndex } from "../artifacts/index-file.ts";
 import { RunArtifacts } from "../artifacts/run-artifacts.ts";
 import { type Content, NOTHING_REFUSED, type Refused, storeAround } from "./bisect.ts";
 import { choicesOfTags, tagsOfChoice } from "./choices.ts";
@@ -141,11 +143,15 @@ export class MlflowBackend implements Backend {
     return opened;
   }
 
-  #artifactsOf(run: Pick<RunRecord, "id"> & Partial<RunRecord>, { source }: RunDescription): RunArtifacts {
+  #artifactsOf(
+    run: Pick<RunRecord, "id"> & Partial<RunRecord>,
+    { source }: RunDescription,
+  ): RunArtifacts<ArtifactStore> {
     return new RunArtifacts({
       source: run.tags?.get(SOURCE_TAG) ?? run.tags?.get(RUN_TAG) ?? source,
       open: () => this.#store.artifacts(run),
       encoders: () => import("./media/encode.ts"),
+      tell: writeIndex,
       timestamp: milliseconds,
       maxBytes: this.maxFileBytes,
     });

@@ -11,6 +11,7 @@ import type {
 } from "../../sync/backend.ts";
 import type { Note } from "../../sync/report/note.ts";
 import { typeOf } from "../../sync/source/metric-types.ts";
+import type { ArtifactStore } from "../artifacts/artifact.ts";
 import type { RunArtifacts, Written } from "../artifacts/run-artifacts.ts";
 import { isRecordedName, isValidKey, KeyNames, labelKey, metricLabelKey, nameRecorded, recordedName } from "./names.ts";
 import { storableLines } from "./storable-text.ts";
@@ -47,7 +48,7 @@ export class MlflowRun implements RunHandle {
   readonly marks: RunHandle["marks"];
   readonly choice: RunHandle["choice"];
   readonly choices: RunHandle["choices"];
-  readonly artifacts: RunArtifacts;
+  readonly artifacts: RunArtifacts<ArtifactStore>;
   readonly #metricNames: KeyNames;
   readonly #paramNames: KeyNames;
   readonly #params: Map<string, string>;
@@ -70,7 +71,7 @@ export class MlflowRun implements RunHandle {
     readonly marks: RunHandle["marks"];
     readonly choice?: RunHandle["choice"];
     readonly choices?: RunHandle["choices"];
-    readonly artifacts: RunArtifacts;
+    readonly artifacts: RunArtifacts<ArtifactStore>;
     /** What it holds already; left out: nothing. */
     readonly has?: Pick<RunRecord, "metricKeys" | "params" | "tags">;
   }) {

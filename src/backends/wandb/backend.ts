@@ -9,6 +9,7 @@ import type {
   FilesReceipt,
   FinalStatus,
   KnownRun,
+  Page,
   Receipt,
   Refuse,
   RefusedValue,
@@ -19,15 +20,15 @@ import type {
 } from "../../sync/backend.ts";
 import type { Surroundings } from "../../sync/backend-plugin.ts";
 import type { Note } from "../../sync/report/note.ts";
-import { Tally } from "../../sync/report/tally.ts";
 import { splitMachine } from "./machine.ts";
 import { MEDIA_KINDS } from "./media/media-kinds.ts";
 import { RunMedia } from "./media/run-media.ts";
 import { fitDisplayName, keyOf } from "./names.ts";
 import type { Place } from "./place.ts";
-import { refusedValues, tallyOf } from "./receipt.ts";
+import { refusedValues, tallyOf, unstoredOf } from "./receipt.ts";
 import { rowsOf, scalarsTooLong, valuesOf } from "./rows.ts";
 import { WandbRun } from "./run.ts";
+import { RunFiles } from "./run-files.ts";
 import { type Found, RunFinder } from "./run-finder.ts";
 import { firstState, reachedBy, type StoredState } from "./run-state.ts";
 import type { WandbStore } from "./store.ts";
@@ -86,6 +87,7 @@ export class WandbBackend implements Backend {
   readonly #wait: typeof pause;
   readonly #open = new WeakMap<RunHandle, WandbRun>();
   readonly #media = new WeakMap<WandbRun, RunMedia>();
+  readonly #files = new WeakMap<WandbRun, RunFiles>();
   /** Of which it was said that values are set aside. */
   readonly #hasRefused = new WeakSet<WandbRun>();
   /** Those that are shown as running, by id, as they were opened last. */
@@ -217,8 +219,9 @@ export class WandbBackend implements Backend {
     const run = this.#opened(handle);
     if (!run.isNew(batch)) return { tally: tallyOf(batch), notes: [] };
     const media = await this.#mediaOf(run).send(batch.data);
-    const unstored = { ...media, refusedScalars: scalarsTooLong(batch.scalars) };
-    const notes = run.notYetNoted([...notesOf(batch), ...media.notes]);
+    const files = await this.#filesOf(run).write(batch.data);
+    const unstored = unstoredOf(media, files, scalarsTooLong(batch.scalars));
+    const notes = run.notYetNoted([...notesOf(batch), ...media.notes, ...files.notes]);
     const refused = refusedValues(batch, unstored);
     if (refused.length > 0) {
       const note = await setAside(refused, refuse);
@@ -231,7 +234,7 @@ export class WandbBackend implements Backend {
     const rows = parts.flatMap(({ others }) => rowsOf(others));
     const machine = parts.flatMap((part) => rowsOf(part.machine));
     run.config.setParams(paramsOf(batch));
-    run.describe(batch.data);
+    await run.describe(batch.data);
     for (const [key, chart] of media.charts) run.config.draw(key, chart);
     await run.add(rows, machine, batch).catch((error: unknown) => {
       const { name } = run.address;
@@ -249,6 +252,19 @@ export class WandbBackend implements Backend {
     const media = new RunMedia({ upload: (files) => run.upload(files), maxFileBytes: this.maxFileBytes });
     this.#media.set(run, media);
     return media;
+  }
+
+  #filesOf(run: WandbRun): RunFiles {
+    const known = this.#files.get(run);
+    if (known !== undefined) return known;
+    const files = new RunFiles({
+      id: run.address.name,
+      upload: (files) => run.upload(files),
+      name: (tags) => run.nameFiles(tags),
+      maxFileBytes: this.maxFileBytes,
+    });
+    this.#files.set(run, files);
+    return files;
   }
 
   async survey(known: readonly KnownRun[], memory: string | undefined): Promise<Survey> {
@@ -276,12 +292,18 @@ export class WandbBackend implements Backend {
     await run.finish(status);
   }
 
-  async attach(): Promise<readonly Note[]> {
-    return [];
+  async attach(handle: RunHandle, pages: AsyncIterable<Page>): Promise<readonly Note[]> {
+    const run = this.#opened(handle);
+    const notes = await this.#filesOf(run).attach(pages);
+    await run.tellRest();
+    return run.notYetNoted(notes);
   }
 
-  async attachFiles(_handle: RunHandle, artifact: SourceArtifact): Promise<FilesReceipt> {
-    return skipFiles(artifact);
+  async attachFiles(handle: RunHandle, artifact: SourceArtifact): Promise<FilesReceipt> {
+    const run = this.#opened(handle);
+    const receipt = await this.#filesOf(run).attachFiles(artifact);
+    await run.tellRest();
+    return { ...receipt, notes: run.notYetNoted(receipt.notes) };
   }
 
   location(): string | undefined {
@@ -355,11 +377,4 @@ function notesOf({ scalars: { tags, step, length }, data }: Batch): Note[] {
     notes.push({ code: "rounded", message });
   }
   return notes;
-}
-
-/** What becomes of files of the source. */
-export function skipFiles(artifact: SourceArtifact): FilesReceipt {
-  const tally = new Tally();
-  tally.skipped(artifact.kind, "unsupported-kind", artifact.kind === "embeddings" ? artifact.embeddings.length : 1);
-  return { tally, notes: [], problems: [], complete: true };
 }

@@ -4,7 +4,7 @@
  * Source: core/internal/runupserter/runupserter.go, `EnvironmentRecord` of wandb_internal.proto.
  */
 import type { RunEnvironment } from "./run-config.ts";
-import type { RunFields } from "./store.ts";
+import type { RunFields, RunFile } from "./store.ts";
 
 const GIT = "mlflow.source.git.";
 
@@ -33,4 +33,9 @@ export function placesOf(labels: ReadonlyMap<string, string>): Places {
       Array.from(others, ([name, value]) => [name.startsWith(GIT) ? `git.${name.slice(GIT.length)}` : name, value]),
     ),
   };
+}
+
+/** The file in which W&B's page and public API look for where a run was made. Source: core/internal/stream/sender.go. */
+export function metadataFile(environment: RunEnvironment): RunFile & { readonly body: Uint8Array } {
+  return { path: "wandb-metadata.json", body: Buffer.from(JSON.stringify(environment, undefined, 2)) };
 }

@@ -5,12 +5,12 @@ import type { OpenedBackend, Surroundings } from "../../sync/backend-plugin.ts";
 import type { OptionsOf } from "../../sync/option.ts";
 import { DryRunBackend } from "../dry-run.ts";
 import { WandbApi } from "./api.ts";
-import { skipFiles, WandbBackend } from "./backend.ts";
+import { WandbBackend } from "./backend.ts";
 import { readLogin } from "./login.ts";
 import type { WANDB_OPTIONS } from "./options.ts";
 import { type Place, readPlace, remarksOn } from "./place.ts";
 import { WandbReader } from "./reader.ts";
-import { tallyOf } from "./receipt.ts";
+import { filesReceiptOf, tallyOf } from "./receipt.ts";
 import { withSettingsFiles } from "./settings-files.ts";
 
 export type WandbOptions = OptionsOf<typeof WANDB_OPTIONS>;
@@ -27,7 +27,7 @@ export function open(options: WandbOptions, surroundings: Surroundings): OpenedB
   const address = addressOf(place);
   const { dryRun, live, verbose, giveUpAfterMs, shutdownTimeoutMs, signal, say } = surroundings;
   for (const remark of remarksOn(options, env)) say(remark);
-  if (dryRun) return { backend: new DryRunBackend(tallyOf, skipFiles), address };
+  if (dryRun) return { backend: new DryRunBackend(tallyOf, filesReceiptOf), address };
   let retries = 0;
   const store = new WandbApi({
     base: place.base,

@@ -1,38 +1,75 @@
 /** What is said of a batch: how many of its values were stored, and which were not. */
-import type { Datum } from "../../reader/datum.ts";
-import type { Batch, RefusedValue } from "../../sync/backend.ts";
+import type { Batch, FilesReceipt, RefusedValue, SourceArtifact } from "../../sync/backend.ts";
 import { Tally } from "../../sync/report/tally.ts";
-import { isEmpty, MEDIA_KINDS } from "./media/media-kinds.ts";
+import type { Written } from "../artifacts/run-artifacts.ts";
+import { isEmpty } from "./media/media-kinds.ts";
 import type { SentMedia } from "./media/run-media.ts";
 
 /** What was not stored of a batch. */
 export interface Unstored extends Pick<SentMedia, "refused" | "tooLarge"> {
   /** Why W&B does not take them, by their index. */
   readonly refusedScalars: ReadonlyMap<number, string>;
+  /** Values, of this batch or an earlier one, whose files others of this batch have taken, as skipped. */
+  readonly replaced: Tally;
 }
 
-const NOTHING: Unstored = { refused: new Map(), tooLarge: new Set(), refusedScalars: new Map() };
+const NOTHING: Unstored = {
+  refused: new Map(),
+  tooLarge: new Set(),
+  refusedScalars: new Map(),
+  replaced: new Tally(),
+};
+
+/** What was not stored of a batch's media, and of its files. */
+export function unstoredOf(media: SentMedia, files: Written, refusedScalars: Unstored["refusedScalars"]): Unstored {
+  const refusedFiles = Array.from(files.refused, ([datum, { reason }]) => [datum, reason] as const);
+  return {
+    refused: new Map([...media.refused, ...refusedFiles]),
+    tooLarge: new Set([...media.tooLarge, ...files.tooLarge]),
+    refusedScalars,
+    replaced: files.replaced,
+  };
+}
 
 /** @param unstored left out: all is stored that W&B has a place for */
-export function tallyOf({ scalars, data }: Batch, { refused, tooLarge, refusedScalars }: Unstored = NOTHING): Tally {
+export function tallyOf({ scalars, data }: Batch, unstored: Unstored = NOTHING): Tally {
+  const { refused, tooLarge, refusedScalars, replaced } = unstored;
   const tally = new Tally();
   tally.sent("scalars", scalars.length - refusedScalars.size);
   tally.skipped("scalars", "refused", refusedScalars.size);
+  tally.add(replaced);
+  const displaced = new Map(Array.from(replaced.kinds, ([kind, { skipped }]) => [kind, sum(skipped.values())]));
   for (const datum of data) {
+    const left = displaced.get(datum.kind) ?? 0;
     if (datum.kind === "unreadable") tally.skipped(datum.kind, "undecodable", 1);
     else if (refused.has(datum)) tally.skipped(datum.kind, "refused", 1);
     else if (tooLarge.has(datum)) tally.skipped(datum.kind, "max-artifact-size", 1);
     else if (isEmpty(datum)) tally.skipped(datum.kind, "empty", 1);
-    else if (isStored(datum)) tally.sent(datum.kind, 1);
-    else tally.skipped(datum.kind, "unsupported-kind", 1);
+    // In the place of one that was counted as sent.
+    else if (left > 0) displaced.set(datum.kind, left - 1);
+    else tally.sent(datum.kind, 1);
   }
   return tally;
 }
 
-/** Whether it becomes a value of a row, or a part of the run's config or fields. */
-function isStored(datum: Datum): boolean {
-  if (datum.kind === "hparams") return datum.record.type !== "experiment";
-  return MEDIA_KINDS.has(datum.kind) || datum.kind === "run_tags" || datum.kind === "metric_info";
+function sum(counts: Iterable<number>): number {
+  let total = 0;
+  for (const count of counts) total += count;
+  return total;
+}
+
+/** What would become of files of the source that can all be read. */
+export function filesReceiptOf(artifact: SourceArtifact): FilesReceipt {
+  const tally = new Tally();
+  if (artifact.kind === "source_files") tally.sent(artifact.kind, 1);
+  else {
+    for (const { files, missing } of artifact.embeddings) {
+      const lacks = missing.find(({ role }) => role === "tensors")?.reason;
+      if (files.some(({ role }) => role === "tensors")) tally.sent(artifact.kind, 1);
+      else tally.skipped(artifact.kind, lacks ?? "in-checkpoint", 1);
+    }
+  }
+  return { tally, notes: [], problems: [], complete: true };
 }
 
 /** For the quarantine. */

@@ -12,7 +12,10 @@ const OWN_KEY = "_wandb";
 const LABELS_KEY = "tracelet_tags";
 /** What is known of metrics, by their names. */
 const METRICS_KEY = "tracelet_metrics";
-const RESERVED: ReadonlySet<string> = new Set([OWN_KEY, STATE_KEY, LABELS_KEY, METRICS_KEY]);
+/** Tags, by paths of files that are not made of them as they are. */
+const FILES_KEY = "tracelet_files";
+/** Entries that are no hyperparameters. */
+export const OWN_ENTRIES: ReadonlySet<string> = new Set([OWN_KEY, STATE_KEY, LABELS_KEY, METRICS_KEY, FILES_KEY]);
 /** What the steps of TensorBoard are called, also by W&B's own sync: each tag is drawn over its own. */
 export const STEP_AXIS = "global_step";
 /** Its number in the list of metrics, from 1 on. */
@@ -95,11 +98,11 @@ export class RunConfig {
 
   setParams(params: ReadonlyMap<string, PythonValue>): void {
     if (params.size === 0) return;
-    const others = [...this.#entries].filter(([key]) => !RESERVED.has(key));
+    const others = [...this.#entries].filter(([key]) => !OWN_ENTRIES.has(key));
     const before = new Map(others.map(([key, entry]) => [key, objectOf(entry)["value"] ?? null]));
     const values = new Map(before);
     for (const [name, value] of params) {
-      if (RESERVED.has(name.split("/", 1)[0] as string)) this.#set(`hparams/${name}`, jsonOf(value));
+      if (OWN_ENTRIES.has(name.split("/", 1)[0] as string)) this.#set(`hparams/${name}`, jsonOf(value));
       else setNested(values, name, jsonOf(value));
     }
     for (const [key, value] of values) if (value !== before.get(key)) this.#set(key, value);
@@ -110,8 +113,17 @@ export class RunConfig {
     this.#set(LABELS_KEY, { ...objectOf(this.#valueOf(LABELS_KEY)), ...Object.fromEntries(labels) });
   }
 
+  /** @returns whether any is new */
+  nameFiles(tags: ReadonlyMap<string, string>): boolean {
+    const known = objectOf(this.#valueOf(FILES_KEY));
+    if ([...tags].every(([path, tag]) => known[path] === tag)) return false;
+    this.#set(FILES_KEY, { ...known, ...Object.fromEntries(tags) });
+    return true;
+  }
+
+  /** The same object as long as it stays as it is. */
   get environment(): RunEnvironment {
-    return objectOf(objectOf(objectOf(this.#valueOf(OWN_KEY))["e"])[WRITER]) as RunEnvironment;
+    return (objectOf(objectOf(this.#valueOf(OWN_KEY))["e"])[WRITER] ?? NO_ENVIRONMENT) as RunEnvironment;
   }
 
   /** Source: core/internal/runconfig/runconfig.go, `EnvironmentRecord` of wandb_internal.proto. */
@@ -163,6 +175,8 @@ export function storedIn(config: string): StoredState | undefined {
     throw error;
   }
 }
+
+const NO_ENVIRONMENT: RunEnvironment = {};
 
 /** The key of what it says of where the run was made: each writer of a run has one. */
 const WRITER = "tracelet";

@@ -9,7 +9,7 @@ import { typeOf } from "../../sync/source/metric-types.ts";
 import { isRepeated, movedTo, type RunState } from "../run-state.ts";
 import { wasDeleted } from "./deleted.ts";
 import { jsonText, objectOf, parseJson } from "./json.ts";
-import { placesOf } from "./labels.ts";
+import { metadataFile, placesOf } from "./labels.ts";
 import { eventLineOf } from "./machine.ts";
 import { keyOf } from "./names.ts";
 import { lineOf, type Row } from "./rows.ts";
@@ -46,6 +46,8 @@ export class WandbRun {
   /** What was said of it to the user. */
   readonly #noted = new Set<string>();
   #isStopped = false;
+  /** Whether the config was changed since it was last sent, beside what rows bring. */
+  #isUntold = false;
   /** When something was last sent, ms of `performance.now()`; undefined once the run is over. */
   #aliveAt: number | undefined;
 
@@ -122,8 +124,9 @@ export class WandbRun {
     return this.#config;
   }
 
-  /** Tell what data say of the run and its metrics; it is sent with the next rows. */
-  describe(data: readonly Datum[]): void {
+  /** Tell what data say of the run and its metrics; it is sent with the next rows. @throws TraceletError */
+  async describe(data: readonly Datum[]): Promise<void> {
+    const before = this.#config.environment;
     for (const datum of data) {
       if (datum.kind === "run_tags") this.#label(datum.tags);
       if (datum.kind !== "metric_info") continue;
@@ -134,6 +137,20 @@ export class WandbRun {
       const hasBest = goal !== undefined && (!this.#summary.has(key) || this.#config.best.get(key) === goal);
       this.#config.describe(key, { type: told?.type, goal, hasBest, info: datum.info });
     }
+    const { environment } = this.#config;
+    if (environment !== before) await this.upload([metadataFile(environment)]);
+  }
+
+  /** Keep which tags stand behind paths of files; `tellRest` or the next rows send it. */
+  async nameFiles(tags: ReadonlyMap<string, string>): Promise<void> {
+    if (this.#config.nameFiles(tags)) this.#isUntold = true;
+  }
+
+  /** Send what was to go with rows, where there are none. @throws TraceletError as `add` does */
+  async tellRest(): Promise<void> {
+    if (!this.#isUntold) return;
+    await this.#requireOwn();
+    await this.#tell(undefined);
   }
 
   /** What W&B has a place for goes there; the rest stays what it is called. */
@@ -237,6 +254,7 @@ export class WandbRun {
     const config = this.#config.text();
     await this.#store.upsert(this.address, { ...fields, storageId: this.#storageId, config, displayName });
     if (this.#fields === fields) this.#fields = {};
+    this.#isUntold = false;
   }
 
   /** Whether the run is as it was left, which somebody else may have changed. */

@@ -1,7 +1,7 @@
 /** The files of one run: what the backend would put, compared with what is there. */
 import { createHash } from "node:crypto";
 import { type Artifact, type ArtifactStore } from "../../backends/artifacts/artifact.ts";
-import { INDEX } from "../../backends/artifacts/run-artifacts.ts";
+import { INDEX } from "../../backends/artifacts/index-file.ts";
 import { type Digest, digestOf } from "../../net/object-store.ts";
 import type { FileRef } from "../../reader/file-store.ts";
 import { FilePart } from "../../sync/source/file-part.ts";
