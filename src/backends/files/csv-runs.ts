@@ -9,10 +9,10 @@ import { type PythonValue, pythonText } from "../../reader/python-text.ts";
 import type { Batch } from "../../sync/backend.ts";
 import { Tally } from "../../sync/report/tally.ts";
 import { type OutputDirectory, syncAll, type Unsynced } from "../output-directory.ts";
+import { RowDigests } from "../row-digests.ts";
 import { isOffset, newState, type RunState } from "../run-state.ts";
 import { appendTo, cutTo, sizeOf } from "./appended-file.ts";
 import { csvRows } from "./csv-rows.ts";
-import { RowDigests } from "./row-digests.ts";
 import type { Addition, OpenRun, RunsOnDisk, SeenRun } from "./runs-on-disk.ts";
 import { type Log, notOurs, StateFiles, type ToldState } from "./state-file.ts";
 

@@ -11,11 +11,11 @@ import type { Batch } from "../../sync/backend.ts";
 import type { Tally } from "../../sync/report/tally.ts";
 import type { FileMark } from "../../sync/source/fingerprint.ts";
 import { type OutputDirectory, syncAll, type Unsynced, writeAll } from "../output-directory.ts";
+import { RowDigests } from "../row-digests.ts";
 import { FORMAT, isOffset, jsonOfState, type RunState, stateOfJson } from "../run-state.ts";
 import { datumLine, hparamsLine, scalarLines, tallyOf } from "./json-lines.ts";
 import { Media } from "./media.ts";
 import { CHUNK, lastIndexOf, lineAt, linesOf, readLines } from "./read-lines.ts";
-import { RowDigests } from "./row-digests.ts";
 import type { Addition, OpenRun, RunsOnDisk, SeenRun } from "./runs-on-disk.ts";
 
 const ENDING = ".jsonl";

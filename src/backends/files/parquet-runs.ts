@@ -10,6 +10,7 @@ import path from "node:path";
 import type { Batch } from "../../sync/backend.ts";
 import type { Tally } from "../../sync/report/tally.ts";
 import { type OutputDirectory, syncAll, type Unsynced } from "../output-directory.ts";
+import { RowDigests } from "../row-digests.ts";
 import { newState, type RunState } from "../run-state.ts";
 import { appendTo, cutTo, sizeOf } from "./appended-file.ts";
 import { tallyOf } from "./json-lines.ts";
@@ -20,7 +21,6 @@ import { dueParts, type Part, PartFiles } from "./parquet/part-files.ts";
 import { addLine, addRows, NO_ROWS, type Rows, rowsOf, rowsWithout, sizeOfRows } from "./parquet/run-rows.ts";
 import { joinedScalars, scalarPart, scalarsOf } from "./parquet/scalar-part.ts";
 import { linesUpTo } from "./read-lines.ts";
-import { RowDigests } from "./row-digests.ts";
 import type { Addition, OpenRun, RunsOnDisk, SeenRun } from "./runs-on-disk.ts";
 import { type Log, notOurs, StateFiles } from "./state-file.ts";
 

@@ -9,6 +9,7 @@ import { wasDeleted } from "./deleted.ts";
 import { CREATE_RUN_FILES, RUN_RESUME_STATUS, RUNS, UPSERT_BUCKET, VIEWER } from "./documents.ts";
 import { objectOf } from "./json.ts";
 import { howToLogIn } from "./login.ts";
+import { WandbReader } from "./reader.ts";
 import { isDeletedRun, readError, serviceOf } from "./service.ts";
 import type {
   ListedRun,
@@ -72,6 +73,10 @@ export class WandbApi implements WandbStore {
 
   newestRuns(entity: string, project: string): AsyncGenerator<ListedRun> {
     return this.#runs(entity, project, {}, FIRST_PAGE);
+  }
+
+  rows(address: RunAddress, count: number): AsyncGenerator<readonly string[]> {
+    return new WandbReader(this).rows(address, count - 1);
   }
 
   /** @param first how many runs the first page is to have; the server may give fewer */

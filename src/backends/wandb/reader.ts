@@ -1,7 +1,6 @@
 /** What W&B's public API gives back of a run: its rows as `scan_history` reads them, its files, config, summary, and state. */
 import { TraceletError } from "../../errors.ts";
 import type { JsonObject } from "../../net/request.ts";
-import type { WandbApi } from "./api.ts";
 import { HISTORY_PAGE, RUN, RUN_FILES } from "./documents.ts";
 import { objectOf } from "./json.ts";
 import type { RunAddress } from "./store.ts";
@@ -27,13 +26,19 @@ export interface KeptFile {
   readonly md5: string | undefined;
 }
 
+/** What it is asked through. */
+export interface GraphqlApi {
+  readonly base: string;
+  graphql(operationName: string, query: string, variables: object): Promise<JsonObject>;
+}
+
 /** Steps of a page, as in W&B's client. */
 const PAGE = 1000;
 
 export class WandbReader {
-  readonly #api: Pick<WandbApi, "graphql" | "base">;
+  readonly #api: GraphqlApi;
 
-  constructor(api: Pick<WandbApi, "graphql" | "base">) {
+  constructor(api: GraphqlApi) {
     this.#api = api;
   }
 

@@ -6,7 +6,7 @@ import type { Datum } from "../../reader/datum.ts";
 import type { Batch, FinalStatus } from "../../sync/backend.ts";
 import type { Note } from "../../sync/report/note.ts";
 import { typeOf } from "../../sync/source/metric-types.ts";
-import { isRepeated, movedTo, type RunState } from "../run-state.ts";
+import { isAllNew, isRepeated, movedTo, type RunState } from "../run-state.ts";
 import { wasDeleted } from "./deleted.ts";
 import { jsonText, objectOf, parseJson } from "./json.ts";
 import { metadataFile, placesOf } from "./labels.ts";
@@ -16,6 +16,7 @@ import { lineOf, type Row } from "./rows.ts";
 import { RunConfig, STEP_AXIS } from "./run-config.ts";
 import { reachedBy, type StoredState } from "./run-state.ts";
 import type { RunAddress, RunFields, RunFile, RunStatus, StreamPart, WandbStore } from "./store.ts";
+import { StoredRows } from "./stored-rows.ts";
 import { Summary } from "./summary.ts";
 
 /** Bytes of lines in a request: W&B's client sends about 10 MiB at most. */
@@ -37,6 +38,8 @@ export class WandbRun {
   #events: number;
   #lateEvents = 0;
   readonly #summary: Summary;
+  /** Its rows, where one of them had to be looked for. */
+  #rows: StoredRows | undefined;
   /** Whether lines were sent of which nobody knows whether they came through. */
   #isUnsure = false;
   /** What is to be set with the next rows. */
@@ -173,9 +176,10 @@ export class WandbRun {
    * @param machine what the machine did meanwhile
    * @throws TraceletError `overtaken` if another process has opened the run, `deleted`, `rejected`
    */
-  async add(rows: readonly Row[], machine: readonly Row[], { marks, choice }: Batch): Promise<void> {
-    for (const { values } of rows) for (const key of values.keys()) this.#config.define(key);
+  async add(given: readonly Row[], machine: readonly Row[], { marks, choice }: Batch): Promise<void> {
+    for (const { values } of given) for (const key of values.keys()) this.#config.define(key);
     await this.#requireOwn();
+    const rows = isAllNew(this.#state, marks) ? given : (await this.#storedRows()).lackingOf(given);
     const after = movedTo(this.#state, marks, choice);
     if (rows.length + machine.length === 0) {
       this.#state = after;
@@ -194,6 +198,7 @@ export class WandbRun {
     this.#state = after;
     this.#lines += rows.length;
     this.#events += machine.length;
+    this.#rows?.add(rows);
   }
 
   /**
@@ -205,6 +210,14 @@ export class WandbRun {
     const refused = await this.#store.upload(this.address, files);
     for (const { path } of files) if (!refused.has(path)) this.#unannounced.add(path);
     return refused;
+  }
+
+  /** What it has, where values have to be looked for. */
+  async #storedRows(): Promise<StoredRows> {
+    if (this.#rows !== undefined) return this.#rows;
+    const rows = new StoredRows();
+    for await (const lines of this.#store.rows(this.address, this.#lines)) rows.addLines(lines);
+    return (this.#rows = rows);
   }
 
   /** Shows that it is running. */
@@ -269,6 +282,12 @@ export class WandbRun {
       });
     if ((status.lines > this.#lines || status.events > this.#events) && this.#isUnsure)
       throw new TraceletError("overtaken", `what was sent to the run ${name} in ${entity}/${project} has arrived late`);
+    // Lines that were acknowledged may not be counted yet: who opens the run again waits for them.
+    if (status.lines < this.#lines)
+      throw new TraceletError(
+        "overtaken",
+        `the server counts fewer rows of ${name} in ${entity}/${project} than it took`,
+      );
     if (status.lines !== this.#lines && !(status.lines > this.#lines && status.lines <= this.#late))
       throw this.#notAsLeft(this.#lines, status.lines);
     this.#events = this.#behindOthers(this.#events, status.events);

@@ -97,6 +97,8 @@ export interface WandbStore {
    * @throws TraceletError `deleted` if it was there and was deleted: W&B never gives its id out again
    */
   upsert(address: RunAddress, fields: RunFields): Promise<UpsertedRun>;
+  /** The first lines of a run's history, in parts. @param count how many */
+  rows(address: RunAddress, count: number): AsyncIterable<readonly string[]>;
   /** Append to a run; nothing given: the run is alive. @returns whether somebody has told it to stop, on the web page */
   stream(address: RunAddress, part: StreamPart): Promise<boolean>;
   /**

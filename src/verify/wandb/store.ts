@@ -59,6 +59,9 @@ export class VerifyStore implements WandbStore {
     return this.#there.newestRuns(entity, project);
   }
 
+  /** All of it is to come through. */
+  async *rows(): AsyncGenerator<readonly string[]> {}
+
   async upsert(address: RunAddress, fields: RunFields): Promise<UpsertedRun> {
     const { displayName = "", config = "{}" } = fields;
     const before = this.#written.get(address.name);

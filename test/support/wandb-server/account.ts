@@ -75,6 +75,18 @@ export class Account {
     this.#deleted.add(path);
   }
 
+  /** What there is now; the function that is returned brings it back, as an administrator does it from a backup. */
+  backup(): () => void {
+    const copies = [...this.#runs].map(([path, run]) => [path, run.copy()] as const);
+    const deleted = [...this.#deleted];
+    return () => {
+      this.#runs.clear();
+      for (const [path, run] of copies) this.#runs.set(path, run.copy());
+      this.#deleted.clear();
+      for (const path of deleted) this.#deleted.add(path);
+    };
+  }
+
   #whole({ entity, project, name }: RunAddress): { entity: string; project: string; name: string } {
     return { entity: entity || this.user, project: project || DEFAULT_PROJECT, name };
   }

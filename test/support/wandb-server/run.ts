@@ -77,6 +77,17 @@ export class StoredRun {
     return Buffer.from(`Run:v1:${this.name}:${this.project}:${this.entity}`).toString("base64");
   }
 
+  copy(): StoredRun {
+    const copy = new StoredRun(this.entity, this.project, this.name, this.number, this.createdAt);
+    const { configText, summaryText, exitCode, isComplete, isPreempting, stopped, heartbeatAt } = this;
+    Object.assign(copy, { configText, summaryText, exitCode, isComplete, isPreempting, stopped, heartbeatAt });
+    Object.assign(copy.fields, this.fields);
+    for (const name of ["history", "events", "output"] as const) copy[name].write(0, this[name].lines);
+    for (const [path, file] of this.files) copy.files.set(path, file);
+    for (const path of this.announced) copy.announced.add(path);
+    return copy;
+  }
+
   state(now: number): RunState {
     if (this.isComplete) return this.exitCode === 0 ? "finished" : "failed";
     return now - this.heartbeatAt > SILENCE ? "crashed" : "running";

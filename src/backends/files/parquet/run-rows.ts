@@ -1,9 +1,9 @@
 /** The rows and lines of a batch, and which of them a run has already. */
 import type { HistogramDatum } from "../../../reader/datum.ts";
 import type { Batch } from "../../../sync/backend.ts";
+import type { RowDigests, RowParts } from "../../row-digests.ts";
 import { datumLine, hparamsLine } from "../json-lines.ts";
 import type { Media } from "../media.ts";
-import type { RowDigests, RowParts } from "../row-digests.ts";
 import { type HistogramRow, rowOf } from "./histogram-part.ts";
 import { keptScalars, type Scalars } from "./scalar-part.ts";
 
