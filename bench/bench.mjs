@@ -16,7 +16,7 @@ import { publish } from "./publish.mjs";
 const ROWS = [
   ...["read-scalars", "read-accumulator", "read-v2", "read-mixed", "read-all-cores", "read-tiny", "read-memory"],
   ...["http-sqlite", "http-postgresql", "several", "live-batch", "embedded", "nothing-new", "catch-up", "converters"],
-  ...["files", "parquet", "start"],
+  ...["wandb", "files", "parquet", "start"],
 ];
 
 const { values } = parseArgs({

@@ -8,6 +8,7 @@ const REQUIREMENTS = {
   aim: "requirements-aim.txt",
   trackio: "requirements-trackio.txt",
   files: "requirements-files.txt",
+  wandb: "requirements-wandb.txt",
 };
 
 /**

@@ -14,6 +14,7 @@ const SHAPES = {
   runs: (folder, scale) => scalarRuns(folder, { runs: 200 * scale, points: 10_000 }),
   "runs-x5": (folder, scale) => scalarRuns(folder, { runs: 200 * scale, points: 50_000 }),
   tiny: (folder, scale) => scalarRuns(folder, { runs: 5000 * scale, points: 20 }),
+  "1m": (folder, scale) => scalarRuns(folder, { runs: 1, points: 1_000_000 * scale }),
   "10m": (folder, scale) => scalarRuns(folder, { runs: 1, points: 10_000_000 * scale }),
   "1gb": (folder, scale) => scalarRuns(folder, { runs: 1, points: 18_400_000 * scale }),
   mixed: (folder, scale) => mixedRuns(folder, 20 * scale),
