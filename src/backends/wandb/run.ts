@@ -151,6 +151,7 @@ export class WandbRun {
 
   /** Send what was to go with rows, where there are none. @throws TraceletError as `add` does */
   async tellRest(): Promise<void> {
+    await this.#announce();
     if (!this.#isUntold) return;
     await this.#requireOwn();
     await this.#tell(undefined);
@@ -182,6 +183,8 @@ export class WandbRun {
     const rows = isAllNew(this.#state, marks) ? given : (await this.#storedRows()).lackingOf(given);
     const after = movedTo(this.#state, marks, choice);
     if (rows.length + machine.length === 0) {
+      // Before the marks that say that the files are there.
+      await this.#announce();
       this.#state = after;
       await this.#tell(undefined);
       return;
@@ -218,6 +221,10 @@ export class WandbRun {
     const rows = new StoredRows();
     for await (const lines of this.#store.rows(this.address, this.#lines)) rows.addLines(lines);
     return (this.#rows = rows);
+  }
+
+  async #announce(): Promise<void> {
+    if (this.#unannounced.size > 0) await this.#stream({});
   }
 
   /** Shows that it is running. */
