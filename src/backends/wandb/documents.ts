@@ -68,6 +68,7 @@ export const RUN = `query Run($project: String!, $entity: String!, $name: String
       config
       summaryMetrics
       historyLineCount
+      eventsLineCount
       historyKeys
     }
   }

@@ -14,6 +14,8 @@ export interface RunRecord {
   readonly summary: string;
   /** How many rows the server counts. */
   readonly rows: number;
+  /** How many lines of system metrics it counts. */
+  readonly events: number;
   /** The greatest `_step`; -1 if there is none. */
   readonly lastStep: number;
 }
@@ -46,7 +48,7 @@ export class WandbReader {
   async record(address: RunAddress): Promise<RunRecord | undefined> {
     const run = await this.#run("Run", RUN, { ...address });
     if (run === undefined) return undefined;
-    const { state, config, summaryMetrics, historyLineCount, historyKeys } = run;
+    const { state, config, summaryMetrics, historyLineCount, eventsLineCount, historyKeys } = run;
     const { lastStep } = objectOf(historyKeys);
     const rows = typeof historyLineCount === "number" ? historyLineCount : 0;
     return {
@@ -54,6 +56,7 @@ export class WandbReader {
       config: typeof config === "string" && config !== "" ? config : "{}",
       summary: typeof summaryMetrics === "string" && summaryMetrics !== "" ? summaryMetrics : "{}",
       rows,
+      events: typeof eventsLineCount === "number" ? eventsLineCount : 0,
       lastStep: Math.max(typeof lastStep === "number" ? lastStep : -1, rows - 1),
     };
   }

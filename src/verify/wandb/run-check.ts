@@ -1,5 +1,6 @@
 /** One run while its source is read: what is expected of the server, and then what it gives back. */
 import { createHash } from "node:crypto";
+import { OWN_FILES } from "../../backends/wandb/file-kinds.ts";
 import { type JsonValue, objectOf, parseJson } from "../../backends/wandb/json.ts";
 import type { KeptFile, RunRecord, WandbReader } from "../../backends/wandb/reader.ts";
 import { RunConfig } from "../../backends/wandb/run-config.ts";
@@ -20,16 +21,6 @@ import { Axes, isSamePoint, sortedText, takeRow } from "./rows.ts";
 const OWN_CONFIG: ReadonlySet<string> = new Set(["_wandb", STATE_KEY]);
 /** What of a summary depends on which batches the rows were sent in. */
 const OWN_SUMMARY: ReadonlySet<string> = new Set(["_step", "_runtime", "_timestamp", "_wandb"]);
-/** Files that the server or W&B's client makes by itself. */
-const OWN_FILES: ReadonlySet<string> = new Set([
-  "config.yaml",
-  "output.log",
-  "wandb-events.jsonl",
-  "wandb-history.jsonl",
-  "wandb-metadata.json",
-  "wandb-summary.json",
-]);
-
 interface ExpectedFile {
   readonly size: number;
   /** In Base64. */
@@ -53,6 +44,7 @@ export class RunCheck implements RunLook {
   #config = "{}";
   #summary = "{}";
   #state = "running";
+  #hasEvents = false;
   #displayName: string | undefined;
 
   constructor(address: RunAddress, isThere: boolean, recordings: Recordings | undefined) {
@@ -67,7 +59,8 @@ export class RunCheck implements RunLook {
     this.#displayName = displayName ?? this.#displayName;
   }
 
-  part({ history, summary, exitCode }: StreamPart): void {
+  part({ history, events, summary, exitCode }: StreamPart): void {
+    if (events !== undefined && events.lines.length > 0) this.#hasEvents = true;
     takeRows(history?.lines ?? [], new Axes(this.#config), this.#expected.add);
     this.#summary = summary ?? this.#summary;
     if (exitCode === undefined) return;
@@ -131,6 +124,7 @@ export class RunCheck implements RunLook {
     const times = await this.eachStored(reader, record, signal, there.add);
     this.#compareRows(times, record.rows);
     this.unsettled = this.#expected.compare(there, findings);
+    this.#compareEvents(record.events);
     this.#compareConfig(record.config);
     this.#compareSummary(record.summary);
     this.#compareFiles(await reader.files(this.address));
@@ -148,6 +142,13 @@ export class RunCheck implements RunLook {
     }
     if (given < count)
       this.notes.push(`W&B's API gives ${given} of the ${count} rows that it counts: it may only sample them`);
+  }
+
+  /** Of these the API gives samples alone, and how they fell into lines depends on how they were sent. */
+  #compareEvents(there: number): void {
+    if (!this.#hasEvents) return;
+    if (there === 0) this.findings.add({ what: "runs", name: "system metrics", state: "missing" });
+    else this.notes.push("system metrics were not compared: W&B's API only samples them");
   }
 
   #compareConfig(text: string): void {
@@ -193,7 +194,7 @@ export class RunCheck implements RunLook {
       else if (file.md5 !== md5) this.#fileDiffers(name, `MD5 ${md5}`, `MD5 ${file.md5}`);
     }
     for (const name of there.keys())
-      if (!this.#files.has(name) && !OWN_FILES.has(name)) findings.add({ what: "files", name, state: "extra" });
+      if (!this.#files.has(name) && !OWN_FILES.test(name)) findings.add({ what: "files", name, state: "extra" });
     if (withoutDigest > 0)
       this.notes.push(`W&B keeps no digest of ${withoutDigest} files: of these only the size was compared`);
   }
