@@ -85,8 +85,8 @@ function mediaOf(run: StoredRun): Map<string, Medium[]> {
     for (const [key, value] of Object.entries(row)) {
       if (!isRow(value)) continue;
       const medium = {
-        step: String(row["global_step"]),
-        wallTime: String(row["_timestamp"]),
+        step: `${row["global_step"] as number | bigint}`,
+        wallTime: `${row["_timestamp"] as number}`,
         value: contentOf(value, run),
       };
       media.set(key, [...(media.get(key) ?? []), medium]);
@@ -96,8 +96,9 @@ function mediaOf(run: StoredRun): Map<string, Medium[]> {
 }
 
 function contentOf(value: Row, { files }: StoredRun): Json {
-  const one = (name: RowValue | undefined) =>
-    files.get(String(name)) ?? expect.unreachable(`${String(name)} is not there`);
+  const one = (name: RowValue | undefined) => {
+    return files.get(name as string) ?? expect.unreachable(`${name as string} is not there`);
+  };
   const whole = ({ path, sha256, size }: Row) => {
     const file = one(path);
     expect([file.sha256, file.bytes.length]).toEqual([sha256, size]);
@@ -157,7 +158,7 @@ function textOf(text: string | { readonly base64: string }): string {
 }
 
 function kindOf(value: RowValue): string | undefined {
-  const type = isRow(value) ? String(value["_type"]) : "";
+  const type = isRow(value) ? (value["_type"] as string) : "";
   if (/image|video/.test(type)) return "images";
   return {
     histogram: "histograms",
