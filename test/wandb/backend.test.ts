@@ -1,13 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { WandbBackend } from "../../src/backends/wandb/backend.ts";
 import type { HparamsDatum } from "../../src/reader/datum.ts";
-import type { Batch, RunDescription } from "../../src/sync/backend.ts";
-import type { FileMark } from "../../src/sync/source/fingerprint.ts";
 import { FaultProxy } from "../e2e/support/fault-proxy.ts";
 import { WandbServer } from "../support/wandb-server/server.ts";
+import { batch, description, markAt, TIME } from "./batches.ts";
 import { connect, faultsOf, NO_FAULTS, PROJECT } from "./destination.ts";
-
-const TIME = 1_700_000_000;
 
 let server: WandbServer;
 let backend: WandbBackend;
@@ -21,48 +18,6 @@ afterEach(async () => {
   await backend.close();
   await server.stop();
 });
-
-function markAt(offset: number): FileMark {
-  return { key: "k", name: "events", head: 10, offset, from: 0, tail: `t${offset}` };
-}
-
-function description(given: Partial<RunDescription> = {}): RunDescription {
-  return {
-    name: "train",
-    title: "train",
-    source: "s",
-    startTime: TIME,
-    parentId: undefined,
-    marks: [markAt(0)],
-    replaces: undefined,
-    isOthers: async () => false,
-    owns: async () => true,
-    contradicts: async () => false,
-    holds: async () => true,
-    ...given,
-  };
-}
-
-/** Values of one step each. */
-function batch(offset: number, values: readonly (readonly [tag: string, step: bigint, value: number])[]): Batch {
-  const tags = [...new Set(values.map(([tag]) => tag))];
-  return {
-    scalars: {
-      tags,
-      tag: Int32Array.from(values, ([tag]) => tags.indexOf(tag)),
-      step: BigInt64Array.from(values, ([, step]) => step),
-      wallTime: Float64Array.from(values, () => TIME + 1),
-      value: Float64Array.from(values, ([, , value]) => value),
-      offset: Float64Array.from(values, (_, i) => i),
-      length: values.length,
-    },
-    data: [],
-    segments: [],
-    parts: [{ file: "events", firstScalar: 0, firstDatum: 0 }],
-    marks: [markAt(offset)],
-    hparams: new Map(),
-  };
-}
 
 function onlyRun() {
   const [run, ...others] = server.runs(PROJECT);
