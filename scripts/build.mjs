@@ -12,6 +12,8 @@ run("scripts/generate.mjs");
 rmSync(path.join(root, "dist"), { recursive: true, force: true });
 run("node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json");
 // tsc passes over the .js and .d.ts it did not make itself.
-cpSync(path.join(root, "src/reader/proto"), path.join(root, "dist/reader/proto"), { recursive: true });
+for (const generated of ["reader/proto", "backends/wandb/offline/proto"]) {
+  cpSync(path.join(root, "src", generated), path.join(root, "dist", generated), { recursive: true });
+}
 chmodSync(path.join(root, "dist/cli/main.js"), 0o755);
 run("scripts/config-schema.mjs");

@@ -111,7 +111,7 @@ function filesIn(...places) {
       path.extname(place) === "" ? readdirSync(path.join(root, place), { recursive: true, withFileTypes: true }) : [];
     if (path.extname(place) !== "") return [place];
     // What the build itself writes is no reason to build.
-    const files = found.filter((entry) => entry.isFile() && !entry.parentPath.endsWith("reader/proto"));
+    const files = found.filter((entry) => entry.isFile() && !/(reader|offline)[\\/]proto$/.test(entry.parentPath));
     return files.map((entry) => path.relative(root, path.join(entry.parentPath, entry.name))).sort();
   });
 }

@@ -38,6 +38,8 @@ export interface WandbApiOptions extends Patience {
 const MAX_ADDRESSES = 64;
 
 export class WandbApi implements WandbStore {
+  /** W&B's client sends about 10 MiB at most. */
+  readonly maxRequestBytes: number = 8 * 1024 * 1024;
   readonly base: string;
   readonly #page: string;
   readonly #http: HttpClient;

@@ -97,7 +97,7 @@ export class WandbBackend implements Backend {
   readonly #overtaken = new Map<string, number>();
   #finder: Promise<RunFinder> | undefined;
   #location: string | undefined;
-  #runLocation: ((id: string) => string) | undefined;
+  #runLocation: ((id: string) => string | undefined) | undefined;
 
   constructor({ store, place, live, maxArtifactBytes, ...options }: WandbBackendOptions) {
     this.maxFileBytes = maxArtifactBytes ?? Infinity;
@@ -133,8 +133,9 @@ export class WandbBackend implements Backend {
     const [store, place, resendsDeleted] = [this.#store, this.#place, this.#resendsDeleted];
     const make = async () => {
       const entity = await this.#findEntity();
-      if (this.#location === undefined) this.#say(`sending to ${store.location(entity, place.project)}`, "info");
-      this.#location = store.location(entity, place.project);
+      const location = store.location(entity, place.project);
+      if (this.#location === undefined && location !== undefined) this.#say(`sending to ${location}`, "info");
+      this.#location = location;
       this.#runLocation = (id) => store.location(entity, place.project, id);
       return new RunFinder({ store, place, entity, resendsDeleted });
     };

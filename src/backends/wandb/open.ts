@@ -1,12 +1,18 @@
 /** Options and environment → a W&B server. */
 import os from "node:os";
+import path from "node:path";
+import { TraceletError } from "../../errors.ts";
 import type { Environment } from "../../net/access.ts";
 import type { OpenedBackend, Surroundings } from "../../sync/backend-plugin.ts";
 import type { OptionsOf } from "../../sync/option.ts";
 import { DryRunBackend } from "../dry-run.ts";
+import { OutputDirectory } from "../output-directory.ts";
 import { WandbApi } from "./api.ts";
 import { WandbBackend } from "./backend.ts";
 import { readLogin } from "./login.ts";
+import { readMode } from "./mode.ts";
+import { OfflineStore } from "./offline/offline-store.ts";
+import { wandbDirectory } from "./offline/run-directories.ts";
 import type { WANDB_OPTIONS } from "./options.ts";
 import { type Place, readPlace, remarksOn } from "./place.ts";
 import { WandbReader } from "./reader.ts";
@@ -17,13 +23,16 @@ export type WandbOptions = OptionsOf<typeof WANDB_OPTIONS>;
 
 /** @throws TraceletError `usage` */
 export function check(options: WandbOptions): void {
-  readPlace(options, environment());
+  const env = environment();
+  readMode(options.wandbMode || env["WANDB_MODE"]);
+  readPlace(options, env);
 }
 
 /** @throws TraceletError `usage`; `auth` if there is no API key */
 export function open(options: WandbOptions, surroundings: Surroundings): OpenedBackend {
   const env = environment();
   const place = readPlace(options, env);
+  if (readMode(options.wandbMode || env["WANDB_MODE"]) === "offline") return openOffline(options, surroundings, place);
   const address = addressOf(place);
   const { dryRun, live, verbose, giveUpAfterMs, shutdownTimeoutMs, signal, say } = surroundings;
   for (const remark of remarksOn(options, env)) say(remark);
@@ -48,6 +57,27 @@ export function open(options: WandbOptions, surroundings: Surroundings): OpenedB
   return { backend, address, retries: () => retries };
 }
 
+/** Nothing is asked of a server, so no API key is needed. */
+function openOffline(options: WandbOptions, surroundings: Surroundings, place: Place): OpenedBackend {
+  const { dryRun, live, signal, say } = surroundings;
+  const env = environment();
+  for (const remark of remarksOn(options, env)) say(remark);
+  const root = wandbDirectory(env, process.cwd());
+  const address = `${root} ${addressOf(place)}`;
+  if (dryRun) return { backend: new DryRunBackend(tallyOf, skipFiles), address };
+  const store = new OfflineStore(new OutputDirectory(root, "WANDB_DIR"));
+  const { resendDeleted: resendsDeleted, maxArtifactSize: maxArtifactBytes } = options;
+  const backend = new WandbBackend({ store, place, live, resendsDeleted, maxArtifactBytes, signal, say });
+  return { backend, address, howToLook: `Upload with: wandb sync ${shown(root)}` };
+}
+
+/** As a shell takes it. */
+function shown(directory: string): string {
+  const name = path.relative(process.cwd(), directory);
+  const text = name.startsWith("..") ? directory : name;
+  return /^[\w./+:@-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
 /** A W&B that is only read. @throws TraceletError `usage`; `auth` if there is no API key */
 export function openToRead(
   options: WandbOptions,
@@ -55,6 +85,10 @@ export function openToRead(
 ): { readonly store: WandbApi; readonly reader: WandbReader; readonly place: Place; readonly address: string } {
   const { signal, giveUpAfterMs, shutdownTimeoutMs, say } = surroundings;
   const env = environment();
+  if (readMode(options.wandbMode || env["WANDB_MODE"]) === "offline")
+    throw new TraceletError("unsupported", "verify does not read what is written with --wandb-mode offline", {
+      hint: "upload it with `wandb sync`, and compare what the server has: --wandb-mode online",
+    });
   const place = readPlace(options, env);
   const store = new WandbApi({
     base: place.base,

@@ -14,6 +14,12 @@ const OWN_OPTIONS = {
     fallbacks: ["WANDB_ENTITY"],
     help: "W&B user or team; else $WANDB_ENTITY, else the default one of the API key",
   },
+  wandbMode: {
+    form: "text",
+    value: "<mode>",
+    fallbacks: ["WANDB_MODE"],
+    help: "online or offline, which writes what `wandb sync` uploads, in $WANDB_DIR or here; else $WANDB_MODE, else online",
+  },
 } as const;
 
 export const WANDB_OPTIONS: typeof OWN_OPTIONS & typeof TRACKER_OPTIONS = { ...OWN_OPTIONS, ...TRACKER_OPTIONS };

@@ -179,7 +179,8 @@ export class RunFinder {
     const displayName = fitDisplayName(run.name);
     try {
       const address = { entity, project, name };
-      const made = await store.upsert(address, { displayName, config: text, group, jobType, tags, notes });
+      const { startTime } = run;
+      const made = await store.upsert(address, { displayName, config: text, group, jobType, tags, notes, startTime });
       if (!made.isNew) return undefined;
       const { storageId } = made;
       const status = { storageId, displayName, lines: 0, events: 0, config: text, summary: "{}" };

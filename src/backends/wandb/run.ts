@@ -19,9 +19,6 @@ import type { RunAddress, RunFields, RunFile, RunStatus, StreamPart, WandbStore 
 import { StoredRows } from "./stored-rows.ts";
 import { Summary } from "./summary.ts";
 
-/** Bytes of lines in a request: W&B's client sends about 10 MiB at most. */
-const MAX_REQUEST_BYTES = 8 * 1024 * 1024;
-
 export class WandbRun {
   readonly address: RunAddress;
   readonly #store: WandbStore;
@@ -253,7 +250,7 @@ export class WandbRun {
       let end = first;
       for (let bytes = 0; end < lines.length; end++) {
         bytes += Buffer.byteLength(lines[end] as string);
-        if (bytes > MAX_REQUEST_BYTES && end > first) break;
+        if (bytes > this.#store.maxRequestBytes && end > first) break;
       }
       const history = { offset: this.#lines + first, lines: lines.slice(first, end) };
       const isLast = end === lines.length;

@@ -42,6 +42,8 @@ export interface RunFields {
   readonly group?: string | undefined;
   readonly jobType?: string | undefined;
   readonly tags?: readonly string[] | undefined;
+  /** Of the first event, seconds since the Unix epoch; a server takes the time when the run is made. */
+  readonly startTime?: number | undefined;
   /** Markdown, which its page shows. */
   readonly notes?: string | undefined;
   /** The version of the code, the repository's address, and the machine's name. */
@@ -83,6 +85,8 @@ export interface RunFile {
  * set, lines have numbers, files have paths. All throw `TraceletError`: `auth`, `unreachable`, `rejected`, `deleted`.
  */
 export interface WandbStore {
+  /** Bytes of lines in one `stream` at most. Fewer are stored whole or not at all. */
+  readonly maxRequestBytes: number;
   /** The entity of runs that are given none; undefined if there is no default. */
   defaultEntity(): Promise<string | undefined>;
   /** Undefined if there is no such run, or if it was deleted. */
@@ -107,7 +111,7 @@ export interface WandbStore {
    * @returns the files that were refused for what they hold, by path
    */
   upload(address: RunAddress, files: readonly RunFile[]): Promise<ReadonlyMap<string, ContentRefused>>;
-  /** Where a user finds the runs of a project, or one of them. */
-  location(entity: string, project: string, name?: string): string;
+  /** Where a user finds the runs of a project, or one of them; undefined if there is no such place. */
+  location(entity: string, project: string, name?: string): string | undefined;
   close(): Promise<void>;
 }

@@ -34,6 +34,10 @@ export class VerifyStore implements WandbStore {
     this.#expectations = expectations;
   }
 
+  get maxRequestBytes(): number {
+    return this.#there.maxRequestBytes;
+  }
+
   defaultEntity(): Promise<string | undefined> {
     return this.#there.defaultEntity();
   }
@@ -92,7 +96,7 @@ export class VerifyStore implements WandbStore {
     return new Map();
   }
 
-  location(entity: string, project: string): string {
+  location(entity: string, project: string): string | undefined {
     return this.#there.location(entity, project);
   }
 

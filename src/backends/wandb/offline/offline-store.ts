@@ -1,0 +1,243 @@
+/**
+ * Runs in the directories that W&B's client writes without a network, for `wandb sync` to upload.
+ *
+ * W&B's client uploads a directory once; uploaded again, its rows are added to the server's a second time. So once an upload
+ * has begun, the run goes on in a new directory of the same run, which is uploaded behind the first.
+ */
+import { copyFileSync, createWriteStream, existsSync, renameSync, rmSync } from "node:fs";
+import path from "node:path";
+import { pipeline } from "node:stream/promises";
+import { TraceletError } from "../../../errors.ts";
+import { ContentRefused } from "../../../net/refusal.ts";
+import { isUpload } from "../../../net/request.ts";
+import type { OutputDirectory } from "../../output-directory.ts";
+import type {
+  ListedRun,
+  RunAddress,
+  RunFields,
+  RunFile,
+  RunStatus,
+  StreamPart,
+  UpsertedRun,
+  WandbStore,
+} from "../store.ts";
+import { filesOf, historyOf, type LogRecord, type RunRecord, statsOf, timestampOf } from "./records.ts";
+import { RunContent } from "./run-content.ts";
+import { RunDirectories } from "./run-directories.ts";
+import { newLog, RunLog } from "./run-log.ts";
+
+/** Runs whose logs are remembered as they were read. */
+const MOST_LOGS = 256;
+
+export class OfflineStore implements WandbStore {
+  /** A batch is appended whole. */
+  readonly maxRequestBytes: number = Number.POSITIVE_INFINITY;
+  readonly #output: OutputDirectory;
+  readonly #directories: RunDirectories;
+  /** By directory; the one used last comes last. */
+  readonly #logs = new Map<string, RunLog>();
+
+  /** @param output the `wandb/` directory */
+  constructor(output: OutputDirectory, now: () => Date = () => new Date()) {
+    this.#output = output;
+    this.#directories = new RunDirectories(output, now);
+  }
+
+  /** Whoever uploads it gives it their own. */
+  async defaultEntity(): Promise<string> {
+    return "";
+  }
+
+  status(address: RunAddress): Promise<RunStatus | undefined> {
+    return this.#exclusively(address, () => {
+      const log = this.#find(address);
+      return log && { storageId: address.name, ...log.content.status() };
+    });
+  }
+
+  async *runsNamed(entity: string, project: string, names: readonly string[]): AsyncGenerator<ListedRun> {
+    for (const name of names) {
+      const address = { entity, project, name };
+      const run = await this.#exclusively(address, () => listed(name, this.#find(address)));
+      if (run !== undefined) yield run;
+    }
+  }
+
+  newestRuns(entity: string, project: string): AsyncIterable<ListedRun> {
+    return this.runsNamed(entity, project, this.#directories.ids());
+  }
+
+  upsert(address: RunAddress, fields: RunFields): Promise<UpsertedRun> {
+    return this.#exclusively(address, () => {
+      const there = this.#find(address);
+      if (there === undefined) this.#make(address, fields);
+      else set(there, fields);
+      const displayName = fields.displayName ?? there?.content.run?.displayName ?? "";
+      return { ...address, storageId: address.name, displayName, isNew: there === undefined };
+    });
+  }
+
+  stream(address: RunAddress, { history, events, summary, uploaded = [], exitCode }: StreamPart): Promise<boolean> {
+    return this.#exclusively(address, () => {
+      const before = this.#opened(address);
+      const { content } = before;
+      const newEvents = events?.lines.slice(Math.max(0, content.events - events.offset)) ?? [];
+      const isMore = history !== undefined || newEvents.length > 0 || uploaded.length > 0;
+      const changes = summary === undefined ? [] : content.summaryTo(summary);
+      if (before.isUploaded && !isMore) {
+        const isEnd = exitCode !== undefined && (exitCode !== content.exitCode || content.isChangedAfterExit);
+        if (!isEnd && changes.length === 0) return false;
+      }
+      const log = this.#writable(address, before);
+      for (const file of uploaded) bring(file, before.directory, log.directory);
+      log.reopen();
+      const rows = history === undefined ? [] : this.#rows(log, history);
+      log.append([
+        ...(uploaded.length > 0 ? [filesOf(uploaded)] : []),
+        ...newEvents.map(statsOf),
+        ...rows,
+        ...(summary === undefined ? [] : log.content.summaryTo(summary)),
+      ]);
+      if (exitCode !== undefined) log.end(exitCode);
+      return false;
+    });
+  }
+
+  async upload(address: RunAddress, files: readonly RunFile[]): Promise<ReadonlyMap<string, ContentRefused>> {
+    const refused = new Map<string, ContentRefused>();
+    const directory = await this.#exclusively(address, () => this.#writable(address, this.#opened(address)).directory);
+    for (const { path: name, body } of files) {
+      await this.#output.guarded(path.relative(this.#output.root, directory), async () => {
+        const target = path.join(directory, "files", ...name.split("/"));
+        try {
+          await write(target, body, (above) => this.#output.makeDirectory(above));
+        } catch (error) {
+          if ((error as NodeJS.ErrnoException).code !== "ENAMETOOLONG") throw error;
+          const reason = "its name is too long for the file system";
+          refused.set(name, new ContentRefused(`${name}: ${reason}`, reason, { cause: error }));
+        }
+      });
+    }
+    return refused;
+  }
+
+  location(_entity: string, _project: string, name?: string): string | undefined {
+    return name === undefined ? undefined : this.#directories.of(name)[0];
+  }
+
+  async close(): Promise<void> {
+    this.#output.close();
+  }
+
+  #exclusively<T>({ name }: RunAddress, work: () => T): Promise<T> {
+    return this.#output.exclusively(name, work);
+  }
+
+  /** The newest log of a run. */
+  #find({ entity, project, name }: RunAddress): RunLog | undefined {
+    for (const directory of this.#directories.of(name)) {
+      const file = this.#directories.fileIn(directory, name);
+      if (!existsSync(file)) continue;
+      const log = this.#logs.get(directory) ?? new RunLog(directory, file);
+      log.refresh();
+      const { run } = log.content;
+      if (run === undefined || (run.entity ?? "") !== entity || run.project !== project) continue;
+      this.#remember(log);
+      return log;
+    }
+    return undefined;
+  }
+
+  #remember(log: RunLog): void {
+    this.#logs.delete(log.directory);
+    this.#logs.set(log.directory, log);
+    const [oldest] = this.#logs.keys();
+    if (this.#logs.size > MOST_LOGS && oldest !== undefined) this.#logs.delete(oldest);
+  }
+
+  #opened(address: RunAddress): RunLog {
+    const log = this.#find(address);
+    if (log !== undefined) return log;
+    const where = `in ${this.#output.root}`;
+    throw new TraceletError("deleted", `the directory of the run ${address.name} ${where} is gone`);
+  }
+
+  #make({ entity, project, name }: RunAddress, fields: RunFields): void {
+    const content = new RunContent();
+    const run: RunRecord = { runId: name, project, ...(entity !== "" && { entity }) };
+    content.apply({ run: { ...run, startTime: timestampOf(fields.startTime ?? Number.NaN) } });
+    for (const record of content.changesTo(fields)) content.apply(record);
+    this.#directories.make(name, newLog(content.asNew({})));
+  }
+
+  /** The log itself, or, once its upload has begun, a new one that goes on where it ends. */
+  #writable(address: RunAddress, log: RunLog): RunLog {
+    if (!log.isUploaded) return log;
+    const { content } = log;
+    const { seconds, nanos } = content.run?.startTime ?? {};
+    // `wandb sync` uploads the directories of a run in this order.
+    const startTime = { seconds: seconds ?? 0, nanos: (nanos ?? 0) + 1000 };
+    // Lines of system metrics are counted from each directory's beginning when they are uploaded.
+    const records = [...content.asNew({ firstLine: content.lines, startTime }), ...log.events()];
+    this.#directories.make(address.name, newLog(records));
+    return this.#opened(address);
+  }
+
+  #rows(log: RunLog, { offset, lines }: NonNullable<StreamPart["history"]>): LogRecord[] {
+    const there = log.content.lines;
+    if (offset < there && offset >= log.content.firstLine) log.cutAt(offset);
+    else if (offset !== there)
+      throw new TraceletError("rejected", `${log.directory} has ${there} rows, and ${offset} were expected`, {
+        hint: "nothing is added to it, since that could double or hide points",
+      });
+    return lines.map((line, i) => historyOf(line, offset + i));
+  }
+}
+
+function listed(name: string, log: RunLog | undefined): ListedRun | undefined {
+  if (log === undefined) return undefined;
+  const { exitCode } = log.content;
+  const state = exitCode === undefined ? "running" : exitCode === 0 ? "finished" : "failed";
+  return { name, state, storageId: name, ...log.content.status() };
+}
+
+function set(log: RunLog, fields: RunFields): void {
+  const records = log.content.changesTo(fields);
+  const { exitCode } = log.content;
+  if (exitCode === undefined || log.isUploaded) {
+    log.append(records, false);
+    return;
+  }
+  if (records.length === 0) return;
+  log.reopen();
+  log.append(records, false);
+  log.end(exitCode);
+}
+
+/** Take a file along that was stored before the run went on elsewhere. */
+function bring(file: string, from: string, to: string): void {
+  const [source, target] = [from, to].map((directory) => path.join(directory, "files", ...file.split("/")));
+  if (source === undefined || target === undefined || source === target) return;
+  if (!existsSync(target) && existsSync(source)) copyFileSync(source, target);
+}
+
+/** Put a file in its place whole. */
+async function write(target: string, body: RunFile["body"], makeDirectory: (above: string) => void): Promise<void> {
+  makeDirectory(path.dirname(target));
+  const unfinished = path.join(path.dirname(target), `.${process.pid}.part`);
+  try {
+    const stream = createWriteStream(unfinished, { flush: true });
+    if (!isUpload(body)) await pipeline([body], stream);
+    else {
+      const open = await body.open();
+      try {
+        await pipeline(open, stream);
+      } finally {
+        await open.close();
+      }
+    }
+    renameSync(unfinished, target);
+  } finally {
+    rmSync(unfinished, { force: true });
+  }
+}
