@@ -29,7 +29,9 @@ export async function run(context) {
   }
   const ours = ({ folder, points }) =>
     to((env, state) => {
-      return tracelet(["sync", folder, "--backend", "wandb", "--state-dir", path.join(state, "state"), "--quiet"], { env });
+      return tracelet(["sync", folder, "--backend", "wandb", "--state-dir", path.join(state, "state"), "--quiet"], {
+        env,
+      });
     }, points);
   const client = (args, points) =>
     to(async (env, cwd) => {
@@ -73,7 +75,9 @@ export async function run(context) {
       of: ({ peak }) => peak,
       ours: samples.million,
       goal: bound(MEMORY, "≤ 300 MB"),
-      notes: [`${Math.round(samples.million.rate).toLocaleString("en")} points/s; ${Math.round(samples.ours.peak / 1e6)} MB for 200,000`],
+      notes: [
+        `${Math.round(samples.million.rate).toLocaleString("en")} points/s; ${Math.round(samples.ours.peak / 1e6)} MB for 200,000`,
+      ],
     }),
   ];
 }

@@ -64,7 +64,7 @@ function openOffline(options: WandbOptions, surroundings: Surroundings, place: P
   for (const remark of remarksOn(options, env)) say(remark);
   const root = wandbDirectory(env, process.cwd());
   const address = `${root} ${addressOf(place)}`;
-  if (dryRun) return { backend: new DryRunBackend(tallyOf, skipFiles), address };
+  if (dryRun) return { backend: new DryRunBackend(tallyOf, filesReceiptOf), address };
   const store = new OfflineStore(new OutputDirectory(root, "WANDB_DIR"));
   const { resendDeleted: resendsDeleted, maxArtifactSize: maxArtifactBytes } = options;
   const backend = new WandbBackend({ store, place, live, resendsDeleted, maxArtifactBytes, signal, say });

@@ -77,6 +77,22 @@ export class OfflineStore implements WandbStore {
     });
   }
 
+  async *rows(address: RunAddress, count: number): AsyncGenerator<readonly string[]> {
+    const logs = await this.#exclusively(address, () => [...this.#logsOf(address)].reverse());
+    if ((logs[0]?.content.firstLine ?? 0) > 0)
+      throw new TraceletError("rejected", `the first directories of the run ${address.name} are gone`, {
+        hint: "only with them can be told which values it has already: put them back, or send the logdir to another project",
+      });
+    let left = count;
+    for (const log of logs) {
+      for (const lines of log.lines()) {
+        yield lines.slice(0, left);
+        left -= lines.length;
+        if (left <= 0) return;
+      }
+    }
+  }
+
   stream(address: RunAddress, { history, events, summary, uploaded = [], exitCode }: StreamPart): Promise<boolean> {
     return this.#exclusively(address, () => {
       const before = this.#opened(address);
@@ -134,7 +150,12 @@ export class OfflineStore implements WandbStore {
   }
 
   /** The newest log of a run. */
-  #find({ entity, project, name }: RunAddress): RunLog | undefined {
+  #find(address: RunAddress): RunLog | undefined {
+    return this.#logsOf(address).next().value;
+  }
+
+  /** The logs of a run, the newest first. */
+  *#logsOf({ entity, project, name }: RunAddress): Generator<RunLog, undefined> {
     for (const directory of this.#directories.of(name)) {
       const file = this.#directories.fileIn(directory, name);
       if (!existsSync(file)) continue;
@@ -143,7 +164,7 @@ export class OfflineStore implements WandbStore {
       const { run } = log.content;
       if (run === undefined || (run.entity ?? "") !== entity || run.project !== project) continue;
       this.#remember(log);
-      return log;
+      yield log;
     }
     return undefined;
   }

@@ -40,6 +40,12 @@ export function historyOf(line: string, number: number): LogRecord {
   return { history: { item: fieldsOf(line).map(itemOf), step: { num: number } } };
 }
 
+/** The line again. */
+export function lineOf({ item }: wandb_internal.HistoryRecord.$Properties): string {
+  const fields = (item ?? []).map(({ key, valueJson }) => `${JSON.stringify(key)}:${valueJson}`);
+  return `{${fields.join(",")}}`;
+}
+
 /** A line of system metrics. */
 export function statsOf(line: string): LogRecord {
   const item: Item[] = [];

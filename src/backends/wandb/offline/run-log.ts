@@ -16,13 +16,15 @@ import { crc32 } from "node:zlib";
 import { VERSION } from "../../../version.ts";
 import { writeAll } from "../../output-directory.ts";
 import { FILE_HEADER, framed, readRecords } from "./log-frames.ts";
-import { decoded, encoded, isHistory, type LogRecord } from "./records.ts";
+import { decoded, encoded, isHistory, type LogRecord, lineOf } from "./records.ts";
 import { RunContent } from "./run-content.ts";
 
 /** The least version of a server that takes these records, as W&B's client says. */
 const MIN_SERVER = "0.70.0";
 /** What is being appended: whoever finds it goes on with it. */
 const PENDING = ".tracelet-pending";
+/** Lines that are handed on together. */
+const LINES_AT_ONCE = 10_000;
 /** Of the place where it begins, and of the CRC-32 of the rest. */
 const PENDING_HEADER = 12;
 
@@ -167,6 +169,24 @@ export class RunLog {
     const { run } = before;
     const after = this.#content;
     this.append([...(run ? [{ run }] : []), ...after.changesTo({ config }), ...after.summaryTo(summary)]);
+  }
+
+  /** Its part of the history, some lines at a time. @throws the system's error */
+  *lines(): Generator<string[]> {
+    const handle = openSync(this.#file, "r");
+    try {
+      let lines: string[] = [];
+      for (const { data } of readRecords(handle)) {
+        if (!isHistory(data)) continue;
+        lines.push(lineOf(decoded(data).history ?? {}));
+        if (lines.length < LINES_AT_ONCE) continue;
+        yield lines;
+        lines = [];
+      }
+      if (lines.length > 0) yield lines;
+    } finally {
+      closeSync(handle);
+    }
   }
 
   /** Its system metrics. */
