@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import MarkdownIt from "markdown-it";
 import { expect, test } from "vitest";
-import { asciiName, codeSpan, fitted, storableLines, storableName } from "../../src/backends/mlflow/storable-text.ts";
+import { asciiName, codeSpan, fitted, storableLines, storableName } from "../../src/backends/storable-text.ts";
 
 const text = fc.string({ unit: "binary", maxLength: 40 });
 

@@ -283,6 +283,21 @@ test("git and Python stand where W&B's client has them, also where they come one
   expect([...run.files.keys()].filter((file) => !run.announced.has(file))).toEqual([]);
 });
 
+test("a run's notes tell where its files lie, follow them, and are left alone once somebody has written there", async () => {
+  const origin = { host: "node7", path: "/data/runs/a" };
+  const handle = await backend.open({ ...description, origin }, undefined);
+  const run = onlyRun();
+  expect(run.fields.notes).toMatch(
+    /^TensorBoard run `train` from `\/data\/runs\/a` on `node7`, synced by tracelet [\d.]+/,
+  );
+  const moved = { ...description, source: "t", title: "moved", name: "moved" };
+  await backend.open(moved, handle.id);
+  expect(run.fields.notes).toMatch(/^TensorBoard run `moved`, synced by tracelet [\d.]+/);
+  run.fields.notes = `${run.fields.notes} Keep it!`;
+  await backend.open({ ...description, origin }, handle.id);
+  expect(run.fields.notes).toMatch(/Keep it!$/);
+});
+
 function sum(counts: Iterable<number>): number {
   return [...counts].reduce((all, count) => all + count, 0);
 }

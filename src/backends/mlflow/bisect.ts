@@ -4,8 +4,8 @@
  */
 
 import { ContentRefused } from "../../net/refusal.ts";
+import { isAscii } from "../storable-text.ts";
 import { pick } from "./metric-columns.ts";
-import { isAscii } from "./storable-text.ts";
 import { type MetricColumns, type MlflowStore } from "./store.ts";
 
 /** What was refused of a batch, and how. */

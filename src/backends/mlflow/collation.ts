@@ -5,7 +5,7 @@
  * at the end): a second key that is equal to a first is refused, with all of its values.
  */
 
-import { isAscii } from "./storable-text.ts";
+import { isAscii } from "../storable-text.ts";
 
 /** Letters that collations take for others and Unicode does not decompose. */
 const LIKE: Readonly<Record<string, string>> = { Æ: "AE", Œ: "OE", Ø: "O", Đ: "D", Ð: "D", Ł: "L" };

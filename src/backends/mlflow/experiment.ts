@@ -1,6 +1,7 @@
 /** The experiment that runs go into: what it is called, and what its name tells of the database. */
+
+import { fitted, storableName } from "../storable-text.ts";
 import { inOtherCase } from "./collation.ts";
-import { fitted, storableName } from "./storable-text.ts";
 import type { ExperimentRecord, MlflowStore } from "./store.ts";
 
 /** Of experiments.name. Source: mlflow/store/tracking/dbmodels/models.py. SQLite stores more, PostgreSQL refuses it. */

@@ -5,8 +5,9 @@
  *
  * Source: `_validate_metric_name`, `bad_path_message` in mlflow/utils/validation.py.
  */
+
+import { asciiName, isAscii, sha256, storableName, wellFormed } from "../storable-text.ts";
 import { folded } from "./collation.ts";
-import { asciiName, isAscii, sha256, storableName, wellFormed } from "./storable-text.ts";
 
 /** MLflow counts characters as Python does, by code point. */
 const MAX_KEY = 250;

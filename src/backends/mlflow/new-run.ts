@@ -2,8 +2,9 @@
 import { randomUUID } from "node:crypto";
 import os from "node:os";
 import type { RunDescription } from "../../sync/backend.ts";
+import { noteOf } from "../run-note.ts";
+import { asciiName, fitted, isAscii, storableName } from "../storable-text.ts";
 import { tagOfMark } from "./marks.ts";
-import { asciiName, codeSpan, fitted, fittedEnd, isAscii, storableName } from "./storable-text.ts";
 import type { NewRun } from "./store.ts";
 import { milliseconds } from "./wall-time.ts";
 
@@ -26,9 +27,6 @@ const MAX_NOTE = 5000;
 // Source: mlflow/store/tracking/dbmodels/models.py. SQLite stores more, PostgreSQL refuses it.
 const MAX_NAME = 250;
 const MAX_USER = 256;
-/** Of a name and a path in the note: what backticks in them make of these, three times as long, still fits. */
-const MAX_SHOWN = 750;
-const MAX_HOST = 80;
 /** MLflow takes 100 tags with a run. */
 const MAX_MARKS = 50;
 
@@ -52,15 +50,6 @@ export function newRun(run: RunDescription, experimentId: string, version: strin
       ...run.marks.slice(0, MAX_MARKS).map(tagOfMark),
     ]),
   };
-}
-
-/** What its page tells of it. @param version of tracelet */
-export function noteOf({ title, origin }: RunDescription, version: string): string {
-  const run = `TensorBoard run ${codeSpan(fitted(storableName(title), MAX_SHOWN))}`;
-  if (origin === undefined) return `${run}, synced by tracelet ${version}.`;
-  const path = codeSpan(fittedEnd(storableName(origin.path), MAX_SHOWN));
-  const host = codeSpan(fitted(storableName(origin.host), MAX_HOST));
-  return `${run} from ${path} on ${host}, synced by tracelet ${version}.`;
 }
 
 /** What MLflow calls the run. */

@@ -3,13 +3,13 @@ import { TraceletError } from "../../errors.ts";
 import { ContentRefused, ReplyLost } from "../../net/refusal.ts";
 import type { RunDescription, RunHandle } from "../../sync/backend.ts";
 import { hashText } from "../../sync/source/fingerprint.ts";
-import { NAME_TAG, NOTE_TAG, noteOf, RUN_TAG, runName, SOURCE_TAG } from "./new-run.ts";
+import { isOwnNote, noteOf } from "../run-note.ts";
+import { asciiName, isAscii } from "../storable-text.ts";
+import { NAME_TAG, NOTE_TAG, RUN_TAG, runName, SOURCE_TAG } from "./new-run.ts";
 import { NOTHING } from "./parts.ts";
-import { asciiName, isAscii } from "./storable-text.ts";
 import { type MlflowStore, type RunRecord } from "./store.ts";
 
 const SHOWN_NAME_TAG = "mlflow.runName";
-const OWN_NOTE = /^TensorBoard run `.*, synced by tracelet \S+$/s;
 
 /**
  * Give a run the name that its source has now, or that is asked for; one that a user has given it at MLflow stays.
@@ -39,7 +39,7 @@ export async function followName(
   const names = { before, now };
   if (!isMoved) return { called: names };
   // What a user has written there stays, too.
-  if (OWN_NOTE.test(tags.get(NOTE_TAG) ?? "")) await putTag(store, id, NOTE_TAG, noteOf(run, version));
+  if (isOwnNote(tags.get(NOTE_TAG) ?? "")) await putTag(store, id, NOTE_TAG, noteOf(run, version));
   // Last: until it is there, the run is renamed again.
   const own = new Map([
     [SOURCE_TAG, tags.get(SOURCE_TAG) ?? source],

@@ -2,9 +2,9 @@
 import type { HttpClient } from "../../net/client.ts";
 import { ContentRefused } from "../../net/refusal.ts";
 import type { JsonObject } from "../../net/request.ts";
+import { isAscii } from "../storable-text.ts";
 import { list, nextToken, parseExact, pointColumns, unexpected } from "./rest-answers.ts";
 import { ANY_EXPERIMENT, API } from "./rest-requests.ts";
-import { isAscii } from "./storable-text.ts";
 import type { MetricColumns } from "./store.ts";
 
 /** What MLflow's own client asks for at once. */

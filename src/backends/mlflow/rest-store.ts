@@ -6,6 +6,7 @@ import type { HttpRequest, JsonObject } from "../../net/request.ts";
 import { type RetryNotice } from "../../net/retries.ts";
 import { type Timing } from "../../net/timing.ts";
 import type { ArtifactStore } from "../artifacts/artifact.ts";
+import { isAscii } from "../storable-text.ts";
 import { openArtifactStore } from "./artifact-stores/open.ts";
 import type { Credentials } from "./credentials.ts";
 import { experimentId, runId as idOfRun } from "./ids.ts";
@@ -28,7 +29,6 @@ import {
 import { ANY_EXPERIMENT, API, entries, json, milliseconds } from "./rest-requests.ts";
 import { RestSearch } from "./rest-search.ts";
 import { MLFLOW } from "./service.ts";
-import { isAscii } from "./storable-text.ts";
 import {
   type ExperimentRecord,
   type LogBatch,

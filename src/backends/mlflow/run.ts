@@ -13,8 +13,8 @@ import type { Note } from "../../sync/report/note.ts";
 import { typeOf } from "../../sync/source/metric-types.ts";
 import type { ArtifactStore } from "../artifacts/artifact.ts";
 import type { RunArtifacts, Written } from "../artifacts/run-artifacts.ts";
+import { storableLines } from "../storable-text.ts";
 import { isRecordedName, isValidKey, KeyNames, labelKey, metricLabelKey, nameRecorded, recordedName } from "./names.ts";
-import { storableLines } from "./storable-text.ts";
 import type { MetricColumns, RunRecord, RunStatus } from "./store.ts";
 import { isTime, milliseconds } from "./wall-time.ts";
 

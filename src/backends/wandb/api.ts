@@ -103,7 +103,15 @@ export class WandbApi implements WandbStore {
     }
   }
 
-  #statusOf({ id, displayName, historyLineCount, eventsLineCount, config, summaryMetrics }: JsonObject): RunStatus {
+  #statusOf({
+    id,
+    displayName,
+    historyLineCount,
+    eventsLineCount,
+    config,
+    summaryMetrics,
+    notes,
+  }: JsonObject): RunStatus {
     return {
       storageId: this.#text(id, "the id of a run"),
       displayName: typeof displayName === "string" ? displayName : "",
@@ -111,6 +119,7 @@ export class WandbApi implements WandbStore {
       events: this.#count(eventsLineCount),
       config: typeof config === "string" && config !== "" ? config : "{}",
       summary: typeof summaryMetrics === "string" && summaryMetrics !== "" ? summaryMetrics : "{}",
+      ...(typeof notes === "string" && { notes }),
     };
   }
 

@@ -20,6 +20,8 @@ import type {
 } from "../../sync/backend.ts";
 import type { Surroundings } from "../../sync/backend-plugin.ts";
 import type { Note } from "../../sync/report/note.ts";
+import { VERSION } from "../../version.ts";
+import { isOwnNote, noteOf } from "../run-note.ts";
 import { splitMachine } from "./machine.ts";
 import { MEDIA_KINDS } from "./media/media-kinds.ts";
 import { RunMedia } from "./media/run-media.ts";
@@ -196,11 +198,13 @@ export class WandbBackend implements Backend {
     const isOurs = status.displayName === fitDisplayName(name);
     const now = isOurs ? run.name : status.displayName;
     const isToldName = (isRenamed || isCalled) && isOurs;
-    await open.claim({
-      name: run.name,
-      source: run.source,
-      ...(isToldName && { displayName: fitDisplayName(run.name) }),
-    });
+    await open.claim(
+      { name: run.name, source: run.source },
+      {
+        ...(isToldName && { displayName: fitDisplayName(run.name) }),
+        ...(isRenamed && isOwnNote(status.notes ?? "") && { notes: noteOf(run, VERSION) }),
+      },
+    );
     const { marks, choice, choices } = open.state;
     const handle: RunHandle = {
       id: address.name,

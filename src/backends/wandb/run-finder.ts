@@ -10,6 +10,8 @@ import { randomUUID } from "node:crypto";
 import { TraceletError } from "../../errors.ts";
 import type { RunDescription } from "../../sync/backend.ts";
 import { type FileMark, hashText } from "../../sync/source/fingerprint.ts";
+import { VERSION } from "../../version.ts";
+import { noteOf } from "../run-note.ts";
 import { fitDisplayName } from "./names.ts";
 import type { Place } from "./place.ts";
 import { RunConfig, storedIn } from "./run-config.ts";
@@ -171,7 +173,8 @@ export class RunFinder {
   /** @returns undefined if somebody else has made it meanwhile, or it was deleted and is to be sent under the next id */
   async #create(run: RunDescription, name: string): Promise<Found | undefined> {
     const { store, entity, place, resendsDeleted } = this.#options;
-    const { group, jobType, tags, notes, project } = place;
+    const { group, jobType, tags, project } = place;
+    const notes = place.notes ?? noteOf(run, VERSION);
     const stored = firstState(run.name, run.source, run.marks, randomUUID());
     const config = new RunConfig();
     config.stored = stored;

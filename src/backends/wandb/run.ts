@@ -88,11 +88,15 @@ export class WandbRun {
    * From now on only this one may add to it. Who had it open may have planned and sent more since it was looked at; that
    * plan is overwritten by this. Its lines are of the same source: they are written over.
    *
-   * @param said what it is now to be called
+   * @param said what it is called now @param fields what of it the page is to show
    */
-  async claim(said: { readonly name: string; readonly source: string; readonly displayName?: string }): Promise<void> {
-    this.#state = { ...this.#state, name: said.name, source: said.source };
-    await this.#tell(undefined, said.displayName);
+  async claim(
+    said: Pick<RunState, "name" | "source">,
+    fields: Pick<RunFields, "displayName" | "notes"> = {},
+  ): Promise<void> {
+    this.#state = { ...this.#state, ...said };
+    this.#fields = { ...this.#fields, ...fields };
+    await this.#tell(undefined);
     const status = await this.#store.status(this.address);
     if (status === undefined) return;
     const isMore = status.lines > Math.max(this.#lines, this.#late);
@@ -262,14 +266,14 @@ export class WandbRun {
     this.#aliveAt = performance.now();
   }
 
-  async #tell(plan: StoredState["plan"], displayName?: string): Promise<void> {
+  async #tell(plan: StoredState["plan"]): Promise<void> {
     const late = this.#late > this.#lines ? this.#late : undefined;
     const lateEvents = this.#lateEvents > this.#events ? this.#lateEvents : undefined;
     const counts = { lines: this.#lines, events: this.#events, late, lateEvents };
     this.#config.stored = { writer: this.#writer, state: this.#state, plan, ...counts };
     const fields = this.#fields;
     const config = this.#config.text();
-    await this.#store.upsert(this.address, { ...fields, storageId: this.#storageId, config, displayName });
+    await this.#store.upsert(this.address, { ...fields, storageId: this.#storageId, config });
     if (this.#fields === fields) this.#fields = {};
     this.#isUntold = false;
   }

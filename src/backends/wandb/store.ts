@@ -23,6 +23,8 @@ export interface RunStatus {
   readonly config: string;
   /** JSON: the last values. */
   readonly summary: string;
+  /** As its page shows them. */
+  readonly notes?: string | undefined;
 }
 
 /** A run in a listing. */
