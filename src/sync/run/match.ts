@@ -35,7 +35,7 @@ const NONE_BARREN: BarrenOf = () => undefined;
 
 /** What a state remembers of files in which there is nothing to send. */
 export function barrenIn(checkpoints: Checkpoints): BarrenOf {
-  return (entry) => checkpoints.barren(entry.path, stampOf(entry));
+  return (entry) => checkpoints.barren(entry.path, () => stampOf(entry));
 }
 
 /**

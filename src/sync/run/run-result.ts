@@ -34,7 +34,8 @@ export interface RunResult {
 
 /** Of a run that was not opened, since nothing about it has changed. */
 export function unchangedResult(group: RunGroup, stored: StoredRun, barrenOf: BarrenOf): RunResult {
-  const lossesOf = new Map(stored.files.map(({ name, stamp, losses }) => [`${stamp} ${name}`, losses]));
+  const damaged = stored.files.filter(({ losses }) => losses.length > 0);
+  const lossesOf = new Map(damaged.map(({ name, stamp, losses }) => [`${stamp} ${name}`, losses]));
   return {
     name: group.title ?? group.name,
     parts: partsOf(group),
@@ -46,7 +47,8 @@ export function unchangedResult(group: RunGroup, stored: StoredRun, barrenOf: Ba
     problems: [],
     losses: group.files.flatMap((entry) => {
       const barren = barrenOf(entry);
-      const losses = barren ? lossesIn(barren, entry.size) : lossesOf.get(`${stampOf(entry)} ${entry.name}`);
+      if (barren !== undefined) return withPath(displayPath(entry.path), lossesIn(barren, entry.size));
+      const losses = lossesOf.size === 0 ? undefined : lossesOf.get(`${stampOf(entry)} ${entry.name}`);
       return withPath(displayPath(entry.path), losses ?? []);
     }),
     waiting: [],

@@ -135,7 +135,7 @@ export class RunWork {
     for (const { path, run } of this.group.members) {
       const stamp = run.hparamsFile && stampOf(run.hparamsFile);
       if (stamp === undefined || run.hparamsFile === undefined) continue;
-      if (this.context.checkpoints.barren(run.hparamsFile.path, stamp) !== undefined) stamps.set(path, stamp);
+      if (this.context.checkpoints.barren(run.hparamsFile.path, () => stamp) !== undefined) stamps.set(path, stamp);
     }
     return stamps;
   }

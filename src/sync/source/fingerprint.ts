@@ -2,7 +2,7 @@
  * Who a file is, and whether it is still the one that was read: by its content, never by its path or inode, so that a
  * logdir can be moved, copied or rsynced while it grows.
  */
-import { createHash } from "node:crypto";
+import { createHash, hash as hashAtOnce } from "node:crypto";
 import type { ByteSource } from "../../reader/byte-source.ts";
 
 /** So many bytes name a file, at most. */
@@ -170,7 +170,7 @@ export function headHash(key: string): string {
 
 /** A hash that identifies a text, or bytes, where these themselves may be of any length and hold any character. */
 export function hashText(text: string | Uint8Array): string {
-  return createHash("sha256").update(text).digest("hex").slice(0, 32);
+  return hashAtOnce("sha256", text, "hex").slice(0, 32);
 }
 
 async function hashRange(source: ByteSource, start: number, end: number): Promise<string | undefined> {

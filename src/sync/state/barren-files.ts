@@ -49,10 +49,15 @@ export class BarrenFiles {
     this.#destination = destination;
   }
 
-  /** What is known about a file whose stamp is unchanged. @throws SQLite's errors */
-  get(fsPath: FsPath, stamp: string): BarrenFile | undefined {
+  /**
+   * What is known about a file whose stamp is unchanged.
+   *
+   * @param stamp of the file as it is now; not asked for where nothing is known, as of most files
+   * @throws SQLite's errors
+   */
+  get(fsPath: FsPath, stamp: () => string): BarrenFile | undefined {
     const known = this.#all().get(keyOf(fsPath));
-    return known?.stamp === stamp ? known : undefined;
+    return known !== undefined && known.stamp === stamp() ? known : undefined;
   }
 
   /** Save what has changed, if anything. @throws SQLite's errors */

@@ -180,7 +180,7 @@ export class Checkpoints {
   }
 
   /** What is known about a file with nothing to send, if its stamp is unchanged. @throws TraceletError `state` */
-  barren(fsPath: FsPath, stamp: string): BarrenFile | undefined {
+  barren(fsPath: FsPath, stamp: () => string): BarrenFile | undefined {
     return guard("the state", () => this.#barren.get(fsPath, stamp));
   }
 
