@@ -8,6 +8,7 @@ usage: script_server.py SOCKET MODULE...
 """
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -81,9 +82,13 @@ def main(path, modules):
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
     listener.listen(128)
+    gc.disable()
     for name in modules:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    # None of it is garbage, in any of the forks: each would look through it, and have its own copy of what it looked at.
+    gc.freeze()
+    gc.enable()
     signal.signal(signal.SIGCHLD, reap)
     selector = selectors.DefaultSelector()
     selector.register(listener, selectors.EVENT_READ)
