@@ -187,7 +187,7 @@ async function joinByParent(
   const joined = new Map<string, Member[]>();
   for (const [index, name] of names.entries()) {
     const members = runs[index] as Member[];
-    const isGroup = name === "." || inner.has(name) || (await isGroupAlone((members[0] as Member).run, stored));
+    const isGroup = name === "." || inner.has(name) || (await isTrial((members[0] as Member).run, stored));
     const group = isGroup ? name : path.posix.dirname(name);
     const below = pathBelow(name, group);
     const moved =
@@ -208,14 +208,14 @@ async function joinByParent(
   });
 }
 
-/** Whether a run that holds no others was sent as a group of its own, or else may be a trial. */
-async function isGroupAlone(run: DiscoveredRun, stored: ReadonlyMap<string, readonly SentRun[]>): Promise<boolean> {
+/** Whether a run that holds no others may be a trial, and was not sent as a part of the run above it. */
+async function isTrial(run: DiscoveredRun, stored: ReadonlyMap<string, readonly SentRun[]>): Promise<boolean> {
   const above = path.posix.dirname(run.name);
   const below = pathBelow(run.name, above);
-  const wasSent = (name: string, prefix: string) =>
-    stored.get(name)?.some(({ files }) => run.files.some((file) => holds(files, `${prefix}${file.name}`))) ?? false;
-  if (wasSent(run.name, "")) return true;
-  return !wasSent(above, `${below}/`) && mayBeTrial(run);
+  const wasPart = stored
+    .get(above)
+    ?.some(({ files }) => run.files.some((file) => holds(files, `${below}/${file.name}`)));
+  return wasPart !== true && mayBeTrial(run);
 }
 
 /** The directories that a run lies in, outermost first, below the logdir. */
