@@ -9,6 +9,8 @@ from typing import Any, Optional, Union
 
 from .core.experiment import Experiment
 from .notice import log, warn
+from .outcome import begin, has_failed, script_has_failed
+from .session import join_starter
 
 _lock = threading.RLock()
 _active: Optional[Experiment] = None
@@ -45,12 +47,14 @@ def start_logging(
                 return _active
             warn(f"{_active.name!r} is still being logged; it ends here, since {made.name!r} begins")
             stop_logging()
+        begin()
         _active = made.start()
         return _active
 
 
 def stop_logging(timeout: Optional[float] = None) -> bool:
-    """Send what is left, and wait until it is there.
+    """Send what is left, and wait until it is there. Called while an exception is handled or passes through, as in
+    `finally`, it ends the run as failed; after a Ctrl-C that the script handles it does not.
 
     Args:
         timeout: how long to wait at most, in seconds (default: 60). After it the rest is sent all the same, by the process
@@ -63,7 +67,7 @@ def stop_logging(timeout: Optional[float] = None) -> bool:
     global _active
     with _lock:
         experiment, _active = _active, None
-        return True if experiment is None else experiment.stop(timeout)
+        return True if experiment is None else experiment.stop(timeout, has_failed())
 
 
 def get_active_experiment() -> Optional[Experiment]:
@@ -78,6 +82,15 @@ def _forget_after_fork() -> None:
         _active._forget_after_fork()
 
 
+join_starter()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_after_fork)
-atexit.register(stop_logging)
+def _stop_at_exit() -> None:
+    global _active
+    with _lock:
+        experiment, _active = _active, None
+        if experiment is not None:
+            experiment.stop(None, script_has_failed())
+
+
+atexit.register(_stop_at_exit)

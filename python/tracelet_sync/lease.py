@@ -1,7 +1,9 @@
 """Processes that log one run together: the one that sends it, and those that have joined it.
 
 The one that sends writes into a file who it is, and removes it when it stops. Ranks hold a shared lock on the file until they
-have written everything, which the first one waits for. The system releases the lock of a process that dies.
+they have written everything, which the first one waits for. The system releases the lock of a process that dies.
+
+Beside it a list tells the watch which processes belong to the run: a child may write, and have ended, before it is seen.
 """
 
 from __future__ import annotations
@@ -27,10 +29,16 @@ class Lease:
         self._path = path
         self._fd: Optional[int] = None
 
+    @property
+    def members(self) -> str:
+        """The file of those that belong to the run: an id a line."""
+        return f"{self._path}.members"
+
     def own(self) -> None:
         """This process sends what the others log."""
         self._open()
         try:
+            os.close(os.open(self.members, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
             if self._fd is not None:
                 os.ftruncate(self._fd, 0)
                 os.write(self._fd, json.dumps([socket.gethostname(), os.getpid()]).encode())
@@ -65,10 +73,11 @@ class Lease:
     def end(self) -> None:
         """This process sends no more."""
         self.release()
-        try:
-            os.unlink(self._path)
-        except OSError:
-            pass
+        _unlink(self._path)
+
+    def forget_members(self) -> None:
+        """The watch has ended, and asks no more."""
+        _unlink(self.members)
 
     def is_owned(self) -> bool:
         """Whether a process is there that sends. Of another machine's it is not known whether it has died."""
@@ -78,6 +87,19 @@ class Lease:
         except (OSError, ValueError):
             return False
         return host != socket.gethostname() or is_running(pid)
+
+    def join(self) -> None:
+        """This process belongs to the run. Nothing is written unless one is there that sends."""
+        try:
+            fd = os.open(self.members, os.O_WRONLY | os.O_APPEND)
+        except OSError:
+            return
+        try:
+            os.write(fd, b"%d\n" % os.getpid())
+        except OSError as error:
+            log.debug("tracelet: not noted as a part of the run: %s", error)
+        finally:
+            os.close(fd)
 
     def _open(self) -> None:
         try:
@@ -97,6 +119,13 @@ class Lease:
             # A file system without locks.
             log.debug("tracelet: no lock: %s", error)
         return True
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        pass
 
 
 def is_running(pid: Any) -> bool:

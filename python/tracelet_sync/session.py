@@ -108,8 +108,8 @@ class Session:
             argv += ["--log-level", "debug"]
         return WatchProcess(command(*argv), self._environment(self._key), self._resume())
 
-    def stop(self, timeout: Optional[float]) -> bool:
-        """Returns whether everything is at the destination; says why not."""
+    def stop(self, timeout: Optional[float], has_failed: bool = False) -> bool:
+        """Returns whether everything is at the destination; says why not. has_failed: the run is shown as failed"""
         if os.getpid() != self._owner or self._is_joined:
             return self._hand_over()
         self._report_unsent(flush_summary_writers())
@@ -124,10 +124,12 @@ class Session:
             if self._lease is not None and not self._lease.wait_for_others(deadline - limit * (1 - _SHARE_OF_RANKS)):
                 warn("another rank has not called stop_logging yet; what it logs from now on is not sent")
             self._end_lease()
+            watch.tell(has_failed)
             problem = watch.finish(limit, deadline)
             if watch.is_killed:
                 # Out of memory, or by mistake. Another one goes on where it was.
                 watch = self._started()
+                watch.tell(has_failed)
                 problem = watch.finish(limit, deadline)
         except (LauncherError, OSError, RuntimeError) as error:
             log.debug("tracelet: not started again: %s", error)
@@ -136,15 +138,18 @@ class Session:
             raise
         if watch.is_refused:
             # It has said so.
-            self._remove_config()
+            self._tidy()
             return False
         if problem is not None:
             warn(problem)
             return False
-        self._remove_config()
+        self._tidy()
         skipped = watch.skipped_files()
         if skipped is not None:
             warn(skipped)
+            return False
+        if watch.left_alone > 0:
+            warn(f"files left alone that may be this run's: {watch.left_alone}, as was said of each; everything else is there")
             return False
         log.info("tracelet: everything is sent")
         return True
@@ -156,6 +161,7 @@ class Session:
             self._watch = None
         if self._lease is not None:
             self._lease.let_go()
+            self._lease.join()
         self._is_joined = True
 
     def _end_lease(self) -> None:
@@ -217,6 +223,8 @@ class Session:
 
     def _environment(self, key: Optional[str] = None) -> dict[str, str]:
         own = {} if key is None else {"TRACELET_SESSION_KEY": key}
+        if self._lease is not None:
+            own["TRACELET_SESSION_MEMBERS"] = self._lease.members
         if self.project is not None:
             # Not as a flag: only some destinations have it.
             own.update(TRACELET_PROJECT=self.project, TRACELET_EXPERIMENT=self.project)
@@ -241,8 +249,10 @@ class Session:
         with open(fd, "w", encoding="utf-8") as file:
             json.dump(self._config, file, default=plain)
 
-    def _remove_config(self) -> None:
-        """Not while the command that goes on may need it."""
+    def _tidy(self) -> None:
+        """Not while the watch, or the command that goes on, may need it."""
+        if self._lease is not None:
+            self._lease.forget_members()
         if self._is_own_config and self._config_file is not None:
             try:
                 os.unlink(self._config_file)
@@ -265,6 +275,15 @@ class Session:
                     f"a SummaryWriter of {directory} was made before start_logging, so nothing that it has written is"
                     f" sent; call start_logging first. To send it now: tracelet sync {directory}"
                 )
+
+
+def join_starter() -> None:
+    """Where a process that logs a run has started this one: what this one writes is a part of it."""
+    try:
+        lease = json.loads(os.environ[_VARIABLE])[2]
+        Lease(lease).join()
+    except (KeyError, ValueError, LookupError, TypeError):
+        pass
 
 
 def _taken(values: dict[str, Any], names: tuple[str, ...], given: Any = None) -> Any:

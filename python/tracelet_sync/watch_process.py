@@ -53,6 +53,8 @@ class WatchProcess:
         self._ended = threading.Event()
         self._is_finishing = False
         self._end: Optional[dict[str, Any]] = None
+        #: Files whose writer had ended before it was seen.
+        self.left_alone = 0
         self._status: dict[str, dict[str, Any]] = {}
         self._text: deque[str] = deque(maxlen=_LAST_LINES)
         threading.Thread(target=self._listen, name="tracelet-watch", daemon=True).start()
@@ -78,6 +80,14 @@ class WatchProcess:
                 stream.close()
         # Nobody waits for it here.
         self._process.returncode = 0
+
+    def tell(self, has_failed: bool) -> None:
+        """How the script ends. A watch whose life line ends without that takes it that the script has failed."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(b"failed\n" if has_failed else b"finished\n")
+        except (OSError, ValueError):
+            pass
 
     def finish(self, limit: float, deadline: float) -> Optional[str]:
         """Let it send the rest and end. It goes on by itself after the deadline, by time.monotonic().
@@ -166,6 +176,8 @@ class WatchProcess:
         hear(self, said)
 
     def _hear_event(self, said: dict[str, Any]) -> None:
+        if said.get("code") == "left-alone":
+            self.left_alone += 1
         run = f"{said['run']}: " if said.get("run") else ""
         hint = f"; {said['hint']}" if said.get("hint") else ""
         level = log.info if said.get("level") == "info" else log.warning

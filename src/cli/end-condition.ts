@@ -5,14 +5,33 @@ import type { WatchStatus } from "../sync/engine/watch-status.ts";
 import { processStat } from "./process-stat.ts";
 
 const LOOK_MS = 1000;
+/** Of what is said on the input, the end is kept, characters. */
+const FAREWELL_LENGTH = 100;
 
 export interface EndConditions {
   /** Of `followProcess`. */
   readonly isRunning: (() => boolean) | undefined;
   /** For how long no file may have grown, ms. */
   readonly untilIdleMs: number | undefined;
-  /** Whose end is waited for; what it says before is ignored. */
+  /** Whose end is waited for. */
   readonly input: Readable | undefined;
+}
+
+/**
+ * Whether whoever holds the other end of the input has failed. Its last line tells: `finished`, or `failed`. One whose life
+ * line this is says either before it ends; one that says neither did not come to that.
+ *
+ * @param isLifeLine whether it always says so @returns asked when the input has ended
+ */
+export function failureTold(input: Readable, isLifeLine: boolean): () => boolean {
+  let said = "";
+  input.on("data", (chunk: Buffer | string) => {
+    said = (said + String(chunk)).slice(-FAREWELL_LENGTH);
+  });
+  return () => {
+    const last = said.trimEnd().split("\n").at(-1);
+    return last === "failed" || (isLifeLine && last !== "finished");
+  };
 }
 
 /** @returns which of them came first; undefined if there is none, or it was aborted before */

@@ -17,9 +17,13 @@ const LOOK_MS = 500;
  * one still is; `ended`: it has ended, and was not seen among the descendants. Where the system does not tell (only Linux does), or the file's
  * name, no file is another's. The caller remembers the answer.
  *
+ * @param members a file in which processes note their ids that belong to it, a line each: one may have ended before it is seen
  * @returns of a file's base name, and when it was begun in ms since the Unix epoch
  */
-export function otherWriter(pid: number): (name: string, begun: number) => "running" | "ended" | undefined {
+export function otherWriter(
+  pid: number,
+  members?: string,
+): (name: string, begun: number) => "running" | "ended" | undefined {
   const descendants = new Descendants(pid);
   return (name, begun) => {
     const writer = writingProcess(name);
@@ -28,7 +32,8 @@ export function otherWriter(pid: number): (name: string, begun: number) => "runn
     descendants.look();
     if (!isRunning(writer.pid, begun)) {
       // What was logged by hand: another session would have claimed it, and a forked child may live for some ms only.
-      return name.endsWith(".tracelet") || descendants.has(writer.pid) ? undefined : "ended";
+      const isOwn = descendants.has(writer.pid) || isNoted(writer.pid, members);
+      return name.endsWith(".tracelet") || isOwn ? undefined : "ended";
     }
     return descendants.has(writer.pid) || isIn(writer.pid, pid) ? undefined : "running";
   };
@@ -65,6 +70,14 @@ class Descendants {
       if (parent !== undefined && (this.#seen.has(parent) || isIn(parent, this.#pid))) this.#seen.add(pid);
     }
     this.#known = now;
+  }
+}
+
+function isNoted(pid: number, members: string | undefined): boolean {
+  try {
+    return members !== undefined && readFileSync(members, "latin1").split("\n").includes(String(pid));
+  } catch {
+    return false;
   }
 }
 

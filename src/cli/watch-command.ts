@@ -3,7 +3,7 @@
 import { chosen, continued } from "../config/choice.ts";
 import { paceOf } from "../config/pace.ts";
 import { asTraceletError, TraceletError } from "../errors.ts";
-import { type EndConditions, endCondition, followProcess } from "./end-condition.ts";
+import { type EndConditions, endCondition, failureTold, followProcess } from "./end-condition.ts";
 import type { Job } from "./jobs.ts";
 import { exitCodeOf, onSignals, withoutEchoes } from "./signals.ts";
 import { canRedraw, duration, oneLine, outputTo } from "./terminal.ts";
@@ -21,7 +21,7 @@ const CONCURRENCY = 4;
 
 /** The engine with all its options but those that say when it ends. */
 type Follow = (
-  options: Pick<WatchEngineOptions, "stop" | "finish" | "over"> & { readonly onStart: () => void },
+  options: Pick<WatchEngineOptions, "stop" | "finish" | "over" | "hasFailed"> & { readonly onStart: () => void },
 ) => ReturnType<WatchEngine>;
 
 /**
@@ -153,7 +153,7 @@ function requireSense(options: WatchCommandOptions, training: readonly string[] 
 async function watchAlone(
   follow: Follow,
   view: WatchView,
-  { shutdownTimeout, json, quiet }: WatchCommandOptions,
+  { shutdownTimeout, json, quiet, pid }: WatchCommandOptions,
   conditions: EndConditions,
   watched: WatchedDestinations,
 ): Promise<WatchEnd> {
@@ -173,9 +173,12 @@ async function watchAlone(
     },
   });
   let isStarted = false;
+  let told: (() => boolean) | undefined;
   const onStart = () => {
     if (isStarted) return;
     isStarted = true;
+    // Not before: it makes the input flow, and its end must not be missed.
+    told = conditions.input && failureTold(conditions.input, pid !== undefined);
     void endCondition(conditions, watched, ended.signal).then((reason) => {
       if (reason !== undefined) finish.abort(reason satisfies FinishReason);
       if (reason === "eof") view.countDown();
@@ -183,7 +186,8 @@ async function watchAlone(
   };
   try {
     const { over } = signals;
-    const sent = await follow({ stop: stop.signal, finish: finish.signal, over, onStart });
+    const hasFailed = () => finish.signal.reason === ("eof" satisfies FinishReason) && told?.() === true;
+    const sent = await follow({ stop: stop.signal, finish: finish.signal, over, hasFailed, onStart });
     return signals.received === undefined ? sent : { ...sent, code: exitCodeOf(signals.received) };
   } catch (error) {
     if (signals.received === undefined || !(error instanceof TraceletError) || error.code !== "interrupted")
@@ -233,7 +237,10 @@ async function watchTraining(
     const started = new Promise<void>((resolve) => (onStart = resolve));
     const fault = new Promise<never>((_, reject) => process.on("uncaughtException", (onFault = reject)));
     const sending: Promise<WatchEnd> = Promise.race([
-      follow({ stop: stop.signal, finish: finish.signal, over: new AbortController().signal, onStart }),
+      follow({
+        ...{ stop: stop.signal, finish: finish.signal, over: new AbortController().signal, onStart },
+        hasFailed: () => trained !== undefined && trained !== 0,
+      }),
       fault,
     ]).catch((error: unknown) => ({ code: 1, interrupted: true, error: asTraceletError(error) }));
     const refused = (await Promise.race([started, sending]))?.error;

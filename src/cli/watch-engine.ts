@@ -17,6 +17,7 @@ import type { SyncResult } from "../sync/engine/sync-result.ts";
 import { watchAll } from "../sync/engine/watch.ts";
 import type { FollowStatus, WatchEvent, WatchStatus } from "../sync/engine/watch-status.ts";
 import type { Progress } from "../sync/report/progress.ts";
+import { firstWallTime } from "../sync/source/begun.ts";
 import { localSource } from "../sync/tree/local-source.ts";
 import { worstOf } from "./destination-ends.ts";
 import { exitCodeOfError } from "./failure.ts";
@@ -40,6 +41,8 @@ export interface WatchEngineOptions extends ReturnType<typeof chosen>, ReturnTyp
   readonly over: AbortSignal;
   /** Aborted: stop following, send everything there is, then return. Its reason is a `FinishReason`. */
   readonly finish: AbortSignal;
+  /** Asked once `finish` is aborted: whether what has written the runs is known to have failed. Left out: it is not. */
+  readonly hasFailed?: (() => boolean) | undefined;
   /**
    * To be called once for each destination, when its options are known to be sound and before anything that may take long
    * (reading the logdirs, speaking to the destination): a training is started by the first.
@@ -88,15 +91,18 @@ export type WatchEngine = (options: WatchEngineOptions) => Promise<{
 /** The first and the longest pause before the rest is tried again, ms. */
 const FIRST_PAUSE_MS = 1000;
 const LAST_PAUSE_MS = 30_000;
+/** What a file's time may lag behind the clock, ms. */
+const MTIME_INACCURACY = 2000;
 
 /** The one for the destinations and state that the command line asks for. */
 export function watchEngine(command: WatchCommandOptions): WatchEngine {
   return async (options) => {
-    const { logdirs, stop, finish, onStart, onEvent, onEnd, pollMs, trace, training, ...chosen } = options;
+    const { logdirs, stop, finish, onStart, onEvent, onEnd, pollMs, trace, training, hasFailed, ...chosen } = options;
+    const startedAt = Date.now();
     const { verbose, json, giveUpAfter, pid, group, since } = command;
     // Whose session it is.
     const isSession = pid !== undefined && group === "logdir" && since !== undefined;
-    const writerOf = isSession ? otherWriter(pid) : undefined;
+    const writerOf = isSession ? otherWriter(pid, process.env["TRACELET_SESSION_MEMBERS"]) : undefined;
     const isOfOthers = (file: string, begun: number) => {
       const writer = writerOf?.(path.basename(file), begun);
       if (writer === "ended") onEvent(leftAlone(file));
@@ -160,7 +166,15 @@ export function watchEngine(command: WatchCommandOptions): WatchEngine {
       }
       const leavesRunning = (finish.reason as FinishReason) === "signal";
       const destination = await (destinations[index] as (typeof destinations)[number]);
-      const shared = { ...choice, ...destination, onStart: (progress: Progress) => status?.followRest(progress) };
+      const begun = (choice.since ?? startedAt) / 1000;
+      const isAtFault = hasFailed?.() === true;
+      const failedSince = isAtFault ? (isSession ? begun : await lastBegun(logdirs, begun)) : undefined;
+      const shared = {
+        ...choice,
+        failedSince,
+        ...destination,
+        onStart: (progress: Progress) => status?.followRest(progress),
+      };
       const all = { ...shared, logdirs, signal: stop, leavesRunning, ...(discovery && { discovery }) };
       const rest = await sendRest(all, giveUpAfter, tell);
       status?.addRest(rest.result);
@@ -197,7 +211,24 @@ export function watchEngine(command: WatchCommandOptions): WatchEngine {
 function leftAlone(file: string): WatchEvent {
   const message = `${file} is left alone: the process that wrote it has ended, and was not seen to be one of this session`;
   const hint = `to send it: tracelet sync ${JSON.stringify(path.dirname(file))}`;
-  return { level: "warning", run: undefined, message, hint };
+  return { level: "warning", code: "left-alone", run: undefined, message, hint };
+}
+
+/**
+ * A training that makes one run after the other fails in the last one, and in all that it writes beside that.
+ *
+ * @param startedAt of the training, seconds since the Unix epoch; nothing that was written before is its own
+ * @returns since when what was written belongs to the runs it failed in, seconds since the Unix epoch
+ */
+async function lastBegun(logdirs: readonly string[], startedAt: number): Promise<number> {
+  let last = startedAt;
+  for (const { files } of (await discover(logdirs)).runs) {
+    for (const file of files) {
+      if (Number(file.mtime / 1_000_000n) < startedAt * 1000 - MTIME_INACCURACY) continue;
+      last = Math.max(last, (await firstWallTime(file).catch(() => undefined)) || last);
+    }
+  }
+  return last;
 }
 
 /** All that the logdirs hold now; one that does not exist holds nothing. */

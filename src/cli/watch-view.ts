@@ -88,10 +88,10 @@ export function showWatch(options: ViewOptions): WatchView {
     }
   };
   const show = (event: WatchEvent, name?: string) => {
-    const { level, run, message, hint } = event;
+    const { level, code, run, message, hint } = event;
     if (mode === "json") {
       const where = name === undefined ? { backend: null } : identityOf(name);
-      object("event", { level, ...where, run: run ?? null, message, hint: hint ?? null });
+      object("event", { level, ...(code && { code }), ...where, run: run ?? null, message, hint: hint ?? null });
       return;
     }
     spinner?.clear();

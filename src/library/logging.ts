@@ -83,6 +83,7 @@ export function startLogging(options: LoggingOptions = {}): Experiment {
       onEvent({ level: "error", run: undefined, message, hint: undefined });
     },
   );
+  process.once("exit", onExit);
   active = { experiment, watch, directory, resume: [...resume, ...shared.map(quoted)].join(" ") };
   return experiment;
 }
@@ -102,6 +103,7 @@ export async function stopLogging({ timeout = STOP_MS }: { readonly timeout?: nu
   const session = active;
   if (session === undefined) return { isSent: true, problem: undefined, bytesLeft: 0 };
   active = undefined;
+  process.off("exit", onExit);
   await session.experiment.close();
   // What is written after this is no longer part of the run.
   EventFileWriter.writeAllOut();
@@ -114,6 +116,11 @@ export async function stopLogging({ timeout = STOP_MS }: { readonly timeout?: nu
   const problem = `${outcome.problem}. Should that be stopped, this sends the rest: ${session.resume}`;
   process.emitWarning(problem, "TraceletWarning");
   return { ...outcome, problem };
+}
+
+/** The program just ends: the last moment to tell how. */
+function onExit(code: number): void {
+  active?.watch.tell(code !== 0);
 }
 
 function warn({ level, run, message, hint }: WatchEvent): void {

@@ -76,10 +76,16 @@ export class WatchProcess {
     return this.#child.pid;
   }
 
+  /** How the program ends. A watch whose life line ends without that takes it that the program has failed. */
+  tell(hasFailed: boolean): void {
+    this.#child.stdin.write(hasFailed ? "failed\n" : "finished\n");
+  }
+
   /** Let it send the rest and end; after the timeout it goes on by itself. @param timeoutMs how long to wait, ms */
   async finish(timeoutMs: number): Promise<WatchOutcome> {
     this.#isFinishing = true;
     this.#keepProgram(true);
+    this.tell(false);
     this.#child.stdin.end();
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<WatchOutcome>((resolve) => {

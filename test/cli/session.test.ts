@@ -68,8 +68,8 @@ class SessionOf {
     this.#child.kill(signal);
   }
 
-  async end(): Promise<Ended> {
-    this.#child.stdin?.end();
+  async end(word = "finished\n"): Promise<Ended> {
+    this.#child.stdin?.end(word);
     return this.ended;
   }
 }
@@ -127,6 +127,21 @@ test.each(["mlflow", "jsonl"])(
     );
   },
 );
+
+test.each([
+  ["says that it has failed", "failed\n", [], "FAILED"],
+  ["says that it has finished", "finished\n", ["--pid", String(process.pid)], "FINISHED"],
+  ["is gone without a word", "", ["--pid", String(process.pid)], "FAILED"],
+  ["was never told to say how it ends", "", [], "FINISHED"],
+] as const)("whoever holds the input %s", async (_what, word, more, status) => {
+  const machine = Machine.create();
+  write(machine, `run/${file(process.pid)}`, curve("loss", 0, 5));
+  const watching = new SessionOf(machine, "--since", "2001-01-01", "--run-name", "exp", ...more);
+  await vi.waitFor(() => expect(pointsOf(machine, "exp")).toHaveLength(5), PATIENCE);
+  expect((await watching.end(word)).code).toBe(0);
+  const statuses = machine.look((database) => database.prepare("SELECT status FROM runs").all());
+  expect(statuses).toEqual([{ status }]);
+});
 
 test("status and forget know sessions; one that is followed is not forgotten", async () => {
   const machine = Machine.create();

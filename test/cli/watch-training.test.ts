@@ -2,8 +2,10 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, writeFileSync } from "node:fs";
+import path from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { ended, expectHarmless } from "./tracelet.ts";
+import { curve, fileOf } from "../sync/world.ts";
+import { ended, expectHarmless, Machine, ROOT } from "./tracelet.ts";
 import { Watch } from "./watch-script.ts";
 
 /** A training in Node; `say` writes a line to the file `train`. */
@@ -43,6 +45,32 @@ describe("a command behind --", () => {
   ])("the training ended with %i, the sending with %i: %i", async (trained, sent, code) => {
     const end = await Watch.create().run({ code: sent }, "runs", ...node(`process.exitCode = ${trained}`));
     expect(end.code).toBe(code);
+  });
+
+  test.each([
+    ["fails", 3, ["second FAILED", "second/eval FAILED"]],
+    ["ends well", 0, ["second FINISHED", "second/eval FINISHED"]],
+  ])("that %s: so do the runs that it was writing, not those that it had done with", async (_how, code, expected) => {
+    const machine = Machine.create();
+    machine.logdir.write("before/tfevents.1", fileOf(curve("loss", 0, 3), -3600));
+    const training = `
+      const { SummaryWriter } = await import(${JSON.stringify(path.join(ROOT, "dist/index.js"))});
+      const runs = (name) => new SummaryWriter("runs/" + name);
+      const first = runs("first"); first.addScalar("loss", 1, 0); first.close();
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      const second = runs("second"), beside = runs("second/eval");
+      for (const each of [second, beside]) { each.addScalar("loss", 1, 0); each.flush(); }
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      for (const each of [second, beside]) { each.addScalar("loss", 1, 1); each.close(); }
+      process.exitCode = ${code};`;
+    const end = await machine.run("watch", "runs", "--", process.execPath, "--input-type=module", "-e", training);
+    expect([end.code, end.stdout]).toEqual([code, ""]);
+    const runs = machine.look((database) => database.prepare("SELECT name, status FROM runs ORDER BY name").all());
+    expect(runs.map(({ name, status }) => `${name} ${status}`)).toEqual([
+      "before FINISHED",
+      "first FINISHED",
+      ...expected,
+    ]);
   });
 
   test("ends when the last byte is sent, not before", async () => {

@@ -112,16 +112,25 @@ test("stop_logging waits until everything is there, and says so", async () => {
   expect(script.stderr).toBe("tracelet: 'run' has ended: what is logged to it after stop_logging is skipped\n");
 });
 
-test.each(["left_to_exit", "failing"])("a script that ends without stop_logging: %s", async (scenario) => {
+test.each([
+  ["left_to_exit", 0, "FINISHED"],
+  ["failing", 1, "FAILED"],
+  ["exiting", 3, "FAILED"],
+  ["exiting_well", 0, "FINISHED"],
+  ["failing_in_try", 1, "FAILED"],
+  ["recovered", 0, "FINISHED"],
+])("a script that ends without a word of how: %s", async (scenario, code, status) => {
   const script = new Script(scenario);
-  await script.ended(scenario === "failing" ? 1 : 0);
-  expect(values((await script.runs())["run"])).toEqual({ loss: [[0, 0.5]] });
+  await script.ended(code);
+  const { run } = await script.runs();
+  expect(values(run)).toEqual({ loss: [[0, 0.5]] });
+  expect(run?.status).toBe(status);
 });
 
 test("of a script that is killed, the watch sends what is in its files, and ends", async () => {
   const script = new Script("killed");
   expect(await script.killed()).toBe("SIGKILL");
-  await vi.waitFor(async () => expect((await script.runs())["run"]?.status).toBe("FINISHED"), PATIENCE);
+  await vi.waitFor(async () => expect((await script.runs())["run"]?.status).toBe("FAILED"), PATIENCE);
   expect(values((await script.runs())["run"])).toEqual({ loss: [[0, 0.5]] });
 });
 
@@ -193,6 +202,29 @@ test("a child that multiprocessing has forked loses nothing, without stop_loggin
   const { child } = values((await script.runs())["run"]);
   expect(child).toEqual(Array.from({ length: 10 }, (_, step) => [step, step]));
 });
+
+test.runIf(process.platform === "linux")(
+  "children that have ended before they are seen are part of the run",
+  async () => {
+    const script = new Script("short_lived");
+    expect(await script.ended(), script.stderr).toEqual({ sent: true });
+    expect(values((await script.runs())["run"])).toEqual({
+      loss: [[0, 0.5]],
+      "forked/loss": [[0, 1.5]],
+      "started/loss": [[0, 1.5]],
+    });
+  },
+);
+
+test.runIf(process.platform === "linux")(
+  "a file that may be this run's or a stranger's: stop_logging is False",
+  async () => {
+    const script = new Script("stranger");
+    expect(await script.ended(), script.stderr).toEqual({ sent: false });
+    expect(script.stderr).toMatch(/runs\/other\/.* is left alone.*\n.*files left alone that may be this run's: 1/);
+    expect(Object.keys(values((await script.runs())["run"]))).toEqual(["loss", "own/loss"]);
+  },
+);
 
 test("the first rank waits for what others log last; one that comes later is told that it is too late", async () => {
   const script = new Script("ranks");

@@ -179,12 +179,13 @@ describe("a program that does not say that it ends", () => {
     for (let step = 0; step < 1000; step++) run.logMetric("loss", step, step);`;
 
   test.each([
-    ["ends by itself", "", 0],
-    ["throws", "throw new Error('broken');", 1],
-  ])("%s: all of it is sent", async (_how, end, code) => {
+    ["ends by itself", "", 0, "FINISHED"],
+    ["throws", "throw new Error('broken');", 1, "FAILED"],
+    ["says that it has failed", "process.exitCode = 3;", 3, "FAILED"],
+  ])("%s: all of it is sent", async (_how, end, code, status) => {
     const program = await Program.run(logs + end);
     expect(program.code).toBe(code);
-    await expect.poll(() => program.status(), { timeout: 120_000 }).toEqual(["x FINISHED"]);
+    await expect.poll(() => program.status(), { timeout: 120_000 }).toEqual([`x ${status}`]);
     expect(program.points()).toEqual({ loss: 1000 });
   });
 
@@ -193,7 +194,7 @@ describe("a program that does not say that it ends", () => {
       setTimeout(() => { console.log("logged"); setInterval(() => {}, 1000); }, 1000);`);
     await program.says("logged");
     await program.kill();
-    await expect.poll(() => program.status(), { timeout: 120_000 }).toEqual(["x FINISHED"]);
+    await expect.poll(() => program.status(), { timeout: 120_000 }).toEqual(["x FAILED"]);
     expect(program.points()).toEqual({ loss: 1000 });
   });
 });

@@ -64,11 +64,11 @@ class Experiment:
         return self
 
     @never_raises(False)
-    def stop(self, timeout: Optional[float] = None) -> bool:
+    def stop(self, timeout: Optional[float] = None, has_failed: bool = False) -> bool:
         """Send everything that has been logged. Returns whether it is all at the destination. See `stop_logging`."""
         if not self._events.close():
             warn(f"values that were logged could not be written to {self._events.directory}")
-        return self._session.stop(timeout)
+        return self._session.stop(timeout, has_failed)
 
     @property
     def iteration(self) -> int:

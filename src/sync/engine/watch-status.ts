@@ -7,6 +7,8 @@ import type { SyncResult } from "./sync-result.ts";
 /** A change that a person should know about; reported once for each change, however often it is met. */
 export interface WatchEvent {
   readonly level: "info" | "warning" | "error";
+  /** What it is, for programs; only of what they may have to act on. */
+  readonly code?: "left-alone";
   /** The run it is about, if any. */
   readonly run: string | undefined;
   readonly message: string;

@@ -30,6 +30,11 @@ export interface RunSyncContext {
   readonly passesNamedFiles?: boolean;
   /** Whether the run is shown as running while it is open. */
   readonly isLive: boolean;
+  /**
+   * Runs that have an event of this time or later have failed: whatever wrote them did; seconds since the Unix epoch. Left
+   * out: only their own hyperparameter sessions say so.
+   */
+  readonly failedSince?: number | undefined;
   /** Whether the destination is told where a run's files lie. */
   readonly tellsOrigin?: boolean;
   /** The destination's name of the run in whose place this one is. */

@@ -344,7 +344,9 @@ export class RunSession {
   }
 
   async #finish(handle: RunHandle): Promise<void> {
-    await this.#work.context.backend.finish(handle, this.#work.stored.status, this.#work.stored.lastWallTime);
+    const { backend, failedSince = Number.POSITIVE_INFINITY } = this.#work.context;
+    const { status, lastWallTime } = this.#work.stored;
+    await backend.finish(handle, lastWallTime >= failedSince ? "failed" : status, lastWallTime);
     this.#work.context.onReached?.();
   }
 }

@@ -80,7 +80,7 @@ export class BegunSince {
 }
 
 /** In seconds since the Unix epoch; undefined if nothing is written yet, NaN if it cannot be told. */
-async function firstWallTime(file: EventFileEntry): Promise<number | undefined> {
+export async function firstWallTime(file: EventFileEntry): Promise<number | undefined> {
   return useFile(file, async (source) => {
     const records = new RecordReader(source, { end: Math.min(file.size, LOOKED_AT), maxRecordBytes: LOOKED_AT });
     const reader = new EventFileReader(records, new Map());

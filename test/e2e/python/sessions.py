@@ -9,12 +9,16 @@ import logging
 import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import tracelet_sync as tracelet
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tracelet_sync.watch_process import WatchProcess
 
 
@@ -45,6 +49,35 @@ def left_to_exit():
 def failing():
     start().log_metric("loss", 0.5)
     raise RuntimeError("a bug in the training")
+
+
+def exiting():
+    start().log_metric("loss", 0.5)
+    sys.exit(3)
+
+
+def exiting_well():
+    start().log_metric("loss", 0.5)
+    sys.exit()
+
+
+def failing_in_try():
+    """As scripts do that end a run whatever happens."""
+    start().log_metric("loss", 0.5)
+    try:
+        raise RuntimeError("a bug in the training")
+    finally:
+        tracelet.stop_logging()
+
+
+def recovered():
+    """An exception that was handled before is no failure."""
+    start().log_metric("loss", 0.5)
+    try:
+        sys.exit(2)
+    except SystemExit:
+        pass
+    tracelet.stop_logging()
 
 
 def killed():
@@ -151,6 +184,43 @@ def forked_by_multiprocessing():
     child.start()
     child.join()
     return {"sent": tracelet.stop_logging(), "code": child.exitcode}
+
+
+def _writes(name):
+    """As torch's SummaryWriter does."""
+    writer = EventFileWriter(f"runs/{name}")
+    value = Summary.Value(tag="loss", simple_value=1.5)
+    writer.add_event(Event(wall_time=time.time(), step=0, summary=Summary(value=[value])))
+    writer.close()
+
+
+def short_lived():
+    """Children that have ended before anybody looks: one that is forked, one that imports the package."""
+    start().log_metric("loss", 0.5)
+    watch = tracelet.get_active_experiment()._session._watch.pid
+    os.kill(watch, signal.SIGSTOP)
+    child = multiprocessing.get_context("fork").Process(target=_writes, args=("forked",))
+    child.start()
+    child.join()
+    started = [sys.executable, "-W", "ignore", __file__, "_writes", "started"]
+    subprocess.run(started, check=True, stdout=subprocess.DEVNULL)
+    os.kill(watch, signal.SIGCONT)
+    return {"sent": tracelet.stop_logging()}
+
+
+def stranger():
+    """A process of which nothing tells whose it is."""
+    start().log_metric("loss", 0.5)
+    watch = tracelet.get_active_experiment()._session._watch.pid
+    os.kill(watch, signal.SIGSTOP)
+    _writes("own")
+    (own,) = Path("runs/own").iterdir()
+    Path("runs/other").mkdir()
+    code = "import os, shutil, sys; shutil.copy(sys.argv[1], sys.argv[2].replace('PID', str(os.getpid())))"
+    copy = f"runs/other/events.out.tfevents.{int(time.time())}.{socket.gethostname()}.PID.0"
+    subprocess.run([sys.executable, "-c", code, str(own), copy], check=True)
+    os.kill(watch, signal.SIGCONT)
+    return {"sent": tracelet.stop_logging()}
 
 
 def _rank(event):
