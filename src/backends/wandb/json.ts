@@ -46,8 +46,10 @@ export function jsonText(value: JsonValue): string {
  * as an integer, which would be another number.
  */
 export function numberText(value: number): string {
-  if (Object.is(value, -0)) return "-0.0";
-  return Number.isInteger(value) && !Number.isSafeInteger(value) ? value.toExponential() : String(value);
+  if (value === 0) return Object.is(value, -0) ? "-0.0" : "0";
+  if (value > Number.MAX_SAFE_INTEGER || value < -Number.MAX_SAFE_INTEGER)
+    return Number.isFinite(value) ? value.toExponential() : String(value);
+  return String(value);
 }
 
 function isList(value: JsonValue): value is readonly JsonValue[] {

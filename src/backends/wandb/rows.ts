@@ -87,6 +87,7 @@ export function* valuesOf(
   leftOut: ReadonlyMap<number, unknown>,
 ): Generator<RowValue[]> {
   const { tags, tag, step, wallTime, value, offset, length } = scalars;
+  const keys = tags.map(keyOf);
   for (const [number, { firstScalar, firstDatum }] of parts.entries()) {
     const next = parts[number + 1];
     const end = next?.firstScalar ?? length;
@@ -96,18 +97,18 @@ export function* valuesOf(
     const offsetOf = (each: number | Datum) => (typeof each === "number" ? (offset[each] as number) : each.offset);
     // Sorting keeps the order of the batch where offsets are equal.
     order.sort((a, b) => offsetOf(a) - offsetOf(b));
-    yield order.flatMap((each): RowValue | RowValue[] => {
-      if (typeof each !== "number") {
-        const { tag, step, wallTime } = each;
-        return (texts.get(each) ?? []).map((text) => ({ key: keyOf(tag), text, step, wallTime }));
+    const values: RowValue[] = [];
+    for (const each of order) {
+      if (typeof each === "number") {
+        const key = keys[tag[each] as number] as string;
+        const text = numberText(value[each] as number);
+        values.push({ key, text, step: step[each] as bigint, wallTime: wallTime[each] as number });
+        continue;
       }
-      return {
-        key: keyOf(tags[tag[each] as number] as string),
-        text: numberText(value[each] as number),
-        step: step[each] as bigint,
-        wallTime: wallTime[each] as number,
-      };
-    });
+      const { tag: name, step: at, wallTime: time } = each;
+      for (const text of texts.get(each) ?? []) values.push({ key: keyOf(name), text, step: at, wallTime: time });
+    }
+    yield values;
   }
 }
 
@@ -133,13 +134,28 @@ export function lineOf(
   axes: Iterable<string>,
   startTime: number,
 ): string {
-  const fields = Array.from(values, ([key, text]) => `${JSON.stringify(key)}:${text}`);
-  for (const axis of axes) fields.push(`${JSON.stringify(axis)}:${step}`);
-  fields.push(`"_step":${number}`);
+  let line = "{";
+  for (const [key, text] of values) line += `${quoted(key)}:${text},`;
+  for (const axis of axes) line += `${quoted(axis)}:${step},`;
+  line += `"_step":${number}`;
   // A time that is no number would make the row unreadable for W&B.
   if (Number.isFinite(wallTime)) {
-    fields.push(`"_timestamp":${wallTime}`);
-    if (Number.isFinite(startTime)) fields.push(`"_runtime":${wallTime - startTime}`);
+    line += `,"_timestamp":${wallTime}`;
+    if (Number.isFinite(startTime)) line += `,"_runtime":${wallTime - startTime}`;
   }
-  return `{${fields.join(",")}}`;
+  return `${line}}`;
+}
+
+/** Keys as JSON has them: the same few stand in all rows. */
+const known = new Map<string, string>();
+const MAX_KNOWN = 10_000;
+
+function quoted(key: string): string {
+  let text = known.get(key);
+  if (text === undefined) {
+    text = JSON.stringify(key);
+    if (known.size >= MAX_KNOWN) known.clear();
+    known.set(key, text);
+  }
+  return text;
 }
