@@ -197,7 +197,8 @@ function plain(value: RowValue | undefined): unknown {
 }
 
 function historyKeys(rows: readonly Row[]): object {
-  const keys: { [key: string]: { typeCounts: [{ type: string; count: number }] } } = {};
+  // A tag may be called as a property of every object is.
+  const keys: { [key: string]: { typeCounts: [{ type: string; count: number }] } } = Object.create(null);
   for (const row of rows) {
     for (const [key, value] of Object.entries(row)) {
       const own = isRow(value) ? value["_type"] : undefined;
