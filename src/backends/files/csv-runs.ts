@@ -84,8 +84,12 @@ export class CsvRuns implements RunsOnDisk<CsvRun> {
   }
 
   async append(run: CsvRun, { batch, next, isAllNew }: Addition): Promise<void> {
-    const texts = { scalars: scalarRows(next.name, batch), hparams: hparamRows(next.name, batch) };
-    const additions = isAllNew ? texts : this.#without(run, texts);
+    const scalars = scalarRows(next.name, batch);
+    const hparams = hparamRows(next.name, batch);
+    // One by one only where rows are compared with those of the file.
+    const isOneText = isAllNew && run.rows === undefined;
+    const rows = { scalars: isOneText ? oneText(scalars) : [...scalars], hparams };
+    const additions = isAllNew ? rows : this.#without(run, rows);
     if (batch.marks.length === 0 && NAMES.every((table) => additions[table].length === 0)) return;
     await this.#put(run, additions, next);
   }
@@ -183,16 +187,33 @@ export function tallyOfTables({ scalars, data }: Batch): Tally {
   return tally;
 }
 
-function scalarRows(run: string, { scalars }: Batch): string[] {
+function* scalarRows(run: string, { scalars }: Batch): Generator<string> {
   const { length, tags, tag, step, wallTime, value } = scalars;
   const lead = `${quoted(run)},`;
-  const names = new Map<number, string>();
-  return Array.from({ length }, (_, i) => {
+  const heads = new Map<number, string>();
+  let last: bigint | undefined;
+  let stepText = "";
+  for (let i = 0; i < length; i++) {
     const at = tag[i] as number;
-    const name = names.get(at) ?? quoted(tags[at] as string);
-    names.set(at, name);
-    return `${lead}${name},${String(step[i])},${numberText(wallTime[i] as number)},${numberText(value[i] as number)}\r\n`;
-  });
+    let head = heads.get(at);
+    if (head === undefined) {
+      head = `${lead}${quoted(tags[at] as string)},`;
+      heads.set(at, head);
+    }
+    // Most writers log all metrics of a step one after the other.
+    if (step[i] !== last) {
+      last = step[i] as bigint;
+      stepText = String(last);
+    }
+    yield `${head}${stepText},${numberText(wallTime[i] as number)},${numberText(value[i] as number)}\r\n`;
+  }
+}
+
+/** Rows as one text; none where there are none. */
+function oneText(rows: Iterable<string>): string[] {
+  let text = "";
+  for (const row of rows) text += row;
+  return text === "" ? [] : [text];
 }
 
 function hparamRows(run: string, batch: Batch): string[] {

@@ -32,6 +32,8 @@ export type Keep = (content: Uint8Array | NamedFile, extension: string) => Kept;
 export function scalarLines({ length, tags, tag, step, wallTime, value }: ScalarColumns, lead = ""): string {
   const heads = new Map<number, string>();
   let text = "";
+  let last: bigint | undefined;
+  let lastText = "";
   for (let i = 0; i < length; i++) {
     const at = tag[i] as number;
     let head = heads.get(at);
@@ -39,7 +41,12 @@ export function scalarLines({ length, tags, tag, step, wallTime, value }: Scalar
       head = `{${lead}"kind":"scalar","tag":${JSON.stringify(tags[at])},"step":`;
       heads.set(at, head);
     }
-    text += `${head}${stepText(step[i] as bigint)},"wall_time":${numberText(wallTime[i] as number)},"value":${numberText(value[i] as number)}}\n`;
+    // Most writers log all metrics of a step one after the other.
+    if (step[i] !== last) {
+      last = step[i] as bigint;
+      lastText = stepText(last);
+    }
+    text += `${head}${lastText},"wall_time":${numberText(wallTime[i] as number)},"value":${numberText(value[i] as number)}}\n`;
   }
   return text;
 }
