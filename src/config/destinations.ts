@@ -48,6 +48,10 @@ export async function chosenBackends(names: readonly string[] = DEFAULT_BACKENDS
 }
 
 async function choose(names: readonly (string | BackendPlugin)[] = DEFAULT_BACKENDS): Promise<Chosen[]> {
+  if (names.length === 0)
+    throw new TraceletError("usage", "backend is an empty list: nothing would be sent anywhere", {
+      hint: "name at least one, or leave it out for mlflow",
+    });
   const chosen = new Map<string, RegisteredBackend>();
   for (const given of names) {
     const entry = await registered(given);

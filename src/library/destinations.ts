@@ -32,6 +32,8 @@ export async function hold(
       return held;
     }),
   });
+  if (destination !== undefined && asList(destination).length === 0)
+    throw new TraceletError("usage", "destination is an empty list: nothing would be sent anywhere");
   if (destination !== undefined && dryRun)
     throw new TraceletError("usage", "dryRun is of no use with a destination that is open already", {
       hint: "give backend instead",

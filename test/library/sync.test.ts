@@ -111,6 +111,8 @@ test.each([
   [{ only: ["pictures"] }, /option only: There is no kind pictures/],
   [{ only: ["images"], images: false }, /of all kinds none is left/],
   [{ backend: "nowhere" }, /there is no backend nowhere/],
+  [{ backend: [] }, /^backend is an empty list/],
+  [{ destination: [] }, /^destination is an empty list/],
   [
     { backend: "jsonl", output: "out", experiment: "x" },
     /^experiment is an option of MLflow, and this is backend jsonl$/,
