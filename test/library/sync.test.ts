@@ -115,7 +115,7 @@ test.each([
   [{ destination: [] }, /^destination is an empty list/],
   [
     { backend: "jsonl", output: "out", experiment: "x" },
-    /^experiment is an option of MLflow, and this is backend jsonl$/,
+    /^experiment is an option of MLflow and Weights & Biases, and this is backend jsonl$/,
   ],
   [{ output: "out" }, /^output is an option of .*, and this is backend mlflow$/],
   [{ backend: "jsonl" }, /needs to be told where the files go/],
