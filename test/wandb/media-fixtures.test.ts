@@ -1,17 +1,13 @@
 /** Every histogram, image, clip, text and curve of the fixtures is at W&B as TensorBoard's own Python reads it. */
 import { createHash } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
-import os from "node:os";
 import path from "node:path";
 import { expect, test } from "vitest";
-import { sync } from "../../src/sync/engine/once.ts";
-import type { Tally } from "../../src/sync/report/tally.ts";
-import { Checkpoints } from "../../src/sync/state/checkpoints.ts";
 import { type Case, cases, type Json, stepText, wallText } from "../support/expected.ts";
 import { isRow, type Row, type RowValue } from "../support/wandb-server/extended-json.ts";
 import type { StoredRun } from "../support/wandb-server/run.ts";
 import { WandbServer } from "../support/wandb-server/server.ts";
-import { connect, faultsOf, NO_FAULTS, PROJECT } from "./destination.ts";
+import { faultsOf, NO_FAULTS, PROJECT } from "./destination.ts";
+import { syncLogdir } from "./logdir-sync.ts";
 
 const KINDS = ["histograms", "images", "audio", "text", "pr_curves"];
 const CASES = cases().filter(({ runs }) => {
@@ -22,34 +18,6 @@ interface Medium {
   readonly step: string;
   readonly wallTime: string;
   readonly value: Json;
-}
-
-async function send({ logdir }: Case, server: WandbServer): Promise<Map<string, Tally>> {
-  const stateDir = mkdtempSync(path.join(os.tmpdir(), "tracelet-wandb-"));
-  const backend = connect(server.uri);
-  const checkpoints = Checkpoints.open(stateDir, "destination");
-  try {
-    const { error, runs } = await sync({
-      logdirs: [logdir],
-      backend,
-      checkpoints,
-      quarantine: { add: async () => "quarantine" },
-      group: "none",
-      restarts: "keep",
-      transform: { includeTags: [], excludeTags: [], nan: "keep" },
-      attachSource: false,
-      maxRecordBytes: 1 << 28,
-      wantsRun: () => true,
-      concurrency: 2,
-      signal: new AbortController().signal,
-    });
-    expect([error, ...runs.map((run) => run.error)].filter((each) => each !== undefined)).toEqual([]);
-    return new Map(runs.map(({ name, tally }) => [name, tally]));
-  } finally {
-    checkpoints.close();
-    await backend.close();
-    rmSync(stateDir, { recursive: true });
-  }
 }
 
 /** What TensorBoard reads, in the form of `mediaOf`; without values that hold nothing. */
@@ -177,7 +145,8 @@ function wordsOf(text: string): string[] {
 test.each(CASES.map((each) => [each.name, each] as const))("%s", async (_name, each) => {
   const server = await WandbServer.start();
   try {
-    const tallies = await send(each, server);
+    const runs = await syncLogdir(each.logdir, server, { group: "none", restarts: "keep" });
+    const tallies = new Map(runs.map(({ name, tally }) => [name, tally]));
     const byName = new Map(server.runs(PROJECT).map((run) => [run.fields.displayName ?? "", run]));
     for (const [name, { tags }] of Object.entries(each.runs)) {
       const wanted = Object.entries(tags).filter(([, { plugin }]) => KINDS.includes(plugin ?? ""));
@@ -217,6 +186,29 @@ test.each(CASES.map((each) => [each.name, each] as const))("%s", async (_name, e
         expect([...skipped.keys()].filter((reason) => reason !== "empty")).toEqual([]);
       }
     }
+  } finally {
+    await server.stop();
+  }
+});
+
+test("are left out, or not, as the user chooses", async () => {
+  const server = await WandbServer.start();
+  try {
+    const { logdir } = CASES.find(({ name }) => name === "torch") ?? expect.unreachable("there is no such fixture");
+    const runs = await syncLogdir(logdir, server, {
+      wantsRun: (name) => name === "media",
+      transform: { includeTags: [], excludeTags: [], nan: "keep", excludeKinds: new Set(["audio"]) },
+      limits: { maxImageBytes: 300 },
+    });
+    const run = runs.find(({ name }) => name === "media");
+    const files = server.runs(PROJECT).flatMap(({ files }) => [...files].filter(([name]) => name.startsWith("media/")));
+    const sizes = files.flatMap(([name, { bytes }]) => (/^media.(images|videos)/.test(name) ? bytes.length : []));
+    // As TensorBoard reads them: the others have 312, 364, 364, 843, 1779 and 1971 bytes.
+    expect(sizes.sort()).toEqual([156, 164, 165, 173, 229]);
+    const { sent, skipped } = run?.tally.kinds.get("images") ?? {};
+    expect([sent, skipped]).toEqual([5, new Map([["max-image-size", 6]])]);
+    expect(run?.tally.kinds.get("audio")?.skipped).toEqual(new Map([["excluded", 2]]));
+    expect(files.filter(([name]) => name.startsWith("media/audio"))).toEqual([]);
   } finally {
     await server.stop();
   }
