@@ -78,6 +78,7 @@ export function printSummary(report: SyncReport, output: Output, verbose: boolea
   list("Notes", "dim", [
     ...linkLines(result.links),
     ...(result.earlierFiles > 0 ? [earlierText(result.earlierFiles)] : []),
+    ...result.unmatched,
     ...notes.filter(({ note }) => !isLoss(note)).map(({ line }) => line),
   ]);
   if (result.left !== undefined) output.write(`${leftText(result.left)}\n`);
@@ -97,6 +98,7 @@ export function toJson(report: SyncReport): object {
     retries: report.retries,
     excludedRuns: result.excludedRuns,
     earlierFiles: result.earlierFiles,
+    unmatched: result.unmatched,
     links: result.links,
     left: result.left ?? null,
     error: errorJson(result.error),

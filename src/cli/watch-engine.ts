@@ -178,6 +178,7 @@ export function watchEngine(command: WatchCommandOptions): WatchEngine {
       const all = { ...shared, logdirs, signal: stop, leavesRunning, ...(discovery && { discovery }) };
       const rest = await sendRest(all, giveUpAfter, tell);
       status?.addRest(rest.result);
+      for (const message of rest.result.unmatched) tell({ level: "info", run: undefined, message, hint: undefined });
       if (rest.result.left !== undefined) sayLeft(rest.result.left, tell);
       const code = anySetAside || rest.anySetAside ? 1 : exitCode(rest.result);
       return { name, code, interrupted: rest.result.interrupted };

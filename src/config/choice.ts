@@ -4,6 +4,7 @@ import type { SyncOptions } from "../sync/engine/once.ts";
 import { Recordings } from "../sync/source/recordings.ts";
 import { globFilter } from "../sync/transform/globs.ts";
 import { metricRulesOf } from "../sync/transform/metrics/rules.ts";
+import { PatternUse } from "../sync/transform/pattern-use.ts";
 import { excludedKinds } from "./kinds.ts";
 import type { CommandOptions } from "./options.ts";
 
@@ -32,6 +33,8 @@ export function chosen(
   const { group, restarts, includeTags, excludeTags, nan, every, maxSteps, includeRuns, excludeRuns, maxRecordSize } =
     options;
   const { histogramMetrics, prMetrics } = options;
+  const metrics = metricRulesOf(options);
+  const use = new PatternUse({ includeTags, excludeTags, metrics });
   return {
     group,
     runName: runNameOf(options),
@@ -45,7 +48,8 @@ export function chosen(
       every,
       maxSteps,
       derive: { histogramMetrics, prMetrics },
-      metrics: metricRulesOf(options),
+      metrics: metrics && { ...metrics, onMetric: (name) => use.metric(name) },
+      use,
     },
     limits: { maxImageBytes: options.maxImageSize, maxAudioBytes: options.maxAudioSize, oversize: options.oversize },
     wantsRun: globFilter(includeRuns, excludeRuns, false),

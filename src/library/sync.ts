@@ -91,5 +91,15 @@ export async function sync(call: SyncCall): Promise<SyncReport> {
 }
 
 function notBegun(error: TraceletError, interrupted: boolean): SyncResult {
-  return { runs: [], excludedRuns: 0, earlierFiles: 0, links: [], problems: [], error, interrupted, left: undefined };
+  return {
+    runs: [],
+    excludedRuns: 0,
+    earlierFiles: 0,
+    unmatched: [],
+    links: [],
+    problems: [],
+    error,
+    interrupted,
+    left: undefined,
+  };
 }

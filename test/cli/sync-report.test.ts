@@ -25,6 +25,7 @@ function report(result: Partial<SyncResult> = {}, changes: Partial<SyncReport> =
     runs: [run()],
     excludedRuns: 0,
     earlierFiles: 0,
+    unmatched: [],
     links: [],
     problems: [],
     error: undefined,
@@ -219,6 +220,7 @@ test("the object for machines holds all of it", () => {
     retries: 0,
     excludedRuns: 0,
     earlierFiles: 0,
+    unmatched: [],
     links: [],
     error: null,
     kinds: expect.objectContaining({

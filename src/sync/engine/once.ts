@@ -171,6 +171,7 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
     runs: runs.flatMap((run) => results.get(run) ?? []),
     excludedRuns: all.length - chosen.length,
     earlierFiles: begun?.earlier.size ?? 0,
+    unmatched: options.transform.use?.unmatched() ?? [],
     links,
     problems,
     error,

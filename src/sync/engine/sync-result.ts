@@ -11,6 +11,8 @@ export interface SyncResult {
   readonly excludedRuns: number;
   /** Event files that were begun before those that were asked for. */
   readonly earlierFiles: number;
+  /** What there is to say of patterns that match nothing of what was read. */
+  readonly unmatched: readonly string[];
   /** Links that make no run because their target is one already. */
   readonly links: readonly LinkedRun[];
   readonly problems: readonly DiscoveryProblem[];

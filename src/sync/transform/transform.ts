@@ -10,6 +10,7 @@ import { globFilter } from "./globs.ts";
 import type { FileMetrics } from "./metrics/derivation.ts";
 import { shownTag } from "./metrics/made-tag.ts";
 import type { MetricRules } from "./metrics/rules.ts";
+import type { PatternUse } from "./pattern-use.ts";
 import type { SeriesCounts } from "./series-counts.ts";
 
 export interface TransformOptions {
@@ -28,6 +29,8 @@ export interface TransformOptions {
   readonly derive?: DeriveOptions;
   /** Which scalars are computed from scalars, and what they are called. */
   readonly metrics?: MetricRules | undefined;
+  /** Told the tags that are read, and the metrics. */
+  readonly use?: PatternUse | undefined;
 }
 
 /** Kinds whose values take a file each, or a place in one; the others are few or small. */
@@ -63,6 +66,8 @@ export class Transform {
   readonly #obsolete: Obsolete;
   readonly #wanted: (tag: string) => boolean;
   readonly #trace: ((line: string) => void) | undefined;
+  /** How many of the table's tags were told. */
+  #toldTags = 0;
   /** Whether each tag is wanted, by its number. */
   readonly #wantedIds: boolean[] = [];
   /** The first value that was skipped for holding nothing. */
@@ -89,6 +94,7 @@ export class Transform {
       const isReplaced = replaced?.some === true ? obsoleteScalars(replaced, batch, file, firstScalar) : isPast;
       tally.derived("scalars", metrics.add({ batch, firstScalar, starts, skipsNan, isObsolete: isPast, isReplaced }));
     }
+    this.#tellUse(batch, firstDatum);
     if (isPast !== undefined) {
       // A graph is no series of steps: a restart draws no new one, and TensorBoard keeps it too. Nor are tracelet's records.
       const isObsolete = (datum: Datum) =>
@@ -116,6 +122,14 @@ export class Transform {
     }
     if (surplus.size > 0) this.#filterData(batch, firstDatum, (datum) => surplus.get(datum), tally);
     metrics?.rewrite(batch, firstScalar, firstDatum, tally);
+  }
+
+  #tellUse(batch: RecordBatch, firstDatum: number): void {
+    const { use } = this.#options;
+    if (use === undefined) return;
+    for (; this.#toldTags < batch.tags.length; this.#toldTags++)
+      use.tag(shownTag(batch.tags[this.#toldTags] as string));
+    for (let i = firstDatum; i < batch.data.length; i++) use.tag((batch.data[i] as Datum).tag);
   }
 
   #emptiness(datum: Datum): SkipReason | undefined {

@@ -100,7 +100,7 @@ export class FileMetrics {
     this.#member = member;
     this.#before = before;
     this.#code = rules.transform && new CodeStep(rules.transform, member);
-    this.#names = rules.rename.length === 0 ? undefined : new NewNames(rules.rename, member);
+    this.#names = rules.rename.length === 0 ? undefined : new NewNames(rules, member);
     this.#types = rules.tellsTypes ? new ToldTypes(rules.types, member) : undefined;
   }
 

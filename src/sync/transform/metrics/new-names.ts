@@ -5,17 +5,19 @@ import { hashText } from "../../source/fingerprint.ts";
 import { nameInGroup } from "../../source/group-names.ts";
 import { madeName, madeTag } from "./made-tag.ts";
 import { Renaming } from "./renaming.ts";
-import type { RenameRule, RunMember } from "./rules.ts";
+import type { MetricRules, RunMember } from "./rules.ts";
 
 export class NewNames {
   readonly #renaming: Renaming;
   readonly #member: RunMember;
+  readonly #onMetric: MetricRules["onMetric"];
   /** By tag numbers of this table. */
   #ids: (number | undefined)[] = [];
   #table: RecordBatch["tagTable"] | undefined;
 
-  constructor(rules: readonly RenameRule[], member: RunMember) {
-    this.#renaming = new Renaming(rules);
+  constructor({ rename, onMetric }: Pick<MetricRules, "rename" | "onMetric">, member: RunMember) {
+    this.#renaming = new Renaming(rename);
+    this.#onMetric = onMetric;
     this.#member = member;
   }
 
@@ -33,7 +35,9 @@ export class NewNames {
   }
 
   #newTag(tag: string): string {
-    const name = this.#renaming.nameFor(madeName(tag) ?? nameInGroup(this.#member, tag));
+    const before = madeName(tag) ?? nameInGroup(this.#member, tag);
+    this.#onMetric?.(before);
+    const name = this.#renaming.nameFor(before);
     if (name === undefined) return tag;
     const made = hashText(`rename\0${this.#member.path}\0${tag}`).slice(0, 8);
     return madeTag(made, name);

@@ -46,9 +46,11 @@ export class Recipes {
   readonly #isBest: (name: string) => boolean;
   readonly #typeOf: (name: string) => MetricType | undefined;
   readonly #known = new Map<string, Recipe>();
+  readonly #onMetric: MetricRules["onMetric"];
 
   constructor(rules: MetricRules, restarts: RestartPolicy) {
     this.restarts = restarts;
+    this.#onMetric = rules.onMetric;
     this.#exprs = rules.derive.flatMap((rule) => {
       if (rule.operation.kind !== "expr") return [];
       const { expression } = rule.operation;
@@ -81,6 +83,7 @@ export class Recipes {
   of(name: string): Recipe {
     const known = this.#known.get(name);
     if (known !== undefined) return known;
+    this.#onMetric?.(name);
     const recipe = this.#recipe(name);
     this.#known.set(name, recipe);
     return recipe;

@@ -8,6 +8,10 @@ export class Renaming {
     this.#rules = rules.map(({ from, to }) => ({ from: from.split("*"), to: to.split("*") }));
   }
 
+  matches(tag: string): boolean {
+    return this.#rules.some(({ from }) => matchStars(tag, from) !== undefined);
+  }
+
   /** What it is called by the first rule that matches; undefined if none does. */
   nameFor(tag: string): string | undefined {
     for (const { from, to } of this.#rules) {

@@ -64,6 +64,8 @@ export interface MetricRules {
   /** Whether each metric's type is told, guessed where no rule knows it. */
   readonly tellsTypes: boolean;
   readonly transform?: TransformFunction | undefined;
+  /** Told each metric that the rules are tried on. */
+  readonly onMetric?: ((name: string) => void) | undefined;
 }
 
 export const NO_RULES: MetricRules = { derive: [], rename: [], best: [], types: [], tellsTypes: false };
