@@ -71,10 +71,11 @@ async function verifyRuns(
 ): Promise<Verified> {
   const { openToRead } = await import("../backends/wandb/open.ts");
   const { verifyWandb } = await import("../verify/wandb/verify.ts");
-  const { giveUpAfter: giveUpAfterMs, shutdownTimeout: shutdownTimeoutMs } = options;
+  const { giveUpAfter: giveUpAfterMs, shutdownTimeout: shutdownTimeoutMs, maxArtifactSize } = options;
   const { store, ...what } = openToRead(options, { signal: choice.signal, giveUpAfterMs, shutdownTimeoutMs, say });
   try {
-    return { key: `wandb ${what.address}`, result: await verifyWandb({ ...choice, store, ...what }) };
+    const result = await verifyWandb({ ...choice, store, ...what, maxArtifactBytes: maxArtifactSize });
+    return { key: `wandb ${what.address}`, result };
   } finally {
     await store.close();
   }

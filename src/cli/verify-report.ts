@@ -169,7 +169,7 @@ const WORDS: Readonly<Record<string, Words>> = {
 
 const REMEDIES: Readonly<Record<string, string>> = {
   mlflow: "delete the run in MLflow, and sync again with --resend-deleted",
-  wandb: "send the logdir to another project",
+  wandb: "delete the run in W&B, and sync again with --resend-deleted",
 };
 
 const SUBJECTS = { params: "param", tags: "run tag", files: "file" } as const;

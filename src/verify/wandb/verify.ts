@@ -27,6 +27,8 @@ export interface VerifyOptions extends Omit<SyncOptions, "backend" | "checkpoint
   readonly store: WandbStore;
   readonly reader: WandbReader;
   readonly place: Place;
+  /** The largest file that was to be stored, bytes; left out: any. */
+  readonly maxArtifactBytes?: number | undefined;
   /** Items of either side that are held at once, 24 bytes each. Default 750,000. */
   readonly itemsHeld?: number | undefined;
 }
@@ -53,11 +55,12 @@ export async function verifyWandb(options: VerifyOptions): Promise<VerifyResult>
 
 /** What the source holds now. @param expectations told all that would be sent */
 async function readSource(
-  { store, place, ...options }: VerifyOptions,
+  { store, place, maxArtifactBytes, ...options }: VerifyOptions,
   expectations: Expectations,
 ): Promise<{ readonly result: SyncResult; readonly location: string | undefined }> {
   const stands = new VerifyStore(store, expectations);
-  const backend = new WandbBackend({ store: stands, place, live: false, keepsMarks: false, signal: options.signal });
+  const { signal } = options;
+  const backend = new WandbBackend({ store: stands, place, live: false, keepsMarks: false, maxArtifactBytes, signal });
   // No state can be there: it is empty, and kept nowhere.
   const checkpoints = Checkpoints.open(os.devNull, "", { readOnly: true });
   try {
