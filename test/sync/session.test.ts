@@ -61,6 +61,20 @@ describe("--group logdir", () => {
     );
   });
 
+  test("and in directories that are called as the run is", async () => {
+    const world = World.create();
+    const places = ["sweep/1", "sweep/1/eval", "sweep/10", "sweep"];
+    for (const [n, place] of places.entries()) world.logdir.write(place, fileOf(curve(`tag${n}`, 0, 3), n));
+    const session = { ...SESSION, runName: "sweep/1" };
+    await world.sync(session);
+    world.loseState();
+    await world.sync(session);
+    expectPoints(
+      theRun(world),
+      ["tag0", "eval/tag1", "sweep/10/tag2", "sweep/tag3"].flatMap((tag) => curve(tag, 0, 3)),
+    );
+  });
+
   test("several files of the logdir itself are of one member", async () => {
     const world = World.create();
     world.logdir.write("events.out.tfevents.1.host.1.0", fileOf(curve("loss", 0, 3), 0));
@@ -307,13 +321,13 @@ describe("two sessions of one logdir", () => {
 
   test("the second goes on in a file of the first's directory, which is another's", async () => {
     const world = World.create();
-    world.logdir.write("exp/tfevents.1", fileOf(curve("loss", 0, 5), 10));
+    world.logdir.write("part/tfevents.1", fileOf(curve("loss", 0, 5), 10));
     await world.sync(named(1));
-    world.logdir.write("exp/tfevents.2", fileOf(curve("loss", 0, 3), 20));
+    world.logdir.write("part/tfevents.2", fileOf(curve("loss", 0, 3), 20));
     expect(await world.sync(named(2))).toMatchObject({ earlierFiles: 1 });
     const [one, two] = world.backend.runs as [World["backend"]["runs"][number], World["backend"]["runs"][number]];
-    expectPoints(one, renamed("exp/loss", curve("loss", 0, 5)));
-    expectPoints(two, renamed("exp/loss", curve("loss", 0, 3)));
+    expectPoints(one, renamed("part/loss", curve("loss", 0, 5)));
+    expectPoints(two, renamed("part/loss", curve("loss", 0, 3)));
   });
 
   test("a logdir that was moved has the same sessions", async () => {

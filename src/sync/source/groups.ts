@@ -65,7 +65,7 @@ export async function groupRuns(
     else if (mode === "nested") groups.push(...nest(folded.map((members) => groupOf(members))));
     else groups.push(...folded.map((members) => groupOf(members)));
   }
-  if (session !== undefined && whole.length > 0) groups.push(session.join(whole));
+  if (session !== undefined && whole.length > 0) groups.push(session.join(whole, runName));
   return withRunNames(withTitles(groups), runName);
 }
 

@@ -61,15 +61,21 @@ export class Session {
     });
   }
 
-  /** @param whole each of TensorBoard's runs, with what is folded into it behind it */
-  join(whole: readonly (readonly Member[])[]): RunGroup {
+  /**
+   * @param whole each of TensorBoard's runs, with what is folded into it behind it
+   * @param runName what the user calls the session: a directory of that name, as of `SummaryWriter(f"runs/{name}")`, tells
+   *   nothing more of its tags
+   */
+  join(whole: readonly (readonly Member[])[], runName: string | undefined): RunGroup {
     const first = whole.flat()[0] as Member;
     const directory = this.#above ?? first.run.logdir;
     const members = whole.flatMap((parts) => {
       const { logdir, name } = (parts[0] as Member).run;
       const below = path.posix.join(path.relative(directory, logdir), name);
       // A directory below such a one keeps the name that the user gave it.
-      const given = name === "." ? "" : name.replace(NAMED_BY_WRITER, "");
+      const named = name === "." ? "" : name.replace(NAMED_BY_WRITER, "");
+      const isOwn = runName !== undefined && `${named}/`.startsWith(`${runName}/`);
+      const given = isOwn ? named.slice(runName.length + 1) : named;
       const prefix = given === "" ? "" : `${given}/`;
       return parts.map((part) => ({ ...part, path: path.posix.join(below, part.path).replace(/^\.$/, ""), prefix }));
     });
