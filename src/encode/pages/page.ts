@@ -19,6 +19,8 @@ export interface Page {
   readonly data?: unknown;
   readonly style?: string;
   readonly libraries?: readonly Library[];
+  /** False where other versions have to make the same page of the same content. Default true. */
+  readonly isVersioned?: boolean;
   /** Content that needs no script. Trusted: whoever writes it has escaped what is not his. */
   readonly body?: string;
 }
@@ -26,7 +28,15 @@ export interface Page {
 /** Longest heading; tags may be megabytes. */
 const MAX_TITLE = 500;
 
-export function renderPage({ title, script, data, style = "", libraries = [], body = "" }: Page): string {
+export function renderPage({
+  title,
+  script,
+  data,
+  style = "",
+  libraries = [],
+  body = "",
+  isVersioned = true,
+}: Page): string {
   const heading = escapeHtml(shortened(title, MAX_TITLE));
   const styles = [...libraries.map(({ style }) => style), FRAME_STYLE, style].filter((text) => text !== "");
   const scripts = libraries.map(({ script }) => script);
@@ -45,7 +55,7 @@ export function renderPage({ title, script, data, style = "", libraries = [], bo
     "<head>",
     '<meta charset="utf-8">',
     `<meta http-equiv="Content-Security-Policy" content="${policy}">`,
-    `<meta name="generator" content="tracelet ${escapeHtml(VERSION)}">`,
+    ...(isVersioned ? [`<meta name="generator" content="tracelet ${escapeHtml(VERSION)}">`] : []),
     '<meta name="viewport" content="width=device-width, initial-scale=1">',
     '<meta name="color-scheme" content="light dark">',
     '<meta name="referrer" content="no-referrer">',

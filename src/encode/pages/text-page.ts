@@ -38,9 +38,9 @@ export function textPage(tag: string, series: readonly TextStep[], all: number =
   return renderPage({ title: tag, script: "", style: TEXT_STYLE, data: null, body: `\n${parts.join("\n")}\n` });
 }
 
-/** One step's text by itself. */
+/** One step's text by itself; the same page whichever version makes it, as long as neither frame nor style changes. */
 export function textStepPage(tag: string, step: TextStep): string {
-  return renderPage({ title: tag, style: TEXT_STYLE, body: `\n${stepHtml(step)}\n` });
+  return renderPage({ title: tag, style: TEXT_STYLE, body: `\n${stepHtml(step)}\n`, isVersioned: false });
 }
 
 /** Whether a page of one step shows all of its text. */
