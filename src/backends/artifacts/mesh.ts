@@ -8,25 +8,13 @@
 
 import { encodeNpy } from "../../encode/npy.ts";
 import type { MeshDatum } from "../../reader/datum.ts";
-import type { Tensor } from "../../reader/tensor.ts";
 import type { Artifact } from "./artifact.ts";
 import { type MediaContext, stepName } from "./context.ts";
-
-/** A batch of lists: entry `i` of element `b` begins at `(b * count + i) * width`. */
-interface Rows {
-  readonly batch: number;
-  readonly count: number;
-  readonly width: number;
-  readonly values: ArrayLike<number | bigint>;
-  /** Whether a float32 may not hold them. */
-  readonly wide: boolean;
-}
+import { byteOf, type Rows, sceneOf } from "./mesh-scene.ts";
 
 /** Files of one value, and bytes of their heads together, since each repeats the configuration; else it is kept as `.npy`. */
 const MAX_FILES = 1000;
 const MAX_HEADS = 16 * 1024 * 1024;
-
-const WIDE: ReadonlySet<Tensor["dtype"]> = new Set(["float64", "int32", "qint32", "uint32", "int64", "uint64"]);
 
 /**
  * The meshes among some values. One comes as up to three, which a writer puts into one record; all the values of that
@@ -58,41 +46,12 @@ export function encodeMesh(parts: readonly MeshDatum[], { paths }: MediaContext)
 
 /** One PLY an element of the batch; undefined if the tensors do not fit together. */
 function filesOf(parts: readonly MeshDatum[]): Uint8Array[] | undefined {
-  const byContent = new Map(parts.map((part) => [part.content, part]));
-  const vertex = byContent.get("vertex");
-  if (vertex === undefined || byContent.size !== parts.length || byContent.has("undefined")) return undefined;
-  const [points, corners, colors] = [vertex, byContent.get("face"), byContent.get("color")].map((part) =>
-    part === undefined ? undefined : (rowsOf(part.tensor) ?? NO_ROWS),
-  );
-  if (points?.width !== 3) return undefined;
-  if (corners && (corners.batch !== points.batch || !areFaces(corners))) return undefined;
-  if (colors && (colors.batch !== points.batch || colors.count !== points.count || !isColor(colors))) return undefined;
-  const comment = vertex.config === "" ? [] : [`comment config ${asciiJson(vertex.config)}`];
+  const scene = sceneOf(parts);
+  if (scene === undefined) return undefined;
+  const { points, corners, colors, config } = scene;
+  const comment = config === "" ? [] : [`comment config ${asciiJson(config)}`];
   if (points.batch > MAX_FILES || points.batch * (comment[0]?.length ?? 0) > MAX_HEADS) return undefined;
   return Array.from({ length: points.batch }, (_, i) => ply(i, comment, points, corners, colors));
-}
-
-const NO_ROWS: Rows = { batch: -1, count: 0, width: 0, values: [], wide: false };
-
-/** Undefined for a tensor that is no list, or batch of lists, of points. */
-function rowsOf({ shape, dtype, data }: Tensor): Rows | undefined {
-  if (dtype === "string" || dtype.startsWith("complex") || shape.length < 2 || shape.length > 3) return undefined;
-  const [batch = 1, count = 0, width = 0] = shape.length === 3 ? shape : [1, ...shape];
-  return { batch, count, width, values: data as ArrayLike<number | bigint>, wide: WIDE.has(dtype) };
-}
-
-function isColor({ width }: Rows): boolean {
-  return width === 3 || width === 4;
-}
-
-/** PLY counts the corners with 8 bits here, and the vertices with 32. */
-function areFaces({ width, values }: Rows): boolean {
-  if (width < 3 || width > 255) return false;
-  for (let i = 0; i < values.length; i++) {
-    const index = Number(values[i]);
-    if (!Number.isInteger(index) || Math.abs(index) >= 2 ** 31) return false;
-  }
-  return true;
 }
 
 function ply(item: number, comment: readonly string[], points: Rows, corners?: Rows, colors?: Rows): Uint8Array {
@@ -129,12 +88,6 @@ function ply(item: number, comment: readonly string[], points: Rows, corners?: R
     }
   }
   return bytes;
-}
-
-/** TensorBoard takes colors as 0 to 255, whatever the dtype. */
-function byteOf(value: number | bigint | undefined): number {
-  const number = Math.round(Number(value));
-  return number >= 0 ? Math.min(number, 255) : 0;
 }
 
 /** One line of ASCII: a comment ends where the line does. */

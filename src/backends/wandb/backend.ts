@@ -1,7 +1,7 @@
 /** Weights & Biases as a destination: each run of the source is a run of a project. */
 import { TraceletError } from "../../errors.ts";
 import { backoff, pause } from "../../pause.ts";
-import { holdsHparams } from "../../reader/datum.ts";
+import { type Datum, holdsHparams } from "../../reader/datum.ts";
 import type { PythonValue } from "../../reader/python-text.ts";
 import type {
   Backend,
@@ -224,7 +224,8 @@ export class WandbBackend implements Backend {
     const run = this.#opened(handle);
     if (!run.isNew(batch)) return { tally: tallyOf(batch), notes: [] };
     const media = await this.#mediaOf(run).send(batch.data);
-    const files = await this.#filesOf(run).write(batch.data);
+    const isMedium = (datum: Datum) => media.values.has(datum) || media.refused.has(datum) || media.tooLarge.has(datum);
+    const files = await this.#filesOf(run).write(batch.data.filter((datum) => !isMedium(datum)));
     const unstored = unstoredOf(media, files, scalarsTooLong(batch.scalars));
     const notes = run.notYetNoted([...notesOf(batch), ...media.notes, ...files.notes]);
     const refused = refusedValues(batch, unstored);
@@ -369,7 +370,10 @@ function paramsOf({ data, hparams }: Batch): Map<string, PythonValue> {
 }
 
 function notesOf({ scalars: { tags, step, length }, data }: Batch): Note[] {
-  const mediaTags = data.flatMap(({ kind, tag }) => (MEDIA_KINDS.has(kind) ? tag : []));
+  const mediaTags = data.flatMap((datum) => {
+    if (datum.kind === "mesh") return datum.mesh;
+    return MEDIA_KINDS.has(datum.kind) ? datum.tag : [];
+  });
   const notes = [...new Set([...tags, ...mediaTags])]
     .filter((tag) => keyOf(tag) !== tag)
     .map((tag): Note => {

@@ -2,6 +2,7 @@
  * Names that W&B takes. Its client refuses the others; here they are made to fit, since a logdir's names were not chosen
  * for W&B.
  */
+import type { Datum } from "../../reader/datum.ts";
 import { hashText } from "../../sync/source/fingerprint.ts";
 
 /** Characters of a project's name. */
@@ -32,6 +33,11 @@ const RESERVED: ReadonlySet<string> = new Set(["_step", "_timestamp", "_runtime"
 /** What a tag is called in rows. */
 export function keyOf(tag: string): string {
   return RESERVED.has(tag) ? `tensorboard/${tag}` : tag;
+}
+
+/** What a value is called in rows: the parts of a mesh have tags of their own, and it has one name. */
+export function keyOfDatum(datum: Datum): string {
+  return keyOf(datum.kind === "mesh" ? datum.mesh : datum.tag);
 }
 
 function shortened(name: string, most: number): string {

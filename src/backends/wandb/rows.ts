@@ -13,7 +13,7 @@
 import type { Datum } from "../../reader/datum.ts";
 import type { Batch } from "../../sync/backend.ts";
 import { numberText } from "./json.ts";
-import { keyOf } from "./names.ts";
+import { keyOf, keyOfDatum } from "./names.ts";
 
 /** A value of a row. */
 export interface RowValue {
@@ -105,8 +105,8 @@ export function* valuesOf(
         values.push({ key, text, step: step[each] as bigint, wallTime: wallTime[each] as number });
         continue;
       }
-      const { tag: name, step: at, wallTime: time } = each;
-      for (const text of texts.get(each) ?? []) values.push({ key: keyOf(name), text, step: at, wallTime: time });
+      const at = { key: keyOfDatum(each), step: each.step, wallTime: each.wallTime };
+      for (const text of texts.get(each) ?? []) values.push({ ...at, text });
     }
     yield values;
   }

@@ -127,8 +127,10 @@ function collectFiles(value: RowValue, into: Set<string>): void {
   if (!isRow(value)) return;
   if (typeof value["_type"] === "string") {
     const { path, filenames } = value;
+    // Names of 3D objects are relative to their folder; the objects have whole ones.
+    const isRelative = value["_type"] === "object3D";
     for (const file of [path, ...(Array.isArray(filenames) ? (filenames as readonly RowValue[]) : [])]) {
-      if (typeof file === "string") into.add(file);
+      if (typeof file === "string") into.add(isRelative ? `media/object3D/${file}` : file);
     }
   }
   for (const each of Object.values(value)) collectFiles(each, into);

@@ -6,7 +6,7 @@ import type { JsonValue } from "../json.ts";
 import type { RunFile } from "../store.ts";
 
 /** W&B's own folders, one a type of media. */
-export type MediaFolder = "audio" | "html" | "images" | "table" | "videos";
+export type MediaFolder = "audio" | "html" | "images" | "object3D" | "table" | "videos";
 
 export interface MediaFile extends RunFile {
   readonly body: Uint8Array;

@@ -1,7 +1,14 @@
 /** Which values become values of rows, beside scalars. Loads nothing: a run of scalars needs only to know that it has none. */
 import type { Datum, Kind } from "../../../reader/datum.ts";
 
-export const MEDIA_KINDS: ReadonlySet<Kind> = new Set<Kind>(["audio", "histograms", "images", "pr_curves", "text"]);
+export const MEDIA_KINDS: ReadonlySet<Kind> = new Set<Kind>([
+  "audio",
+  "histograms",
+  "images",
+  "mesh",
+  "pr_curves",
+  "text",
+]);
 
 /** Whether a value holds nothing that could be shown. */
 export function isEmpty(datum: Datum): boolean {

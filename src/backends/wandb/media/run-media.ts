@@ -3,7 +3,7 @@ import type { ContentRefused } from "../../../net/refusal.ts";
 import type { Datum } from "../../../reader/datum.ts";
 import type { Note } from "../../../sync/report/note.ts";
 import type { JsonValue } from "../json.ts";
-import { keyOf } from "../names.ts";
+import { keyOfDatum } from "../names.ts";
 import { isTooLong } from "../rows.ts";
 import type { RunFile } from "../store.ts";
 import type { Encoded } from "./encoded.ts";
@@ -53,43 +53,46 @@ export class RunMedia {
     const media = data.filter((datum) => MEDIA_KINDS.has(datum.kind) && !isEmpty(datum));
     if (media.length === 0) return sent;
     // Loaded for those runs only that have more than scalars.
-    const { encode } = await import("./encode.ts");
-    const waiting = new Map<Datum, Encoded>();
+    const { encode, groupsOf } = await import("./encode.ts");
+    const waiting = new Map<readonly [Datum, ...Datum[]], Encoded>();
     let [files, bytes] = [0, 0];
     const flush = async () => {
       const errors = await this.#upload([...waiting.values()]);
-      for (const [datum, encoded] of waiting) {
+      for (const [group, encoded] of waiting) {
+        const [datum, ...others] = group;
         const error = encoded.files.map(({ path }) => errors.get(path)).find((each) => each !== undefined);
         if (error !== undefined) {
-          refused.set(datum, error.reason);
+          for (const each of group) refused.set(each, error.reason);
           continue;
         }
         values.set(datum, encoded.values);
-        if (encoded.chart !== undefined) charts.set(keyOf(datum.tag), encoded.chart);
+        for (const other of others) values.set(other, []);
+        if (encoded.chart !== undefined) charts.set(keyOfDatum(datum), encoded.chart);
         if (encoded.note !== undefined) this.#note(datum, encoded.note, notes);
       }
       waiting.clear();
       [files, bytes] = [0, 0];
     };
-    for (const datum of media) {
-      const encoded = encode(datum);
+    for (const group of groupsOf(media)) {
+      const [datum] = group;
+      const encoded = encode(group);
       if (encoded === undefined) continue;
       if ("refused" in encoded) {
-        refused.set(datum, encoded.refused);
+        for (const each of group) refused.set(each, encoded.refused);
         continue;
       }
-      if (encoded.values.some((text) => isTooLong(keyOf(datum.tag), text))) {
-        refused.set(datum, "it is longer than a line of W&B's history can be");
+      if (encoded.values.some((text) => isTooLong(keyOfDatum(datum), text))) {
+        for (const each of group) refused.set(each, "it is longer than a line of W&B's history can be");
         continue;
       }
       const large = encoded.files.find(({ body }) => body.length > this.#options.maxFileBytes);
       if (large !== undefined) {
-        tooLarge.add(datum);
+        for (const each of group) tooLarge.add(each);
         const message = `${datum.kind} ${JSON.stringify(datum.tag)}: those with a file larger than --max-artifact-size are skipped (the first: step ${datum.step}, ${large.body.length} bytes)`;
         this.#note(datum, { code: "oversize", message }, notes);
         continue;
       }
-      waiting.set(datum, encoded);
+      waiting.set(group, encoded);
       files += encoded.files.length;
       for (const { body } of encoded.files) bytes += body.length;
       if (files >= MAX_FILES || bytes >= MAX_BYTES) await flush();
