@@ -4,11 +4,20 @@ import { WandbApi } from "../../src/backends/wandb/api.ts";
 import { readLogin } from "../../src/backends/wandb/login.ts";
 import { readPlace } from "../../src/backends/wandb/place.ts";
 import { WandbReader } from "../../src/backends/wandb/reader.ts";
+import type { Quarantine } from "../../src/sync/backend.ts";
 import type { SyncOptions } from "../../src/sync/engine/once.ts";
 import type { Findings } from "../../src/verify/findings.ts";
 import type { VerifyResult } from "../../src/verify/result.ts";
 import { verifyWandb } from "../../src/verify/wandb/verify.ts";
-import { eventFile, hparamsEvent, scalarEvent, versionEvent } from "../support/event-writer.ts";
+import {
+  event,
+  eventFile,
+  hparamsEvent,
+  imageEvent,
+  scalarEvent,
+  textEvent,
+  versionEvent,
+} from "../support/event-writer.ts";
 import type { StoredRun } from "../support/wandb-server/run.ts";
 import { API_KEY, WandbServer } from "../support/wandb-server/server.ts";
 import { curve, records, World } from "../sync/world.ts";
@@ -105,6 +114,35 @@ test("what was sent is the same, bit for bit", async () => {
   expect([runs[0]?.outcome, runs[0]?.findings.differences, notes]).toEqual(["equal", [], []]);
   const { points, params, runs: all } = runs[0]?.findings.counts ?? {};
   expect([points?.compared, params?.compared, all?.compared]).toEqual([53, 2, 1]);
+});
+
+test("so are media, but for what W&B could not hold", async () => {
+  const nan = {
+    dtype: "DT_DOUBLE",
+    tensorShape: { dim: [{ size: 1 }, { size: 3 }] },
+    doubleVal: [Number.NaN, Number.NaN, 3],
+  };
+  const metadata = { pluginData: { pluginName: "histograms" } };
+  world.logdir.write(
+    "train",
+    eventFile(
+      versionEvent(),
+      textEvent("text", 1, "words"),
+      imageEvent("image", 1, Buffer.from("bytes")),
+      event({ wallTime: 1_700_000_000, step: 1, summary: { value: [{ tag: "nan", metadata, tensor: nan }] } }),
+    ),
+  );
+  const refused: string[] = [];
+  const add: Quarantine["add"] = async (_run, _id, values) => {
+    refused.push(...values.map(({ tag }) => tag));
+    return "file";
+  };
+  await sync({ quarantine: { add } });
+  expect(refused).toEqual(["nan"]);
+  expect((await verify()).runs.map(({ outcome }) => outcome)).toEqual(["equal"]);
+  for (const [name, { times }] of stored().files) expect([name, times]).toEqual([name, 1]);
+  stored().files.clear();
+  expect((await verify()).runs.map(({ outcome }) => outcome)).toEqual(["different"]);
 });
 
 test("so is what was sent piece by piece, which has other rows", async () => {
