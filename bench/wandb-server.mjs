@@ -23,6 +23,8 @@ export async function startWandb() {
       HOME: folder,
     }),
     points: (project) => server.runs(project).reduce((sum, run) => sum + pointsOf(run.history.lines), 0),
+    /** How many there were since the last time. */
+    takeRequests: () => server.requests.splice(0).length,
     stop: () => server.stop(),
   };
 }

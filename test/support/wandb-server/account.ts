@@ -46,7 +46,10 @@ export class Account {
   }
 
   byStorageId(id: string): StoredRun | undefined {
-    return [...this.#runs.values()].find((run) => run.storageId === id);
+    // None of the names has a colon.
+    const [, , name = "", project, entity] = Buffer.from(id, "base64").toString().split(":");
+    const run = this.#runs.get(pathOf({ entity: entity ?? "", project: project ?? "", name }));
+    return run?.storageId === id ? run : undefined;
   }
 
   /** @throws Refusal */
