@@ -198,13 +198,12 @@ export class WandbBackend implements Backend {
     const isOurs = status.displayName === fitDisplayName(name);
     const now = isOurs ? run.name : status.displayName;
     const isToldName = (isRenamed || isCalled) && isOurs;
-    await open.claim(
-      { name: run.name, source: run.source },
-      {
-        ...(isToldName && { displayName: fitDisplayName(run.name) }),
-        ...(isRenamed && isOwnNote(status.notes ?? "") && { notes: noteOf(run, VERSION) }),
-      },
-    );
+    const fields = {
+      ...(isToldName && { displayName: fitDisplayName(run.name) }),
+      ...(isRenamed && isOwnNote(status.notes ?? "") && { notes: noteOf(run, VERSION) }),
+    };
+    // Who has made it is its writer.
+    if (!created) await open.claim({ name: run.name, source: run.source }, fields);
     const { marks, choice, choices } = open.state;
     const handle: RunHandle = {
       id: address.name,

@@ -23,7 +23,7 @@ export class WandbRun {
   readonly address: RunAddress;
   readonly #store: WandbStore;
   readonly #storageId: string;
-  readonly #writer: string = randomUUID();
+  #writer: string;
   readonly #startTime: number;
   readonly #config: RunConfig;
   #state: RunState;
@@ -60,6 +60,7 @@ export class WandbRun {
     this.address = address;
     this.#storageId = status.storageId;
     this.#startTime = startTime;
+    this.#writer = stored.writer;
     this.#config = new RunConfig(status.config);
     const reached = reachedBy(stored, status);
     if (reached === "foreign" || reached === "lost") throw this.#notAsLeft(stored.lines, status.lines);
@@ -94,6 +95,7 @@ export class WandbRun {
     said: Pick<RunState, "name" | "source">,
     fields: Pick<RunFields, "displayName" | "notes"> = {},
   ): Promise<void> {
+    this.#writer = randomUUID();
     this.#state = { ...this.#state, ...said };
     this.#fields = { ...this.#fields, ...fields };
     await this.#tell(undefined);
