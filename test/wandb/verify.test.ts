@@ -261,3 +261,21 @@ test("a server that cannot be reached is an error of all", async () => {
   await server.stop();
   expect((await verifyAt(uri)).error?.code).toBe("unreachable");
 });
+
+test("a directory that was renamed is told, and the rest of its run is the same", async () => {
+  await sync();
+  world.logdir.rename("train", "renamed");
+  const [run, ...others] = (await verify()).runs;
+  expect([run?.name, run?.error, others]).toEqual(["renamed", undefined, []]);
+  expect(run?.findings.differences).toEqual([
+    {
+      what: "runs",
+      name: "its name, which the next sync changes,",
+      state: "different",
+      source: "renamed",
+      there: "train",
+    },
+  ]);
+  await sync();
+  expect((await findings()).differences).toEqual([]);
+});
