@@ -225,6 +225,8 @@ class Session:
         own = {} if key is None else {"TRACELET_SESSION_KEY": key}
         if self._lease is not None:
             own["TRACELET_SESSION_MEMBERS"] = self._lease.members
+        if key is not None:
+            own["TRACELET_SESSION_LEFTOVERS"] = "\n".join(self._leftovers())
         if self.project is not None:
             # Not as a flag: only some destinations have it.
             own.update(TRACELET_PROJECT=self.project, TRACELET_EXPERIMENT=self.project)
@@ -248,6 +250,11 @@ class Session:
         fd, self._config_file = tempfile.mkstemp(prefix="start-logging-", suffix=".json", dir=folder)
         with open(fd, "w", encoding="utf-8") as file:
             json.dump(self._config, file, default=plain)
+
+    def _leftovers(self) -> list[str]:
+        """What the watch removes when all is sent, since this process may have died."""
+        config = [self._config_file] if self._is_own_config and self._config_file is not None else []
+        return [*config, *([] if self._lease is None else [self._lease.members])]
 
     def _tidy(self) -> None:
         """Not while the watch, or the command that goes on, may need it."""

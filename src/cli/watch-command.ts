@@ -5,6 +5,7 @@ import { paceOf } from "../config/pace.ts";
 import { asTraceletError, TraceletError } from "../errors.ts";
 import { type EndConditions, endCondition, failureTold, followProcess } from "./end-condition.ts";
 import type { Job } from "./jobs.ts";
+import { takeSessionLeftovers } from "./session-leftovers.ts";
 import { exitCodeOf, onSignals, withoutEchoes } from "./signals.ts";
 import { canRedraw, duration, oneLine, outputTo } from "./terminal.ts";
 import { FORWARDED, startTraining, type Training } from "./training.ts";
@@ -18,6 +19,9 @@ import { WatchedDestinations } from "./watched-destinations.ts";
 const SENDING_SHARE = 0.5;
 /** Runs that are sent at the same time, unless told otherwise. */
 const CONCURRENCY = 4;
+
+/** Exit codes after which nothing is left: all sent; sent, but corrupt records were skipped. */
+const SENT: ReadonlySet<number> = new Set([0, 3]);
 
 /** The engine with all its options but those that say when it ends. */
 type Follow = (
@@ -51,6 +55,7 @@ export async function runWatch(
     verbose: options.verbose,
   });
   let metrics: WatchMetrics | undefined;
+  const removeLeftovers = takeSessionLeftovers();
   try {
     requireSense(options, training);
     for (const job of jobs) chosen(job.options);
@@ -104,6 +109,8 @@ export async function runWatch(
       training === undefined
         ? await watchAlone(follow, view, options, { isRunning, untilIdleMs: options.untilIdle, input }, watched)
         : await watchTraining(follow, view, options, training);
+    // What is left to be sent may need them.
+    if (SENT.has(end.code)) removeLeftovers();
     view.stop(end);
     return end.code;
   } catch (error) {

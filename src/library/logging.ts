@@ -1,8 +1,9 @@
 /** `startLogging` … `stopLogging`: a run of this program, sent while it is logged. */
 import { randomBytes } from "node:crypto";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
+import { defaultStateDir } from "../config/options.ts";
 import { TraceletError } from "../errors.ts";
 import type { WatchEvent } from "../sync/engine/watch-status.ts";
 import { EventFileWriter } from "../writer/event-file-writer.ts";
@@ -36,8 +37,8 @@ const STOP_MS = 60_000;
 interface Session {
   readonly experiment: Experiment;
   readonly watch: WatchProcess;
-  /** Holds the configuration of the watch. */
-  readonly directory: string;
+  /** The configuration of the watch. */
+  readonly config: string;
   /** Sends what is left. */
   readonly resume: string;
 }
@@ -62,8 +63,7 @@ export function startLogging(options: LoggingOptions = {}): Experiment {
   const since = Math.floor(Date.now()) / 1000;
   const name = expName ?? runName ?? nameOfScript();
   const key = randomBytes(32).toString("hex");
-  const directory = mkdtempSync(path.join(os.tmpdir(), "tracelet-"));
-  const config = path.join(directory, "tracelet.config.json");
+  const config = configFile(settings.stateDir);
   writeFileSync(config, JSON.stringify(settings), { mode: 0o600 });
   const experiment = new Experiment(name, path.resolve(logDir), key);
   const shared = [
@@ -76,7 +76,7 @@ export function startLogging(options: LoggingOptions = {}): Experiment {
   const resume = [...(project === undefined ? [] : [`TRACELET_EXPERIMENT=${quoted(project)}`]), "tracelet sync"];
   const watch = new WatchProcess(
     ["watch", ...shared, "--until-eof", "--pid", String(process.pid), "--json"],
-    { ...process.env, ...owner, TRACELET_SESSION_KEY: key },
+    { ...process.env, ...owner, TRACELET_SESSION_KEY: key, TRACELET_SESSION_LEFTOVERS: config },
     onEvent,
     ({ problem }) => {
       const message = `${problem ?? "tracelet watch has ended"}. The program goes on`;
@@ -84,7 +84,7 @@ export function startLogging(options: LoggingOptions = {}): Experiment {
     },
   );
   process.once("exit", onExit);
-  active = { experiment, watch, directory, resume: [...resume, ...shared.map(quoted)].join(" ") };
+  active = { experiment, watch, config, resume: [...resume, ...shared.map(quoted)].join(" ") };
   return experiment;
 }
 
@@ -109,13 +109,27 @@ export async function stopLogging({ timeout = STOP_MS }: { readonly timeout?: nu
   EventFileWriter.writeAllOut();
   const outcome = await session.watch.finish(timeout);
   if (outcome.problem === undefined) {
-    rmSync(session.directory, { recursive: true, force: true });
+    rmSync(session.config, { force: true });
     return outcome;
   }
   // The command that goes on names the configuration.
   const problem = `${outcome.problem}. Should that be stopped, this sends the rest: ${session.resume}`;
   process.emitWarning(problem, "TraceletWarning");
   return { ...outcome, problem };
+}
+
+/** In the state directory, where the command that goes on finds it after a restart of the machine, too. */
+function configFile(stateDir: string | undefined): string {
+  const name = `start-logging-${randomBytes(8).toString("hex")}.json`;
+  const state = stateDir ?? process.env["TRACELET_STATE_DIR"] ?? defaultStateDir(process.env);
+  const folder = path.resolve(state, "sessions");
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    return path.join(folder, name);
+  } catch {
+    // The watch will say so.
+    return path.join(os.tmpdir(), name);
+  }
 }
 
 /** The program just ends: the last moment to tell how. */
@@ -140,7 +154,7 @@ function requireData(settings: object): void {
 }
 
 /** Paths in a configuration file are relative to that; in a program, to its working directory. */
-function fromHere({ output, stateDir, trackingUri, ...rest }: Partial<WatchOptions>): object {
+function fromHere({ output, stateDir, trackingUri, ...rest }: Partial<WatchOptions>): Partial<WatchOptions> {
   const database = "sqlite:///";
   const uri = trackingUri?.startsWith(database)
     ? database + path.resolve(trackingUri.slice(database.length))

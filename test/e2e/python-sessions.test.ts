@@ -132,6 +132,9 @@ test("of a script that is killed, the watch sends what is in its files, and ends
   expect(await script.killed()).toBe("SIGKILL");
   await vi.waitFor(async () => expect((await script.runs())["run"]?.status).toBe("FAILED"), PATIENCE);
   expect(values((await script.runs())["run"])).toEqual({ loss: [[0, 0.5]] });
+  const left = () =>
+    readdirSync(path.join(script.directory, "state/sessions")).filter((name) => !name.endsWith(".lease"));
+  await vi.waitFor(() => expect(left()).toEqual([]), PATIENCE);
 });
 
 test("where the watch is killed, stop_logging sends the rest", async () => {

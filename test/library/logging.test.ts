@@ -1,12 +1,13 @@
 /** startLogging … stopLogging in programs of their own, against an MLflow database. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { type Ended, ended, Machine, ROOT } from "../cli/tracelet.ts";
 import { askPython } from "../sync/python.ts";
 
+const PATIENCE = { timeout: 120_000 };
 /** The options that every program here has. */
 const HERE = `stateDir: "state", trackingUri: "sqlite:///mlflow.db"`;
 
@@ -187,6 +188,7 @@ describe("a program that does not say that it ends", () => {
     expect(program.code).toBe(code);
     await expect.poll(() => program.status(), { timeout: 120_000 }).toEqual([`x ${status}`]);
     expect(program.points()).toEqual({ loss: 1000 });
+    await expect.poll(() => readdirSync(path.join(program.machine.root, "state/sessions")), PATIENCE).toEqual([]);
   });
 
   test("is killed: what it has handed to the system is sent", async () => {
@@ -196,6 +198,7 @@ describe("a program that does not say that it ends", () => {
     await program.kill();
     await expect.poll(() => program.status(), { timeout: 120_000 }).toEqual(["x FAILED"]);
     expect(program.points()).toEqual({ loss: 1000 });
+    await expect.poll(() => readdirSync(path.join(program.machine.root, "state/sessions")), PATIENCE).toEqual([]);
   });
 });
 
@@ -218,7 +221,7 @@ test("stopLogging waits for as long as it is told, and says what is left and how
   expect(took).toBeGreaterThanOrEqual(2900);
   expect(problem).toMatch(/^not everything is sent after 3 s \(.*\); process \d+ goes on\. Should that be stopped/);
   expect(problem).toMatch(
-    /this sends the rest: tracelet sync \S+ --group logdir --run-name 'it'\\''s' --since \d+\.\d{3} --config /,
+    /this sends the rest: tracelet sync \S+ --group logdir --run-name 'it'\\''s' --since \d+\.\d{3} --config \S+\/state\/sessions\//,
   );
   expect(program.stdout).toContain("TraceletWarning not everything is sent after 3 s");
 });
