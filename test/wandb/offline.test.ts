@@ -120,4 +120,30 @@ describe("a run that grows after its directory was uploaded", () => {
     await place.complete();
     expect(offlineRuns(root).filter(({ name }) => name === run)).toHaveLength(1);
   });
+
+  test("goes on where it ended, also if the directory was cleared", async () => {
+    await place.complete();
+    const [before] = offlineRuns(root).filter(({ name }) => name === run);
+    rmSync(before?.directory ?? "", { recursive: true });
+    place.grow(run, curve("loss", 20, 30));
+    expect(await place.sync()).toMatchObject({ runs: [{ error: undefined }, { error: undefined }] });
+    const [after, ...others] = offlineRuns(root).filter(({ name }) => name === run);
+    expect(others).toEqual([]);
+    const lines = before?.rows.length ?? 0;
+    expect(after?.rows.map(({ _step }) => _step)).toEqual(Array.from({ length: 10 }, (_, i) => lines + i));
+  });
+});
+
+test("a directory that is gone from under a run that has not ended: nothing is written twice, and it is told", async () => {
+  const [run = ""] = RUNS;
+  await place.complete();
+  const [before] = offlineRuns(root).filter(({ name }) => name === run);
+  const id = path.basename(before?.directory ?? "").slice("offline-run-YYYYMMDD_HHMMSS-".length);
+  // As it is while it runs.
+  rmSync(path.join(root, ".tracelet", id, `run-${id}.wandb`));
+  rmSync(before?.directory ?? "", { recursive: true });
+  place.grow(run, curve("loss", 20, 30));
+  const { runs } = await place.sync();
+  expect(runs.flatMap(({ error }) => error?.code ?? [])).toEqual(["deleted"]);
+  expect(offlineRuns(root).map(({ name }) => name)).toEqual(RUNS.filter((name) => name !== run));
 });

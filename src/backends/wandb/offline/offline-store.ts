@@ -4,6 +4,7 @@
  * W&B's client uploads a directory once; uploaded again, its rows are added to the server's a second time. So once an upload
  * has begun, the run goes on in a new directory of the same run, which is uploaded behind the first.
  */
+import { randomUUID } from "node:crypto";
 import { copyFileSync, createWriteStream, existsSync, renameSync, rmSync } from "node:fs";
 import path from "node:path";
 import { pipeline } from "node:stream/promises";
@@ -21,6 +22,7 @@ import type {
   UpsertedRun,
   WandbStore,
 } from "../store.ts";
+import { EndedRuns } from "./ended-runs.ts";
 import { filesOf, historyOf, type LogRecord, type RunRecord, statsOf, timestampOf } from "./records.ts";
 import { RunContent } from "./run-content.ts";
 import { RunDirectories } from "./run-directories.ts";
@@ -34,6 +36,7 @@ export class OfflineStore implements WandbStore {
   readonly maxRequestBytes: number = Number.POSITIVE_INFINITY;
   readonly #output: OutputDirectory;
   readonly #directories: RunDirectories;
+  readonly #ended: EndedRuns;
   /** By directory; the one used last comes last. */
   readonly #logs = new Map<string, RunLog>();
 
@@ -41,6 +44,7 @@ export class OfflineStore implements WandbStore {
   constructor(output: OutputDirectory, now: () => Date = () => new Date()) {
     this.#output = output;
     this.#directories = new RunDirectories(output, now);
+    this.#ended = new EndedRuns(output);
   }
 
   /** Whoever uploads it gives it their own. */
@@ -106,6 +110,7 @@ export class OfflineStore implements WandbStore {
       }
       const log = this.#writable(address, before);
       for (const file of uploaded) bring(file, before.directory, log.directory);
+      this.#ended.begin(address.name);
       log.reopen();
       const rows = history === undefined ? [] : this.#rows(log, history);
       log.append([
@@ -114,7 +119,10 @@ export class OfflineStore implements WandbStore {
         ...rows,
         ...(summary === undefined ? [] : log.content.summaryTo(summary)),
       ]);
-      if (exitCode !== undefined) log.end(exitCode);
+      if (exitCode !== undefined) {
+        log.end(exitCode);
+        this.#ended.end(address.name, log);
+      }
       return false;
     });
   }
@@ -155,18 +163,21 @@ export class OfflineStore implements WandbStore {
   }
 
   /** The logs of a run, the newest first. */
-  *#logsOf({ entity, project, name }: RunAddress): Generator<RunLog, undefined> {
+  *#logsOf(address: RunAddress): Generator<RunLog, undefined> {
+    const { name } = address;
+    let isThere = false;
     for (const directory of this.#directories.of(name)) {
       const file = this.#directories.fileIn(directory, name);
       if (!existsSync(file)) continue;
       const log = this.#logs.get(directory) ?? new RunLog(directory, file);
       log.refresh();
-      const { run } = log.content;
-      if (run === undefined || (run.entity ?? "") !== entity || run.project !== project) continue;
+      if (!isOf(log, address)) continue;
       this.#remember(log);
+      isThere = true;
       yield log;
     }
-    return undefined;
+    const ended = isThere ? undefined : this.#ended.logOf(name);
+    if (ended !== undefined && isOf(ended, address)) yield ended;
   }
 
   #remember(log: RunLog): void {
@@ -184,6 +195,11 @@ export class OfflineStore implements WandbStore {
   }
 
   #make({ entity, project, name }: RunAddress, fields: RunFields): void {
+    if (this.#ended.knows(name))
+      throw new TraceletError("deleted", `the directory of the run ${name} is gone from ${this.#output.root}`, {
+        hint: "put it back; if it was uploaded or is not needed, write all of it as a new run: --resend-deleted",
+      });
+    this.#ended.begin(name);
     const content = new RunContent();
     const run: RunRecord = { runId: name, project, ...(entity !== "" && { entity }) };
     content.apply({ run: { ...run, startTime: timestampOf(fields.startTime ?? Number.NaN) } });
@@ -194,13 +210,7 @@ export class OfflineStore implements WandbStore {
   /** The log itself, or, once its upload has begun, a new one that goes on where it ends. */
   #writable(address: RunAddress, log: RunLog): RunLog {
     if (!log.isUploaded) return log;
-    const { content } = log;
-    const { seconds, nanos } = content.run?.startTime ?? {};
-    // `wandb sync` uploads the directories of a run in this order.
-    const startTime = { seconds: seconds ?? 0, nanos: (nanos ?? 0) + 1000 };
-    // Lines of system metrics are counted from each directory's beginning when they are uploaded.
-    const records = [...content.asNew({ firstLine: content.lines, startTime }), ...log.events()];
-    this.#directories.make(address.name, newLog(records));
+    this.#directories.make(address.name, newLog(log.continued()));
     return this.#opened(address);
   }
 
@@ -213,6 +223,10 @@ export class OfflineStore implements WandbStore {
       });
     return lines.map((line, i) => historyOf(line, offset + i));
   }
+}
+
+function isOf({ content: { run } }: RunLog, { entity, project }: RunAddress): boolean {
+  return run !== undefined && (run.entity ?? "") === entity && run.project === project;
 }
 
 function listed(name: string, log: RunLog | undefined): ListedRun | undefined {
@@ -245,7 +259,7 @@ function bring(file: string, from: string, to: string): void {
 /** Put a file in its place whole. */
 async function write(target: string, body: RunFile["body"], makeDirectory: (above: string) => void): Promise<void> {
   makeDirectory(path.dirname(target));
-  const unfinished = path.join(path.dirname(target), `.${process.pid}.part`);
+  const unfinished = path.join(path.dirname(target), `.${randomUUID()}.part`);
   try {
     const stream = createWriteStream(unfinished, { flush: true });
     if (!isUpload(body)) await pipeline([body], stream);

@@ -122,6 +122,7 @@ export class RunContent {
     const config = [...this.#config, [OWN_KEY, objectText(own)] as const];
     return {
       displayName: this.#run?.displayName ?? "",
+      notes: this.#run?.notes ?? "",
       lines: this.lines,
       events: this.#events,
       config: objectText(config.map(([key, value]) => [key, `{"value":${value}}`])),

@@ -49,9 +49,13 @@ export class RunLog {
   /** Tells whether somebody else has changed the file. */
   #stamp = "";
 
-  constructor(directory: string, file: string) {
+  readonly #isKept: boolean;
+
+  /** @param isKept whether it stands for a directory that is gone */
+  constructor(directory: string, file: string, isKept = false) {
     this.directory = directory;
     this.#file = file;
+    this.#isKept = isKept;
   }
 
   get content(): RunContent {
@@ -60,7 +64,7 @@ export class RunLog {
 
   /** Whether W&B's client uploads it, or has done so: what is appended from then on may never be. */
   get isUploaded(): boolean {
-    return existsSync(`${this.#file}.syncstate`) || existsSync(`${this.#file}.synced`);
+    return this.#isKept || existsSync(`${this.#file}.syncstate`) || existsSync(`${this.#file}.synced`);
   }
 
   /** Take in what is there, if it was not written by this. @throws the system's error */
@@ -189,8 +193,17 @@ export class RunLog {
     }
   }
 
-  /** Its system metrics. */
-  events(): LogRecord[] {
+  /** What another directory begins with in which the run goes on. @throws the system's error */
+  continued(): LogRecord[] {
+    const { run, lines } = this.#content;
+    const { seconds, nanos } = run?.startTime ?? {};
+    // `wandb sync` uploads the directories of a run in this order.
+    const startTime = { seconds: seconds ?? 0, nanos: (nanos ?? 0) + 1000 };
+    // Lines of system metrics are counted from each directory's beginning when they are uploaded.
+    return [...this.#content.asNew({ firstLine: lines, startTime }), ...this.#events()];
+  }
+
+  #events(): LogRecord[] {
     const found: LogRecord[] = [];
     this.#withFile((handle) => {
       for (const { data } of readRecords(handle)) {
