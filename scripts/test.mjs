@@ -1,5 +1,6 @@
 // `npm test`: installs what the tests need, then checks and tests everything. With arguments: only the tests they name.
-// With `--quick`: the checks, and the unit tests on this Node alone, without those that try thousands of random inputs.
+// With `--quick`: the checks, and the unit tests on this Node alone, without those that try thousands of random inputs or
+// start hundreds of processes.
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
@@ -8,12 +9,15 @@ import { made } from "./beside.mjs";
 import { build, otherNode, root, run, unpackPackages } from "./setup.mjs";
 
 const NODE_24 = "24.21.0";
-const UNIT = ["--project", "unit"];
+/** With those of code that asks nothing of Node at all, for which one Node is enough. */
+const UNIT = ["--project", "unit*"];
 /** They try thousands of inputs on code that asks nothing of Node: not for each Node, nor in a hurry. */
-const NO_LONG_ONES = [
+const NO_LONG_ONES = exclude([
   ...["choice", "engine-model", "fuzz", "artifact-paths", "bombs", "computed-metrics", "watcher-model"],
   ...["tfrecord-random", "expression"],
-].flatMap((name) => ["--exclude", `**/${name}.test.ts`]);
+]);
+/** They start the command a hundred times, or kill a sync at each of its requests: not in a hurry. */
+const NO_MANY_STARTS = exclude(["secrets", "config-files", "watch-training", "kill"]);
 const args = process.argv.slice(2);
 const isQuick = args.includes("--quick");
 const only = args.filter((arg) => arg !== "--quick");
@@ -33,12 +37,12 @@ if (only.length === 0) run("npm", ["run", "--silent", "check"]);
 await python;
 if (isQuick) {
   await sqliteDriver;
-  test("node 20", process.execPath, [...UNIT, ...(only.length === 0 ? NO_LONG_ONES : only)]);
+  test("node 20", process.execPath, [...UNIT, ...(only.length === 0 ? [...NO_LONG_ONES, ...NO_MANY_STARTS] : only)]);
 } else {
   const others = [beside("oldPython"), beside("torchPython"), beside("wandbPython")];
   const forServers = Promise.all([...others, beside("debian")]);
   // The other SQLite driver, and the Node that most people have by now.
-  if (only.length === 0) test("node 24", otherNode(NODE_24), [...UNIT, ...NO_LONG_ONES]);
+  if (only.length === 0) test("node 24", otherNode(NODE_24), ["--project", "unit", ...NO_LONG_ONES]);
   await Promise.all([sqliteDriver, forServers]);
   test("node 20", process.execPath, only, {
     TRACELET_TEST_PYTHON_OLD: made("oldPython"),
@@ -50,6 +54,10 @@ if (isQuick) {
 if (failures.length > 0) console.log(`\nFailed:\n${failures.map((failure) => `\n${failure}`).join("\n")}`);
 console.log(`\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
 process.exit(counts.failed > 0 ? 1 : 0);
+
+function exclude(names) {
+  return names.flatMap((name) => ["--exclude", `**/${name}.test.ts`]);
+}
 
 /** Make something in a process of its own. @returns resolves when it is there */
 async function beside(what) {

@@ -30,6 +30,18 @@ function expectSecretNowhere(machine: Machine, texts: readonly string[]): void {
   for (const form of FORMS) for (const text of [...texts, ...stored]) expect(text).not.toMatch(form);
 }
 
+/** What commands print, and what other users see of them while they run. */
+async function saidBy(machine: Machine, commands: readonly (readonly string[])[]): Promise<string[]> {
+  const texts: string[] = [];
+  for (const args of commands) {
+    const child = machine.start(...args);
+    texts.push(readFileSync(`/proc/${child.pid}/cmdline`, "latin1"));
+    const { stdout, stderr } = await ended(child);
+    texts.push(stdout, stderr);
+  }
+  return texts;
+}
+
 /** As much of MLflow as a sync of scalars takes. */
 const mlflow = (): Answer =>
   json({
@@ -64,28 +76,29 @@ test.each(Object.keys(SERVERS).flatMap((server) => LOGINS.map(([what, env]) => [
     open.push(server);
     const machine = machineWithRun();
     machine.env = { ...env, TRACELET_TRACKING_URI: server.url, TRACELET_GIVE_UP_AFTER: "1s" };
-    const texts: string[] = [];
-    for (const args of [
+    const texts = await saidBy(machine, [
       ["sync", "runs", "-v", "--log-level", "debug"],
       ["sync", "runs", "--json"],
       ["sync", "runs", "--dry-run", "-v", "--log-level", "debug"],
       ["status", "runs"],
       ["status", "runs", "--json"],
-      ["inspect", "runs", "--json"],
-      ["sync", "nowhere"],
-      ["--help"],
-    ]) {
-      const child = machine.start(...args);
-      texts.push(readFileSync(`/proc/${child.pid}/cmdline`, "latin1"));
-      const { stdout, stderr } = await ended(child);
-      texts.push(stdout, stderr);
-    }
+    ]);
     expect(server.requests.length).toBeGreaterThan(0);
     if (name === "that is one") expect(server.requests.some(({ target }) => target.endsWith("/log-batch"))).toBe(true);
     expect(server.requests.every(({ headers }) => headers.authorization !== undefined)).toBe(true);
     expectSecretNowhere(machine, texts);
   },
 );
+
+test.each(LOGINS)("commands that ask no server, given %s", async (_, env) => {
+  const server = await FaultServer.start(mlflow);
+  open.push(server);
+  const machine = machineWithRun();
+  machine.env = { ...env, TRACELET_TRACKING_URI: server.url };
+  const texts = await saidBy(machine, [["inspect", "runs", "--json"], ["sync", "nowhere"], ["--help"]]);
+  expect(server.requests).toEqual([]);
+  expectSecretNowhere(machine, texts);
+});
 
 test("a login in the address is not kept in the state, nor printed", async () => {
   const server = await FaultServer.start(mlflow);
