@@ -30,7 +30,7 @@ def start_logging(
 
     Args:
         exp_name: what the run is called. Default: as the script
-        project: where it belongs; MLflow: the experiment
+        project: where it belongs: MLflow's experiment, W&B's project
         backend: one or several destinations. Default: `TRACELET_BACKEND`, or MLflow
         config: options, by the names of `tracelet config`; `tensorboard_log_dir` says what is followed (one directory or
             several; default: `runs` and `lightning_logs`). Or the path of a tracelet.config file

@@ -31,6 +31,7 @@ _RANKS = ("RANK", "LOCAL_RANK")
 #: What the options are called that are decided here.
 _NAMES = ("exp_name", "experiment_name", "run_name")
 _LOGDIRS = ("tensorboard_log_dir", "logdirs")
+_WANDB_PROJECTS = ("wandb_project", "wandbProject", "wandb-project")
 _PROJECTS = ("project", "project_name", "experiment")
 
 
@@ -227,14 +228,23 @@ class Session:
             own["TRACELET_SESSION_MEMBERS"] = self._lease.members
         if key is not None:
             own["TRACELET_SESSION_LEFTOVERS"] = "\n".join(self._leftovers())
-        if self.project is not None:
-            # Not as a flag: only some destinations have it.
-            own.update(TRACELET_PROJECT=self.project, TRACELET_EXPERIMENT=self.project)
-        return {**os.environ, **own}
+        return {**os.environ, **own, **self._project_variables()}
+
+    def _project_variables(self) -> dict[str, str]:
+        """Not as flags: only some destinations have them."""
+        if self.project is None:
+            return {}
+        variables = {"TRACELET_PROJECT": self.project, "TRACELET_EXPERIMENT": self.project}
+        # W&B's own WANDB_PROJECT goes before an experiment.
+        if not any(name in self._config for name in _WANDB_PROJECTS) and "TRACELET_WANDB_PROJECT" not in os.environ:
+            variables["TRACELET_WANDB_PROJECT"] = self.project
+        return variables
 
     def _resume(self) -> str:
         """The command that sends what is left. Unlike `tracelet sync`, a watch lets directories come later."""
-        project = [] if self.project is None else ["env", f"TRACELET_EXPERIMENT={self.project}"]
+        needless = {"TRACELET_PROJECT"} if "wandb" in self._backends else {"TRACELET_PROJECT", "TRACELET_WANDB_PROJECT"}
+        variables = [f"{name}={value}" for name, value in self._project_variables().items() if name not in needless]
+        project = ["env", *variables] if variables else []
         return f"{shlex.join([*project, 'tracelet', *self._argv('watch', '--until-eof')])} < {os.devnull}"
 
     def _write_config(self) -> None:

@@ -33,7 +33,9 @@ export function buildProgram(
   around: Surroundings = { settings: undefined, plugins: [] },
 ): Command {
   const program = new Command("tracelet")
-    .description("Send TensorBoard logs to MLflow, files or your own backend: every point, exactly once, resumable.")
+    .description(
+      "Send TensorBoard logs to MLflow, Weights & Biases, files or your own backend: every point, exactly once, resumable.",
+    )
     .version(VERSION)
     .exitOverride()
     .hook("preAction", async (_, command) => {
@@ -99,11 +101,12 @@ stops at once.
 Every option is also an environment variable (--state-dir is TRACELET_STATE_DIR) and a key of a
 configuration file, whose sources are sent where no logdir is given: tracelet config --help.
 MLflow's credentials are read from MLflow's own variables: MLFLOW_TRACKING_USERNAME and _PASSWORD,
-or MLFLOW_TRACKING_TOKEN.
+or MLFLOW_TRACKING_TOKEN. W&B's key is the one that \`wandb login\` has stored, or WANDB_API_KEY.
 
 Examples:
   tracelet sync runs/
   tracelet sync runs/ --tracking-uri http://127.0.0.1:5000 --experiment mnist
+  tracelet sync runs/ --backend wandb --wandb-project mnist
   tracelet sync runs/ --backend jsonl --output out/
   tracelet sync runs/ --backend mlflow,parquet --output out/
   tracelet sync runs/ --backend ./my-backend.mjs

@@ -1,6 +1,7 @@
 /**
  * Every example of the pages that users of PyPI's `tracelet` know, with only its import changed, with the real torch and
- * Lightning: what TensorBoard reads in the files they write is at MLflow, all of it and nothing else.
+ * Lightning: what TensorBoard reads in the files they write is at MLflow, or at Weights & Biases where the page says so, all
+ * of it and nothing else.
  */
 import { execFile } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -8,6 +9,9 @@ import os from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { isRow } from "../support/wandb-server/extended-json.ts";
+import type { StoredRun } from "../support/wandb-server/run.ts";
+import { API_KEY, WandbServer } from "../support/wandb-server/server.ts";
 import { MlflowServer } from "./support/mlflow-server.ts";
 import {
   byTag,
@@ -20,6 +24,7 @@ import {
   readMlflow,
   TORCH_PYTHON,
 } from "./support/python.ts";
+import { pointsOf } from "./support/wandb-twin.ts";
 
 const SCRIPTS = path.join(import.meta.dirname, "python");
 /** They wait for their watches more than for a core. */
@@ -56,8 +61,12 @@ const EXAMPLES: { readonly [example: string]: readonly [run: string, project: st
   tensorboard_migrated: ["my_experiment", "Default"],
 };
 
+/** Those whose pages name Weights & Biases, too, or it alone. All are in the project of runs that are given none. */
+const AT_WANDB = { lightning_advanced: "too", pytorch_advanced: "alone", tensorboard_config: "alone" } as const;
+
 let folder: string;
 let server: MlflowServer;
+let wandb: WandbServer;
 let ended: { [example: string]: { code: number; stdout: string; stderr: string } };
 let written: { readonly [example: string]: ExampleValues };
 const runs = new Map<string, MlflowRun[]>();
@@ -66,8 +75,9 @@ const files = new Map<string, { [run: string]: string }>();
 beforeAll(async () => {
   folder = mkdtempSync(path.join(os.tmpdir(), "tracelet-python-examples-"));
   server = await MlflowServer.start(path.join(folder, "server", "mlflow.db"));
+  wandb = await WandbServer.start();
   const args = ["-W", "ignore", path.join(SCRIPTS, "run_examples.py"), path.join(folder, "made"), String(SIDE_BY_SIDE)];
-  const env = { ...process.env, MLFLOW_TRACKING_URI: server.uri };
+  const env = { ...process.env, MLFLOW_TRACKING_URI: server.uri, WANDB_BASE_URL: wandb.uri, WANDB_API_KEY: API_KEY };
   const { stdout } = await promisify(execFile)(TORCH_PYTHON, args, { env, maxBuffer: 1 << 28 });
   ended = JSON.parse(stdout) as typeof ended;
   written = await readExamples(path.join(folder, "made"));
@@ -79,6 +89,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await server?.stop();
+  await wandb?.stop();
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -88,6 +99,13 @@ function runOf(example: string): MlflowRun {
   const found = runs.get(project)?.filter((run) => run.name === name) ?? [];
   expect(found.length, ended[example]?.stderr).toBe(1);
   return found[0] as MlflowRun;
+}
+
+/** The one run of an example at Weights & Biases. */
+function wandbRunOf(example: keyof typeof AT_WANDB): StoredRun {
+  const found = wandb.runs("uncategorized").filter(({ fields }) => fields.displayName === EXAMPLES[example]?.[0]);
+  expect(found.length, ended[example]?.stderr).toBe(1);
+  return found[0] as StoredRun;
 }
 
 /** What an example's run should hold: its writers' runs in one, the tags of those with a name of their own below it. */
@@ -138,7 +156,9 @@ test("each file of examples is here, and runs", () => {
     expect([example, code], stderr).toEqual([example, 0]);
 });
 
-describe.each(Object.keys(EXAMPLES))("%s", (example) => {
+const isAtMlflow = (example: string) => (AT_WANDB as { readonly [example: string]: string })[example] !== "alone";
+
+describe.each(Object.keys(EXAMPLES).filter(isAtMlflow))("%s", (example) => {
   test("every point is in one run, once, and nothing else", () => {
     const run = runOf(example);
     const metrics = Object.entries(byTag(run)).filter(([tag]) => !tag.startsWith("system/"));
@@ -149,9 +169,54 @@ describe.each(Object.keys(EXAMPLES))("%s", (example) => {
 
   test("so is every value of another kind", () => {
     const { counts } = written[example] as ExampleValues;
+    expect(arrived(example)).toEqual(counts);
+  });
+});
+
+describe.each(Object.keys(AT_WANDB) as (keyof typeof AT_WANDB)[])("%s, at Weights & Biases", (example) => {
+  test("every point is in one run, once, and nothing else", () => {
+    const run = wandbRunOf(example);
+    const arrived = Object.entries(pointsOf(run)).flatMap(([tag, points]) =>
+      points.flatMap(({ step, time, value }) =>
+        typeof value === "number" ? [{ tag, step, value, ms: time * 1000 }] : [],
+      ),
+    );
+    const wanted = Object.entries(expected(example)).flatMap(([tag, points]) =>
+      points.map(([step, ms, value]) => ({ tag, step, value: Number(value), ms: Number(ms) })),
+    );
+    const sorted = (points: typeof arrived) =>
+      [...points].sort((a, b) => a.tag.localeCompare(b.tag) || Number(a.step) - Number(b.step) || a.ms - b.ms);
+    expect(sorted(arrived).map(({ ms: _, ...point }) => point)).toEqual(
+      sorted(wanted).map(({ ms: _, ...point }) => point),
+    );
+    // Values of a row have the time of its last, within a second.
+    const delays = sorted(arrived).map(({ ms }, i) => ms - (sorted(wanted)[i]?.ms ?? Number.NaN));
+    expect(delays.filter((delay) => !(delay >= 0 && delay < 1001))).toEqual([]);
+    expect(arrived.length).toBeGreaterThan(0);
+    expect([run.state(Date.now()), run.history.gaps, run.oddities]).toEqual(["finished", [], []]);
+  });
+
+  test("so is every value of another kind", () => {
+    const { counts } = written[example] as ExampleValues;
+    const arrived = { images: 0, histograms: 0, text: 0, audio: 0 };
+    const kinds = new Map<unknown, keyof typeof arrived>([
+      ["image-file", "images"],
+      ["histogram", "histograms"],
+      ["html-file", "text"],
+      ["audio-file", "audio"],
+    ]);
+    for (const { value } of Object.values(pointsOf(wandbRunOf(example))).flat()) {
+      const kind = kinds.get(isRow(value) ? value["_type"] : undefined);
+      if (kind !== undefined) arrived[kind]++;
+    }
     // Sound is switched off there, and an image is larger than is allowed.
     const wanted = example === "tensorboard_config" ? { ...counts, audio: 0, images: 1 } : counts;
-    expect(arrived(example)).toEqual(wanted);
+    expect(arrived).toEqual({
+      images: wanted["images"],
+      histograms: wanted["histograms"],
+      text: wanted["text"],
+      audio: wanted["audio"],
+    });
   });
 });
 

@@ -41,8 +41,6 @@ export const WITHOUT_MEANING: ReadonlySet<string> = new Set([
   "maxQueueSize",
   "numWorkers",
   "apiKey",
-  "wandbProject",
-  "wandbEntity",
   "wandbApiKey",
   "clearmlProject",
   "clearmlProjectName",

@@ -4,7 +4,7 @@ import tracelet_sync as tracelet
 # Configure Lightning-specific tracking
 tracelet.start_logging(
     exp_name="advanced_lightning",
-    backend=["mlflow"],  # Changed: the page says ["mlflow", "wandb"].
+    backend=["mlflow", "wandb"],
     config={
         "track_lightning": True,        # Enable Lightning integration
         "track_system": True,           # Monitor system resources

@@ -4,7 +4,7 @@ import tracelet_sync as tracelet
 # Configure specific PyTorch tracking options
 tracelet.start_logging(
     exp_name="advanced_pytorch",
-    backend="mlflow",  # Changed: the page says "wandb".
+    backend="wandb",
     config={
         "track_tensorboard": True,      # Enable TensorBoard capture
         "track_system": True,           # Monitor system metrics

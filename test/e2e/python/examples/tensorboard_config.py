@@ -3,7 +3,7 @@ import tracelet_sync as tracelet
 # The example.
 tracelet.start_logging(
     exp_name="custom_tensorboard",
-    backend="mlflow",  # Changed: the page says "wandb".
+    backend="wandb",
     config={
         "track_tensorboard": True,       # Enable TensorBoard capture (default: True)
         "tensorboard_log_dir": "./runs", # TensorBoard log directory
