@@ -373,12 +373,12 @@ function notesOf({ scalars: { tags, step, length }, data }: Batch): Note[] {
     if (datum.kind === "mesh") return datum.mesh;
     return MEDIA_KINDS.has(datum.kind) ? datum.tag : [];
   });
-  const notes = [...new Set([...tags, ...mediaTags])]
-    .filter((tag) => keyOf(tag) !== tag)
-    .map((tag): Note => {
-      const message = `W&B has a meaning of its own for ${JSON.stringify(tag)}; it is stored as ${JSON.stringify(keyOf(tag))}`;
-      return { code: "renamed", message };
-    });
+  const isRenamed = (tag: string) => keyOf(tag) !== tag;
+  const renamed = new Set([...tags.filter(isRenamed), ...mediaTags.filter(isRenamed)]);
+  const notes = Array.from(renamed, (tag): Note => {
+    const message = `W&B has a meaning of its own for ${JSON.stringify(tag)}; it is stored as ${JSON.stringify(keyOf(tag))}`;
+    return { code: "renamed", message };
+  });
   const isLarge = (each: bigint) => each > LARGEST_SHOWN || each < -LARGEST_SHOWN;
   if (step.subarray(0, length).some(isLarge) || data.some((datum) => isLarge(datum.step))) {
     const message = "steps beyond 2^53 are sent as they are, and rounded on W&B's web page";
