@@ -16,7 +16,7 @@ export interface RunRecord {
   readonly rows: number;
   /** How many lines of system metrics it counts. */
   readonly events: number;
-  /** The greatest `_step`; -1 if there is none. */
+  /** The greatest `_step`, as far as steps are looked at; -1 if there is none. */
   readonly lastStep: number;
 }
 
@@ -34,6 +34,8 @@ export interface GraphqlApi {
   graphql(operationName: string, query: string, variables: object): Promise<JsonObject>;
 }
 
+/** How far above the number of rows steps are looked at: tracelet's are that number, another program's may be any. */
+const MAX_BEYOND = 1_000_000;
 /** Steps of a page, as in W&B's client. */
 const PAGE = 1000;
 
@@ -57,7 +59,7 @@ export class WandbReader {
       summary: typeof summaryMetrics === "string" && summaryMetrics !== "" ? summaryMetrics : "{}",
       rows,
       events: typeof eventsLineCount === "number" ? eventsLineCount : 0,
-      lastStep: Math.max(typeof lastStep === "number" ? lastStep : -1, rows - 1),
+      lastStep: Math.min(Math.max(typeof lastStep === "number" ? lastStep : -1, rows - 1), rows + MAX_BEYOND),
     };
   }
 

@@ -21,6 +21,7 @@ import { Axes, isSamePoint, sortedText, takeRow } from "./rows.ts";
 const OWN_CONFIG: ReadonlySet<string> = new Set(["_wandb", STATE_KEY]);
 /** What of a summary depends on which batches the rows were sent in. */
 const OWN_SUMMARY: ReadonlySet<string> = new Set(["_step", "_runtime", "_timestamp", "_wandb"]);
+
 interface ExpectedFile {
   readonly size: number;
   /** In Base64. */
@@ -93,9 +94,9 @@ export class RunCheck implements RunLook {
     { config, lastStep }: Pick<RunRecord, "config" | "lastStep">,
     signal: AbortSignal,
     take: TakeItem,
-  ): Promise<Uint8Array> {
+  ): Promise<Uint8ClampedArray> {
     const axes = new Axes(config);
-    const times = new Uint8Array(lastStep + 1);
+    const times = new Uint8ClampedArray(lastStep + 1);
     for await (const page of reader.rows(this.address, lastStep)) {
       signal.throwIfAborted();
       for (const step of takeRows(page, axes, take)) if (step in times) times[step] = (times[step] as number) + 1;
@@ -131,7 +132,7 @@ export class RunCheck implements RunLook {
   }
 
   /** A gap in the rows, and rows that are there twice. */
-  #compareRows(times: Uint8Array, count: number): void {
+  #compareRows(times: Uint8ClampedArray, count: number): void {
     const given = times.reduce((sum, n) => sum + n, 0);
     for (const [state, isBad] of [
       ["missing", (n: number) => n === 0],
@@ -228,7 +229,7 @@ function numberIn(value: JsonValue): JsonValue {
   return value === "NaN" || value === "Infinity" || value === "-Infinity" ? Number(value) : value;
 }
 
-function* stretches(times: Uint8Array, isBad: (n: number) => boolean): Generator<readonly [number, number]> {
+function* stretches(times: Uint8ClampedArray, isBad: (n: number) => boolean): Generator<readonly [number, number]> {
   for (let first = 0; first < times.length; first++) {
     if (!isBad(times[first] as number)) continue;
     let last = first;
