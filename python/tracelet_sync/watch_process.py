@@ -159,6 +159,7 @@ class WatchProcess:
                 self._hear(line.decode("utf-8", "replace"))
         if rest:
             self._hear(rest.decode("utf-8", "replace"))
+        self._process.stdout.close()
         self._process.wait()
         self._ended.set()
         if not self._is_finishing or self.is_refused:

@@ -38,7 +38,7 @@ class Script {
     const fresh = process.env[FRESH_DATABASE];
     const database = path.join(this.directory, "mlflow.db");
     if (fresh !== undefined && !existsSync(database)) copyFileSync(fresh, database);
-    this.#process = spawn(NEW_PYTHON, ["-W", "ignore", SCRIPT, scenario, ...args], {
+    this.#process = spawn(NEW_PYTHON, [...["-W", "ignore", "-W", "default::ResourceWarning:tracelet_sync"], SCRIPT, scenario, ...args], {
       cwd: this.directory,
       env: {
         ...process.env,

@@ -9,7 +9,15 @@ import { type ParquetRun, ParquetRuns } from "../../src/backends/files/parquet-r
 import { OutputDirectory } from "../../src/backends/output-directory.ts";
 import { movedTo, newState } from "../../src/backends/run-state.ts";
 import type { Batch } from "../../src/sync/backend.ts";
-import { eventFile, hparamsEvent, imageEvent, scalarEvent, textEvent, versionEvent } from "../support/event-writer.ts";
+import {
+  eventFile,
+  hparamsEvent,
+  imageEvent,
+  ownRecord,
+  scalarEvent,
+  textEvent,
+  versionEvent,
+} from "../support/event-writer.ts";
 import { temporaryDirectory } from "../support/logdirs.ts";
 import { curve, fileOf, records } from "../sync/world.ts";
 import { Output, range } from "./output.ts";
@@ -77,6 +85,36 @@ test("scalars are a row each, exactly; other kinds are lines", async () => {
   expect(kinds).toEqual(["hparams", "text", "images"]);
   const images = output.lines()[2]?.["images"] as { path: string; bytes: number }[];
   expect(readFileSync(output.file(images[0]?.path ?? "")).length).toBe(images[0]?.bytes);
+});
+
+test("tracelet's own records are lines, files beside them, each once: also let in later, or without the state", async () => {
+  const output = new ParquetOutput();
+  const records = [
+    ownRecord("params", '{"lr":0.1}'),
+    ownRecord("tags", '{"stage":"a"}'),
+    ownRecord("artifact", "one", { tag: "tracelet/artifact/a.txt", path: "a.txt" }),
+    ownRecord("metric", '{"tag":"loss","type":"loss"}', { tag: "tracelet/metric/loss" }),
+    ownRecord("artifact", "two", { tag: "tracelet/artifact/a.txt", path: "a.txt" }),
+  ];
+  output.world.logdir.write("train", eventFile(versionEvent(), scalarEvent("loss", 0, 1), ...records));
+  const excludeKinds = new Set(["run_tags", "artifacts"] as const);
+  await output.sync({ transform: { includeTags: [], excludeTags: [], nan: "keep", excludeKinds } });
+  expect(output.lines().map(({ kind }) => kind)).toEqual(["hparams", "metric_info"]);
+  for (let time = 0; time < 2; time++) {
+    expect((await output.sync()).error).toBeUndefined();
+    const found = output.lines().toSorted((a, b) => String(a["kind"]).localeCompare(String(b["kind"])));
+    expect(found).toMatchObject([
+      { kind: "artifacts", artifact: "a.txt", bytes: 3 },
+      { kind: "artifacts", artifact: "a.txt", bytes: 3 },
+      { kind: "hparams", hparams: { lr: 0.1 } },
+      { kind: "metric_info", metric: "loss", type: "loss" },
+      { kind: "run_tags", tags: { stage: "a" } },
+    ]);
+    const files = found.slice(0, 2).map(({ path: medium }) => readFileSync(output.file(String(medium)), "utf8"));
+    expect(files).toEqual(["one", "two"]);
+    expect(await output.steps()).toEqual([0]);
+    output.world.loseState();
+  }
 });
 
 test.each([

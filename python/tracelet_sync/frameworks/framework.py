@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
 from ..notice import once
-
-if TYPE_CHECKING:
-    from ..core.experiment import Experiment
+from .logger import Logger
 
 
 class Framework:
     def __init__(self) -> None:
-        self._experiment: Optional[Experiment] = None
+        self._experiment: Optional[Logger] = None
 
-    def initialize(self, experiment: Experiment) -> None:
+    def initialize(self, experiment: Logger) -> None:
         """Log to this experiment from now on."""
         self._experiment = experiment
 

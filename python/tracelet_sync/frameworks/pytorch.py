@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..notice import once
 from .framework import Framework
-
-if TYPE_CHECKING:
-    from ..core.experiment import Experiment
+from .logger import Logger
 
 
 class PyTorchFramework(Framework):
@@ -18,7 +14,7 @@ class PyTorchFramework(Framework):
         super().__init__()
         self._patch_tensorboard = patch_tensorboard
 
-    def initialize(self, experiment: Experiment) -> None:
+    def initialize(self, experiment: Logger) -> None:
         super().initialize(experiment)
         if not self._patch_tensorboard:
             once(
