@@ -1,10 +1,18 @@
+import { readdirSync, rmSync } from "node:fs";
+import path from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { WandbBackend } from "../../src/backends/wandb/backend.ts";
+import { discover } from "../../src/reader/discover.ts";
+import { Recording } from "../../src/recorder/recording.ts";
 import type { Batch, RunDescription, RunHandle } from "../../src/sync/backend.ts";
+import { Recordings } from "../../src/sync/source/recordings.ts";
+import { eventRecord, versionRecord } from "../../src/writer/event-record.ts";
+import { scalarValue } from "../../src/writer/values.ts";
 import { FaultProxy } from "../e2e/support/fault-proxy.ts";
 import { parseRow } from "../support/wandb-server/extended-json.ts";
 import { WandbServer } from "../support/wandb-server/server.ts";
 import { connect, faultsOf, NO_FAULTS, PROJECT } from "./destination.ts";
+import { WandbWorld } from "./world.ts";
 
 const TIME = 1_700_000_000;
 const RECORDING = "/state/recorded/a-b/events.out.tfevents.1.host.2.0.system.tracelet";
@@ -190,4 +198,47 @@ test("samples of another process that still come through are not there twice", a
     await slow.close();
     await proxy.stop();
   }
+});
+
+test("recordings beside a run: their samples are events once, also after the state is lost, and their facts the run's", async () => {
+  const world = await WandbWorld.create();
+  world.logdir.write("train", versionRecord(TIME));
+  world.logdir.append("train", eventRecord([scalarValue("loss", 1)], 1, TIME));
+  const recordings = new Recordings(world.stateDir);
+  const [file] = discover(world.logdir.root).runs[0]?.files ?? [];
+  const place = await recordings.directoryOfAnchor(file as NonNullable<typeof file>);
+  const recording = Recording.open(place as string) as Recording;
+  const sample = (value: number) => ({
+    wallTime: TIME + value,
+    values: new Map([
+      ["cpu_utilization_percentage", value],
+      ["gpu_0_utilization_percentage", 50],
+    ]),
+  });
+  await recording.addOnce("git", {
+    tags: { "mlflow.source.git.commit": "c0ffee", "mlflow.source.git.dirty": "true" },
+    artifacts: [{ path: "git/diff.patch", bytes: Buffer.from("diff\n") }],
+  });
+  await recording.add([sample(1), sample(2)]);
+  expect(Object.fromEntries((await world.sync({ recordings })).runs[0]?.tally.kinds ?? [])).toMatchObject({
+    scalars: { read: 5, sent: 5 },
+    run_tags: { sent: 1 },
+    artifacts: { sent: 1 },
+  });
+  await recording.add([sample(3)]);
+  world.logdir.append("train", eventRecord([scalarValue("loss", 2)], 2, TIME + 1));
+  await world.sync({ recordings });
+  for (const name of readdirSync(world.stateDir)) if (name !== "recorded") rmSync(path.join(world.stateDir, name));
+  await recording.add([sample(4)]);
+  await world.sync({ recordings });
+  recording.close();
+  const [only, ...others] = world.server.runs(PROJECT);
+  if (only === undefined) throw new Error("there is no run");
+  expect(others).toEqual([]);
+  expect(cpuOf(only.events.lines)).toEqual([1, 2, 3, 4]);
+  expect(only.events).toMatchObject({ gaps: [], changed: 0, repeated: 0 });
+  expect(only.rows.map(({ loss }) => loss)).toEqual([1, 2]);
+  expect(only.fields.commit).toBe("c0ffee");
+  expect(only.files.get("diff.patch")?.bytes.toString()).toBe("diff\n");
+  expect(Object.keys(only.summary).filter((key) => key.startsWith("system"))).toEqual([]);
 });
