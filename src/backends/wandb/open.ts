@@ -68,7 +68,10 @@ function openOffline(options: WandbOptions, surroundings: Surroundings, place: P
   const store = new OfflineStore(new OutputDirectory(root, "WANDB_DIR"));
   const { resendDeleted: resendsDeleted, maxArtifactSize: maxArtifactBytes } = options;
   const backend = new WandbBackend({ store, place, live, resendsDeleted, maxArtifactBytes, signal, say });
-  return { backend, address, howToLook: `Upload with: wandb sync ${shown(root)}` };
+  const howToLook = `Upload with: wandb sync ${shown(root)}`;
+  // A watch has no end at which it would tell.
+  if (live) say(`writing to ${root}. ${howToLook}`, "info");
+  return { backend, address, howToLook };
 }
 
 /** As a shell takes it. */

@@ -199,12 +199,13 @@ export class OfflineStore implements WandbStore {
       throw new TraceletError("deleted", `the directory of the run ${name} is gone from ${this.#output.root}`, {
         hint: "put it back; if it was uploaded or is not needed, write all of it as a new run: --resend-deleted",
       });
-    this.#ended.begin(name);
     const content = new RunContent();
     const run: RunRecord = { runId: name, project, ...(entity !== "" && { entity }) };
     content.apply({ run: { ...run, startTime: timestampOf(fields.startTime ?? Number.NaN) } });
     for (const record of content.changesTo(fields)) content.apply(record);
     this.#directories.make(name, newLog(content.asNew({})));
+    // Only now: whoever finds that the run was here, and no directory, takes it for gone.
+    this.#ended.begin(name);
   }
 
   /** The log itself, or, once its upload has begun, a new one that goes on where it ends. */
