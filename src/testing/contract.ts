@@ -25,6 +25,7 @@ export function backendContract(make: (root: string) => DestinationUnderTest): C
     ["a run that grows over several syncs, each of which may end", growing],
     ["the state is lost halfway", losingState],
     ["an earlier state comes back", earlierState],
+    ["tracelet's own records are sent or counted, and disturb nothing", ownRecords],
   ];
   if (keepsMarks)
     all.push(
@@ -86,6 +87,21 @@ async function earlierState(place: Place): Promise<void> {
   cpSync(place.stateDir("state"), place.stateDir("kept"), { recursive: true });
   await place.complete();
   await place.complete("kept");
+}
+
+async function ownRecords(place: Place): Promise<void> {
+  for (const run of RUNS) place.growOwnRecords(run);
+  await place.sync("state", { at: 2, when: "before" });
+  for (const { tally } of (await place.complete()).runs) {
+    for (const [kind, { read, derived, sent, failed, skipped }] of tally.kinds) {
+      const left = [...skipped.values()].reduce((sum, n) => sum + n, 0);
+      assert.deepEqual([kind, failed, sent + left], [kind, 0, read + derived]);
+    }
+  }
+  for (const run of RUNS) place.grow(run, curve("loss", 20, 40));
+  await place.complete();
+  rmSync(place.stateDir("state"), { recursive: true });
+  await place.complete();
 }
 
 async function inTurns(place: Place): Promise<void> {

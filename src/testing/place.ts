@@ -7,6 +7,8 @@ import type { RefusedValue } from "../sync/backend.ts";
 import { sync } from "../sync/engine/once.ts";
 import type { SyncResult } from "../sync/engine/sync-result.ts";
 import { Checkpoints } from "../sync/state/checkpoints.ts";
+import { eventRecord } from "../writer/event-record.ts";
+import { artifactValue, metricValue, paramsValue, tagsValue } from "../writer/own-records.ts";
 import type { DestinationUnderTest } from "./destination-under-test.ts";
 import { fileVersion, type Point, records } from "./event-file.ts";
 import { type Death, mortal } from "./mortal-backend.ts";
@@ -61,6 +63,18 @@ export class Place {
     if (!isRefused) this.#expected.get(run)?.push(...points);
   }
 
+  /** Labels, params, a file and a metric's type, as programs log them beside TensorBoard's kinds. */
+  growOwnRecords(run: string): void {
+    const values = [
+      paramsValue({ lr: 0.1, "deep/n": 3 }),
+      tagsValue({ stage: "first" }),
+      artifactValue("notes/a.txt", Buffer.from("text")),
+      metricValue("loss", "loss", { unit: "nats" }),
+    ];
+    appendFileSync(this.#fileOf(run), Buffer.concat(values.map((value) => eventRecord([value], 0, WALL_TIME))));
+    this.grow(run, []);
+  }
+
   stateDir(machine: string): string {
     return path.join(this.#root, machine);
   }
@@ -95,10 +109,12 @@ export class Place {
   }
 
   /** A sync that sends all there is. */
-  async complete(machine = "state", twice = false): Promise<void> {
-    const { error, runs } = await this.sync(machine, undefined, twice);
+  async complete(machine = "state", twice = false): Promise<SyncResult> {
+    const result = await this.sync(machine, undefined, twice);
+    const { error, runs } = result;
     for (const failure of [error, ...runs.map((run) => run.error)]) if (failure !== undefined) throw failure;
     await this.#assertOnce();
+    return result;
   }
 
   async #assertOnce(): Promise<void> {
