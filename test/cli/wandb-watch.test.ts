@@ -5,7 +5,7 @@ import { appendFileSync, readFileSync, utimesSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { FaultProxy } from "../e2e/support/fault-proxy.ts";
-import { event, eventFile, WALL_TIME } from "../support/event-writer.ts";
+import { event, eventFile, scalarEvent, WALL_TIME } from "../support/event-writer.ts";
 import type { StoredRun } from "../support/wandb-server/run.ts";
 import { API_KEY, WandbServer } from "../support/wandb-server/server.ts";
 import { curve, records } from "../sync/world.ts";
@@ -161,6 +161,18 @@ test("two destinations of which W&B is away: the other has all of it meanwhile, 
 });
 
 describe("how a run ended, W&B shows by its exit code", () => {
+  test("a command that fails", async () => {
+    const scene = await Scene.begin();
+    // What is as old as the rest of the file would be of an earlier training.
+    const point = eventFile(scalarEvent("loss", 10, 0.5, Date.now() / 1000 + 60)).toString("hex");
+    const file = JSON.stringify(scene.machine.logdir.path("train"));
+    const add = `require("node:fs").appendFileSync(${file}, Buffer.from("${point}", "hex"))`;
+    const child = scene.watch("--", process.execPath, "-e", `${add}; process.exit(7)`);
+    expect(await ended(child)).toMatchObject({ code: 7 });
+    expect(scene.run()?.rows).toHaveLength(21);
+    expect([scene.run()?.exitCode, scene.run()?.state(Date.now())]).toEqual([1, "failed"]);
+  });
+
   test("a session that ends in failure", async () => {
     const scene = await Scene.begin();
     const failure = { pluginName: "hparams", content: Buffer.from("22020802", "hex") };

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import type { WandbBackend } from "../../src/backends/wandb/backend.ts";
 import type { HparamsDatum } from "../../src/reader/datum.ts";
 import { FaultProxy } from "../e2e/support/fault-proxy.ts";
@@ -24,6 +24,35 @@ function onlyRun() {
   if (run === undefined || others.length > 0) throw new Error("one run was expected");
   return run;
 }
+
+test("runs of another account are not taken for deleted ones", async () => {
+  const handle = await backend.open(description(), undefined);
+  const known = [{ id: handle.id, source: "s", marks: [], isDone: false, isConfirmed: true }];
+  expect(await backend.confirm(undefined)).toBe("ada");
+  expect(await backend.survey(known, "ada")).toMatchObject({ changes: new Map() });
+  await expect(backend.survey(known, "eve")).rejects.toMatchObject({
+    code: "usage",
+    message: "the API key is of ada now, and these runs were sent to eve",
+    hint: expect.stringContaining("--wandb-entity eve"),
+    endsAll: true,
+  });
+});
+
+test("a run is shown as running every 30 s while nothing is sent, until it ends", async () => {
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const live = connect(server.uri, undefined, { live: true });
+  const handle = await live.open(description(), undefined);
+  const beats = () => server.streams.filter((text) => text === "{}").length;
+  for (let count = 1; count <= 3; count++) {
+    await vi.advanceTimersByTimeAsync(30_000);
+    await vi.waitFor(() => expect(beats()).toBe(count), { timeout: 60_000 });
+  }
+  await live.finish(handle, "finished");
+  await vi.advanceTimersByTimeAsync(120_000);
+  expect([beats(), onlyRun().state(Date.now())]).toEqual([3, "finished"]);
+  await live.close();
+});
 
 describe("a run", () => {
   test("has rows, a summary, an axis of steps, and ends", async () => {

@@ -272,9 +272,16 @@ export class WandbBackend implements Backend {
     return files;
   }
 
+  /** @param memory the entity that runs were sent to */
   async survey(known: readonly KnownRun[], memory: string | undefined): Promise<Survey> {
     if (known.length === 0) return { changes: new Map(), memory };
     const { entity } = await this.#runs();
+    // Another account's runs would all look as if they had been deleted.
+    if (memory !== undefined && memory !== entity)
+      throw new TraceletError("usage", `the API key is of ${entity} now, and these runs were sent to ${memory}`, {
+        hint: `--wandb-entity ${entity} sends them there as new runs; --wandb-entity ${memory} finds those of ${memory}`,
+        endsAll: true,
+      });
     return { changes: await surveyRuns(this.#store, entity, this.#place.project, known), memory };
   }
 
@@ -283,7 +290,9 @@ export class WandbBackend implements Backend {
     return new Set();
   }
 
-  async confirm(): Promise<undefined> {}
+  async confirm(memory: string | undefined): Promise<string | undefined> {
+    return this.#finder === undefined ? memory : (await this.#finder).entity;
+  }
 
   async resume(handle: RunHandle): Promise<void> {
     const run = this.#opened(handle);
