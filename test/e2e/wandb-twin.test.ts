@@ -1,8 +1,9 @@
 /**
- * What W&B's own TensorBoard sync makes of a logdir, as the twin of what tracelet does: shown to be whole by what
- * TensorBoard reads, but for what W&B's sync is known to leave out.
+ * What W&B's own TensorBoard sync makes of a logdir, and what tracelet does. W&B's is shown to be whole by what TensorBoard
+ * reads, but for what it is known to leave out; tracelet's has all that W&B's has, but for the differences of a table, and
+ * all that TensorBoard reads.
  */
-import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -10,7 +11,16 @@ import { isRow } from "../support/wandb-server/extended-json.ts";
 import { WandbServer } from "../support/wandb-server/server.ts";
 import { type Point, readImages, readTensorBoard } from "./support/python.ts";
 import { WandbClient } from "./support/wandb-client.ts";
-import { differences, syncOfficially, type TwinPoint, type TwinPoints } from "./support/wandb-twin.ts";
+import { toWandb } from "./support/wandb-destination.ts";
+import { DIFFERENCES, REASONS } from "./support/wandb-differences.ts";
+import {
+  differences,
+  foldedPointsOf,
+  syncOfficially,
+  type TwinDifference,
+  type TwinPoint,
+  type TwinPoints,
+} from "./support/wandb-twin.ts";
 
 const FIXTURES = path.resolve(import.meta.dirname, "../../fixtures");
 /** What cannot be compared. */
@@ -29,12 +39,22 @@ let server: WandbServer;
 let client: WandbClient;
 /** Of all fixtures at once: it is the start of Python that takes its time. */
 let theirs: { readonly [directory: string]: TwinPoints };
+/** What W&B's sync would have made of the rows that tracelet sent. */
+let ours: { readonly [directory: string]: TwinPoints };
 
 beforeAll(async () => {
   workspace = mkdtempSync(path.join(os.tmpdir(), "tracelet-twin-"));
   server = await WandbServer.start();
   client = new WandbClient(server.uri, path.join(workspace, "client"));
   theirs = await syncOfficially(client, server, { logdir: FIXTURES, project: "fixtures" });
+  // A run a directory, as W&B's sync has them here.
+  const options = ["--group", "none", "--state-dir", path.join(workspace, "state"), "--quiet"];
+  const { code, stderr } = await toWandb(server, [
+    ...["sync", FIXTURES, "--backend", "wandb", "--wandb-project", "tracelet", ...options],
+  ]);
+  // Some fixtures are damaged.
+  if (code !== 3) throw new Error(`tracelet sync ended with ${code}: ${stderr}`);
+  ours = Object.fromEntries(server.runs("tracelet").map((run) => [run.fields.displayName, foldedPointsOf(run)]));
 });
 
 afterAll(async () => {
@@ -126,6 +146,97 @@ describe("W&B's own sync", () => {
     expect(steps(numbers(top["f1"]))).toEqual(twice);
   });
 });
+
+/** Whether a value is the same, but for the text of a float, and for what media are called and said to be. */
+function isSameValue(theirs: TwinPoint["value"], ours: TwinPoint["value"]): boolean {
+  if (typeof theirs === "number") return Math.fround(theirs) === ours;
+  if (!isRow(theirs) || !isRow(ours) || theirs["files"] === undefined) return false;
+  return JSON.stringify(theirs["files"]) === JSON.stringify(ours["files"]);
+}
+
+/** How many there are of each, as the table has them: `missing`, `extra`, `value` or `time`, and the key. */
+function counted(found: readonly TwinDifference[]): { [difference: string]: number } {
+  const counts: { [difference: string]: number } = {};
+  for (const { what, key, theirs, ours } of found) {
+    const isSame = what === "value" && theirs && ours && isSameValue(theirs.value, ours.value);
+    if (isSame && Object.is(theirs.time, ours.time)) continue;
+    const name = `${isSame ? "time" : what} ${key}`;
+    counts[name] = (counts[name] ?? 0) + 1;
+  }
+  return counts;
+}
+
+describe("tracelet", () => {
+  test("has the runs that W&B's sync has", () => {
+    expect(
+      Object.keys(theirs).filter(
+        (directory) => !(directory in ours) && Object.keys(theirs[directory] ?? {}).length > 0,
+      ),
+    ).toEqual([]);
+  });
+
+  test.each(names)("has all that W&B's sync has of %s, but for the differences of the table", (fixture) => {
+    const directories = [...new Set([...Object.keys(theirs), ...Object.keys(ours)])];
+    for (const directory of directories.filter((each) => each.startsWith(`${fixture}/runs`))) {
+      const known = Object.values(DIFFERENCES[directory] ?? {}).map((each) => ({ ...each }));
+      const found = counted(differences(theirs[directory] ?? {}, ours[directory] ?? {}));
+      expect([directory, found]).toEqual([directory, Object.assign({}, ...known)]);
+    }
+  });
+
+  test("the table has fixtures that are there, and reasons that docs/wandb.md gives", () => {
+    const directories = Object.keys(DIFFERENCES).filter((directory) => !existsSync(path.join(FIXTURES, directory)));
+    expect(directories).toEqual([]);
+    const docs = readFileSync(path.resolve(import.meta.dirname, "../../docs/wandb.md"), "utf8");
+    const rows = docs.split("\n").map((line) => line.split("|")[1]?.trim());
+    for (const row of Object.values(REASONS)) expect(rows).toContain(row);
+  });
+
+  test("verify finds all that was sent, and nothing else", async () => {
+    const { code, stdout, stderr } = await toWandb(server, [
+      ...["verify", FIXTURES, "--backend", "wandb", "--wandb-project", "tracelet", "--group", "none", "--json"],
+    ]);
+    const { outcome, counts } = JSON.parse(stdout) as { outcome: string; counts: { points: { compared: number } } };
+    expect([code, outcome, stderr]).toEqual([0, "equal", expect.any(String)]);
+    expect(counts.points.compared).toBeGreaterThan(5_000);
+  });
+
+  test("gives W&B's scan_history what TensorBoard reads of each fixture, value for value", async () => {
+    const read = (await client.script("scan_history", ["tracelet"])) as {
+      readonly [run: string]: {
+        readonly [key: string]: readonly [step: number | bigint, time: number, value: number][];
+      };
+    };
+    for (const fixture of names.filter((name) => !["dtypes", "odd"].includes(name))) {
+      for (const [run, tags] of Object.entries(await readTensorBoard(path.join(FIXTURES, fixture, "runs")))) {
+        const found = read[path.join(fixture, "runs", run)] ?? {};
+        for (const [tag, points] of Object.entries(tags)) {
+          const obsolete = DIFFERENCES[path.join(fixture, "runs", run)]?.obsolete?.[`missing ${tag}`] ?? 0;
+          const sorted = [...(found[tag] ?? [])].sort(([a, b], [c, d]) => Number(a) - Number(c) || b - d);
+          const values = sorted.map(([step, , value]) => `${step} ${value}`);
+          const left = new Set(values);
+          const expected = points
+            .map(([step, ms, value]): [string, number, number] => [step, Number(ms), infinite(Number(value))])
+            .sort(([a, b], [c, d]) => Number(a) - Number(c) || b - d)
+            .filter(([step, , value]) => obsolete === 0 || left.has(`${step} ${value}`));
+          expect([fixture, run, tag, points.length - expected.length]).toEqual([fixture, run, tag, obsolete]);
+          expect([fixture, run, tag, values]).toEqual([
+            ...[fixture, run, tag],
+            expected.map(([step, , value]) => `${step} ${value}`),
+          ]);
+          // A row has the time of its last value, at most a second later.
+          const late = sorted.map(([, time], i) => Math.floor(time * 1000) - (expected[i]?.[1] ?? 0));
+          expect(late.filter((ms) => ms < 0 || ms > 1000)).toEqual([]);
+        }
+      }
+    }
+  });
+});
+
+/** TensorBoard's reader here gives no infinities. */
+function infinite(value: number): number {
+  return Math.abs(value) === Number.MAX_VALUE ? value * 2 : value;
+}
 
 test("differences are found point by point, k-th with k-th of a step", () => {
   const point = (step: number, value: TwinPoint["value"], time = step): TwinPoint => ({
