@@ -2,7 +2,7 @@
  * A row of a history → the values that are compared: numbers as points, all others by their step and what they say.
  *
  * A row has one time, that of its last value: how values fell into rows depends on how they were sent. So times may differ
- * by as much as a row may span.
+ * by as much as a row may span, in either direction.
  */
 import { type JsonValue, jsonText, objectOf, parseJson } from "../../backends/wandb/json.ts";
 import { MAX_SPAN } from "../../backends/wandb/rows.ts";
@@ -71,7 +71,7 @@ export function takeRow(line: string, axes: Axes, take: TakeItem): number | unde
 
 /** Whether two points of a step are one whose row had other values beside it. */
 export function isSamePoint(a: Point, b: Point): boolean {
-  return Object.is(a.value, b.value) && Math.abs((a.wallTime ?? 0) - (b.wallTime ?? 0)) <= MAX_SPAN;
+  return Object.is(a.value, b.value) && Math.abs((a.wallTime ?? 0) - (b.wallTime ?? 0)) <= 2 * MAX_SPAN;
 }
 
 function stepOf(value: JsonValue | undefined): bigint {
