@@ -12,7 +12,6 @@ import type {
   Page,
   Receipt,
   Refuse,
-  RefusedValue,
   RunDescription,
   RunHandle,
   SourceArtifact,
@@ -23,11 +22,10 @@ import type { Note } from "../../sync/report/note.ts";
 import { VERSION } from "../../version.ts";
 import { isOwnNote, noteOf } from "../run-note.ts";
 import { splitMachine } from "./machine.ts";
-import { MEDIA_KINDS } from "./media/media-kinds.ts";
 import { RunMedia } from "./media/run-media.ts";
-import { fitDisplayName, keyOf } from "./names.ts";
+import { fitDisplayName } from "./names.ts";
 import type { Place } from "./place.ts";
-import { refusedValues, tallyOf, unstoredOf } from "./receipt.ts";
+import { notesOf, refusedValues, setAside, tallyOf, unstoredOf } from "./receipt.ts";
 import { rowsOf, scalarsTooLong, valuesOf } from "./rows.ts";
 import { WandbRun } from "./run.ts";
 import { RunFiles } from "./run-files.ts";
@@ -57,12 +55,8 @@ export interface WandbBackendOptions {
   readonly wait?: typeof pause | undefined;
 }
 
-/** Characters of a tag in a message. */
-const MAX_SHOWN = 200;
 /** W&B's client shows that it is alive as often. ms. */
 const HEARTBEAT = 30_000;
-/** The web page has doubles. */
-const LARGEST_SHOWN = BigInt(Number.MAX_SAFE_INTEGER);
 /** How long who was overtaken leaves a run to the other one, ms. */
 const [FIRST_WAIT, LONGEST_WAIT] = [500, 30_000];
 /** When to ask again for lines that are not counted yet, ms. */
@@ -353,20 +347,6 @@ function withoutMarks({ writer, state: { name, source } }: StoredState): StoredS
   return firstState(name, source, [], writer);
 }
 
-/**
- * Keep what W&B does not take.
- *
- * @throws TraceletError `rejected` if there is no place for it
- */
-async function setAside(values: readonly RefusedValue[], refuse: Refuse | undefined): Promise<Note> {
-  const [{ kind, tag, step, reason }] = values as [RefusedValue];
-  const first = `${kind} ${JSON.stringify(tag.slice(0, MAX_SHOWN))} at step ${step}: ${reason}`;
-  if (refuse === undefined) throw new TraceletError("rejected", `W&B does not take a value: ${first}`);
-  const file = await refuse(values);
-  const message = `values that W&B does not take are set aside, and not sent again, in ${file} (the first: ${first})`;
-  return { code: "quarantined", message };
-}
-
 /** Hyperparameters of a batch, by name. */
 function paramsOf({ data, hparams }: Batch): Map<string, PythonValue> {
   const params = new Map(hparams);
@@ -375,23 +355,4 @@ function paramsOf({ data, hparams }: Batch): Map<string, PythonValue> {
     for (const [name, value] of datum.record.hparams) params.set(name, value);
   }
   return params;
-}
-
-function notesOf({ scalars: { tags, step, length }, data }: Batch): Note[] {
-  const mediaTags = data.flatMap((datum) => {
-    if (datum.kind === "mesh") return datum.mesh;
-    return MEDIA_KINDS.has(datum.kind) ? datum.tag : [];
-  });
-  const isRenamed = (tag: string) => keyOf(tag) !== tag;
-  const renamed = new Set([...tags.filter(isRenamed), ...mediaTags.filter(isRenamed)]);
-  const notes = Array.from(renamed, (tag): Note => {
-    const message = `W&B has a meaning of its own for ${JSON.stringify(tag)}; it is stored as ${JSON.stringify(keyOf(tag))}`;
-    return { code: "renamed", message };
-  });
-  const isLarge = (each: bigint) => each > LARGEST_SHOWN || each < -LARGEST_SHOWN;
-  if (step.subarray(0, length).some(isLarge) || data.some((datum) => isLarge(datum.step))) {
-    const message = "steps beyond 2^53 are sent as they are, and rounded on W&B's web page";
-    notes.push({ code: "rounded", message });
-  }
-  return notes;
 }

@@ -1,9 +1,17 @@
 /** What is said of a batch: how many of its values were stored, and which were not. */
-import type { Batch, FilesReceipt, RefusedValue, SourceArtifact } from "../../sync/backend.ts";
+import { TraceletError } from "../../errors.ts";
+import type { Batch, FilesReceipt, Refuse, RefusedValue, SourceArtifact } from "../../sync/backend.ts";
+import type { Note } from "../../sync/report/note.ts";
 import { Tally } from "../../sync/report/tally.ts";
 import type { Written } from "../artifacts/run-artifacts.ts";
-import { isEmpty } from "./media/media-kinds.ts";
+import { isEmpty, MEDIA_KINDS } from "./media/media-kinds.ts";
 import type { SentMedia } from "./media/run-media.ts";
+import { keyOf } from "./names.ts";
+
+/** Characters of a tag in a message. */
+const MAX_SHOWN = 200;
+/** The web page has doubles. */
+const LARGEST_SHOWN = BigInt(Number.MAX_SAFE_INTEGER);
 
 /** What was not stored of a batch. */
 export interface Unstored extends Pick<SentMedia, "refused" | "tooLarge"> {
@@ -94,4 +102,38 @@ export function refusedValues({ scalars, data, parts }: Batch, { refused, refuse
     return { kind, tag, step, wallTime, value: undefined, file, offset, reason };
   });
   return [...ofScalars, ...ofData];
+}
+
+/**
+ * Keep what W&B does not take.
+ *
+ * @throws TraceletError `rejected` if there is no place for it
+ */
+export async function setAside(values: readonly RefusedValue[], refuse: Refuse | undefined): Promise<Note> {
+  const [{ kind, tag, step, reason }] = values as [RefusedValue];
+  const first = `${kind} ${JSON.stringify(tag.slice(0, MAX_SHOWN))} at step ${step}: ${reason}`;
+  if (refuse === undefined) throw new TraceletError("rejected", `W&B does not take a value: ${first}`);
+  const file = await refuse(values);
+  const message = `values that W&B does not take are set aside, and not sent again, in ${file} (the first: ${first})`;
+  return { code: "quarantined", message };
+}
+
+/** What of a batch is stored otherwise than the source has it. */
+export function notesOf({ scalars: { tags, step, length }, data }: Batch): Note[] {
+  const mediaTags = data.flatMap((datum) => {
+    if (datum.kind === "mesh") return datum.mesh;
+    return MEDIA_KINDS.has(datum.kind) ? datum.tag : [];
+  });
+  const isRenamed = (tag: string) => keyOf(tag) !== tag;
+  const renamed = new Set([...tags.filter(isRenamed), ...mediaTags.filter(isRenamed)]);
+  const notes = Array.from(renamed, (tag): Note => {
+    const message = `W&B has a meaning of its own for ${JSON.stringify(tag)}; it is stored as ${JSON.stringify(keyOf(tag))}`;
+    return { code: "renamed", message };
+  });
+  const isLarge = (each: bigint) => each > LARGEST_SHOWN || each < -LARGEST_SHOWN;
+  if (step.subarray(0, length).some(isLarge) || data.some((datum) => isLarge(datum.step))) {
+    const message = "steps beyond 2^53 are sent as they are, and rounded on W&B's web page";
+    notes.push({ code: "rounded", message });
+  }
+  return notes;
 }
