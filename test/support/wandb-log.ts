@@ -10,8 +10,13 @@ const HEADER = Buffer.from("3a572642e1be00", "hex");
 
 /** @throws Error if it is not whole to its last byte */
 export function recordsOf(bytes: Buffer): wandb_internal.Record.$Properties[] {
+  return payloadsOf(bytes).map((payload) => wandb_internal.Record.decode(payload));
+}
+
+/** @throws Error if it is not whole to its last byte */
+export function payloadsOf(bytes: Buffer): Buffer[] {
   if (!bytes.subarray(0, 7).equals(HEADER)) throw new Error("no .wandb file");
-  const records: wandb_internal.Record.$Properties[] = [];
+  const records: Buffer[] = [];
   let parts: Buffer[] = [];
   for (let at = 7; at < bytes.length; ) {
     const left = BLOCK - (at % BLOCK);
@@ -28,7 +33,7 @@ export function recordsOf(bytes: Buffer): wandb_internal.Record.$Properties[] {
     if ((type === 1 || type === 2) !== (parts.length === 0)) throw new Error(`chunks out of order at ${at}`);
     parts.push(checked.subarray(1));
     if (type === 1 || type === 4) {
-      records.push(wandb_internal.Record.decode(Buffer.concat(parts)));
+      records.push(Buffer.concat(parts));
       parts = [];
     }
     at += 7 + length;

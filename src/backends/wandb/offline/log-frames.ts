@@ -37,7 +37,7 @@ export function framed(records: readonly Uint8Array[], start: number): Buffer {
       done += data.length;
       isLast = done === record.length;
       const type = isFirst ? (isLast ? WHOLE : FIRST) : isLast ? LAST : MIDDLE;
-      bytes.writeUInt32LE(crc32(data, CRC_OF_TYPE[type]), at);
+      bytes.writeUInt32LE(checksum(data, CRC_OF_TYPE[type] as number), at);
       bytes.writeUInt16LE(data.length, at + 4);
       bytes[at + 6] = type;
       bytes.set(data, at + CHUNK_HEADER);
@@ -107,7 +107,12 @@ function readChunk(
   if (crcOfType === undefined || end > length || Math.floor((end - 1) / BLOCK) > Math.floor(at / BLOCK))
     return undefined;
   const data = piece.subarray(at + CHUNK_HEADER, end);
-  return crc32(data, crcOfType) === piece.readUInt32LE(at) ? { type, data } : undefined;
+  return checksum(data, crcOfType) === piece.readUInt32LE(at) ? { type, data } : undefined;
+}
+
+/** Node's has another result for no data: 0. */
+function checksum(data: Uint8Array, crcOfType: number): number {
+  return data.length === 0 ? crcOfType : crc32(data, crcOfType);
 }
 
 function readPiece(handle: number, piece: Buffer, at: number): number {

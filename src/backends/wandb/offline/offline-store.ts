@@ -5,7 +5,7 @@
  * has begun, the run goes on in a new directory of the same run, which is uploaded behind the first.
  */
 import { randomUUID } from "node:crypto";
-import { copyFileSync, createWriteStream, existsSync, renameSync, rmSync } from "node:fs";
+import { copyFileSync, createWriteStream, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import path from "node:path";
 import { pipeline } from "node:stream/promises";
 import { TraceletError } from "../../../errors.ts";
@@ -254,7 +254,11 @@ function set(log: RunLog, fields: RunFields): void {
 function bring(file: string, from: string, to: string): void {
   const [source, target] = [from, to].map((directory) => path.join(directory, "files", ...file.split("/")));
   if (source === undefined || target === undefined || source === target) return;
-  if (!existsSync(target) && existsSync(source)) copyFileSync(source, target);
+  if (existsSync(target) || !existsSync(source)) return;
+  const unfinished = `${target}.${randomUUID()}.part`;
+  mkdirSync(path.dirname(target), { recursive: true });
+  copyFileSync(source, unfinished);
+  renameSync(unfinished, target);
 }
 
 /** Put a file in its place whole. */
