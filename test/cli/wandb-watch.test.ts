@@ -10,7 +10,7 @@ import type { StoredRun } from "../support/wandb-server/run.ts";
 import { API_KEY, WandbServer } from "../support/wandb-server/server.ts";
 import { curve, records } from "../sync/world.ts";
 import { faultsOf, NO_FAULTS } from "../wandb/destination.ts";
-import { ended, Machine, machineWithRun } from "./tracelet.ts";
+import { ended, type Machine, machineWithRun } from "./tracelet.ts";
 
 const WATCH = ["watch", "runs", "--backend", "wandb", "--wandb-project", "p", "--poll", "50ms"] as const;
 /** What W&B waits before a silent run counts as crashed, and more. */
