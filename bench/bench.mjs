@@ -15,8 +15,8 @@ import { publish } from "./publish.mjs";
 /** In the order of the table. */
 const ROWS = [
   ...["read-scalars", "read-accumulator", "read-v2", "read-mixed", "read-all-cores", "read-tiny", "read-memory"],
-  ...["http-sqlite", "http-postgresql", "several", "live-batch", "embedded", "nothing-new", "catch-up", "converters"],
-  ...["wandb", "files", "parquet", "start"],
+  ...["http-sqlite", "http-postgresql", "several", "live-batch", "embedded", "nothing-new", "catch-up", "derived"],
+  ...["converters", "wandb", "files", "parquet", "start"],
 ];
 
 const { values } = parseArgs({
