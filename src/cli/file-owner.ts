@@ -39,6 +39,14 @@ export function otherWriter(
   };
 }
 
+/** Whether a process or a descendant of it writes a file now, by the file's base name. Where nothing tells, it does not. */
+export function ownWriter(pid: number): (name: string) => boolean {
+  return (name) => {
+    const writer = writingProcess(name);
+    return writer !== undefined && writer.host === os.hostname() && isIn(writer.pid, pid);
+  };
+}
+
 /** The descendants of a process, those that have ended included. */
 class Descendants {
   readonly #pid: number;

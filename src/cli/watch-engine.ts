@@ -21,7 +21,7 @@ import { firstWallTime } from "../sync/source/begun.ts";
 import { localSource } from "../sync/tree/local-source.ts";
 import { worstOf } from "./destination-ends.ts";
 import { exitCodeOfError } from "./failure.ts";
-import { otherWriter } from "./file-owner.ts";
+import { otherWriter, ownWriter } from "./file-owner.ts";
 import { exitCode, isLoss } from "./sync-report.ts";
 import { bytes, plural } from "./terminal.ts";
 
@@ -108,7 +108,9 @@ export function watchEngine(command: WatchCommandOptions): WatchEngine {
       if (writer === "ended") onEvent(leftAlone(file));
       return writer !== undefined;
     };
-    const choice = { ...chosen, ...(isSession && { isOfOthers }) };
+    const writesOwn = isSession ? ownWriter(pid) : undefined;
+    const isOwn = (file: string) => writesOwn?.(path.basename(file)) === true;
+    const choice = { ...chosen, ...(isSession && { isOfOthers, isOwn }) };
     const isOne = (await chosenBackends(command.backend)).length === 1;
     const say = (message: string, name: string, level: "info" | "warning" = "warning") =>
       onEvent({ level, run: undefined, message, hint: undefined, isForEveryone: true }, name);

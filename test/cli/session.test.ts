@@ -1,7 +1,16 @@
 /** Sessions as programs start them beside themselves: `watch --group logdir --since --until-eof --pid`, in processes of their own. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
@@ -127,6 +136,29 @@ test.each(["mlflow", "jsonl"])(
     );
   },
 );
+
+test.runIf(process.platform === "linux")("a writer that was made too early and goes on is named, once", async () => {
+  const machine = Machine.create();
+  const own = await training();
+  const [early, old, late] = [`early/${file(own.pid)}`, `old/${file(own.pid, 1)}`, `late/${file(own.child, 2)}`];
+  for (const each of [early, old]) write(machine, each, curve("loss", 0, 3));
+  const past = now() - 60;
+  utimesSync(path.join(machine.logdir.root, old), past, past);
+  await vi.waitFor(() => expect(now()).toBeGreaterThan(past + 60), PATIENCE);
+  const session = ["--since", String(now() + 0.001), "--run-name", "exp", "--pid", String(own.pid)];
+  const watching = new SessionOf(machine, ...session);
+  write(machine, late, curve("loss", 0, 3));
+  for (let step = 3; step < 6; step++) {
+    write(machine, early, curve("loss", step, step + 1));
+    write(machine, late, curve("loss", step, step + 1));
+    await vi.waitFor(() => expect(pointsOf(machine, "exp")).toHaveLength(step + 1), PATIENCE);
+  }
+  const { code, stderr } = await watching.end();
+  expect([code, stderr.match(/nothing that is written to \S+ is sent/g)]).toEqual([
+    0,
+    [`nothing that is written to ${path.join(machine.logdir.root, early)} is sent`],
+  ]);
+});
 
 test.each([
   ["says that it has failed", "failed\n", [], "FAILED"],

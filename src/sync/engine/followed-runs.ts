@@ -4,7 +4,7 @@ import { type DiscoveredRun, type Discovery, displayPath } from "../../reader/di
 import { ageOf } from "../../reader/file-age.ts";
 import { isSame } from "../run/match.ts";
 import { OtherRuns } from "../run/other-runs.ts";
-import { BegunSince, earlierText, othersText } from "../source/begun.ts";
+import { BegunSince, earlierText, goingOnText, othersText } from "../source/begun.ts";
 import { groupRuns, withRun } from "../source/groups.ts";
 import { withoutLinksInside } from "../source/linked-runs.ts";
 import type { RunGroup } from "../source/run-group.ts";
@@ -26,6 +26,7 @@ export interface FollowedRunsOptions {
     | "group"
     | "since"
     | "isOfOthers"
+    | "isOwn"
     | "recordings"
     | "runName"
     | "regroups"
@@ -66,6 +67,7 @@ export class FollowedRuns {
   readonly #early = new Set<string>();
   readonly #saidLinks = new Set<string>();
   readonly #begun: BegunSince | undefined;
+  readonly #saidGoingOn = new Set<string>();
   /** How many of these files were said to be left out. */
   readonly #saidFiles = new Map<ReadonlySet<string>, number>();
 
@@ -144,6 +146,11 @@ export class FollowedRuns {
   /** Those that were there at the beginning are said together. @param isComplete whether all that was there is known */
   #sayLeftOut(isComplete: boolean): void {
     if (this.#begun === undefined || !(isComplete || this.isComplete)) return;
+    for (const file of this.#begun.goingOn) {
+      if (this.#saidGoingOn.has(file)) continue;
+      this.#saidGoingOn.add(file);
+      this.#options.report.say("warning", undefined, goingOnText(file));
+    }
     for (const [files, text] of [
       [this.#begun.earlier, earlierText],
       [this.#begun.others, othersText],

@@ -14,7 +14,7 @@ import { sessionOf } from "./session.ts";
 const LOOKED_AT = 1 << 20;
 /** A file that was last written so long before is older for sure, whatever its clock; ms. */
 const CLOCKS_DIFFER = 24 * 3_600_000;
-export interface BegunSinceOptions extends Pick<Grouping, "since" | "group" | "logdirs" | "isOfOthers"> {
+export interface BegunSinceOptions extends Pick<Grouping, "since" | "group" | "logdirs" | "isOfOthers" | "isOwn"> {
   /** They know which files are of other sessions. */
   readonly checkpoints: {
     isOthers(session: string, path: FsPath, decide: (() => boolean) | undefined): boolean;
@@ -27,12 +27,16 @@ export class BegunSince {
   readonly earlier: Set<string> = new Set();
   /** Paths of those that are of other sessions. */
   readonly others: Set<string> = new Set();
+  /** Paths of those begun before that the session itself has written to since. */
+  readonly goingOn: Set<string> = new Set();
   readonly #since: number;
+  readonly #isOwn: NonNullable<Grouping["isOwn"]>;
   readonly #isOthers: (file: EventFileEntry, begun: number) => boolean;
   /** When files were begun, ms since the Unix epoch; by path. */
   readonly #known = new Map<string, { readonly file: EventFileEntry; readonly begun: number }>();
 
-  constructor({ since, group, logdirs, isOfOthers, checkpoints }: BegunSinceOptions) {
+  constructor({ since, group, logdirs, isOfOthers, isOwn = () => false, checkpoints }: BegunSinceOptions) {
+    this.#isOwn = isOwn;
     this.#since = since ?? -Infinity;
     const name = group === "logdir" ? sessionOf(logdirs, since).name : undefined;
     this.#isOthers = (file, begun) => {
@@ -61,10 +65,12 @@ export class BegunSince {
     if (begun === undefined) return false;
     const path = displayPath(file.path);
     const isOthers = begun >= this.#since && this.#isOthers(file, begun);
-    if (begun < this.#since) this.earlier.add(path);
-    else if (isOthers) this.others.add(path);
-    else return true;
-    return false;
+    if (begun < this.#since) {
+      this.earlier.add(path);
+      if (Number(file.mtime / 1_000_000n) > this.#since && this.#isOwn(path)) this.goingOn.add(path);
+    }
+    if (isOthers) this.others.add(path);
+    return begun >= this.#since && !isOthers;
   }
 
   async #begun(file: EventFileEntry): Promise<number | undefined> {
@@ -102,6 +108,11 @@ export function earlierText(files: number, more = ""): string {
   return files === 1
     ? `1${more} event file was begun before --since, and is skipped`
     : `${files}${more} event files were begun before --since, and are skipped`;
+}
+
+/** What is said of one that the session itself goes on with. @param file its path */
+export function goingOnText(file: string): string {
+  return `nothing that is written to ${file} is sent: it was begun before --since, so its writer was made too early`;
 }
 
 /** The same of files that are of other sessions. */

@@ -25,6 +25,8 @@ export interface Grouping {
   readonly since?: number | undefined;
   /** Whether a file is another session's, by its path and when it was begun, ms since the Unix epoch. */
   readonly isOfOthers?: ((file: string, begun: number) => boolean) | undefined;
+  /** Whether the session's own processes write a file, by its path. */
+  readonly isOwn?: ((file: string) => boolean) | undefined;
   /** See `withRunNames`; left out: as people see it. */
   readonly runName?: string | undefined;
 }
