@@ -100,7 +100,7 @@ test("once it was uploaded, system metrics are there from the first on, and file
 
 test("an append that was cut short is completed by who comes next", async () => {
   await store.upsert(ADDRESS, { config: configOf({}) });
-  const [{ directory = "" } = {}] = offlineRuns(root);
+  const directory = offlineRuns(root)[0]?.directory ?? "";
   const log = path.join(directory, "run-abc.wandb");
   const before = readFileSync(log);
   // What is pending is written before the log, and removed after it.
