@@ -1,10 +1,7 @@
 /** One event file while its run is synced: how far it has been read, and the mark that records it. */
 import type { ByteSource } from "../../reader/byte-source.ts";
 import type { TagMetadata } from "../../reader/datum.ts";
-import { displayPath } from "../../reader/discover.ts";
 import { EventFileReader } from "../../reader/event-file.ts";
-import { ageOf } from "../../reader/file-age.ts";
-import { FORMAT_BYTES, formatOf } from "../../reader/file-format.ts";
 import { useFile } from "../../reader/file-store.ts";
 import { RecordBatch } from "../../reader/record-batch.ts";
 import { TagTable } from "../../reader/tag-table.ts";
@@ -25,6 +22,7 @@ import { stampOf } from "../source/stamp.ts";
 import type { BarrenFile } from "../state/barren-files.ts";
 import type { StoredFile } from "../state/stored-run.ts";
 import { SeriesCounts } from "../transform/series-counts.ts";
+import { FileEnd } from "./file-end.ts";
 import { type MatchedFile } from "./match.ts";
 import type { RecordSizes } from "./past-choices.ts";
 
@@ -38,8 +36,6 @@ export class SourceFile {
   /** Where reading begins. */
   start: number;
   restartStep: bigint | undefined;
-  /** What the end of the file looked like; undefined until it is reached. */
-  tail: Tail | undefined;
   /** The steps of each series so far, counted up to where the file has been read. */
   counts: SeriesCounts;
   /** Where reading began when the run was opened; everything after it has passed through this session. */
@@ -65,14 +61,9 @@ export class SourceFile {
   readonly #hadHoles: boolean;
   /** Its stamp when it was last read to its end. */
   #readStamp: string | undefined;
-  /** Its stamp when nothing was left to do. */
-  #settledStamp: string | undefined;
-  /** What it is, if it is not an event file. */
-  #format: string | undefined;
   /** When it could last not be read, in ms of `performance.now()`. */
   #failedAt: number | undefined;
-  /** Bytes that are not a record but may become one: where, and since when, in ms of `performance.now()`. */
-  #suspect: { readonly at: number; readonly since: number; readonly isPassed: boolean } | undefined;
+  readonly #end: FileEnd;
 
   /** @param barren what is remembered of a file that holds nothing to send */
   constructor({ entry, stored }: MatchedFile, maxRecordBytes: number, barren?: BarrenFile) {
@@ -95,15 +86,17 @@ export class SourceFile {
     this.#from = stored?.from ?? 0;
     this.#tailHash = stored?.tail ?? NO_TAIL;
     this.#waypoints = stored?.waypoints ?? [];
-    if (barren === undefined) return;
-    this.tail = { state: barren.state, start: 0, end: entry.size };
-    this.#settledStamp = barren.stamp;
-    this.#format = barren.format;
+    this.#end = new FileEnd(entry.size, barren);
   }
 
   /** The mark's key, once the end of a record has been reached; see `name`. */
   get key(): string | undefined {
     return this.#head?.key;
+  }
+
+  /** What the end of the file looked like; undefined until it is reached. */
+  get tail(): Tail | undefined {
+    return this.#end.tail;
   }
 
   /** Open the file for reading, from `start` to its end unless told otherwise. @throws its store's error */
@@ -261,19 +254,17 @@ export class SourceFile {
   /** Whether it has been read to its present end, and nothing in it may still become a record. */
   get isRead(): boolean {
     if (this.barren !== undefined) return true;
-    return this.#readStamp === stampOf(this.entry) && this.#waitingSince === undefined;
+    return this.#readStamp === stampOf(this.entry) && this.#end.waitingSince === undefined;
   }
 
   /** What to do about bytes that are not a record. @param patienceMs how long they may still become one */
   damage(patienceMs: number): "pass" | "wait" {
-    // An old file is not being written. Where clocks differ, what appears in its damage is found later.
-    if (patienceMs === 0 || ageOf(this.entry.mtime) > patienceMs) return "pass";
-    return this.#suspect !== undefined && performance.now() - this.#suspect.since >= patienceMs ? "pass" : "wait";
+    return this.#end.damage(this.entry, patienceMs);
   }
 
   /** How long until bytes that are not a record count as damage, or the file is tried again, ms; undefined if neither is due. */
   waitsFor(patienceMs: number): number | undefined {
-    const since = this.#waitingSince;
+    const since = this.#end.waitingSince;
     if (this.#failedAt !== undefined) return Math.max(0, this.#failedAt + RETRY_MS - performance.now());
     return since === undefined ? undefined : Math.max(0, since + patienceMs - performance.now());
   }
@@ -295,7 +286,7 @@ export class SourceFile {
 
   /** Whether nothing is left to do until it changes. */
   get isSettled(): boolean {
-    return this.#settledStamp === stampOf(this.entry);
+    return this.#end.isSettled(this.entry);
   }
 
   /** Whether its damage may have been filled since the last look. */
@@ -305,32 +296,17 @@ export class SourceFile {
 
   /** What to remember of a file that was read to its end and holds no record, so that it is not read again. */
   get barren(): BarrenFile | undefined {
-    if (this.#head !== undefined || this.tail === undefined || !this.isSettled) return undefined;
-    return { stamp: stampOf(this.entry), state: this.tail.state, format: this.#format };
+    return this.#head === undefined ? this.#end.barren(this.entry) : undefined;
   }
 
   /** Note what its end looked like; undefined if it was not reached. */
   looked(tail: Tail | undefined, damage: "pass" | "wait"): void {
-    this.tail = tail;
-    if (tail === undefined) return;
-    this.#settledStamp = tail.state === "clean" || damage === "pass" ? stampOf(this.entry) : undefined;
-    if (tail.state === "clean") {
-      this.#suspect = undefined;
-      return;
-    }
-    // This includes the beginning of a record: its writer may have died, and another have continued after it.
-    const since = this.#suspect?.at === tail.start ? this.#suspect.since : performance.now();
-    this.#suspect = { at: tail.start, since, isPassed: damage === "pass" };
+    this.#end.looked(this.entry, tail, damage);
   }
 
   /** Find out what a file without a single record is, so that it does not count as damaged. */
   async tellFormat(source: ByteSource, notes: Note[]): Promise<void> {
-    if (this.tail?.state !== "damaged" || this.tail.start > 0 || this.#format !== undefined) return;
-    const head = new Uint8Array(FORMAT_BYTES);
-    this.#format = formatOf(head.subarray(0, await source.read(head, 0, FORMAT_BYTES, 0)));
-    if (this.#format === undefined) return;
-    const message = `${displayPath(this.entry.path)} is not an event file: ${this.#format}`;
-    notes.push({ code: "not-an-event-file", message });
+    await this.#end.tellFormat(this.entry, source, notes);
   }
 
   /** Damage that was skipped and may have become records since. */
@@ -347,14 +323,9 @@ export class SourceFile {
     this.#waypoints = await waypointsTo(source, this.#offset, { offset: 0, waypoints: [] });
   }
 
-  get #waitingSince(): number | undefined {
-    return this.#suspect?.isPassed === false ? this.#suspect.since : undefined;
-  }
-
   /** Count it as read, without reading it. */
   settle(): void {
-    this.#settledStamp = stampOf(this.entry);
-    this.tail = { state: "clean", start: this.entry.size, end: this.entry.size };
+    this.#end.settle(this.entry);
   }
 
   /** The place reached; undefined while the file has no key. */
@@ -385,9 +356,8 @@ export class SourceFile {
 
   /** What was skipped, including an end of the file that is not a record. */
   allLosses(): Loss[] {
-    if (this.tail?.state !== "damaged" || this.#waitingSince !== undefined) return this.#losses;
-    if (this.#format !== undefined && this.tail.start === 0) return this.#losses;
-    return [...this.#losses, { start: this.tail.start, end: this.tail.end, reason: "damaged-tail" }];
+    const { loss } = this.#end;
+    return loss === undefined ? this.#losses : [...this.#losses, loss];
   }
 }
 
