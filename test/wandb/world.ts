@@ -16,7 +16,8 @@ import { connect, faultsOf, NO_FAULTS, PROJECT, pointsIn } from "./destination.t
 export class WandbWorld {
   readonly root: string = temporaryDirectory();
   readonly logdir: Logdir = new Logdir(path.join(this.root, "runs"));
-  readonly stateDir: string = path.join(this.root, "state");
+  /** Of the machine that syncs. */
+  stateDir: string = path.join(this.root, "state");
   server: WandbServer;
   /** How a backend differs from an ordinary one. */
   options: Partial<WandbBackendOptions> = {};

@@ -205,6 +205,10 @@ export class WandbRun {
     this.#lines += rows.length;
     this.#events += machine.length;
     this.#rows?.add(rows);
+    // Where the number of lines will not tell that they have arrived, it is written down.
+    const isTold = lines.length === 0 || this.#late < this.#lines;
+    const areEventsTold = machine.length === 0 || this.#lateEvents < this.#events;
+    if (!isTold || !areEventsTold) await this.#tell(undefined);
   }
 
   /**
