@@ -17,7 +17,7 @@ const NO_LONG_ONES = exclude([
   ...["tfrecord-random", "expression"],
 ]);
 /** They start the command a hundred times, or kill a sync at each of its requests: not in a hurry. */
-const NO_MANY_STARTS = exclude(["secrets", "config-files", "watch-training", "kill"]);
+const NO_MANY_STARTS = exclude(["secrets", "config-files", "watch-training", "kill", "media-kill"]);
 const args = process.argv.slice(2);
 const isQuick = args.includes("--quick");
 const only = args.filter((arg) => arg !== "--quick");
