@@ -53,7 +53,7 @@ export class OfflineStore implements WandbStore {
   }
 
   status(address: RunAddress): Promise<RunStatus | undefined> {
-    return this.#exclusively(address, () => {
+    return this.#exclusively(() => {
       const log = this.#find(address);
       return log && { storageId: address.name, ...log.content.status() };
     });
@@ -62,7 +62,7 @@ export class OfflineStore implements WandbStore {
   async *runsNamed(entity: string, project: string, names: readonly string[]): AsyncGenerator<ListedRun> {
     for (const name of names) {
       const address = { entity, project, name };
-      const run = await this.#exclusively(address, () => listed(name, this.#find(address)));
+      const run = await this.#exclusively(() => listed(name, this.#find(address)));
       if (run !== undefined) yield run;
     }
   }
@@ -72,7 +72,7 @@ export class OfflineStore implements WandbStore {
   }
 
   upsert(address: RunAddress, fields: RunFields): Promise<UpsertedRun> {
-    return this.#exclusively(address, () => {
+    return this.#exclusively(() => {
       const there = this.#find(address);
       if (there === undefined) this.#make(address, fields);
       else set(there, fields);
@@ -82,7 +82,7 @@ export class OfflineStore implements WandbStore {
   }
 
   async *rows(address: RunAddress, count: number): AsyncGenerator<readonly string[]> {
-    const logs = await this.#exclusively(address, () => [...this.#logsOf(address)].reverse());
+    const logs = await this.#exclusively(() => [...this.#logsOf(address)].reverse());
     if ((logs[0]?.content.firstLine ?? 0) > 0)
       throw new TraceletError("rejected", `the first directories of the run ${address.name} are gone`, {
         hint: "only with them can be told which values it has already: put them back, or send the logdir to another project",
@@ -98,7 +98,7 @@ export class OfflineStore implements WandbStore {
   }
 
   stream(address: RunAddress, { history, events, summary, uploaded = [], exitCode }: StreamPart): Promise<boolean> {
-    return this.#exclusively(address, () => {
+    return this.#exclusively(() => {
       const before = this.#opened(address);
       const { content } = before;
       const newEvents = events?.lines.slice(Math.max(0, content.events - events.offset)) ?? [];
@@ -129,7 +129,7 @@ export class OfflineStore implements WandbStore {
 
   async upload(address: RunAddress, files: readonly RunFile[]): Promise<ReadonlyMap<string, ContentRefused>> {
     const refused = new Map<string, ContentRefused>();
-    const directory = await this.#exclusively(address, () => this.#writable(address, this.#opened(address)).directory);
+    const directory = await this.#exclusively(() => this.#writable(address, this.#opened(address)).directory);
     for (const { path: name, body } of files) {
       await this.#output.guarded(path.relative(this.#output.root, directory), async () => {
         const target = path.join(directory, "files", ...name.split("/"));
@@ -153,8 +153,8 @@ export class OfflineStore implements WandbStore {
     this.#output.close();
   }
 
-  #exclusively<T>({ name }: RunAddress, work: () => T): Promise<T> {
-    return this.#output.exclusively(name, work);
+  #exclusively<T>(work: () => T): Promise<T> {
+    return this.#output.exclusively("", work);
   }
 
   /** The newest log of a run. */
