@@ -6,7 +6,7 @@ import type { JsonValue } from "../json.ts";
 import { keyOfDatum } from "../names.ts";
 import { isTooLong } from "../rows.ts";
 import type { RunFile } from "../store.ts";
-import type { Encoded } from "./encoded.ts";
+import type { Encoded, Unstorable } from "./encoded.ts";
 import { isEmpty, MEDIA_KINDS } from "./media-kinds.ts";
 
 /** How many files are on their way together, and how many bytes that were made of values. */
@@ -77,19 +77,13 @@ export class RunMedia {
       const [datum] = group;
       const encoded = encode(group);
       if (encoded === undefined) continue;
-      if ("refused" in encoded) {
-        for (const each of group) refused.set(each, encoded.refused);
-        continue;
-      }
-      if (encoded.values.some((text) => isTooLong(keyOfDatum(datum), text))) {
-        for (const each of group) refused.set(each, "it is longer than a line of W&B's history can be");
-        continue;
-      }
+      const reason = refusalOf(encoded, keyOfDatum(datum));
+      if (reason !== undefined) for (const each of group) refused.set(each, reason);
+      if ("refused" in encoded || reason !== undefined) continue;
       const large = encoded.files.find(({ body }) => body.length > this.#options.maxFileBytes);
       if (large !== undefined) {
         for (const each of group) tooLarge.add(each);
-        const message = `${datum.kind} ${JSON.stringify(datum.tag)}: those with a file larger than --max-artifact-size are skipped (the first: step ${datum.step}, ${large.body.length} bytes)`;
-        this.#note(datum, { code: "oversize", message }, notes);
+        this.#note(datum, oversized(datum, large.body.length), notes);
         continue;
       }
       waiting.set(group, encoded);
@@ -113,4 +107,16 @@ export class RunMedia {
     this.#noted.add(what);
     notes.push(note);
   }
+}
+
+/** Why W&B does not take it, as far as that is known before. */
+function refusalOf(encoded: Encoded | Unstorable, key: string): string | undefined {
+  if ("refused" in encoded) return encoded.refused;
+  const isLong = encoded.values.some((text) => isTooLong(key, text));
+  return isLong ? "it is longer than a line of W&B's history can be" : undefined;
+}
+
+function oversized({ kind, tag, step }: Datum, bytes: number): Note {
+  const message = `${kind} ${JSON.stringify(tag)}: those with a file larger than --max-artifact-size are skipped (the first: step ${step}, ${bytes} bytes)`;
+  return { code: "oversize", message };
 }
