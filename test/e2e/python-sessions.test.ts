@@ -38,23 +38,19 @@ class Script {
     const fresh = process.env[FRESH_DATABASE];
     const database = path.join(this.directory, "mlflow.db");
     if (fresh !== undefined && !existsSync(database)) copyFileSync(fresh, database);
-    this.#process = spawn(
-      NEW_PYTHON,
-      [...["-W", "ignore", "-W", "default::ResourceWarning:tracelet_sync"], SCRIPT, scenario, ...args],
-      {
-        cwd: this.directory,
-        env: {
-          ...process.env,
-          PYTHONPATH: PACKAGE,
-          TRACELET_STATE_DIR: path.join(this.directory, "state"),
-          MLFLOW_TRACKING_URI: this.uri,
-          ...env,
-        },
-        // As what a terminal starts: a group of its own.
-        detached: true,
-        stdio: ["ignore", "pipe", "pipe"],
+    this.#process = spawn(NEW_PYTHON, ["-W", "ignore", "-W", "default::ResourceWarning", SCRIPT, scenario, ...args], {
+      cwd: this.directory,
+      env: {
+        ...process.env,
+        PYTHONPATH: PACKAGE,
+        TRACELET_STATE_DIR: path.join(this.directory, "state"),
+        MLFLOW_TRACKING_URI: this.uri,
+        ...env,
       },
-    );
+      // As what a terminal starts: a group of its own.
+      detached: true,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     this.#process.stdout?.on("data", (text) => (this.stdout += String(text)));
     this.#process.stderr?.on("data", (text) => (this.stderr += String(text)));
     this.#closed = once(this.#process, "close");
