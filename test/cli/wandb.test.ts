@@ -1,10 +1,12 @@
 /** `--backend wandb`, as it is typed for the first time. */
+import { execFile } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { promisify } from "node:util";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { API_KEY, WandbServer, type WandbServerOptions } from "../support/wandb-server/server.ts";
 import { curve, fileOf } from "../sync/world.ts";
-import { type Machine, machineWithRun } from "./tracelet.ts";
+import { type Machine, machineWithRun, ROOT } from "./tracelet.ts";
 
 async function begin(
   env: Readonly<Record<string, string>> = { WANDB_API_KEY: API_KEY },
@@ -128,6 +130,21 @@ test("`wandb login --host` is enough: the key in netrc, the server in the settin
   );
   expect(await machine.run(...TO_WANDB)).toMatchObject({ code: 0 });
   expect(server.runs("uncategorized")).toHaveLength(1);
+});
+
+test("a project that a Python script names counts more than WANDB_PROJECT", async () => {
+  const { machine, server } = await begin();
+  const script = [
+    "import tracelet_sync as tracelet",
+    'tracelet.start_logging("x", project="said", backend="wandb").log_metric("loss", 0.5, 1)',
+    "print(tracelet.stop_logging())",
+  ];
+  const env = { ...process.env, ...machine.env, WANDB_PROJECT: "env", PYTHONPATH: path.join(ROOT, "python") };
+  const state = { HOME: machine.root, XDG_STATE_HOME: path.join(machine.root, "state") };
+  const python = process.env["TRACELET_TEST_PYTHON"] ?? "python3";
+  const options = { cwd: machine.root, env: { ...env, ...state } };
+  const { stdout } = await promisify(execFile)(python, ["-c", script.join("\n")], options);
+  expect([stdout, server.runs("said").map(({ rows }) => rows.length), server.runs("env")]).toEqual(["True\n", [1], []]);
 });
 
 test("options are in the help, in the configuration, and refused where they mean nothing", async () => {
