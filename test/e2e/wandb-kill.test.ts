@@ -16,7 +16,7 @@ import { sync, tracelet } from "./support/tracelet.ts";
 
 const PROJECT = "kills";
 /** All are at the same step when their process is killed. */
-const RUNS: readonly string[] = Array.from({ length: 10 }, (_, i) => `run-${i}`);
+const RUNS: readonly string[] = Array.from({ length: 25 }, (_, i) => `run-${i}`);
 /** More of them, for a longer look: `WANDB_KILLS=1000`. */
 const KILLS = Number(process.env["WANDB_KILLS"] ?? 50);
 const POINTS = 15;
@@ -77,7 +77,7 @@ function grow(): void {
   for (const [i, run] of RUNS.entries()) {
     const steps = Array.from({ length: POINTS }, (_, n) => points + n);
     const events = steps.flatMap((step) =>
-      ["loss", "acc"].map((tag, n) => scalarEvent(tag, step, step + i / 16 + n / 4, WALL_TIME + 2 * step)),
+      ["loss", "acc"].map((tag, n) => scalarEvent(tag, step, step + i / 32 + n / 64, WALL_TIME + 2 * step)),
     );
     appendFileSync(fileOf(run), eventFile(...events));
   }
