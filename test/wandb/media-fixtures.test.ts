@@ -51,7 +51,8 @@ function mediaOf(run: StoredRun): Map<string, Medium[]> {
   const media = new Map<string, Medium[]>();
   for (const row of run.rows) {
     for (const [key, value] of Object.entries(row)) {
-      if (!isRow(value)) continue;
+      // Meshes have tests of their own.
+      if (!isRow(value) || value["_type"] === "object3D-file") continue;
       const medium = {
         step: `${row["global_step"] as number | bigint}`,
         wallTime: `${row["_timestamp"] as number}`,
