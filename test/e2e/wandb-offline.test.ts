@@ -1,0 +1,139 @@
+/**
+ * What `--wandb-mode offline` writes is uploaded by W&B's own `wandb sync`, which reads it with W&B's own reader, and the
+ * server has then what it has after a sync over the network.
+ */
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, truncateSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { offlineRuns } from "../support/wandb-log.ts";
+import { isRow, type Row, type RowValue } from "../support/wandb-server/extended-json.ts";
+import type { StoredRun } from "../support/wandb-server/run.ts";
+import { API_KEY, WandbServer } from "../support/wandb-server/server.ts";
+import { sync } from "./support/tracelet.ts";
+import { WandbClient } from "./support/wandb-client.ts";
+
+const FIXTURES = path.resolve(import.meta.dirname, "../../fixtures");
+/** Files that W&B's client adds to each run that it uploads. */
+const ITS_OWN = ["config.yaml", "wandb-summary.json", "wandb-metadata.json", "requirements.txt"];
+/** No server is asked, so none is needed. */
+const OFFLINE = {
+  WANDB_MODE: "offline",
+  WANDB_API_KEY: "",
+  WANDB_BASE_URL: "http://127.0.0.1:9",
+};
+
+let workspace: string;
+let server: WandbServer;
+/** What is sent there comes over the network. */
+let direct: WandbServer;
+
+beforeAll(async () => {
+  workspace = mkdtempSync(path.join(os.tmpdir(), "tracelet-offline-"));
+  server = await WandbServer.start();
+  direct = await WandbServer.start();
+});
+
+afterAll(async () => {
+  await server?.stop();
+  await direct?.stop();
+  rmSync(workspace, { recursive: true, force: true });
+});
+
+/** A folder and a project of its own for a test, with what writes there and what uploads from there. */
+function scene(project: string) {
+  const folder = path.join(workspace, project);
+  mkdirSync(folder);
+  const client = new WandbClient(server.uri, folder);
+  const args = (logdir: string, state: string) => {
+    const options = { backend: "wandb", "wandb-project": project, "state-dir": path.join(folder, state) };
+    return [logdir, ...Object.entries(options).flatMap(([name, value]) => [`--${name}`, value])];
+  };
+  return {
+    folder,
+    runs: () => offlineRuns(path.join(folder, "wandb")),
+    write: (logdir: string) => sync(args(logdir, "state"), { ...OFFLINE, WANDB_DIR: folder }),
+    send: (logdir: string) =>
+      sync(args(logdir, "direct"), { WANDB_API_KEY: API_KEY, WANDB_BASE_URL: direct.uri, WANDB_MODE: "online" }),
+    upload: async () => expect(await client.syncOffline()).toMatchObject({ code: 0 }),
+  };
+}
+
+/** All that a server has of a run, but for what each client says of itself. */
+function contentOf(run: StoredRun): object {
+  const { _wandb: own, tracelet, ...config } = run.config;
+  const { writer: _writer, ...state } = isRow(tracelet) ? tracelet : {};
+  const { notes, displayName, group, jobType, tags, commit, repo } = run.fields;
+  return {
+    fields: { notes, displayName, group, jobType, tags, commit, repo },
+    rows: run.rows,
+    faults: [run.history.gaps, run.history.changed, run.history.repeated, run.oddities],
+    events: run.events.lines,
+    summary: withoutRuntime(run.summary),
+    config: asItsClientReads(config),
+    state,
+    metrics: metricsOf(own),
+    files: Object.fromEntries(
+      [...run.files].filter(([name]) => !ITS_OWN.includes(name)).map(([name, { sha256 }]) => [name, sha256]),
+    ),
+    missing: run.filesMissing,
+    exitCode: run.exitCode,
+  };
+}
+
+/** W&B's client makes doubles of integers beyond 64 bits. */
+function asItsClientReads(value: RowValue): RowValue {
+  if (typeof value === "bigint") return BigInt.asIntN(64, value) === value ? value : Number(value);
+  if (Array.isArray(value)) return (value as readonly RowValue[]).map(asItsClientReads);
+  return isRow(value)
+    ? Object.fromEntries(Object.entries(value).map(([key, each]) => [key, asItsClientReads(each)]))
+    : value;
+}
+
+/** W&B's client counts it anew. */
+function withoutRuntime({ _wandb: _own, ...summary }: Row): Row {
+  return summary;
+}
+
+/** Definitions by name, with the name of the axis: the lists may be in another order. */
+function metricsOf(own: RowValue | undefined): Row {
+  const list = ((isRow(own) ? own["m"] : undefined) ?? []) as readonly Row[];
+  return Object.fromEntries(
+    list.map(({ 1: name, 5: axis, ...rest }) => [
+      name as string,
+      { ...rest, axis: (axis === undefined ? null : list[(axis as number) - 1]?.["1"]) ?? null },
+    ]),
+  );
+}
+
+/** Runs of a server, by ids. They are the same at both: what is sent here is not in their names. */
+const runsOf = (from: WandbServer, project: string) => new Map(from.runs(project).map((run) => [run.name, run]));
+
+function expectTheSame(project: string): void {
+  const [expected, found] = [runsOf(direct, project), runsOf(server, project)];
+  expect(expected.size).toBeGreaterThan(0);
+  expect([...found.keys()].sort()).toEqual([...expected.keys()].sort());
+  for (const [id, run] of expected) expect.soft(contentOf(found.get(id) as StoredRun)).toEqual(contentOf(run));
+}
+
+test("a logdir that grows after each upload", { timeout: 300_000 }, async () => {
+  const { folder, write, send, upload, runs } = scene("growing");
+  const logdir = path.join(folder, "runs");
+  for (const share of [0.4, 0.7, 1, 1]) {
+    rmSync(logdir, { recursive: true, force: true });
+    cpSync(path.join(FIXTURES, "tensorboardx/runs"), logdir, { recursive: true, preserveTimestamps: true });
+    for (const file of eventFilesIn(logdir)) truncateSync(file, Math.floor(statSync(file).size * share));
+    await write(logdir);
+    await send(logdir);
+    await upload();
+  }
+  expectTheSame("growing");
+  // The last time there was nothing new.
+  const directories = runs().map(({ name }) => name);
+  for (const name of new Set(directories)) expect(directories.filter((each) => each === name).length).toBeLessThan(4);
+});
+
+function eventFilesIn(logdir: string): string[] {
+  const names = readdirSync(logdir, { recursive: true, encoding: "utf8" });
+  return names.filter((name) => name.includes("tfevents")).map((name) => path.join(logdir, name));
+}
