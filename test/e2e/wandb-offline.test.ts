@@ -10,8 +10,10 @@ import { offlineRuns } from "../support/wandb-log.ts";
 import { isRow, type Row, type RowValue } from "../support/wandb-server/extended-json.ts";
 import type { StoredRun } from "../support/wandb-server/run.ts";
 import { API_KEY, WandbServer } from "../support/wandb-server/server.ts";
+import { killOften } from "./support/kill-often.ts";
 import { sync } from "./support/tracelet.ts";
 import { WandbClient } from "./support/wandb-client.ts";
+import { differences, pointsOf } from "./support/wandb-twin.ts";
 
 const FIXTURES = path.resolve(import.meta.dirname, "../../fixtures");
 /** Files that W&B's client adds to each run that it uploads. */
@@ -52,6 +54,7 @@ function scene(project: string) {
   return {
     folder,
     runs: () => offlineRuns(path.join(folder, "wandb")),
+    args,
     write: (logdir: string) => sync(args(logdir, "state"), { ...OFFLINE, WANDB_DIR: folder }),
     send: (logdir: string) =>
       sync(args(logdir, "direct"), { WANDB_API_KEY: API_KEY, WANDB_BASE_URL: direct.uri, WANDB_MODE: "online" }),
@@ -66,19 +69,24 @@ function contentOf(run: StoredRun): object {
   const { notes, displayName, group, jobType, tags, commit, repo } = run.fields;
   return {
     fields: { notes, displayName, group, jobType, tags, commit, repo },
-    rows: run.rows,
+    rows: run.rows.map(named),
     faults: [run.history.gaps, run.history.changed, run.history.repeated, run.oddities],
     events: run.events.lines,
     summary: withoutRuntime(run.summary),
     config: asItsClientReads(config),
     state,
-    metrics: metricsOf(own),
+    metrics: named(metricsOf(own)),
     files: Object.fromEntries(
       [...run.files].filter(([name]) => !ITS_OWN.includes(name)).map(([name, { sha256 }]) => [name, sha256]),
     ),
     missing: run.filesMissing,
     exitCode: run.exitCode,
   };
+}
+
+/** W&B's reader passes over a value whose key is empty. */
+function named({ "": _nameless, ...row }: Row): Row {
+  return row;
 }
 
 /** W&B's client makes doubles of integers beyond 64 bits. */
@@ -116,6 +124,18 @@ function expectTheSame(project: string): void {
   for (const [id, run] of expected) expect.soft(contentOf(found.get(id) as StoredRun)).toEqual(contentOf(run));
 }
 
+test("all fixtures: the server has what it has after a sync over the network", { timeout: 600_000 }, async () => {
+  const { write, send, upload, runs } = scene("fixtures");
+  const written = await write(FIXTURES);
+  const sent = await send(FIXTURES);
+  expect(written.kinds).toEqual(sent.kinds);
+  expect(written.code).toBe(sent.code);
+  expect(server.requests).toEqual([]);
+  await upload();
+  expectTheSame("fixtures");
+  expect(runs()).toHaveLength(server.runs("fixtures").length);
+});
+
 test("a logdir that grows after each upload", { timeout: 300_000 }, async () => {
   const { folder, write, send, upload, runs } = scene("growing");
   const logdir = path.join(folder, "runs");
@@ -131,6 +151,42 @@ test("a logdir that grows after each upload", { timeout: 300_000 }, async () => 
   // The last time there was nothing new.
   const directories = runs().map(({ name }) => name);
   for (const name of new Set(directories)) expect(directories.filter((each) => each === name).length).toBeLessThan(4);
+});
+
+test("a sync that is ended with SIGKILL again and again: each point is there once", { timeout: 300_000 }, async () => {
+  const { folder, args, write, send, upload, runs } = scene("killed");
+  const logdir = path.join(FIXTURES, "torch/runs");
+  const logs = path.join(folder, "wandb");
+  mkdirSync(logs);
+  const written = () =>
+    readdirSync(logs, { recursive: true, encoding: "utf8" })
+      .filter((name) => name.endsWith(".wandb"))
+      .reduce((sum, name) => sum + (statSync(path.join(logs, name), { throwIfNoEntry: false })?.size ?? 0), 0);
+  const before = { ...process.env };
+  Object.assign(process.env, OFFLINE, { WANDB_DIR: folder });
+  const killed = await killOften(args(logdir, "state"), 12, written);
+  process.env = before;
+  expect(killed).toBeGreaterThan(0);
+  const { runs: ended } = await write(logdir);
+  expect(ended.flatMap(({ error }) => error ?? [])).toEqual([]);
+  for (const { rows, exitCodes } of runs()) {
+    expect(rows.map(({ _step }) => _step)).toEqual(rows.map((_row, line) => line));
+    expect(exitCodes).toHaveLength(1);
+  }
+  await send(logdir);
+  await upload();
+  const [expected, found] = [runsOf(direct, "killed"), runsOf(server, "killed")];
+  expect([...found.keys()].sort()).toEqual([...expected.keys()].sort());
+  for (const [id, run] of expected) {
+    const other = found.get(id) as StoredRun;
+    expect(differences(pointsOf(run), pointsOf(other))).toEqual([]);
+    expect({ ...contentOf(other), rows: [], summary: {}, state: {} }).toEqual({
+      ...contentOf(run),
+      rows: [],
+      summary: {},
+      state: {},
+    });
+  }
 });
 
 function eventFilesIn(logdir: string): string[] {
