@@ -21,6 +21,23 @@ test("doubles beyond 2^53 are no integers, which Python would not round to the s
   expect(values.map((value) => parseJson(jsonText(value)))).toEqual(values);
 });
 
+test("a long string beside such a number takes no deep stack", () => {
+  const [letters, escapes, digits] = ["x".repeat(16 << 20), '\\"'.repeat(8 << 20), "1".repeat(16 << 20)];
+  for (const long of [letters, escapes, digits]) {
+    const { a, b } = parseJson(`{"a":"${long}","b":NaN}`) as { readonly a: string; readonly b: number };
+    expect([a === JSON.parse(`"${long}"`), b]).toEqual([true, Number.NaN]);
+  }
+});
+
+test("no string stands for a number", () => {
+  for (const text of ["\0number:abc", "\0NaN", "\0", "\0\x001", "\\0NaN"]) {
+    const json = `{"a":${JSON.stringify(text)},"b":[${JSON.stringify(text)}],"c":NaN}`;
+    expect(parseJson(json)).toEqual({ a: text, b: [text], c: Number.NaN });
+    expect(Object.keys(parseJson(`{${JSON.stringify(text)} : 1,"c":NaN}`) as object)).toEqual([text, "c"]);
+  }
+});
+
 test("what is no JSON is refused", () => {
-  for (const text of ["", "{", "nan", "[1,]"]) expect(() => parseJson(text)).toThrow(SyntaxError);
+  for (const text of ["", "{", "nan", "[1,]", '{"a":NaN,"b', '["NaN\\', '"a"NaN'])
+    expect(() => parseJson(text)).toThrow(SyntaxError);
 });

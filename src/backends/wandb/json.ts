@@ -12,23 +12,56 @@ export type JsonValue =
   | readonly JsonValue[]
   | { readonly [key: string]: JsonValue };
 
-/** Strings as they are, and the numbers that `JSON.parse` refuses or rounds. */
-const TOKENS = /"(?:[^"\\]|\\.)*"|-?\bInfinity\b|\bNaN\b|(?<![\w.+-])-?\d{16,}(?![\d.eE])/g;
+/** Numbers that `JSON.parse` refuses or rounds. */
+const NUMBERS = /-?\bInfinity\b|\bNaN\b|(?<![\w.+-])-?\d{16,}(?![\d.eE])/g;
 /** May be such a number. Few lines have one. */
-const RARE = /Infinity|NaN|(?<![\w.+-])-?\d{16,}(?![\d.eE])/;
-/** Begins a string that stands for a number. */
-const MARK = "\u0000number:";
+const RARE = /Infinity|NaN|\d{16}/;
+/** Begins a string that stands for a number; a string that begins with it by itself gets it twice. */
+const MARK = "\u0000";
+/** The mark as JSON has it: no other spelling is valid. */
+const MARK_TEXT = "\\u0000";
+const COLON = /[ \t\r\n]*:/y;
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
 
 /** @throws SyntaxError */
 export function parseJson(text: string): JsonValue {
   if (!RARE.test(text)) return JSON.parse(text) as JsonValue;
-  const marked = text.replace(TOKENS, (token) => (token.startsWith('"') ? token : JSON.stringify(MARK + token)));
-  return JSON.parse(marked, (_key, value: unknown) => {
+  return JSON.parse(marked(text), (_key, value: unknown) => {
     if (typeof value !== "string" || !value.startsWith(MARK)) return value;
-    const digits = value.slice(MARK.length);
-    const number = Number(digits);
-    return Number.isInteger(number) && !Number.isSafeInteger(number) ? BigInt(digits) : number;
+    const rest = value.slice(MARK.length);
+    if (rest.startsWith(MARK)) return rest;
+    const number = Number(rest);
+    return Number.isInteger(number) && !Number.isSafeInteger(number) ? BigInt(rest) : number;
   }) as JsonValue;
+}
+
+/** With strings for the numbers. A pattern that took whole strings would need a stack as deep as they are long. */
+function marked(text: string): string {
+  let whole = "";
+  for (let at = 0; ; ) {
+    const quote = text.indexOf('"', at);
+    const between = text.slice(at, quote === -1 ? text.length : quote);
+    whole += between.replace(NUMBERS, (token) => `"${MARK_TEXT}${token}"`);
+    if (quote === -1) return whole;
+    at = endOfString(text, quote);
+    const isMarked = text.startsWith(MARK_TEXT, quote + 1) && !isKey(text, at);
+    whole += isMarked ? `"${MARK_TEXT}${text.slice(quote + 1, at)}` : text.slice(quote, at);
+  }
+}
+
+/** @param end of the string */
+function isKey(text: string, end: number): boolean {
+  COLON.lastIndex = end;
+  return COLON.test(text);
+}
+
+/** Behind the closing quote, or the end of a text that lacks it. @param start the opening quote's place */
+export function endOfString(text: string, start: number): number {
+  let at = start + 1;
+  while (at < text.length && text.charCodeAt(at) !== QUOTE) at += text.charCodeAt(at) === BACKSLASH ? 2 : 1;
+  return Math.min(at + 1, text.length);
 }
 
 export function jsonText(value: JsonValue): string {

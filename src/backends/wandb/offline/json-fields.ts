@@ -1,4 +1,5 @@
 /** JSON objects, field by field: W&B's records hold each value as JSON text by its key. */
+import { endOfString } from "../json.ts";
 
 /**
  * The fields of an object, in its order.
@@ -19,14 +20,6 @@ export function fieldsOf(object: string): [key: string, value: string][] {
 }
 
 const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-
-/** Behind the closing quote. */
-function endOfString(text: string, start: number): number {
-  let at = start + 1;
-  while (text.charCodeAt(at) !== QUOTE) at += text.charCodeAt(at) === BACKSLASH ? 2 : 1;
-  return at + 1;
-}
 
 function endOfValue(text: string, start: number): number {
   let depth = 0;
