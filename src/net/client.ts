@@ -16,7 +16,15 @@ import { bodyHeaders, type Headers, type HttpRequest, isUpload, type JsonObject,
 import { noUsefulAnswer, type Patience, Retries } from "./retries.ts";
 import type { Service } from "./service.ts";
 import type { Timing } from "./timing.ts";
-import { type Download, MAX_FILE_BYTES, progressing, type ReadFile, readFile, watched } from "./transfer.ts";
+import {
+  AnswerTooLarge,
+  type Download,
+  MAX_FILE_BYTES,
+  progressing,
+  type ReadFile,
+  readFile,
+  watched,
+} from "./transfer.ts";
 import { UnderWay } from "./under-way.ts";
 
 export interface HttpClientOptions extends Patience {
@@ -312,7 +320,7 @@ export class HttpClient {
     for await (const chunk of body) {
       size += chunk.length;
       if (size > MAX_ANSWER_BYTES) {
-        throw new TraceletError("rejected", `${this.#base} answers ${nameOf(request)} with more than 32 MiB`);
+        throw new AnswerTooLarge("rejected", `${this.#base} answers ${nameOf(request)} with more than 32 MiB`);
       }
       chunks.push(chunk);
     }

@@ -19,6 +19,9 @@ export class FileTooLarge extends TraceletError {
   }
 }
 
+/** An answer that is larger than any may be; there may be a way to ask for less. */
+export class AnswerTooLarge extends TraceletError {}
+
 /** The same chunks. @param each called before each of them */
 export async function* watched(chunks: AsyncIterable<Uint8Array>, each: () => void): AsyncGenerator<Uint8Array> {
   for await (const chunk of chunks) {

@@ -1,10 +1,12 @@
 import { createHash } from "node:crypto";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { WandbApi } from "../../src/backends/wandb/api.ts";
 import { readLogin } from "../../src/backends/wandb/login.ts";
+import type { ListedRun } from "../../src/backends/wandb/store.ts";
 import type { Timing } from "../../src/net/timing.ts";
 import { FaultProxy } from "../e2e/support/fault-proxy.ts";
 import type { Fault } from "../support/faults.ts";
+import type { StoredRun } from "../support/wandb-server/run.ts";
 import { API_KEY, WandbServer, type WandbServerOptions } from "../support/wandb-server/server.ts";
 
 const RUN = { entity: "ada", project: "p", name: "r" };
@@ -90,6 +92,54 @@ describe("a run", () => {
     expect(headers).toMatchObject({ "x-signed": "yes", "content-length": "5" });
     expect(headers).not.toHaveProperty("authorization");
     expect(headers).not.toHaveProperty("content-type");
+  });
+});
+
+describe("a listing", () => {
+  const MEGABYTE = 1 << 20;
+
+  async function listed(runs: AsyncIterable<ListedRun>): Promise<string[]> {
+    const names: string[] = [];
+    for await (const { name } of runs) names.push(name);
+    return names.sort();
+  }
+
+  /** @returns their names */
+  function addRuns(count: number, change: (run: StoredRun) => void): string[] {
+    const names = Array.from({ length: count }, (_, i) => `run-${String(i).padStart(2, "0")}`);
+    for (const name of names) change(server.account.create({ ...RUN, name }, 0));
+    return names;
+  }
+
+  test("does not carry summaries, which may hold histograms", async () => {
+    await begin();
+    const names = addRuns(40, (run) => (run.summaryText = `{"a":"${"x".repeat(MEGABYTE)}"}`));
+    expect(await listed(api.newestRuns("ada", "p"))).toEqual(names);
+    expect(await listed(api.runsNamed("ada", "p", names))).toEqual(names);
+  });
+
+  test("has smaller pages where configs are large", async () => {
+    await begin();
+    const names = addRuns(60, (run) => (run.configText = `{"a":{"value":"${"x".repeat(MEGABYTE)}"}}`));
+    expect(await listed(api.newestRuns("ada", "p"))).toEqual(names);
+    const sizes = () => server.operations("Runs").map(({ variables }) => variables?.["perPage"]);
+    expect(sizes()).toEqual([8, 64, 32, 16, 16, 16, 16]);
+    server.requests.length = 0;
+    expect(await listed(api.runsNamed("ada", "p", names))).toEqual(names);
+  });
+
+  test("of many runs asks for two pages at a time", async () => {
+    await begin();
+    const names = Array.from({ length: 2400 }, (_, i) => `missing-${i}`);
+    addRuns(1, () => {});
+    let [now, most] = [0, 0];
+    const graphql = api.graphql.bind(api);
+    vi.spyOn(api, "graphql").mockImplementation(async (...request) => {
+      most = Math.max(most, ++now);
+      return graphql(...request).finally(() => now--);
+    });
+    expect(await listed(api.runsNamed("ada", "p", names))).toEqual([]);
+    expect([most, server.operations("Runs").length]).toEqual([2, 5]);
   });
 });
 

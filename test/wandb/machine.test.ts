@@ -2,6 +2,7 @@ import { readdirSync, rmSync } from "node:fs";
 import path from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { WandbBackend } from "../../src/backends/wandb/backend.ts";
+import { eventLineOf } from "../../src/backends/wandb/machine.ts";
 import { discover } from "../../src/reader/discover.ts";
 import { Recording } from "../../src/recorder/recording.ts";
 import type { Batch, RunDescription, RunHandle } from "../../src/sync/backend.ts";
@@ -97,6 +98,11 @@ const SAMPLE = [
   ["system/gpu_3_power_usage_watts", 300.5],
   ["system/gpu_3_power_usage_percentage", 80],
 ] as const;
+
+test("a line whose time is no number has none, so that it stays valid JSON", () => {
+  const row = { step: 0n, wallTime: Number.NaN, values: new Map([["system.cpu", "1"]]) };
+  expect(JSON.parse(eventLineOf(row, TIME))).toEqual({ _wandb: true, "system.cpu": 1 });
+});
 
 test("what a watch has recorded of the machine is an event, under the names and in the units of W&B's client", async () => {
   const handle = await backend.open(description, undefined);

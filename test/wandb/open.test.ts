@@ -28,3 +28,22 @@ test("an address that is none is told before anything is opened", () => {
   vi.stubEnv("WANDB_BASE_URL", "lab:8080");
   expect(() => check(OPTIONS)).toThrow(expect.objectContaining({ code: "usage" }));
 });
+
+test.each([".", " .. ", " ", "\t"])("%j is not the name of a project", (wandbProject) => {
+  vi.stubEnv("WANDB_BASE_URL", "http://127.0.0.1:9");
+  expect(() => check({ ...OPTIONS, wandbProject })).toThrow(
+    expect.objectContaining({ code: "usage", message: `W&B takes no project called ${JSON.stringify(wandbProject)}` }),
+  );
+});
+
+test("white space around the name of a project is left out, and said", async () => {
+  vi.stubEnv("WANDB_API_KEY", API_KEY);
+  vi.stubEnv("WANDB_BASE_URL", "http://127.0.0.1:9");
+  const said: string[] = [];
+  const surroundings = surroundingsOf({ dryRun: true, say: (message: string) => void said.push(message) });
+  const { address } = open({ ...OPTIONS, wandbProject: " a/b " }, surroundings);
+  expect([address, said]).toEqual([
+    "http://127.0.0.1:9 team/a-b",
+    ['W&B takes no project called " a/b "; it is called "a-b" there'],
+  ]);
+});

@@ -5,6 +5,7 @@ import { HttpClient } from "../../net/client.ts";
 import { asContentRefused, ContentRefused } from "../../net/refusal.ts";
 import type { JsonObject } from "../../net/request.ts";
 import type { Patience } from "../../net/retries.ts";
+import { AnswerTooLarge } from "../../net/transfer.ts";
 import { wasDeleted } from "./deleted.ts";
 import { CREATE_RUN_FILES, RUN_RESUME_STATUS, RUNS, UPSERT_BUCKET, VIEWER } from "./documents.ts";
 import { objectOf } from "./json.ts";
@@ -25,6 +26,8 @@ import { pageAt, webPageOf } from "./web-page.ts";
 
 /** Runs in a page; how many the first has where the newest are asked for, and how much longer each next one is. */
 const [PAGE, FIRST_PAGE, PAGE_GROWTH] = [500, 8, 8];
+/** Pages of runs asked for at a time: each may be as large as an answer can be. */
+const PAGES_AT_ONCE = 2;
 
 export interface WandbApiOptions extends Patience {
   readonly base: string;
@@ -63,14 +66,15 @@ export class WandbApi implements WandbStore {
   }
 
   async *runsNamed(entity: string, project: string, names: readonly string[]): AsyncGenerator<ListedRun> {
-    const parts: string[][] = [];
-    for (let at = 0; at < names.length; at += PAGE) parts.push(names.slice(at, at + PAGE));
-    const lists = parts.map(async (part) => {
+    const list = async (part: readonly string[]) => {
       const runs: ListedRun[] = [];
       for await (const run of this.#runs(entity, project, { name: { $in: part } }, PAGE)) runs.push(run);
       return runs;
-    });
-    for (const runs of await Promise.all(lists)) yield* runs;
+    };
+    const parts: (readonly string[])[] = [];
+    for (let at = 0; at < names.length; at += PAGE) parts.push(names.slice(at, at + PAGE));
+    for (let at = 0; at < parts.length; at += PAGES_AT_ONCE)
+      for (const runs of await Promise.all(parts.slice(at, at + PAGES_AT_ONCE).map(list))) yield* runs;
   }
 
   newestRuns(entity: string, project: string): AsyncGenerator<ListedRun> {
@@ -85,15 +89,22 @@ export class WandbApi implements WandbStore {
   async *#runs(entity: string, project: string, filter: object, first: number): AsyncGenerator<ListedRun> {
     const variables = { entity, project, order: "-created_at", filters: JSON.stringify(filter) };
     let cursor: string | null = null;
-    for (let perPage = first; ; perPage = Math.min(PAGE, perPage * PAGE_GROWTH)) {
-      const data: JsonObject = await this.graphql("Runs", RUNS, { ...variables, cursor, perPage });
+    let most = PAGE;
+    for (let perPage = first; ; perPage = Math.min(most, perPage * PAGE_GROWTH)) {
+      const ask = (count: number): Promise<JsonObject> =>
+        this.graphql("Runs", RUNS, { ...variables, cursor, perPage: count }).catch((error: unknown) => {
+          if (!(error instanceof AnswerTooLarge) || count === 1) throw error;
+          most = Math.floor(count / 2);
+          return ask(most);
+        });
+      const data = await ask(perPage);
       // A project is there once a run was.
       if (data["project"] === null || data["project"] === undefined) return;
       const { edges, pageInfo } = objectOf(objectOf(data["project"])["runs"]);
       for (const edge of Array.isArray(edges) ? (edges as readonly unknown[]) : []) {
         const node = objectOf(objectOf(edge)["node"]);
         const state = typeof node["state"] === "string" ? node["state"] : "";
-        yield { ...this.#statusOf(node), name: this.#text(node["name"], "the name of a run"), state };
+        yield { ...this.#contentOf(node), name: this.#text(node["name"], "the name of a run"), state };
       }
       const { endCursor, hasNextPage } = objectOf(pageInfo);
       if (hasNextPage !== true) return;
@@ -103,21 +114,24 @@ export class WandbApi implements WandbStore {
     }
   }
 
-  #statusOf({
-    id,
-    displayName,
+  #contentOf({
     historyLineCount,
     eventsLineCount,
     config,
-    summaryMetrics,
-    notes,
-  }: JsonObject): RunStatus {
+  }: JsonObject): Pick<RunStatus, "lines" | "events" | "config"> {
     return {
-      storageId: this.#text(id, "the id of a run"),
-      displayName: typeof displayName === "string" ? displayName : "",
       lines: this.#count(historyLineCount),
       events: this.#count(eventsLineCount),
       config: typeof config === "string" && config !== "" ? config : "{}",
+    };
+  }
+
+  #statusOf(run: JsonObject): RunStatus {
+    const { id, displayName, summaryMetrics, notes } = run;
+    return {
+      ...this.#contentOf(run),
+      storageId: this.#text(id, "the id of a run"),
+      displayName: typeof displayName === "string" ? displayName : "",
       summary: typeof summaryMetrics === "string" && summaryMetrics !== "" ? summaryMetrics : "{}",
       ...(typeof notes === "string" && { notes }),
     };

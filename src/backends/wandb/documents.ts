@@ -103,12 +103,12 @@ export const RUN_FILES = `query RunFiles(
   }
 }`;
 
-/** As the client's public API lists runs, with their configs. */
+/** As the client's public API lists runs, with their configs. Summaries are large where histograms are logged. */
 export const RUNS = `query Runs($project: String!, $entity: String!, $cursor: String, $perPage: Int = 50, $order: String, $filters: JSONString) {
   project(name: $project, entityName: $entity) {
     runs(filters: $filters, after: $cursor, first: $perPage, order: $order) {
       edges {
-        node { id name displayName state config summaryMetrics historyLineCount eventsLineCount }
+        node { name state config historyLineCount eventsLineCount }
         cursor
       }
       pageInfo { endCursor hasNextPage }

@@ -44,8 +44,11 @@ export function splitMachine(file: string, values: readonly RowValue[]): { machi
 /** A line of the events. @param startTime of the run, seconds */
 export function eventLineOf({ wallTime, values }: Row, startTime: number): string {
   const fields = Array.from(values, ([key, text]) => `${JSON.stringify(key)}:${text}`);
-  const runtime = Number.isFinite(startTime) ? [`"_runtime":${wallTime - startTime}`] : [];
-  return `{${['"_wandb":true', `"_timestamp":${wallTime}`, ...runtime, ...fields].join(",")}}`;
+  // As in rows: a time that is no number would make the line unreadable for W&B.
+  const isTimed = Number.isFinite(wallTime);
+  const time = isTimed ? [`"_timestamp":${wallTime}`] : [];
+  const runtime = isTimed && Number.isFinite(startTime) ? [`"_runtime":${wallTime - startTime}`] : [];
+  return `{${['"_wandb":true', ...time, ...runtime, ...fields].join(",")}}`;
 }
 
 function named({ key, text, ...rest }: RowValue): RowValue {

@@ -13,9 +13,14 @@ const MAX_DISPLAY_NAME = 128;
 /** Characters of a name's hash where the name was cut: two that begin alike stay two. */
 const HASH_LENGTH = 8;
 
-/** None of `/ \ # ? % :`, and at most 128 characters. */
-export function fitProject(name: string): string {
-  return shortened(name.replace(/[/\\#?%:]/g, "-"), MAX_PROJECT);
+/**
+ * None of `/ \ # ? % :`, no white space at its ends, and at most 128 characters.
+ *
+ * @returns undefined if nothing is left, or only `.` or `..`, which mean something else in an address
+ */
+export function fitProject(name: string): string | undefined {
+  const fit = shortened(name.replace(/[/\\#?%:]/g, "-").trim(), MAX_PROJECT);
+  return fit === "" || fit === "." || fit === ".." ? undefined : fit;
 }
 
 /** Without white space at its ends, at most 64 characters; may be empty. */

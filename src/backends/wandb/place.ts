@@ -32,13 +32,18 @@ const NO_PROJECT = "uncategorized";
 
 /** @throws TraceletError `usage` */
 export function readPlace({ wandbProject, wandbEntity, experiment }: AskedPlace, env: Environment): Place {
-  const project = askedProject({ wandbProject, experiment }, env);
+  const asked = askedProject({ wandbProject, experiment }, env);
+  const project = fitProject(asked);
+  if (project === undefined)
+    throw new TraceletError("usage", `W&B takes no project called ${JSON.stringify(asked)}`, {
+      hint: "name another one with --wandb-project or WANDB_PROJECT",
+    });
   const tags = (env["WANDB_TAGS"] ?? "").split(",").map(fitTag);
   const base = readBase(env["WANDB_BASE_URL"] || HOSTED);
   return {
     base,
     page: webPageOf(base, env),
-    project: fitProject(project),
+    project,
     entity: wandbEntity || env["WANDB_ENTITY"] || undefined,
     group: env["WANDB_RUN_GROUP"] || undefined,
     jobType: env["WANDB_JOB_TYPE"] || undefined,

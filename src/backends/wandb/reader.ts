@@ -1,6 +1,7 @@
 /** What W&B's public API gives back of a run: its rows as `scan_history` reads them, its files, config, summary, and state. */
 import { TraceletError } from "../../errors.ts";
 import type { JsonObject } from "../../net/request.ts";
+import { AnswerTooLarge } from "../../net/transfer.ts";
 import { HISTORY_PAGE, RUN, RUN_FILES } from "./documents.ts";
 import { objectOf } from "./json.ts";
 import type { RunAddress } from "./store.ts";
@@ -36,8 +37,12 @@ export interface GraphqlApi {
 
 /** How far above the number of rows steps are looked at: tracelet's are that number, another program's may be any. */
 const MAX_BEYOND = 1_000_000;
-/** Steps of a page, as in W&B's client. */
+/** Steps of a page, as in W&B's client; fewer where rows are long. */
 const PAGE = 1000;
+/** Characters of a page's rows, by what those of the last page had. */
+const PAGE_LENGTH = 8 * 1024 * 1024;
+/** A page has at most this multiple of the last one's steps. */
+const PAGE_GROWTH = 2;
 
 export class WandbReader {
   readonly #api: GraphqlApi;
@@ -64,16 +69,33 @@ export class WandbReader {
   }
 
   /** All rows, page by page, by their `_step`s. @param lastStep of the run's record */
-  async *rows({ entity, project, name: run }: RunAddress, lastStep: number): AsyncGenerator<readonly string[]> {
-    for (let minStep = 0; minStep <= lastStep; minStep += PAGE) {
-      const maxStep = Math.min(minStep + PAGE, lastStep + 1);
-      const range = { minStep, maxStep, pageSize: maxStep - minStep };
-      const page = await this.#run("HistoryPage", HISTORY_PAGE, { entity, project, run, ...range });
-      const history: unknown = page?.["history"] ?? [];
-      if (!Array.isArray(history) || !history.every((row) => typeof row === "string"))
-        throw this.#misunderstood("rows of a run's history");
-      yield history;
+  async *rows(address: RunAddress, lastStep: number): AsyncGenerator<readonly string[]> {
+    let size = PAGE;
+    for (let minStep = 0; minStep <= lastStep; ) {
+      const steps = Math.min(size, lastStep + 1 - minStep);
+      const page = await this.#page(address, minStep, steps).catch((error: unknown) => {
+        if (!(error instanceof AnswerTooLarge) || steps === 1) throw error;
+        return undefined;
+      });
+      if (page === undefined) {
+        size = Math.floor(steps / 2);
+        continue;
+      }
+      yield page;
+      minStep += steps;
+      const length = page.reduce((sum, row) => sum + row.length, 1);
+      const fitting = Math.floor((steps * PAGE_LENGTH) / length);
+      size = Math.max(1, Math.min(fitting, size * PAGE_GROWTH, PAGE));
     }
+  }
+
+  async #page({ entity, project, name: run }: RunAddress, minStep: number, steps: number): Promise<readonly string[]> {
+    const range = { minStep, maxStep: minStep + steps, pageSize: steps };
+    const page = await this.#run("HistoryPage", HISTORY_PAGE, { entity, project, run, ...range });
+    const history: unknown = page?.["history"] ?? [];
+    if (!Array.isArray(history) || !history.every((row) => typeof row === "string"))
+      throw this.#misunderstood("rows of a run's history");
+    return history;
   }
 
   async files(address: RunAddress): Promise<KeptFile[]> {
@@ -88,7 +110,9 @@ export class WandbReader {
         all.push({ name, size: Number(sizeBytes), md5: typeof md5 === "string" && md5 !== "" ? md5 : undefined });
       }
       const { hasNextPage, endCursor } = objectOf(pageInfo);
-      if (hasNextPage !== true || typeof endCursor !== "string") return all;
+      if (hasNextPage !== true) return all;
+      // A server that says the same again and again would be asked for ever.
+      if (typeof endCursor !== "string" || endCursor === fileCursor) throw this.#misunderstood("another page of files");
       fileCursor = endCursor;
     }
   }

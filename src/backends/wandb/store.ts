@@ -28,7 +28,7 @@ export interface RunStatus {
 }
 
 /** A run in a listing. */
-export interface ListedRun extends RunStatus {
+export interface ListedRun extends Pick<RunStatus, "lines" | "events" | "config"> {
   /** Its id, as users see it. */
   readonly name: string;
   /** `running`, `finished`, `failed`, `crashed` … */

@@ -19,20 +19,22 @@ export async function surveyRuns(
   project: string,
   known: readonly KnownRun[],
 ): Promise<Map<string, RunChange>> {
-  const ids = known.map(({ id }) => id);
-  const there = new Map<string, ListedRun>();
-  for await (const run of store.runsNamed(entity, project, ids)) there.set(run.name, run);
+  const left = new Map(known.map((run) => [run.id, run]));
+  // A run's config is not kept longer than it takes to compare it.
+  const changes = new Map<string, RunChange | undefined>();
+  for await (const there of store.runsNamed(entity, project, [...left.keys()])) {
+    const run = left.get(there.name);
+    if (run !== undefined) changes.set(there.name, changeOf(run, there));
+  }
   return new Map(
-    known.flatMap((left): [string, RunChange][] => {
-      const change = changeOf(left, there.get(left.id));
-      return change === undefined ? [] : [[left.id, change]];
+    [...left.keys()].flatMap((id): [string, RunChange][] => {
+      const change = changes.has(id) ? changes.get(id) : "gone";
+      return change === undefined ? [] : [[id, change]];
     }),
   );
 }
 
-/** @param there undefined if there is no such run */
-function changeOf({ marks, isDone, source }: KnownRun, there: ListedRun | undefined): RunChange | undefined {
-  if (there === undefined) return "gone";
+function changeOf({ marks, isDone, source }: KnownRun, there: ListedRun): RunChange | undefined {
   const stored = storedIn(there.config);
   if (stored === undefined) return "behind";
   const reached = reachedBy(stored, there);

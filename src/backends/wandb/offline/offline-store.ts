@@ -234,7 +234,7 @@ function listed(name: string, log: RunLog | undefined): ListedRun | undefined {
   if (log === undefined) return undefined;
   const { exitCode } = log.content;
   const state = exitCode === undefined ? "running" : exitCode === 0 ? "finished" : "failed";
-  return { name, state, storageId: name, ...log.content.status() };
+  return { name, state, ...log.content.status() };
 }
 
 function set(log: RunLog, fields: RunFields): void {
