@@ -67,6 +67,8 @@ export interface RunHandle {
 export interface BatchPart {
   /** Path of the event file, to be shown. */
   readonly file: string;
+  /** The key of the file's mark, where it is known. */
+  readonly key?: string | undefined;
   readonly firstScalar: number;
   readonly firstDatum: number;
 }

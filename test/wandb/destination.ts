@@ -22,12 +22,22 @@ export function connect(
   return new WandbBackend({ store: new WandbApi({ base, access, giveUpAfterMs }), place, live: false, ...options });
 }
 
+/** A server to which a batch takes many requests. @param maxRequestBytes of lines, if a line is no longer */
+export function storeOf(base: string, giveUpAfterMs: number, maxRequestBytes: number): WandbApi {
+  const access = readLogin(base, { WANDB_API_KEY: API_KEY }, "/nowhere");
+  return new (class extends WandbApi {
+    override readonly maxRequestBytes: number = maxRequestBytes;
+  })({ base, access, giveUpAfterMs });
+}
+
 /** By the names of the runs. */
 export function pointsOf(server: WandbServer): Map<string, Point[]> {
   return new Map(server.runs(PROJECT).map((run) => [run.fields.displayName ?? "", run.rows.flatMap(pointsIn)]));
 }
 
 export function pointsIn({ global_step: step, _step, _timestamp, _runtime, ...values }: Row): Point[] {
+  // A row that was blanked.
+  if (step === undefined && Object.keys(values).length === 0) return [];
   const at = { step: BigInt(step as number | bigint), wallTime: Number(_timestamp) };
   return Object.entries(values).flatMap(([tag, value]) => (isRow(value) ? [] : { tag, value: Number(value), ...at }));
 }

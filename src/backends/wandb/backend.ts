@@ -227,8 +227,8 @@ export class WandbBackend implements Backend {
       if (!this.#hasRefused.has(run)) notes.push(note);
       this.#hasRefused.add(run);
     }
-    const parts = Array.from(valuesOf(batch, media.values, unstored.refusedScalars), (values, i) =>
-      splitMachine(batch.parts[i]?.file ?? "", values),
+    const parts = Array.from(valuesOf(batch, media.values, unstored.refusedScalars, run.cuts), (values, i) =>
+      splitMachine(batch.parts[i % batch.parts.length]?.file ?? "", values),
     );
     const rows = parts.flatMap(({ others }) => rowsOf(others));
     const machine = parts.flatMap((part) => rowsOf(part.machine));

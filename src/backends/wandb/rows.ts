@@ -14,6 +14,7 @@ import type { Datum } from "../../reader/datum.ts";
 import type { Batch } from "../../sync/backend.ts";
 import { numberText } from "./json.ts";
 import { keyOf, keyOfDatum } from "./names.ts";
+import type { Cut } from "./run-state.ts";
 
 /** A value of a row. */
 export interface RowValue {
@@ -78,38 +79,58 @@ export function rowsOf(values: Iterable<RowValue>): Row[] {
  * Values of a batch, event file by event file, each in the order of its records: computed metrics stand behind all others of
  * the batch, and belong beside the values they are computed of.
  *
+ * A batch that holds what was planned before, and perhaps more, is cut where the plan ended. What was planned comes first and
+ * falls into the same rows, so that a request of the process that planned it changes nothing, however late it arrives.
+ *
  * @param texts of the data, in JSON; data without one are in no row
  * @param leftOut indexes of scalars that are in no row
+ * @param cuts where earlier plans of these lines ended, the oldest first
+ * @returns the values of each part up to the first cut, then of each part up to the next, and so on
  */
 export function* valuesOf(
   { scalars, data, parts }: Pick<Batch, "scalars" | "data" | "parts">,
   texts: ReadonlyMap<Datum, readonly string[]>,
   leftOut: ReadonlyMap<number, unknown>,
+  cuts: readonly Cut[] = [],
 ): Generator<RowValue[]> {
   const { tags, tag, step, wallTime, value, offset, length } = scalars;
   const keys = tags.map(keyOf);
-  for (const [number, { firstScalar, firstDatum }] of parts.entries()) {
+  const offsetOf = (each: number | Datum) => (typeof each === "number" ? (offset[each] as number) : each.offset);
+  const ordered = parts.map(({ firstScalar, firstDatum }, number) => {
     const next = parts[number + 1];
     const end = next?.firstScalar ?? length;
     const order: (number | Datum)[] = [];
     for (let i = firstScalar; i < end; i++) if (!leftOut.has(i)) order.push(i);
     for (const datum of data.slice(firstDatum, next?.firstDatum)) if (texts.has(datum)) order.push(datum);
-    const offsetOf = (each: number | Datum) => (typeof each === "number" ? (offset[each] as number) : each.offset);
     // Sorting keeps the order of the batch where offsets are equal.
-    order.sort((a, b) => offsetOf(a) - offsetOf(b));
-    const values: RowValue[] = [];
-    for (const each of order) {
-      if (typeof each === "number") {
-        const key = keys[tag[each] as number] as string;
-        const text = numberText(value[each] as number);
-        values.push({ key, text, step: step[each] as bigint, wallTime: wallTime[each] as number });
-        continue;
+    return order.sort((a, b) => offsetOf(a) - offsetOf(b));
+  });
+  const firsts = parts.map(() => 0);
+  for (const cut of [...cuts, undefined]) {
+    for (const [number, order] of ordered.entries()) {
+      const end = cut === undefined ? Infinity : (cut.get(parts[number]?.key ?? "") ?? 0);
+      const values: RowValue[] = [];
+      let at = firsts[number] as number;
+      for (; at < order.length && offsetOf(order[at] as number | Datum) < end; at++) {
+        const each = order[at] as number | Datum;
+        if (typeof each === "number") {
+          const key = keys[tag[each] as number] as string;
+          const text = numberText(value[each] as number);
+          values.push({ key, text, step: step[each] as bigint, wallTime: wallTime[each] as number });
+          continue;
+        }
+        const common = { key: keyOfDatum(each), step: each.step, wallTime: each.wallTime };
+        for (const text of texts.get(each) ?? []) values.push({ ...common, text });
       }
-      const at = { key: keyOfDatum(each), step: each.step, wallTime: each.wallTime };
-      for (const text of texts.get(each) ?? []) values.push({ ...at, text });
+      firsts[number] = at;
+      yield values;
     }
-    yield values;
   }
+}
+
+/** A line without values, for a number whose values are no longer wanted: a line cannot be taken back. */
+export function blankLine(number: number): string {
+  return `{"_step":${number}}`;
 }
 
 /** Scalars whose tags are too long for a row, with the reason, by their index. */

@@ -12,6 +12,9 @@ import { type JsonValue, objectOf } from "./json.ts";
 /** Its key in the config. */
 export const STATE_KEY = "tracelet";
 
+/** Where a plan ended in each of its files: bytes, by the keys of their marks. */
+export type Cut = ReadonlyMap<string, number>;
+
 interface Plan {
   readonly lines: number;
   readonly events: number;
@@ -31,6 +34,8 @@ export interface StoredState {
   /** How many lines another process has sent while the run was opened, which are written over: see `WandbRun.claim`. */
   readonly late?: number | undefined;
   readonly lateEvents?: number | undefined;
+  /** Of the plans for the lines from `lines` on that did not arrive, and still may: the oldest first. */
+  readonly cuts?: readonly Cut[] | undefined;
 }
 
 /** How many lines a server has. */
@@ -42,7 +47,16 @@ export interface LineCounts {
 /** What the number of lines says of a run. `foreign`: somebody else has added some; `lost`: lines that were there are not. */
 export type Reached = ({ readonly state: RunState } & LineCounts) | "foreign" | "lost";
 
-export function jsonOfStored({ writer, state, lines, events, plan, late, lateEvents }: StoredState): JsonValue {
+export function jsonOfStored({
+  writer,
+  state,
+  lines,
+  events,
+  plan,
+  late,
+  lateEvents,
+  cuts = [],
+}: StoredState): JsonValue {
   const json = {
     ...jsonOfState(state, state.marks.values()),
     writer,
@@ -50,6 +64,7 @@ export function jsonOfStored({ writer, state, lines, events, plan, late, lateEve
     late,
     ...(events > 0 && { events }),
     lateEvents,
+    ...(cuts.length > 0 && { cuts: cuts.map((cut) => Object.fromEntries(cut)) }),
     ...(plan !== undefined && {
       plan: {
         lines: plan.lines,
@@ -65,7 +80,7 @@ export function jsonOfStored({ writer, state, lines, events, plan, late, lateEve
 
 /** Undefined if it was not tracelet that made the run. */
 export function storedOfJson(json: JsonValue | undefined): StoredState | undefined {
-  const { writer, lines, events, plan, late, lateEvents, ...state } = objectOf(json);
+  const { writer, lines, events, plan, late, lateEvents, cuts, ...state } = objectOf(json);
   if (typeof writer !== "string" || !isCount(lines)) return undefined;
   return {
     writer,
@@ -75,7 +90,12 @@ export function storedOfJson(json: JsonValue | undefined): StoredState | undefin
     plan: planOfJson(plan),
     late: isCount(late) ? late : undefined,
     lateEvents: isCount(lateEvents) ? lateEvents : undefined,
+    cuts: Array.isArray(cuts) ? (cuts as readonly JsonValue[]).map(cutOfJson) : [],
   };
+}
+
+function cutOfJson(json: JsonValue): Cut {
+  return new Map(Object.entries(objectOf(json)).filter((entry): entry is [string, number] => isCount(entry[1])));
 }
 
 function planOfJson(json: JsonValue | undefined): Plan | undefined {
@@ -108,6 +128,14 @@ export function reachedBy(stored: StoredState, there: LineCounts): Reached {
     isThere(plan.events, end.events, there.events, lateEvents);
   if (isDone) return { state: movedTo(state, plan.marks, plan.choice), ...end };
   return { state, lines, events };
+}
+
+/** Where plans ended that have not arrived, and still may. @param reached as `reachedBy` has found */
+export function cutsOf({ plan, lines, events, cuts = [] }: StoredState, reached: LineCounts): readonly Cut[] {
+  if (plan === undefined || reached.lines > lines || reached.events > events) return cuts;
+  const cut = new Map(plan.marks.map(({ key, offset }) => [key, offset]));
+  const text = (each: Cut) => JSON.stringify([...each]);
+  return cuts.some((other) => text(other) === text(cut)) ? cuts : [...cuts, cut];
 }
 
 /** Of a run that has nothing yet. */

@@ -12,9 +12,9 @@ import { jsonText, objectOf, parseJson } from "./json.ts";
 import { metadataFile, placesOf } from "./labels.ts";
 import { eventLineOf } from "./machine.ts";
 import { keyOf } from "./names.ts";
-import { lineOf, type Row } from "./rows.ts";
+import { blankLine, lineOf, type Row } from "./rows.ts";
 import { RunConfig, STEP_AXIS } from "./run-config.ts";
-import { reachedBy, type StoredState } from "./run-state.ts";
+import { type Cut, cutsOf, reachedBy, type StoredState } from "./run-state.ts";
 import type { RunAddress, RunFields, RunFile, RunStatus, StreamPart, WandbStore } from "./store.ts";
 import { StoredRows } from "./stored-rows.ts";
 import { Summary } from "./summary.ts";
@@ -34,6 +34,8 @@ export class WandbRun {
   /** The same of what the machine did meanwhile. */
   #events: number;
   #lateEvents = 0;
+  /** Where plans for those lines ended. */
+  #cuts: readonly Cut[];
   readonly #summary: Summary;
   /** Its rows, where one of them had to be looked for. */
   #rows: StoredRows | undefined;
@@ -69,11 +71,25 @@ export class WandbRun {
     this.#late = Math.max(stored.late ?? 0, stored.lines + (stored.plan?.lines ?? 0));
     this.#lateEvents = Math.max(stored.lateEvents ?? 0, stored.events + (stored.plan?.events ?? 0));
     this.#events = this.#behindOthers(reached.events, status.events);
+    this.#cuts = cutsOf(stored, reached);
+    this.#forgetCuts();
     this.#summary = new Summary(status.summary);
   }
 
   get state(): RunState {
     return this.#state;
+  }
+
+  /**
+   * Where plans ended whose requests may still arrive, the oldest first: what is sent in their place has to begin with the
+   * same rows.
+   */
+  get cuts(): readonly Cut[] {
+    return this.#cuts;
+  }
+
+  #forgetCuts(): void {
+    if (this.#late <= this.#lines && this.#lateEvents <= this.#events) this.#cuts = [];
   }
 
   /** Whether somebody has pressed Stop on the web page, as far as the server has said so. */
@@ -204,6 +220,7 @@ export class WandbRun {
     this.#state = after;
     this.#lines += rows.length;
     this.#events += machine.length;
+    this.#forgetCuts();
     this.#rows?.add(rows);
     // Where the number of lines will not tell that they have arrived, it is written down.
     const isTold = lines.length === 0 || this.#late < this.#lines;
@@ -227,7 +244,30 @@ export class WandbRun {
     if (this.#rows !== undefined) return this.#rows;
     const rows = new StoredRows();
     for await (const lines of this.#store.rows(this.address, this.#lines)) rows.addLines(lines);
+    // A value whose row is not given back would be taken for one that was never sent.
+    if (rows.count < this.#lines) {
+      const { name, entity, project } = this.address;
+      const what = `W&B gives back ${rows.count} of the ${this.#lines} rows of the run ${name} in ${entity}/${project}`;
+      throw new TraceletError("rejected", `${what}; which values it has already cannot be told, and none is added`, {
+        hint: "W&B may not have stored all of them yet: sync again later. If it stays so, delete the run and send it as a new one (--resend-deleted), or send the logdir to another project",
+      });
+    }
     return (this.#rows = rows);
+  }
+
+  /** Blank the lines that came of a plan and that nothing has been sent in place of: what they hold was or will be sent elsewhere. */
+  async #blankRest(): Promise<void> {
+    if (this.#late <= this.#lines) return;
+    const { lines: there } = await this.#requireOwn();
+    const count = Math.min(this.#late, there) - this.#lines;
+    if (count <= 0) return;
+    await this.#send(
+      Array.from({ length: count }, (_, i) => blankLine(this.#lines + i)),
+      [],
+    );
+    this.#lines += count;
+    this.#forgetCuts();
+    await this.#tell(undefined);
   }
 
   async #announce(): Promise<void> {
@@ -240,7 +280,9 @@ export class WandbRun {
     this.#aliveAt = performance.now();
   }
 
+  /** @throws TraceletError as `add` does */
   async finish(status: FinalStatus): Promise<void> {
+    await this.#blankRest();
     this.#aliveAt = undefined;
     const exitCode = status === "finished" ? 0 : 1;
     await this.#stream({ summary: this.#summary.text(), exitCode });
@@ -276,7 +318,7 @@ export class WandbRun {
     const late = this.#late > this.#lines ? this.#late : undefined;
     const lateEvents = this.#lateEvents > this.#events ? this.#lateEvents : undefined;
     const counts = { lines: this.#lines, events: this.#events, late, lateEvents };
-    this.#config.stored = { writer: this.#writer, state: this.#state, plan, ...counts };
+    this.#config.stored = { writer: this.#writer, state: this.#state, plan, cuts: this.#cuts, ...counts };
     const fields = this.#fields;
     const config = this.#config.text();
     await this.#store.upsert(this.address, { ...fields, storageId: this.#storageId, config });
@@ -285,7 +327,7 @@ export class WandbRun {
   }
 
   /** Whether the run is as it was left, which somebody else may have changed. */
-  async #requireOwn(): Promise<void> {
+  async #requireOwn(): Promise<RunStatus> {
     const status = await this.#store.status(this.address);
     if (status === undefined) throw wasDeleted(this.address);
     const { name, entity, project } = this.address;
@@ -305,6 +347,7 @@ export class WandbRun {
     if (status.lines !== this.#lines && !(status.lines > this.#lines && status.lines <= this.#late))
       throw this.#notAsLeft(this.#lines, status.lines);
     this.#events = this.#behindOthers(this.#events, status.events);
+    return status;
   }
 
   #notAsLeft(known: number, there: number): TraceletError {

@@ -14,12 +14,20 @@ const MAX_APART = 2;
 
 export class StoredRows {
   readonly #digests = new RowDigests();
+  /** Numbers of the lines that were given back. */
+  readonly #numbers = new Set<number>();
+
+  /** How many different lines were given back. */
+  get count(): number {
+    return this.#numbers.size;
+  }
 
   /** @param lines of the history, as the server gives them back @throws SyntaxError */
   addLines(lines: readonly string[]): void {
     for (const line of lines) {
       const row = objectOf(parseJson(line));
-      const { _timestamp: time, [STEP_AXIS]: step = null } = row;
+      const { _step: number, _timestamp: time, [STEP_AXIS]: step = null } = row;
+      this.#numbers.add(Number(number));
       for (const [key, value] of Object.entries(row))
         if (!OF_ROWS.has(key)) this.#digests.add(...nameOf(key, jsonText(step), value, wholeSeconds(Number(time))));
     }

@@ -40,6 +40,8 @@ function changeOf({ marks, isDone, source }: KnownRun, there: ListedRun): RunCha
   const reached = reachedBy(stored, there);
   // What is wrong with the lines is said when the run is opened.
   if (typeof reached === "string") return "behind";
+  // What came of a plan that was given up: it is written over.
+  if (there.lines > reached.lines && (stored.late ?? 0) > reached.lines) return "behind";
   const { state } = reached;
   let isAsLeft = true;
   for (const left of marks) {

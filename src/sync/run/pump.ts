@@ -181,7 +181,7 @@ export class Pump {
       });
     try {
       const marks = this.#newMarks();
-      const parts = this.#parts;
+      const parts = this.#parts.map((part, index) => ({ ...part, key: this.#sources[index]?.key }));
       const choice = this.#work.choices.toTell(marks);
       const receipt = await backend.write(
         this.#handle as RunHandle,

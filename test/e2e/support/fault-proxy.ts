@@ -12,8 +12,13 @@ import type { AddressInfo } from "node:net";
 import { type Answer, type Fault, respond } from "../../support/faults.ts";
 import { seededRandom } from "../../support/seeded-random.ts";
 
+/** The connection is reset, and the request is carried out when `release` is called: a late one of a process that is gone. */
+export interface Late {
+  readonly kind: "late";
+}
+
 export interface FaultRule {
-  readonly fault: Fault;
+  readonly fault: Fault | Late;
   /** Only these, by method and path: `/^GET |log-batch$/`. All by default. */
   readonly requests?: RegExp;
   /** Of those, only the ones whose body, as text, holds this. */
@@ -52,6 +57,8 @@ export class FaultProxy {
   onRequest: (method: string, path: string, body: Buffer) => void | Promise<void> = () => {};
   /** Requests that the server itself did not answer, since it was not there or died. */
   unanswered = 0;
+  /** Requests that are late. */
+  readonly #held: (() => Promise<Answer>)[] = [];
   #rules: { readonly rule: FaultRule; matched: number; fired: number }[] = [];
   readonly #server: Server;
   #target: number;
@@ -94,6 +101,13 @@ export class FaultProxy {
   /** No more faults. */
   calm(): void {
     this.#rules = [];
+  }
+
+  /** Have the server carry out the late requests now. @returns how many there were */
+  async release(): Promise<number> {
+    const held = this.#held.splice(0);
+    for (const work of held) await work();
+    return held.length;
   }
 
   /** No more faults, and all that was counted forgotten. */
@@ -141,10 +155,15 @@ export class FaultProxy {
     if (name !== undefined) this.#count(name);
     if (this.requests.length >= MAX_KEPT) this.requests.splice(0, MAX_KEPT / 2);
     this.requests.push({ at: Date.now(), method, path, fault: name });
+    if (fault?.kind === "late") {
+      this.#held.push(() => this.#forward(incoming, body));
+      incoming.socket.resetAndDestroy();
+      return;
+    }
     await respond(outgoing, fault, () => this.#forward(incoming, body));
   }
 
-  #choose(request: string, authorization: string, body: Buffer): Fault | undefined {
+  #choose(request: string, authorization: string, body: Buffer): Fault | Late | undefined {
     const fitting = this.#rules.filter(({ rule }) => {
       if (rule.unless?.includes(authorization)) return false;
       return (rule.requests?.test(request) ?? true) && (rule.body?.test(body.toString()) ?? true);
@@ -184,7 +203,7 @@ function endToEnd(headers: IncomingMessage["headers"]): IncomingMessage["headers
   return Object.fromEntries(Object.entries(headers).filter(([name]) => !HOP_BY_HOP.includes(name)));
 }
 
-function nameOf(fault: Fault): string {
+function nameOf(fault: Fault | Late): string {
   if (fault.kind !== "answer") return fault.kind;
   return `answer ${fault.answer.status}${fault.carriedOut ? ", carried out" : ""}`;
 }
