@@ -120,8 +120,17 @@ test("an append that was cut short is completed by who comes next", async () => 
     head.writeUInt32LE(crc32(bytes), 8);
     writeFileSync(pending, Buffer.concat([head, bytes]));
     writeFileSync(log, after.subarray(0, cut));
-    expect(await open().status(ADDRESS)).toMatchObject({ lines: 2 });
-    expect(readFileSync(log)).toEqual(after);
+    const next = open();
+    expect(await next.status(ADDRESS)).toMatchObject({ lines: 2 });
+    const read: string[] = [];
+    for await (const lines of next.rows(ADDRESS, 2)) read.push(...lines);
+    expect(read).toEqual([line(0), line(1)]);
+    // Who only looks leaves it as it is.
+    expect(readFileSync(log)).toEqual(after.subarray(0, cut));
+    expect(existsSync(pending)).toBe(true);
+    await next.stream(ADDRESS, { history: { offset: 2, lines: [line(2)] } });
+    expect(readFileSync(log).subarray(0, after.length)).toEqual(after);
+    expect(offlineRuns(root)[0]?.rows).toEqual([0, 1, 2].map((n) => JSON.parse(line(n))));
     expect(existsSync(pending)).toBe(false);
   }
 });

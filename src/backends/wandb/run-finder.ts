@@ -40,6 +40,8 @@ interface Listed {
 }
 
 const ID_LENGTH = 16;
+/** How often a run is expected to be deleted and sent again. */
+const MOST_RESENDS = 100;
 /** How long a listing is believed to name all runs of the project, ms. */
 const LISTING_MS = 10_000;
 
@@ -78,13 +80,13 @@ export class RunFinder {
         const isOther = await run.contradicts({ source, marks: [...marks.values()] });
         if (!isOther) return { found: { ...known, stored: known.stored }, isNew: false };
       }
-      const derived = await this.#findDerived(run);
+      const derived = await this.#findDerived(run, knownId);
       if (typeof derived !== "string") return { found: derived, isNew: false };
       const listed = await this.#findListed(run);
       if (listed !== undefined) return { found: listed, isNew: false };
       // Under the id that it had, if the server has lost it; that it was deleted is told then.
       const isLost = knownId !== undefined && known === undefined && !this.#deleted.has(knownId);
-      const made = await this.#create(run, isLost ? knownId : derived);
+      const made = await this.#create(run, isLost ? knownId : derived, isLost);
       if (made !== undefined) return { found: made, isNew: true };
     }
   }
@@ -100,13 +102,18 @@ export class RunFinder {
   }
 
   /** The run under one of the ids that are derived from the source, or the first of them that is free. */
-  async #findDerived(run: RunDescription): Promise<Found | string> {
+  async #findDerived(run: RunDescription, knownId: string | undefined): Promise<Found | string> {
     const { project } = this.#options.place;
     const key = run.marks[0]?.key ?? "";
+    const idOf = (n: number) => hashText(`${project}\0${run.source}\0${key}\0${n}`).slice(0, ID_LENGTH);
+    // Those before a deleted one were taken when it got its id.
+    let taken = knownId !== undefined && this.#deleted.has(knownId) ? MOST_RESENDS : 0;
+    while (taken > 0 && idOf(taken) !== knownId) taken--;
     for (let n = 1; ; n++) {
-      const id = hashText(`${project}\0${run.source}\0${key}\0${n}`).slice(0, ID_LENGTH);
+      const id = idOf(n);
       if (this.#deleted.has(id)) continue;
       const there = await this.look(id);
+      if (there === undefined && n < taken) continue;
       if (there === undefined) return id;
       const { stored } = there;
       if (stored?.state.source !== run.source) continue;
@@ -171,7 +178,7 @@ export class RunFinder {
   }
 
   /** @returns undefined if somebody else has made it meanwhile, or it was deleted and is to be sent under the next id */
-  async #create(run: RunDescription, name: string): Promise<Found | undefined> {
+  async #create(run: RunDescription, name: string, wasThere: boolean): Promise<Found | undefined> {
     const { store, entity, place, resendsDeleted } = this.#options;
     const { group, jobType, tags, project } = place;
     const notes = place.notes ?? noteOf(run, VERSION);
@@ -183,7 +190,8 @@ export class RunFinder {
     try {
       const address = { entity, project, name };
       const { startTime } = run;
-      const made = await store.upsert(address, { displayName, config: text, group, jobType, tags, notes, startTime });
+      const fields = { displayName, config: text, group, jobType, tags, notes, startTime };
+      const made = await store.upsert(address, fields, wasThere);
       if (!made.isNew) return undefined;
       const { storageId } = made;
       const status = { storageId, displayName, lines: 0, events: 0, config: text, summary: "{}" };

@@ -100,9 +100,10 @@ export interface WandbStore {
   /**
    * Make a run, or set what is given of it.
    *
+   * @param wasThere whether somebody who wants it made knows that it was there; where nobody is asked who would remember it
    * @throws TraceletError `deleted` if it was there and was deleted: W&B never gives its id out again
    */
-  upsert(address: RunAddress, fields: RunFields): Promise<UpsertedRun>;
+  upsert(address: RunAddress, fields: RunFields, wasThere?: boolean): Promise<UpsertedRun>;
   /** The first lines of a run's history, in parts. @param count how many */
   rows(address: RunAddress, count: number): AsyncIterable<readonly string[]>;
   /** Append to a run; nothing given: the run is alive. @returns whether somebody has told it to stop, on the web page */

@@ -2,13 +2,16 @@
  * What is remembered of runs beside their directories, which people move away or clear once they were uploaded: how far a run
  * was when it ended, as the log that another directory of it would begin with.
  */
-import { existsSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import path from "node:path";
 import type { OutputDirectory } from "../../output-directory.ts";
+import type { RunAddress } from "../store.ts";
 import { newLog, RunLog } from "./run-log.ts";
 
 /** W&B's client looks one level deep for logs. */
 const FOLDER = ".tracelet";
+/** Between id and entity. */
+const SEPARATOR = "@";
 
 export class EndedRuns {
   readonly #output: OutputDirectory;
@@ -18,13 +21,23 @@ export class EndedRuns {
   }
 
   /** Whether the run was ever here. */
-  knows(id: string): boolean {
-    return existsSync(this.#output.path(`${FOLDER}/${id}`));
+  knows(address: RunAddress): boolean {
+    return existsSync(path.dirname(this.#pathOf(address)));
+  }
+
+  /** Of all runs of an id that were ever here; "" for none. @throws the system's error */
+  entitiesOf(id: string): string[] {
+    const folder = this.#output.path(FOLDER);
+    const names = existsSync(folder) ? readdirSync(folder) : [];
+    return names.flatMap((name) => {
+      const [of, entity = ""] = name.split(SEPARATOR);
+      return of === id ? [decodeURIComponent(entity)] : [];
+    });
   }
 
   /** The run as it ended; undefined if it has not, or went on since. @throws the system's error */
-  logOf(id: string): RunLog | undefined {
-    const file = this.#output.path(this.#fileOf(id));
+  logOf(address: RunAddress): RunLog | undefined {
+    const file = this.#pathOf(address);
     if (!existsSync(file)) return undefined;
     const log = new RunLog(path.dirname(file), file, true);
     log.refresh();
@@ -32,21 +45,27 @@ export class EndedRuns {
   }
 
   /** It goes on: what it was at its end no longer counts. @throws the system's error */
-  begin(id: string): void {
-    const file = this.#output.path(this.#fileOf(id));
+  begin(address: RunAddress): void {
+    const file = this.#pathOf(address);
     this.#output.makeDirectory(path.dirname(file), new Set());
     if (existsSync(file)) rmSync(file);
   }
 
   /** @param log of the run, with its end @throws the system's error */
-  end(id: string, log: RunLog): void {
+  end(address: RunAddress, log: RunLog): void {
     const { exitCode } = log.content;
     const records = [...log.continued(), ...(exitCode === undefined ? [] : [{ exit: { exitCode } }])];
     // Whoever loses it to a power failure is told that the directory is gone.
-    this.#output.place(this.#fileOf(id), newLog(records), new Set());
+    this.#output.place(this.#fileOf(address), newLog(records), new Set());
   }
 
-  #fileOf(id: string): string {
-    return `${FOLDER}/${id}/run-${id}.wandb`;
+  #pathOf(address: RunAddress): string {
+    return this.#output.path(this.#fileOf(address));
+  }
+
+  /** Ids go with the project, but are the same for all entities. */
+  #fileOf({ entity, name }: RunAddress): string {
+    const folder = entity === "" ? name : `${name}${SEPARATOR}${encodeURIComponent(entity)}`;
+    return `${FOLDER}/${folder}/run-${name}.wandb`;
   }
 }

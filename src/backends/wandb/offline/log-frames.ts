@@ -55,17 +55,24 @@ export interface FramedRecord {
   readonly data: Uint8Array;
 }
 
+/** Bytes that belong behind a place of a file, instead of what stands there. */
+export interface Continuation {
+  readonly start: number;
+  readonly bytes: Uint8Array;
+}
+
 /**
  * The records of an open file, up to the first that is not whole.
  *
+ * @param rest read as if it had been written already
  * @throws the system's error
  */
-export function* readRecords(handle: number): Generator<FramedRecord> {
+export function* readRecords(handle: number, rest?: Continuation): Generator<FramedRecord> {
   const piece = Buffer.allocUnsafe(PIECE);
   const parts: Buffer[] = [];
   let start = 0;
   for (let base = 0; ; base += PIECE) {
-    const length = readPiece(handle, piece, base);
+    const length = readPiece(handle, piece, base, rest);
     let at = 0;
     if (base === 0) {
       if (length < FILE_HEADER.length || !piece.subarray(0, FILE_HEADER.length).equals(FILE_HEADER)) return;
@@ -115,12 +122,53 @@ function checksum(data: Uint8Array, crcOfType: number): number {
   return data.length === 0 ? crcOfType : crc32(data, crcOfType);
 }
 
-function readPiece(handle: number, piece: Buffer, at: number): number {
+/**
+ * What stands behind the last whole record: nothing; the beginning of a record, which was being written; bytes that are no
+ * record; or such bytes with whole records behind them.
+ */
+export type Tail = "none" | "short" | "broken" | "damaged";
+
+/** @param end of the last whole record @throws the system's error */
+export function tailOf(handle: number, end: number): Tail {
+  const block = Buffer.allocUnsafe(BLOCK);
+  // Chunks that are whole can begin a record that is not.
+  let isContiguous = true;
+  let tail: Tail = "none";
+  for (let base = end - (end % BLOCK); ; base += BLOCK) {
+    const length = readPiece(handle, block, base);
+    for (let at = Math.max(0, end - base); at < length && BLOCK - at >= CHUNK_HEADER; ) {
+      if (tail === "none") tail = "short";
+      const chunk = readChunk(block, at, length);
+      const type = block[at + 6];
+      if (chunk !== undefined && (type === WHOLE || type === LAST)) return "damaged";
+      if (isContiguous && chunk === undefined) {
+        isContiguous = false;
+        if (!isCutShort(block, at, length)) tail = "broken";
+      }
+      at += isContiguous && chunk !== undefined ? CHUNK_HEADER + chunk.data.length : 1;
+    }
+    if (length < BLOCK) return tail;
+  }
+}
+
+function isCutShort(block: Buffer, at: number, length: number): boolean {
+  if (at + CHUNK_HEADER > length) return true;
+  const type = block[at + 6] as number;
+  const end = at + CHUNK_HEADER + block.readUInt16LE(at + 4);
+  return type >= WHOLE && type <= LAST && end > length && end <= BLOCK;
+}
+
+function readPiece(handle: number, piece: Buffer, at: number, rest?: Continuation): number {
+  const limit = rest === undefined ? piece.length : Math.min(piece.length, Math.max(0, rest.start - at));
   let length = 0;
-  while (length < PIECE) {
-    const read = readSync(handle, piece, length, PIECE - length, at + length);
-    if (read === 0) break;
+  while (length < limit) {
+    const read = readSync(handle, piece, length, limit - length, at + length);
+    if (read === 0) return length;
     length += read;
   }
-  return length;
+  if (rest === undefined || length === piece.length) return length;
+  const from = at + length - rest.start;
+  const part = rest.bytes.subarray(from, from + piece.length - length);
+  piece.set(part, length);
+  return length + part.length;
 }

@@ -28,6 +28,14 @@ import { RunContent } from "./run-content.ts";
 import { RunDirectories } from "./run-directories.ts";
 import { newLog, RunLog } from "./run-log.ts";
 
+const IS_IN_THE_WAY = "a file and a directory of one name cannot be side by side";
+/** What a file system says of a path that it cannot have, although others can. */
+const REFUSALS: ReadonlyMap<string | undefined, string> = new Map([
+  ["ENAMETOOLONG", "its name is too long for the file system"],
+  ["EISDIR", IS_IN_THE_WAY],
+  ["ENOTDIR", IS_IN_THE_WAY],
+  ["EEXIST", IS_IN_THE_WAY],
+]);
 /** Runs whose logs are remembered as they were read. */
 const MOST_LOGS = 256;
 
@@ -71,10 +79,10 @@ export class OfflineStore implements WandbStore {
     return this.runsNamed(entity, project, this.#directories.ids());
   }
 
-  upsert(address: RunAddress, fields: RunFields): Promise<UpsertedRun> {
+  upsert(address: RunAddress, fields: RunFields, wasThere = false): Promise<UpsertedRun> {
     return this.#exclusively(() => {
       const there = this.#find(address);
-      if (there === undefined) this.#make(address, fields);
+      if (there === undefined) this.#make(address, fields, wasThere);
       else set(there, fields);
       const displayName = fields.displayName ?? there?.content.run?.displayName ?? "";
       return { ...address, storageId: address.name, displayName, isNew: there === undefined };
@@ -83,6 +91,8 @@ export class OfflineStore implements WandbStore {
 
   async *rows(address: RunAddress, count: number): AsyncGenerator<readonly string[]> {
     const logs = await this.#exclusively(() => [...this.#logsOf(address)].reverse());
+    const damaged = logs.find(({ isDamaged }) => isDamaged);
+    if (damaged !== undefined) throw isDamaged(damaged);
     if ((logs[0]?.content.firstLine ?? 0) > 0)
       throw new TraceletError("rejected", `the first directories of the run ${address.name} are gone`, {
         hint: "only with them can be told which values it has already: put them back, or send the logdir to another project",
@@ -110,7 +120,7 @@ export class OfflineStore implements WandbStore {
       }
       const log = this.#writable(address, before);
       for (const file of uploaded) bring(file, before.directory, log.directory);
-      this.#ended.begin(address.name);
+      this.#ended.begin(address);
       log.reopen();
       const rows = history === undefined ? [] : this.#rows(log, history);
       log.append([
@@ -121,7 +131,7 @@ export class OfflineStore implements WandbStore {
       ]);
       if (exitCode !== undefined) {
         log.end(exitCode);
-        this.#ended.end(address.name, log);
+        this.#ended.end(address, log);
       }
       return false;
     });
@@ -136,8 +146,8 @@ export class OfflineStore implements WandbStore {
         try {
           await write(target, body, (above) => this.#output.makeDirectory(above));
         } catch (error) {
-          if ((error as NodeJS.ErrnoException).code !== "ENAMETOOLONG") throw error;
-          const reason = "its name is too long for the file system";
+          const reason = REFUSALS.get((error as NodeJS.ErrnoException).code);
+          if (reason === undefined) throw error;
           refused.set(name, new ContentRefused(`${name}: ${reason}`, reason, { cause: error }));
         }
       });
@@ -157,8 +167,13 @@ export class OfflineStore implements WandbStore {
     return this.#output.exclusively("", work);
   }
 
-  /** The newest log of a run. */
+  /** The newest log of a run; undefined also if it is damaged, which is told to who makes the run. */
   #find(address: RunAddress): RunLog | undefined {
+    const log = this.#newest(address);
+    return log?.isDamaged === true ? undefined : log;
+  }
+
+  #newest(address: RunAddress): RunLog | undefined {
     return this.#logsOf(address).next().value;
   }
 
@@ -166,18 +181,25 @@ export class OfflineStore implements WandbStore {
   *#logsOf(address: RunAddress): Generator<RunLog, undefined> {
     const { name } = address;
     let isThere = false;
-    for (const directory of this.#directories.of(name)) {
-      const file = this.#directories.fileIn(directory, name);
-      if (!existsSync(file)) continue;
-      const log = this.#logs.get(directory) ?? new RunLog(directory, file);
-      log.refresh();
+    for (const log of this.#logsNamed(name)) {
       if (!isOf(log, address)) continue;
       this.#remember(log);
       isThere = true;
       yield log;
     }
-    const ended = isThere ? undefined : this.#ended.logOf(name);
+    const ended = isThere ? undefined : this.#ended.logOf(address);
     if (ended !== undefined && isOf(ended, address)) yield ended;
+  }
+
+  /** All logs of an id that tracelet has made, the newest first. */
+  *#logsNamed(name: string): Generator<RunLog, undefined> {
+    for (const directory of this.#directories.of(name)) {
+      const file = this.#directories.fileIn(directory, name);
+      if (!existsSync(file)) continue;
+      const log = this.#logs.get(directory) ?? new RunLog(directory, file);
+      log.refresh();
+      if (log.isOwn) yield log;
+    }
   }
 
   #remember(log: RunLog): void {
@@ -188,24 +210,47 @@ export class OfflineStore implements WandbStore {
   }
 
   #opened(address: RunAddress): RunLog {
-    const log = this.#find(address);
+    const log = this.#newest(address);
+    if (log?.isDamaged === true) throw isDamaged(log);
     if (log !== undefined) return log;
     const where = `in ${this.#output.root}`;
     throw new TraceletError("deleted", `the directory of the run ${address.name} ${where} is gone`);
   }
 
-  #make({ entity, project, name }: RunAddress, fields: RunFields): void {
-    if (this.#ended.knows(name))
-      throw new TraceletError("deleted", `the directory of the run ${name} is gone from ${this.#output.root}`, {
-        hint: "put it back; if it was uploaded or is not needed, write all of it as a new run: --resend-deleted",
-      });
+  #make(address: RunAddress, fields: RunFields, wasThere: boolean): void {
+    this.#requireFree(address, wasThere);
+    const { entity, project, name } = address;
     const content = new RunContent();
     const run: RunRecord = { runId: name, project, ...(entity !== "" && { entity }) };
     content.apply({ run: { ...run, startTime: timestampOf(fields.startTime ?? Number.NaN) } });
     for (const record of content.changesTo(fields)) content.apply(record);
     this.#directories.make(name, newLog(content.asNew({})));
     // Only now: whoever finds that the run was here, and no directory, takes it for gone.
-    this.#ended.begin(name);
+    this.#ended.begin(address);
+  }
+
+  /** Rows under an id that was used before would be added to those that were uploaded, or will be. */
+  #requireFree(address: RunAddress, wasThere: boolean): void {
+    const { entity, project, name } = address;
+    const newest = this.#newest(address);
+    if (newest?.isDamaged === true) throw isDamaged(newest);
+    if (wasThere || this.#ended.knows(address))
+      throw new TraceletError("deleted", `the directory of the run ${name} is gone from ${this.#output.root}`, {
+        hint: "put it back, with .tracelet beside it; if it was uploaded or is not needed, write all of it as a new run: --resend-deleted",
+      });
+    const named = [...this.#logsNamed(name)].filter(({ content: { run } }) => run?.project === project);
+    const others = [...named.map(({ content: { run } }) => run?.entity ?? ""), ...this.#ended.entitiesOf(name)];
+    // Without one, it goes to whoever uploads it: that may be the same.
+    const other = others.find((each) => each !== entity && (each === "" || entity === ""));
+    if (other === undefined) return;
+    const [was, is] = [other, entity].map((each) => (each === "" ? "no entity" : `the entity ${each}`));
+    throw new TraceletError(
+      "deleted",
+      `the run ${name} in ${this.#output.root} was written for ${was}, not for ${is}`,
+      {
+        hint: `give the same --wandb-entity as before${other === "" ? " (none)" : ""}; to have it in both places, write all of it as a new run: --resend-deleted`,
+      },
+    );
   }
 
   /** The log itself, or, once its upload has begun, a new one that goes on where it ends. */
@@ -226,8 +271,16 @@ export class OfflineStore implements WandbStore {
   }
 }
 
-function isOf({ content: { run } }: RunLog, { entity, project }: RunAddress): boolean {
+function isOf({ content: { run }, isDamaged }: RunLog, { entity, project }: RunAddress): boolean {
+  // Its id is told by the directory's name, and goes with the project.
+  if (run === undefined && isDamaged) return true;
   return run !== undefined && (run.entity ?? "") === entity && run.project === project;
+}
+
+function isDamaged({ file }: RunLog): TraceletError {
+  return new TraceletError("deleted", `${file} is damaged: some of its records cannot be read`, {
+    hint: "nothing is added to it, since nobody can tell which points it holds: put a whole copy in its place, or write all of the run as a new one: --resend-deleted",
+  });
 }
 
 function listed(name: string, log: RunLog | undefined): ListedRun | undefined {

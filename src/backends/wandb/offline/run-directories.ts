@@ -5,6 +5,8 @@ import type { Environment } from "../../../net/access.ts";
 import { type OutputDirectory, syncDirectory, writeAll } from "../../output-directory.ts";
 
 const NAME = /^offline-run-(\d{8}_\d{6})-(.+)$/;
+/** W&B's client gives its runs others. */
+const OWN_ID = /^[0-9a-f]{16}$/;
 
 /** Where W&B's client keeps its directories: in `WANDB_DIR`, else here; in `.wandb` where that is there, else in `wandb`. */
 export function wandbDirectory(env: Environment, cwd: string): string {
@@ -31,10 +33,10 @@ export class RunDirectories {
     return (this.#names.get(id) ?? []).map((name) => this.#output.path(name));
   }
 
-  /** Of all runs, the one with the newest directory first. @throws the system's error */
+  /** Ids as tracelet gives them, the one with the newest directory first. @throws the system's error */
   ids(): string[] {
     this.#list();
-    return [...this.#names.keys()];
+    return [...this.#names.keys()].filter((id) => OWN_ID.test(id));
   }
 
   fileIn(directory: string, id: string): string {

@@ -15,7 +15,7 @@ import path from "node:path";
 import { crc32 } from "node:zlib";
 import { VERSION } from "../../../version.ts";
 import { writeAll } from "../../output-directory.ts";
-import { FILE_HEADER, framed, readRecords } from "./log-frames.ts";
+import { type Continuation, FILE_HEADER, framed, readRecords, type Tail, tailOf } from "./log-frames.ts";
 import { decoded, encoded, isHistory, type LogRecord, lineOf } from "./records.ts";
 import { RunContent } from "./run-content.ts";
 
@@ -28,9 +28,12 @@ const LINES_AT_ONCE = 10_000;
 /** Of the place where it begins, and of the CRC-32 of the rest. */
 const PENDING_HEADER = 12;
 
+/** What the producer of a log begins with that tracelet has made. */
+const PRODUCER = "tracelet ";
+
 /** All of a new file. */
 export function newLog(records: readonly LogRecord[]): Buffer {
-  const header: LogRecord = { header: { versionInfo: { producer: `tracelet ${VERSION}`, minConsumer: MIN_SERVER } } };
+  const header: LogRecord = { header: { versionInfo: { producer: PRODUCER + VERSION, minConsumer: MIN_SERVER } } };
   const data = [header, ...records].map((record, i) => encoded(record, i + 1));
   return Buffer.concat([FILE_HEADER, framed(data, FILE_HEADER.length)]);
 }
@@ -46,6 +49,10 @@ export class RunLog {
   #size = 0;
   /** Where the exit record begins, if it is the last one. */
   #exitStart: number | undefined;
+  /** What of an append that was cut short is not in the file yet. */
+  #rest: Continuation | undefined;
+  #tail: Tail = "none";
+  #isOwn = false;
   /** Tells whether somebody else has changed the file. */
   #stamp = "";
 
@@ -58,8 +65,22 @@ export class RunLog {
     this.#isKept = isKept;
   }
 
+  get file(): string {
+    return this.#file;
+  }
+
   get content(): RunContent {
     return this.#content;
+  }
+
+  /** Whether tracelet has made it: W&B's client and others have theirs beside it, which are only read, and no further than that. */
+  get isOwn(): boolean {
+    return this.#isOwn;
+  }
+
+  /** Whether records are lost that were whole once. Nobody can tell then what an upload has taken, or will. */
+  get isDamaged(): boolean {
+    return this.#tail === "damaged" || (this.#tail === "broken" && this.isUploaded);
   }
 
   /** Whether W&B's client uploads it, or has done so: what is appended from then on may never be. */
@@ -67,47 +88,63 @@ export class RunLog {
     return this.#isKept || existsSync(`${this.#file}.syncstate`) || existsSync(`${this.#file}.synced`);
   }
 
-  /** Take in what is there, if it was not written by this. @throws the system's error */
+  /** Take in what is there, if it was not written by this. The file stays as it is. @throws the system's error */
   refresh(): void {
     if (this.#stamp !== "" && stampOf(this.#file) === this.#stamp) return;
-    this.#withFile((handle) => {
-      const end = this.#replay(handle);
-      const rest = this.#pendingAfter(end);
-      // A record that is not whole was being written when its process ended.
-      if (fstatSync(handle).size > end) ftruncateSync(handle, end);
-      if (rest !== undefined) {
-        writeAll(handle, rest, end);
-        this.#replay(handle);
-      }
-      fdatasyncSync(handle);
+    this.#stamp = stampOf(this.#file);
+    this.#rest = undefined;
+    this.#tail = "none";
+    this.#reading((handle) => {
+      this.#replay(handle);
+      if (!this.#isOwn) return;
+      this.#rest = this.#pendingOf(handle);
+      if (this.#rest === undefined) this.#tail = tailOf(handle, this.#size);
+      else this.#replay(handle);
     });
-    rmSync(path.join(this.directory, PENDING), { force: true });
   }
 
-  /** @returns where the last whole record ends */
-  #replay(handle: number): number {
+  #replay(handle: number): void {
     this.#content = new RunContent();
+    this.#isOwn = false;
     this.#number = 0;
     this.#size = FILE_HEADER.length;
     this.#exitStart = undefined;
-    for (const { start, end, data } of readRecords(handle)) {
+    for (const { start, end, data } of readRecords(handle, this.#rest)) {
+      if (this.#number === 0) this.#isOwn = isOwn(data);
+      if (!this.#isOwn) return;
       this.#number++;
       this.#exitStart = this.#content.read(data) ? start : undefined;
       this.#size = end;
     }
-    return this.#size;
   }
 
-  /** What of an append that was cut short is still to be written. */
-  #pendingAfter(end: number): Buffer | undefined {
+  /** What of an append that was cut short is still to be written, if it tells all that stands behind the last whole record. */
+  #pendingOf(handle: number): Continuation | undefined {
     const file = path.join(this.directory, PENDING);
     if (!existsSync(file)) return undefined;
     const pending = readFileSync(file);
     if (pending.length <= PENDING_HEADER) return undefined;
     const start = Number(pending.readBigUInt64LE(0));
     const bytes = pending.subarray(PENDING_HEADER);
+    const end = this.#size;
     if (pending.readUInt32LE(8) !== crc32(bytes) || end < start || end >= start + bytes.length) return undefined;
-    return bytes.subarray(end - start);
+    return fstatSync(handle).size > start + bytes.length
+      ? undefined
+      : { start: end, bytes: bytes.subarray(end - start) };
+  }
+
+  /** Bring the file to what was read of it: complete an append, or cut off what was being written when its process ended. */
+  #settle(handle: number): void {
+    if (this.isDamaged) throw new Error(`${this.#file} is damaged`);
+    const rest = this.#rest;
+    if (rest !== undefined) {
+      ftruncateSync(handle, rest.start);
+      writeAll(handle, rest.bytes, rest.start);
+    } else if (this.#tail !== "none") ftruncateSync(handle, this.#size);
+    if (rest !== undefined || this.#tail !== "none") fdatasyncSync(handle);
+    rmSync(path.join(this.directory, PENDING), { force: true });
+    this.#rest = undefined;
+    this.#tail = "none";
   }
 
   /**
@@ -122,13 +159,13 @@ export class RunLog {
     const data = records.map((record, i) => encoded(record, this.#number + 1 + i));
     const bytes = framed(data, start);
     const pending = path.join(this.directory, PENDING);
-    if (records.length > 1) {
-      const header = Buffer.alloc(PENDING_HEADER);
-      header.writeBigUInt64LE(BigInt(start), 0);
-      header.writeUInt32LE(crc32(bytes), 8);
-      writeFileSync(pending, Buffer.concat([header, bytes]));
-    }
-    this.#withFile((handle) => {
+    this.#writing((handle) => {
+      if (records.length > 1) {
+        const header = Buffer.alloc(PENDING_HEADER);
+        header.writeBigUInt64LE(BigInt(start), 0);
+        header.writeUInt32LE(crc32(bytes), 8);
+        writeFileSync(pending, Buffer.concat([header, bytes]));
+      }
       writeAll(handle, bytes, start);
       if (isDurable) fdatasyncSync(handle);
     });
@@ -150,7 +187,7 @@ export class RunLog {
   reopen(): void {
     const start = this.#exitStart;
     if (start === undefined) return;
-    this.#withFile((handle) => ftruncateSync(handle, start));
+    this.#writing((handle) => ftruncateSync(handle, start));
     this.#content.reopen();
     this.#size = start;
     this.#number--;
@@ -161,7 +198,7 @@ export class RunLog {
   cutAt(line: number): void {
     const before = this.#content;
     const { config, summary } = before.status();
-    this.#withFile((handle) => {
+    this.#writing((handle) => {
       let left = line - before.firstLine;
       for (const { start, data } of readRecords(handle)) {
         if (!isHistory(data) || left-- > 0) continue;
@@ -180,7 +217,7 @@ export class RunLog {
     const handle = openSync(this.#file, "r");
     try {
       let lines: string[] = [];
-      for (const { data } of readRecords(handle)) {
+      for (const { data } of readRecords(handle, this.#rest)) {
         if (!isHistory(data)) continue;
         lines.push(lineOf(decoded(data).history ?? {}));
         if (lines.length < LINES_AT_ONCE) continue;
@@ -205,8 +242,8 @@ export class RunLog {
 
   #events(): LogRecord[] {
     const found: LogRecord[] = [];
-    this.#withFile((handle) => {
-      for (const { data } of readRecords(handle)) {
+    this.#reading((handle) => {
+      for (const { data } of readRecords(handle, this.#rest)) {
         if (isHistory(data)) continue;
         const { stats } = decoded(data);
         if (stats) found.push({ stats });
@@ -215,15 +252,32 @@ export class RunLog {
     return found;
   }
 
-  #withFile(work: (handle: number) => void): void {
-    const handle = openSync(this.#file, "r+");
+  #reading(work: (handle: number) => void): void {
+    const handle = openSync(this.#file, "r");
     try {
+      work(handle);
+    } finally {
+      closeSync(handle);
+    }
+  }
+
+  #writing(work: (handle: number) => void): void {
+    const handle = openSync(this.#file, "r+");
+    // What fails is read again.
+    this.#stamp = "";
+    try {
+      this.#settle(handle);
       work(handle);
     } finally {
       closeSync(handle);
     }
     this.#stamp = stampOf(this.#file);
   }
+}
+
+/** @param data of a log's first record */
+function isOwn(data: Uint8Array): boolean {
+  return !isHistory(data) && decoded(data).header?.versionInfo?.producer?.startsWith(PRODUCER) === true;
 }
 
 function stampOf(file: string): string {
