@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import type { WandbBackend } from "../../src/backends/wandb/backend.ts";
+import { pause } from "../../src/pause.ts";
 import type { HparamsDatum } from "../../src/reader/datum.ts";
 import { FaultProxy } from "../e2e/support/fault-proxy.ts";
 import { WandbServer } from "../support/wandb-server/server.ts";
@@ -51,6 +52,47 @@ test("a run is shown as running every 30 s while nothing is sent, until it ends"
   await live.finish(handle, "finished");
   await vi.advanceTimersByTimeAsync(120_000);
   expect([beats(), onlyRun().state(Date.now())]).toEqual([3, "finished"]);
+  await live.close();
+});
+
+test("a run that another process has opened is that one's to end, and to show as running", async () => {
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const slow = connect(server.uri, undefined, { live: true });
+  const handle = await slow.open(description(), undefined);
+  await slow.write(handle, batch(100, [["loss", 1n, 0.9]]));
+  const newer = batch(200, [
+    ["loss", 2n, 0.1],
+    ["acc", 2n, 0.5],
+  ]);
+  const again = await backend.open(description(), undefined);
+  await backend.write(again, newer);
+  await backend.finish(again, "finished");
+  const { summaryText } = onlyRun();
+  const before = server.operations("Runs").length;
+  await vi.advanceTimersByTimeAsync(60_000);
+  await vi.waitFor(() => expect(server.operations("Runs").length).toBeGreaterThan(before), { timeout: 60_000 });
+  await expect(slow.resume(handle)).rejects.toMatchObject({ code: "overtaken" });
+  await expect(slow.finish(handle, "failed")).rejects.toMatchObject({ code: "overtaken" });
+  expect([onlyRun().state(Date.now()), onlyRun().summaryText]).toEqual(["finished", summaryText]);
+  expect(onlyRun().summary).toMatchObject({ loss: 0.1, acc: 0.5 });
+  await slow.close();
+});
+
+test("heartbeats of many runs are spread over 30 s, and one request asks for all of a second whose they are", async () => {
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const live = connect(server.uri, undefined, { live: true });
+  for (let i = 0; i < 60; i++) await live.open(description({ source: `s${i}` }), undefined);
+  const sent = () => server.requests.filter(({ path }) => path.endsWith("/file_stream")).length;
+  const [before, asked] = [sent(), server.operations("Runs").length];
+  for (let second = 1; second <= 30; second++) {
+    await vi.advanceTimersByTimeAsync(1000);
+    // `vi.waitFor` would move the clock.
+    while (sent() < before + 2 * second) await pause(5);
+    expect(sent()).toBe(before + 2 * second);
+  }
+  expect(server.operations("Runs").length - asked).toBe(30);
   await live.close();
 });
 

@@ -21,6 +21,7 @@ import type { Surroundings } from "../../sync/backend-plugin.ts";
 import type { Note } from "../../sync/report/note.ts";
 import { VERSION } from "../../version.ts";
 import { isOwnNote, noteOf } from "../run-note.ts";
+import { Heartbeats } from "./heartbeats.ts";
 import { splitMachine } from "./machine.ts";
 import { RunMedia } from "./media/run-media.ts";
 import { fitDisplayName } from "./names.ts";
@@ -55,8 +56,6 @@ export interface WandbBackendOptions {
   readonly wait?: typeof pause | undefined;
 }
 
-/** W&B's client shows that it is alive as often. ms. */
-const HEARTBEAT = 30_000;
 /** How long who was overtaken leaves a run to the other one, ms. */
 const [FIRST_WAIT, LONGEST_WAIT] = [500, 30_000];
 /** When to ask again for lines that are not counted yet, ms. */
@@ -86,9 +85,7 @@ export class WandbBackend implements Backend {
   readonly #files = new WeakMap<WandbRun, RunFiles>();
   /** Of which it was said that values are set aside. */
   readonly #hasRefused = new WeakSet<WandbRun>();
-  /** Those that are shown as running, by id, as they were opened last. */
-  readonly #running = new Map<string, WandbRun>();
-  readonly #heartbeat: NodeJS.Timeout | undefined;
+  readonly #heartbeats: Heartbeats | undefined;
   /** How often others have opened a run that was open here, by id. */
   readonly #overtaken = new Map<string, number>();
   #finder: Promise<RunFinder> | undefined;
@@ -113,7 +110,7 @@ export class WandbBackend implements Backend {
     this.#say = say;
     this.#store = store;
     this.#place = place;
-    if (live) this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT).unref();
+    if (live) this.#heartbeats = new Heartbeats(store);
   }
 
   async open(run: RunDescription, knownId: string | undefined): Promise<RunHandle> {
@@ -209,7 +206,7 @@ export class WandbBackend implements Backend {
       called: isCalled ? { before: name, now } : undefined,
     };
     this.#open.set(handle, open);
-    this.#running.set(address.name, open);
+    this.#heartbeats?.add(open);
     return handle;
   }
 
@@ -235,12 +232,7 @@ export class WandbBackend implements Backend {
     run.config.setParams(paramsOf(batch));
     await run.describe(batch.data);
     for (const [key, chart] of media.charts) run.config.draw(key, chart);
-    await run.add(rows, machine, batch).catch((error: unknown) => {
-      const { name } = run.address;
-      if (error instanceof TraceletError && error.code === "overtaken")
-        this.#overtaken.set(name, (this.#overtaken.get(name) ?? 0) + 1);
-      throw error;
-    });
+    await this.#asWriter(run, () => run.add(rows, machine, batch));
     notes.push(...run.notYetNoted(run.isStopped ? [STOPPED] : []));
     return { tally: tallyOf(batch, unstored), notes };
   }
@@ -290,27 +282,41 @@ export class WandbBackend implements Backend {
 
   async resume(handle: RunHandle): Promise<void> {
     const run = this.#opened(handle);
-    await run.beat();
-    this.#running.set(handle.id, run);
+    await this.#asWriter(run, () => run.resume());
+    this.#heartbeats?.add(run);
   }
 
   async finish(handle: RunHandle, status: FinalStatus): Promise<void> {
     const run = this.#opened(handle);
-    this.#running.delete(handle.id);
-    await run.finish(status);
+    await this.#heartbeats?.remove(run);
+    await this.#asWriter(run, () => run.finish(status));
+  }
+
+  /** Do what only the run's writer may do; who is not any more leaves the run alone. */
+  async #asWriter(run: WandbRun, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      const { name } = run.address;
+      if (error instanceof TraceletError && error.code === "overtaken") {
+        this.#overtaken.set(name, (this.#overtaken.get(name) ?? 0) + 1);
+        await this.#heartbeats?.remove(run);
+      }
+      throw error;
+    }
   }
 
   async attach(handle: RunHandle, pages: AsyncIterable<Page>): Promise<readonly Note[]> {
     const run = this.#opened(handle);
     const notes = await this.#filesOf(run).attach(pages);
-    await run.tellRest();
+    await this.#asWriter(run, () => run.tellRest());
     return run.notYetNoted(notes);
   }
 
   async attachFiles(handle: RunHandle, artifact: SourceArtifact): Promise<FilesReceipt> {
     const run = this.#opened(handle);
     const receipt = await this.#filesOf(run).attachFiles(artifact);
-    await run.tellRest();
+    await this.#asWriter(run, () => run.tellRest());
     return { ...receipt, notes: run.notYetNoted(receipt.notes) };
   }
 
@@ -323,16 +329,8 @@ export class WandbBackend implements Backend {
   }
 
   async close(): Promise<void> {
-    clearInterval(this.#heartbeat);
+    this.#heartbeats?.stop();
     await this.#store.close();
-  }
-
-  #beat(): void {
-    for (const run of this.#running.values()) {
-      if ((run.aliveAt ?? 0) > performance.now() - HEARTBEAT / 2) continue;
-      // Whoever sends something next is told what is wrong.
-      run.beat().catch(() => {});
-    }
   }
 
   #opened(handle: RunHandle): WandbRun {

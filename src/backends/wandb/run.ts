@@ -13,7 +13,7 @@ import { metadataFile, placesOf } from "./labels.ts";
 import { eventLineOf } from "./machine.ts";
 import { keyOf } from "./names.ts";
 import { blankLine, lineOf, type Row } from "./rows.ts";
-import { RunConfig, STEP_AXIS } from "./run-config.ts";
+import { RunConfig, STEP_AXIS, storedIn } from "./run-config.ts";
 import { type Cut, cutsOf, reachedBy, type StoredState } from "./run-state.ts";
 import type { RunAddress, RunFields, RunFile, RunStatus, StreamPart, WandbStore } from "./store.ts";
 import { StoredRows } from "./stored-rows.ts";
@@ -280,8 +280,15 @@ export class WandbRun {
     this.#aliveAt = performance.now();
   }
 
-  /** @throws TraceletError as `add` does */
+  /** Shows that it is running again. @throws TraceletError `overtaken`, `deleted` */
+  async resume(): Promise<void> {
+    await this.#requireWriter();
+    await this.beat();
+  }
+
+  /** @throws TraceletError `overtaken`: its end, and its last values, are the other process's to tell; `deleted` */
   async finish(status: FinalStatus): Promise<void> {
+    await this.#requireWriter();
     await this.#blankRest();
     this.#aliveAt = undefined;
     const exitCode = status === "finished" ? 0 : 1;
@@ -326,23 +333,32 @@ export class WandbRun {
     this.#isUntold = false;
   }
 
-  /** Whether the run is as it was left, which somebody else may have changed. */
-  async #requireOwn(): Promise<RunStatus> {
+  /** Whether it was this one that opened the run last, by what the run's config says. */
+  isWriter(writer: string | undefined): boolean {
+    return writer === this.#writer;
+  }
+
+  async #requireWriter(): Promise<RunStatus> {
     const status = await this.#store.status(this.address);
     if (status === undefined) throw wasDeleted(this.address);
+    if (this.isWriter(storedIn(status.config)?.writer)) return status;
     const { name, entity, project } = this.address;
-    const stored = new RunConfig(status.config).stored;
-    if (stored?.writer !== this.#writer)
-      throw new TraceletError("overtaken", `another process has opened the run ${name} in ${entity}/${project}`, {
-        hint: "let one process write to it at a time",
-      });
+    throw new TraceletError("overtaken", `another process has opened the run ${name} in ${entity}/${project}`, {
+      hint: "let one process write to it at a time",
+    });
+  }
+
+  /** Whether the run is as it was left, which somebody else may have changed. */
+  async #requireOwn(): Promise<RunStatus> {
+    const status = await this.#requireWriter();
+    const { name, entity, project } = this.address;
     if ((status.lines > this.#lines || status.events > this.#events) && this.#isUnsure)
       throw new TraceletError("overtaken", `what was sent to the run ${name} in ${entity}/${project} has arrived late`);
     // Lines that were acknowledged may not be counted yet: who opens the run again waits for them.
     if (status.lines < this.#lines)
       throw new TraceletError(
         "overtaken",
-        `the server counts fewer rows of ${name} in ${entity}/${project} than it took`,
+        `the server has not counted all rows of ${name} in ${entity}/${project} yet`,
       );
     if (status.lines !== this.#lines && !(status.lines > this.#lines && status.lines <= this.#late))
       throw this.#notAsLeft(this.#lines, status.lines);

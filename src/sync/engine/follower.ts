@@ -346,7 +346,7 @@ export class Follower implements FollowStatus {
         .catch((error: unknown) => {
           this.#rounds.close(run);
           if (!(error instanceof TraceletError)) return this.#fail(error);
-          this.#failed(run, error);
+          if (!LOST.has(error.code)) this.#failed(run, error);
           run.dueSince ??= performance.now();
         })
         .finally(() => {

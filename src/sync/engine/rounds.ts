@@ -122,7 +122,7 @@ export class Rounds {
     // Its files may be back, or lie elsewhere, and then it goes on.
     const goesOn = [...runs.values()].some(({ remoteId }) => remoteId !== undefined && remoteId === run.remoteId);
     run.epoch = gate.epoch;
-    if (!goesOn) await run.unfinished?.leave();
+    if (!goesOn) await run.unfinished?.leave().catch(passOverLost);
     run.unfinished = undefined;
   }
 
@@ -163,10 +163,7 @@ export class Rounds {
     const { unfinished, session } = run;
     run.unfinished = undefined;
     if (unfinished === undefined || unfinished.remoteId === session?.remoteId) return;
-    await unfinished.leave().catch((error: unknown) => {
-      // As a duplicate, perhaps.
-      if (!(error instanceof TraceletError && error.code === "deleted")) throw error;
-    });
+    await unfinished.leave().catch(passOverLost);
   }
 
   #candidates(name: string): StoredRun[] {
@@ -199,4 +196,9 @@ export class Rounds {
     if (run === undefined || run.remoteId !== undefined || run.isEmpty) return run?.remoteId;
     throw new TraceletError("nested", `${parent.name}, which it is to be nested in, is not at the destination yet`);
   }
+}
+
+/** Somebody has deleted the run, perhaps as a duplicate, or opened it, and then it is theirs to end. */
+function passOverLost(error: unknown): void {
+  if (!(error instanceof TraceletError && (error.code === "deleted" || error.code === "overtaken"))) throw error;
 }
