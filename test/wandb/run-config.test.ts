@@ -99,3 +99,27 @@ describe("a metric's goal", () => {
     expect(parseRow(again.text())).toEqual({ other: 1, loss: { last: Infinity, min: 1 }, acc: { last: Number.NaN } });
   });
 });
+
+test("10,000 metrics, charts, labels, files and hyperparameters are told at once, beside those that are there", () => {
+  const before = new RunConfig();
+  before.describe("first", { type: "loss", goal: "min", info: {} });
+  before.draw("first", { panel: 1 });
+  before.setLabels(new Map([["first", "a"]]));
+  before.nameFiles(new Map([["first", "a"]]));
+  before.setParams(new Map([["a/first", 1]]));
+  const config = new RunConfig(before.text());
+  const names = Array.from({ length: 10_000 }, (_, i) => `m${i}`);
+  for (const name of names) {
+    config.describe(name, { type: "loss", goal: "min", info: {} });
+    config.draw(name, { panel: 1 });
+    config.setLabels(new Map([[name, "a"]]));
+    config.nameFiles(new Map([[name, "a"]]));
+  }
+  expect(config.nameFiles(new Map(names.map((name) => [name, "a"])))).toBe(false);
+  config.setParams(new Map(names.map((name) => [`a/${name}`, 1])));
+  const text = config.text();
+  const { tracelet_metrics, tracelet_tags, tracelet_files, a } = valuesOf(config);
+  const { _wandb } = parseRow(text) as { readonly _wandb: { readonly value: { readonly visualize: object } } };
+  const all = [tracelet_metrics, tracelet_tags, tracelet_files, a, _wandb.value.visualize];
+  for (const entry of all) expect(Object.keys(entry as object)).toEqual(["first", ...names]);
+});

@@ -9,8 +9,14 @@ import { type JsonValue, objectOf } from "./json.ts";
  * others stay flat.
  *
  * @param values the top level, by key; changed
+ * @param fresh mappings that nobody else has, which are added to; all others are copied first, and become such
  */
-export function setNested(values: Map<string, JsonValue>, name: string, value: JsonValue): void {
+export function setNested(
+  values: Map<string, JsonValue>,
+  name: string,
+  value: JsonValue,
+  fresh: WeakSet<object>,
+): void {
   const [top = "", ...below] = name.split("/");
   if (top === "" || below.includes("")) {
     values.set(name, value);
@@ -22,18 +28,31 @@ export function setNested(values: Map<string, JsonValue>, name: string, value: J
     values.set(name, value);
     return;
   }
-  const whole = put(values.get(top), below, value);
+  const whole = put(values.get(top), below, value, fresh);
   if (whole === undefined) values.set(name, value);
   else values.set(top, whole);
 }
 
 /** `node` with the value in it; undefined if another value is in the way. */
-function put(node: JsonValue | undefined, [key, ...below]: readonly string[], value: JsonValue): JsonValue | undefined {
+function put(
+  node: JsonValue | undefined,
+  [key, ...below]: readonly string[],
+  value: JsonValue,
+  fresh: WeakSet<object>,
+): JsonValue | undefined {
   if (key === undefined) return isMapping(node) && Object.keys(node).length > 0 ? undefined : value;
   if (node !== undefined && !isMapping(node)) return undefined;
   const fields = objectOf(node);
-  const child = put(Object.hasOwn(fields, key) ? fields[key] : undefined, below, value);
-  return child === undefined ? undefined : { ...fields, [key]: child };
+  const child = put(Object.hasOwn(fields, key) ? fields[key] : undefined, below, value, fresh);
+  if (child === undefined) return undefined;
+  if (fresh.has(fields)) {
+    // An assignment to `__proto__` would be none.
+    Object.defineProperty(fields, key, { value: child, writable: true, enumerable: true, configurable: true });
+    return fields;
+  }
+  const copy = { ...fields, [key]: child };
+  fresh.add(copy);
+  return copy;
 }
 
 /** The values in a mapping, by their flat names. */

@@ -51,6 +51,9 @@ export class RunConfig {
   /** As it came, entry by entry: others may have written some of them. */
   readonly #entries: Map<string, JsonValue>;
   readonly #metrics = new Map<string, Metric>();
+  /** Entries that grow key by key, as far as they were asked for: a copy for each key would take too long. */
+  readonly #growing = new Map<string, Map<string, JsonValue>>();
+  #charts: Map<string, JsonValue> | undefined;
 
   /** @throws SyntaxError */
   constructor(text = "{}") {
@@ -77,8 +80,14 @@ export class RunConfig {
 
   /** Have W&B's page draw the values of a key in a chart of its own. */
   draw(key: string, chart: JsonValue): void {
-    const own = objectOf(this.#valueOf(OWN_KEY));
-    this.#set(OWN_KEY, { ...own, visualize: { ...objectOf(own["visualize"]), [key]: chart } });
+    this.#charts ??= new Map(Object.entries(objectOf(objectOf(this.#valueOf(OWN_KEY))["visualize"])));
+    this.#charts.set(key, chart);
+  }
+
+  /** The goal of a metric whose summary has its best value. */
+  bestOf(name: string): Goal | undefined {
+    const { goal, hasBest = false } = this.#metrics.get(name) ?? {};
+    return hasBest ? goal : undefined;
   }
 
   /** Goals of the metrics whose summary has their best value. */
@@ -93,7 +102,7 @@ export class RunConfig {
     this.#metrics.set(tag, { goal, hasBest: (hasBest ?? false) && goal !== undefined });
     const metadata = Object.keys(info).length === 0 ? undefined : jsonOf(info as PythonValue);
     const told = withoutUndefined({ type, goal, metadata });
-    this.#set(METRICS_KEY, { ...objectOf(this.#valueOf(METRICS_KEY)), [tag]: told });
+    this.#entryOf(METRICS_KEY).set(tag, told);
   }
 
   setParams(params: ReadonlyMap<string, PythonValue>): void {
@@ -101,24 +110,23 @@ export class RunConfig {
     const others = [...this.#entries].filter(([key]) => !OWN_ENTRIES.has(key));
     const before = new Map(others.map(([key, entry]) => [key, objectOf(entry)["value"] ?? null]));
     const values = new Map(before);
+    const fresh = new WeakSet<object>();
     for (const [name, value] of params) {
       if (OWN_ENTRIES.has(name.split("/", 1)[0] as string)) this.#set(`hparams/${name}`, jsonOf(value));
-      else setNested(values, name, jsonOf(value));
+      else setNested(values, name, jsonOf(value), fresh);
     }
     for (const [key, value] of values) if (value !== before.get(key)) this.#set(key, value);
   }
 
   setLabels(labels: ReadonlyMap<string, string>): void {
-    if (labels.size === 0) return;
-    this.#set(LABELS_KEY, { ...objectOf(this.#valueOf(LABELS_KEY)), ...Object.fromEntries(labels) });
+    for (const [name, value] of labels) this.#entryOf(LABELS_KEY).set(name, value);
   }
 
   /** @returns whether any is new */
   nameFiles(tags: ReadonlyMap<string, string>): boolean {
-    const known = objectOf(this.#valueOf(FILES_KEY));
-    if ([...tags].every(([path, tag]) => known[path] === tag)) return false;
-    this.#set(FILES_KEY, { ...known, ...Object.fromEntries(tags) });
-    return true;
+    const fresh = [...tags].filter(([path, tag]) => this.#entryOf(FILES_KEY).get(path) !== tag);
+    for (const [path, tag] of fresh) this.#entryOf(FILES_KEY).set(path, tag);
+    return fresh.length > 0;
   }
 
   /** The same object as long as it stays as it is. */
@@ -152,12 +160,22 @@ export class RunConfig {
     ];
     // W&B's client goes on with no run that lacks `t`.
     const own = { t: {}, cli_version: `tracelet-${VERSION}`, ...objectOf(this.#valueOf(OWN_KEY)), m: metrics };
-    this.#set(OWN_KEY, own);
+    this.#set(OWN_KEY, this.#charts === undefined ? own : { ...own, visualize: Object.fromEntries(this.#charts) });
+    for (const [key, entry] of this.#growing) if (entry.size > 0) this.#set(key, Object.fromEntries(entry));
     return jsonText(Object.fromEntries(this.#entries));
   }
 
   #valueOf(key: string): JsonValue | undefined {
     return objectOf(this.#entries.get(key))["value"];
+  }
+
+  #entryOf(key: string): Map<string, JsonValue> {
+    let entry = this.#growing.get(key);
+    if (entry === undefined) {
+      entry = new Map(Object.entries(objectOf(this.#valueOf(key))));
+      this.#growing.set(key, entry);
+    }
+    return entry;
   }
 
   #set(key: string, value: JsonValue): void {

@@ -156,7 +156,7 @@ export class WandbRun {
       const told = typeOf(datum);
       const goal = told?.goal;
       // The best of values that are there already is not known.
-      const hasBest = goal !== undefined && (!this.#summary.has(key) || this.#config.best.get(key) === goal);
+      const hasBest = goal !== undefined && (!this.#summary.has(key) || this.#config.bestOf(key) === goal);
       this.#config.describe(key, { type: told?.type, goal, hasBest, info: datum.info });
     }
     const { environment } = this.#config;
