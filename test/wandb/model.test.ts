@@ -8,8 +8,8 @@ import { expect, test } from "vitest";
 import { FaultProxy } from "../e2e/support/fault-proxy.ts";
 import { pointText } from "../support/memory-backend.ts";
 import { seededRandom } from "../support/seeded-random.ts";
-import { curve, fileOf, type Point, records } from "../sync/world.ts";
-import { connect, faultsOf, NO_FAULTS, pointsIn } from "./destination.ts";
+import { curve, fileOf, interleaved, type Point, records } from "../sync/world.ts";
+import { connect, faultsOf, NO_FAULTS, pointsIn, storeOf } from "./destination.ts";
 import { WandbWorld } from "./world.ts";
 
 /** More of them, and others, for a longer look: `WANDB_MODEL_STEPS=5000 WANDB_MODEL_SEED=2`. */
@@ -19,13 +19,16 @@ const SEED = Number(process.env["WANDB_MODEL_SEED"] ?? 1);
 const MACHINES = ["state", "other"] as const;
 const NARROW = { includeTags: [], excludeTags: ["debug/*"], nan: "keep" } as const;
 const WIDE = { includeTags: [], excludeTags: [], nan: "keep" } as const;
+/** Bytes of lines: some rows. */
+const SMALL = 300;
 
 /** A training, which may be called otherwise by and by. */
 interface Training {
   /** In the names of its tags, so that its points are no other's. */
   readonly id: number;
   name: string | undefined;
-  steps: number;
+  /** How many points its file has; a step has one of each tag, and the last may lack one. */
+  length: number;
 }
 
 const textOf = ({ tag, step, wallTime, value }: Omit<Point, "step"> & { readonly step: number | bigint }) =>
@@ -39,6 +42,8 @@ class Model {
   readonly #trainings: Training[] = [];
   #restore: (() => void) | undefined;
   #isStateKept = false;
+  /** What was asked for by those whose last requests have not arrived yet. */
+  #late: typeof WIDE | typeof NARROW | undefined;
   #machine: (typeof MACHINES)[number] = "state";
 
   constructor(world: WandbWorld, proxy: FaultProxy) {
@@ -57,7 +62,9 @@ class Model {
       ["sync", () => this.#sync(WIDE)],
       ["sync narrowly", () => this.#sync(NARROW)],
       ["sync and die", () => this.#syncAndDie()],
-      ["sync and die", () => this.#syncAndDie()],
+      ["sync and die in a batch", () => this.#dieInBatch()],
+      ["sync and die in a batch", () => this.#dieInBatch()],
+      ["late requests arrive", () => this.#release()],
       ["other machine", () => void (this.#machine = this.#pick(MACHINES))],
       ["lose state", () => rmSync(this.#state, { recursive: true, force: true })],
       ["keep or bring back state", () => this.#keepState()],
@@ -72,6 +79,11 @@ class Model {
 
   /** All is sent, and then there is nothing to be done. */
   async calm(): Promise<void> {
+    if (this.#late !== undefined) {
+      this.world.options = { resendsDeleted: true };
+      await this.#sync(this.#late);
+      await this.#release();
+    }
     this.world.options = { resendsDeleted: true };
     const { runs: first } = await this.#sync(WIDE);
     for (const { name, error } of first) expect([name, error], this.#story).toEqual([name, undefined]);
@@ -115,8 +127,8 @@ class Model {
     return this.#pick(this.#trainings.filter(({ name }) => name !== undefined));
   }
 
-  #pointsOf({ id, steps }: Training, from = 0): Point[] {
-    return [`loss-${id}`, `debug/x-${id}`].flatMap((tag) => curve(tag, from, steps));
+  #pointsOf({ id, length }: Training, from = 0): Point[] {
+    return interleaved(curve(`loss-${id}`, 0, length), curve(`debug/x-${id}`, 0, length)).slice(from, length);
   }
 
   #freeName(): string {
@@ -127,7 +139,7 @@ class Model {
 
   #begin(name: string = this.#freeName()): void {
     if (this.#trainings.filter((training) => training.name !== undefined).length > 4) return;
-    const training: Training = { id: this.#trainings.length, name, steps: 1 + Math.floor(this.#random() * 5) };
+    const training: Training = { id: this.#trainings.length, name, length: 1 + Math.floor(this.#random() * 9) };
     this.#trainings.push(training);
     this.world.logdir.write(name, fileOf(this.#pointsOf(training), training.id));
   }
@@ -135,8 +147,8 @@ class Model {
   #grow(): void {
     const training = this.#live();
     if (training?.name === undefined) return;
-    const from = training.steps;
-    training.steps += 1 + Math.floor(this.#random() * 5);
+    const from = training.length;
+    training.length += 1 + Math.floor(this.#random() * 9);
     this.world.logdir.append(training.name, records(this.#pointsOf(training, from)));
   }
 
@@ -171,9 +183,20 @@ class Model {
     this.world.logdir.write(training.name, whole);
   }
 
-  #sync(transform: typeof WIDE | typeof NARROW, base: string = this.world.server.uri): ReturnType<WandbWorld["sync"]> {
+  async #sync(
+    transform: typeof WIDE | typeof NARROW,
+    base: string = this.world.server.uri,
+  ): ReturnType<WandbWorld["sync"]> {
+    // The request of an earlier choice would bring back what the later one leaves out: nobody can tell that it is coming.
+    if (this.#late !== undefined && this.#late !== transform) {
+      const late = this.#late;
+      this.said.push("sync as those that are late");
+      await this.#sync(late);
+      await this.#release();
+    }
     this.world.stateDir = this.#state;
-    const backend = connect(base, 1, { wait: async () => {}, random: () => 0, ...this.world.options });
+    const store = storeOf(base, 1, SMALL);
+    const backend = connect(base, 1, { store, wait: async () => {}, random: () => 0, ...this.world.options });
     return this.world.sync({ transform, backend });
   }
 
@@ -190,6 +213,35 @@ class Model {
     this.proxy.calm();
   }
 
+  /** A batch takes several requests, and one of them may arrive when others have gone on. */
+  async #dieInBatch(): Promise<void> {
+    const requests = /file_stream$/;
+    const at = 1 + Math.floor(this.#random() * 4);
+    const kind = this.#pick(["reset-after", "late", "late"] as const);
+    const transform = this.#pick([WIDE, NARROW]);
+    // Before the faults: this may be a sync of its own.
+    if (this.#late !== undefined && this.#late !== transform) await this.#sync(transform);
+    this.said.push(`${kind} at ${at} of the lines`);
+    let isOver = false;
+    const isLast = (n: number) => {
+      isOver ||= n === at;
+      return n === at;
+    };
+    this.proxy.inject(
+      { fault: { kind }, requests, nth: isLast },
+      { fault: { kind: "reset-before" }, nth: () => isOver },
+    );
+    await this.#sync(transform, this.proxy.uri);
+    this.proxy.calm();
+    if (isOver && kind === "late") this.#late = transform;
+  }
+
+  async #release(): Promise<void> {
+    const count = await this.proxy.release();
+    this.#late = undefined;
+    if (count > 0) this.said.push(`${count} arrive`);
+  }
+
   #keepState(): void {
     const kept = path.join(this.world.root, "kept");
     const state = path.join(this.world.root, "state");
@@ -200,7 +252,9 @@ class Model {
     this.#isStateKept = !this.#isStateKept;
   }
 
-  #backUp(): void {
+  async #backUp(): Promise<void> {
+    // A server that is set back does not take what was on its way before.
+    await this.#release();
     if (this.#restore === undefined) this.#restore = this.world.server.account.backup();
     else {
       this.#restore();

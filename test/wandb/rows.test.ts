@@ -106,6 +106,38 @@ test("values come file by file, in the order of their records", () => {
   expect(files).toEqual([["a 0 1", "made 0 -0.0", "early 7 {}", "early 7 []", "a 1 2", "late 7 {}"], []]);
 });
 
+test("what was planned before is cut off from what has come since, plan by plan, and stays in the same rows", () => {
+  const of = (length: number): ScalarColumns => ({
+    tags: ["a", "b"],
+    tag: Int32Array.from({ length }, (_, i) => i % 2),
+    step: BigInt64Array.from({ length }, (_, i) => BigInt(Math.floor(i / 2) % 4)),
+    wallTime: new Float64Array(length).fill(TIME),
+    value: Float64Array.from({ length }, (_, i) => i),
+    offset: Float64Array.from({ length }, (_, i) => 10 * (i % 8)),
+    length,
+  });
+  // Two files of eight values each.
+  const parts = [
+    { file: "one", key: "1", firstScalar: 0, firstDatum: 0 },
+    { file: "two", key: "2", firstScalar: 8, firstDatum: 0 },
+  ];
+  const rows = (cuts: readonly ReadonlyMap<string, number>[]) =>
+    Array.from(valuesOf({ scalars: of(16), data: [], parts }, new Map(), new Map(), cuts), rowsOf)
+      .flat()
+      .map(({ values }) => [...values.values()].map(Number).join());
+  expect(rows([])).toEqual(["0,1", "2,3", "4,5", "6,7", "8,9", "10,11", "12,13", "14,15"]);
+  const first = new Map([["1", 30]]);
+  const second = new Map([
+    ["1", 50],
+    ["2", 10],
+  ]);
+  expect(rows([first])).toEqual(["0,1", "2", "3", "4,5", "6,7", "8,9", "10,11", "12,13", "14,15"]);
+  expect(rows([first, second])).toEqual([
+    ...["0,1", "2", "3", "4", "8"],
+    ...["5", "6,7", "9", "10,11", "12,13", "14,15"],
+  ]);
+});
+
 describe("a line", () => {
   const lineFor = (text: string, step: bigint, wallTime = TIME + 0.25) =>
     lineOf({ step, wallTime, values: new Map([['a "b"', text]]) }, 7, ["global_step"], TIME);

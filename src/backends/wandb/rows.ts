@@ -3,7 +3,7 @@
  *
  * A row holds values of one event file and one step, one of each tag, that follow each other there and were written within a
  * second, since they share a time. It ends where the step changes, where a tag comes again, where the line would be too long, and
- * where the batch ends: a row that is sent is never changed. Official W&B does not
+ * where the batch ends: no value is added to a row that was sent. Official W&B does not
  * say what it does with a line that is sent twice, and a row kept back until its step is over would not be seen before the
  * next epoch. So a step that is read in two batches has two rows, with the same points.
  *
