@@ -2,10 +2,11 @@
  * What `--wandb-mode offline` writes is uploaded by W&B's own `wandb sync`, which reads it with W&B's own reader, and the
  * server has then what it has after a sync over the network.
  */
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, truncateSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { pause } from "../../src/pause.ts";
 import { offlineRuns } from "../support/wandb-log.ts";
 import { isRow, type Row, type RowValue } from "../support/wandb-server/extended-json.ts";
 import type { StoredRun } from "../support/wandb-server/run.ts";
@@ -58,6 +59,7 @@ function scene(project: string) {
     write: (logdir: string) => sync(args(logdir, "state"), { ...OFFLINE, WANDB_DIR: folder }),
     send: (logdir: string) =>
       sync(args(logdir, "direct"), { WANDB_API_KEY: API_KEY, WANDB_BASE_URL: direct.uri, WANDB_MODE: "online" }),
+    log: (script: string, ...args: string[]) => client.script(script, args, OFFLINE),
     upload: async () => expect(await client.syncOffline()).toMatchObject({ code: 0 }),
   };
 }
@@ -151,6 +153,41 @@ test("a logdir that grows after each upload", { timeout: 300_000 }, async () => 
   // The last time there was nothing new.
   const directories = runs().map(({ name }) => name);
   for (const name of new Set(directories)) expect(directories.filter((each) => each === name).length).toBeLessThan(4);
+});
+
+test("beside a run that W&B's own client is writing: all of both is uploaded", { timeout: 300_000 }, async () => {
+  const { folder, log, write, send, upload } = scene("beside");
+  const logdir = path.join(FIXTURES, "tensorboardx/runs");
+  const [stop, id, logs] = [path.join(folder, "stop"), "0123456789abcdef", path.join(folder, "wandb")];
+  mkdirSync(logs);
+  const file = () => {
+    const [directory = "", ...others] = readdirSync(logs).filter((name) => name.endsWith(id));
+    expect(others).toEqual([]);
+    return path.join(logs, directory, `run-${id}.wandb`);
+  };
+  const size = () => statSync(file(), { throwIfNoEntry: false })?.size ?? 0;
+  let isOver = false;
+  const logged = log("log_until", "beside", id, stop).finally(() => (isOver = true));
+  try {
+    for (let round = 0; round < 2; round++) {
+      // Its client flushes now and then: mostly in the middle of a record.
+      for (const before = size(); size() <= before + 100_000 && !isOver; ) await pause(20);
+      rmSync(path.join(folder, "state"), { recursive: true, force: true });
+      expect(await write(logdir)).toMatchObject({ code: 0 });
+    }
+  } finally {
+    writeFileSync(stop, "");
+  }
+  const rows = (await logged) as number;
+  await upload();
+  const native = server.run("beside", id);
+  expect(native.rows).toHaveLength(rows);
+  expect(native.rows.map((row) => row["metric/0"])).toEqual(native.rows.map((_row, n) => n));
+  await send(logdir);
+  const [expected, found] = [runsOf(direct, "beside"), runsOf(server, "beside")];
+  expect([...found.keys()].sort()).toEqual([...expected.keys(), id].sort());
+  for (const [name, run] of expected)
+    expect(differences(pointsOf(run), pointsOf(found.get(name) as StoredRun))).toEqual([]);
 });
 
 test("a sync that is ended with SIGKILL again and again: each point is there once", { timeout: 300_000 }, async () => {
