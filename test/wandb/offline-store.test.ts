@@ -98,6 +98,21 @@ test("once it was uploaded, system metrics are there from the first on, and file
   expect(await open().status(ADDRESS)).toMatchObject({ events: 3 });
 });
 
+test("a file and a directory of one name: the second is refused, and others are stored", async () => {
+  await store.upsert(ADDRESS, { config: configOf({}) });
+  const body = Buffer.from("text");
+  expect(await store.upload(ADDRESS, [{ path: "a", body }])).toEqual(new Map());
+  for (const paths of [["a/b", "c/d"], ["a/b/c"], ["c"]]) {
+    const refused = await store.upload(
+      ADDRESS,
+      paths.map((each) => ({ path: each, body })),
+    );
+    expect([...refused.keys()]).toEqual(paths.slice(0, 1));
+  }
+  const files = path.join(offlineRuns(root)[0]?.directory ?? "", "files");
+  expect(readdirSync(files, { recursive: true }).sort()).toEqual(["a", "c", path.join("c", "d")]);
+});
+
 test("an append that was cut short is completed by who comes next", async () => {
   await store.upsert(ADDRESS, { config: configOf({}) });
   const directory = offlineRuns(root)[0]?.directory ?? "";
