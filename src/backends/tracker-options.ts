@@ -1,4 +1,4 @@
-/** Options that all trackers take; the help lists them under MLflow, which comes first. */
+/** Options that all trackers take. */
 export const TRACKER_OPTIONS = {
   experiment: {
     form: "text",

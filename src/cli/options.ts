@@ -56,16 +56,23 @@ export function optionsOf(command: CommandName, plugins: readonly RegisteredBack
     taken.push({ name, definition: { ...definition, help }, group });
     if (name !== "backend" || !OPENS.includes(command)) continue;
     const added = new Set<string>();
-    for (const { title, options } of [...BACKENDS, ...plugins]) {
-      const heading = `${title.charAt(0).toUpperCase()}${title.slice(1)}:`;
+    const backends = [...BACKENDS, ...plugins];
+    for (const { options } of backends) {
       for (const [own, each] of Object.entries(options)) {
         if (added.has(own) || (command !== "config" && !(each.commands ?? OPENS).includes(command))) continue;
         added.add(own);
-        taken.push({ name: own, definition: each, group: heading });
+        const takers = backends.filter((backend) => Object.hasOwn(backend.options, own));
+        taken.push({ name: own, definition: each, group: headingOf(takers.map(({ title }) => title)) });
       }
     }
   }
   return taken;
+}
+
+/** @param titles of the destinations that take the same options */
+function headingOf(titles: readonly string[]): string {
+  const all = titles.join(" and ");
+  return `${all.charAt(0).toUpperCase()}${all.slice(1)}:`;
 }
 
 /**

@@ -18,6 +18,13 @@ describe("the command line", () => {
     expect(readdirSync(machine.root).sort()).toEqual(["home", "runs"]);
   });
 
+  test("shows options that several destinations take under all of their names", async () => {
+    const { stdout } = await machineWithRun().run("sync", "--help");
+    const [, section = ""] = stdout.split("MLflow and Weights & Biases:\n");
+    const shown = section.split("\n\n")[0]?.match(/^ {2}--[a-z-]+/gm);
+    expect(shown).toEqual(["  --experiment", "  --max-artifact-size", "  --resend-deleted"]);
+  });
+
   test("loads nothing that is not needed for what it is told to do", async () => {
     const machine = machineWithRun();
     /** The files that are loaded, of tracelet and of the libraries. */
