@@ -51,10 +51,14 @@ export function printVerified({ result, elapsedMs, backend }: VerifyReport, outp
   const obstacles = runs.flatMap(({ obstacle }) => (obstacle === undefined ? [] : [obstacle.message]));
   list("Files were not compared", "yellow", [...new Set(obstacles)]);
   output.write(`${headline(result)} (${duration(elapsedMs)})\n`);
-  if (runs.some(({ findings, outcome }) => outcome === "missing" || findings.counts.points.missing > 0)) {
+  const gone = runs.filter(({ outcome }) => outcome === "missing");
+  const isIncomplete = runs.some((run) => !gone.includes(run) && run.findings.counts.points.missing > 0);
+  if (gone.length > 0 || isIncomplete)
     output.write("What is missing may not have been sent yet: sync with the same options, then verify again.\n");
+  const ofGone = RESTORING[backend];
+  if (gone.length > 0 && ofGone !== undefined) output.write(`A run that was deleted there: ${ofGone}.\n`);
+  if (isIncomplete || (gone.length > 0 && ofGone === undefined))
     output.write(`If it is still missing, ${REMEDIES[backend] ?? "remove the run's files, and sync again"}.\n`);
-  }
   if (result.location !== undefined) output.write(`${oneLine(result.location)}\n`);
 }
 
@@ -170,6 +174,11 @@ const WORDS: Readonly<Record<string, Words>> = {
 const REMEDIES: Readonly<Record<string, string>> = {
   mlflow: "delete the run in MLflow, and sync again with --resend-deleted",
   wandb: "delete the run in W&B, and sync again with --resend-deleted",
+};
+
+const RESTORING: Readonly<Record<string, string>> = {
+  mlflow: "restore it in MLflow, or send it as a new run with --resend-deleted",
+  wandb: "restore it in W&B (Undelete recently deleted runs), or send it as a new run with --resend-deleted",
 };
 
 const SUBJECTS = { params: "param", tags: "run tag", files: "file" } as const;

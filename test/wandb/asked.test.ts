@@ -45,6 +45,19 @@ describe("a server", () => {
     expectPoints(world.run("a"), curve("loss", 0, 10));
   });
 
+  test("on which another process has ended a run shows it as over after a watch that had nothing more of it, too", async () => {
+    const world = await WandbWorld.create();
+    world.logdir.write("a", fileOf(curve("loss", 0, 10)));
+    await world.sync();
+    world.loseState();
+    await world.sync({ leavesRunning: true });
+    expect(world.run("a").state(Date.now())).toBe("finished");
+    world.logdir.append("a", records(curve("loss", 10, 20)));
+    await world.sync({ leavesRunning: true });
+    expect(world.run("a").state(Date.now())).toBe("running");
+    expectPoints(world.run("a"), curve("loss", 0, 20));
+  });
+
   test("that was restored from a backup made under a narrower choice gets what that left out", async () => {
     const world = await WandbWorld.create();
     const points = [...curve("loss", 0, 10), ...curve("debug/x", 0, 10)];

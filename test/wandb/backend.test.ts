@@ -209,6 +209,31 @@ describe("a run", () => {
     expect(second).toMatchObject({ "tensorboard/global_step": 6, global_step: 2n ** 53n + 1n, _step: 1 });
   });
 
+  test("has other keys for tags that are called as others are renamed", async () => {
+    const handle = await backend.open(description(), undefined);
+    const tags = ["_step", "tensorboard/_step", "tensorboard/tensorboard/_step", "tensorboard/loss"];
+    const hparams = new Map([
+      ["_wandb", 1],
+      ["hparams/_wandb", 2],
+    ]);
+    await backend.write(handle, {
+      ...batch(
+        100,
+        tags.map((tag, i) => [tag, 1n, i] as const),
+      ),
+      hparams,
+    });
+    expect(onlyRun().rows).toMatchObject([
+      {
+        "tensorboard/_step": 0,
+        "tensorboard/tensorboard/_step": 1,
+        "tensorboard/tensorboard/tensorboard/_step": 2,
+        "tensorboard/loss": 3,
+      },
+    ]);
+    expect(onlyRun().config).toMatchObject({ "hparams/_wandb": 1, "hparams/hparams/_wandb": 2 });
+  });
+
   test("of the same name and other files is another run", async () => {
     const one = await backend.open(description(), undefined);
     const two = await backend.open(description({ owns: async () => false }), undefined);

@@ -167,6 +167,20 @@ test("a run that is not there is missing", async () => {
   ]);
 });
 
+test("a run that is not there lacks its values, but nothing of how its page looks", async () => {
+  const { runs } = await verify();
+  expect(runs.map(({ outcome }) => outcome)).toEqual(["missing"]);
+  expect(runs[0]?.findings.counts.runs).toMatchObject({ missing: 1, different: 0 });
+  expect(runs[0]?.findings.counts.params.missing).toBe(2);
+});
+
+test("a run with hyperparameters that grew is the same", async () => {
+  await sync();
+  world.logdir.append("train", records(curve("loss", 50, 60)));
+  await sync();
+  expect((await verify()).runs.map(({ outcome }) => outcome)).toEqual(["equal"]);
+});
+
 test.each([undefined, 7])("what was not sent yet is missing (%s items held)", async (itemsHeld) => {
   await sync();
   world.logdir.append("train", records(curve("loss", 50, 60)));

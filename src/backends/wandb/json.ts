@@ -95,3 +95,15 @@ export function objectOf(value: unknown): { readonly [key: string]: JsonValue } 
     ? (value as { [key: string]: JsonValue })
     : {};
 }
+
+/** Equal for equal values, in whatever order their fields are. */
+export function sortedText(value: JsonValue): string {
+  return jsonText(sorted(value));
+}
+
+function sorted(value: JsonValue): JsonValue {
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return (value as readonly JsonValue[]).map(sorted);
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(entries.map(([key, each]) => [key, sorted(each)]));
+}

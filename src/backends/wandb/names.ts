@@ -32,12 +32,19 @@ export function fitDisplayName(name: string): string {
   return shortened(name, MAX_DISPLAY_NAME);
 }
 
-/** What W&B, and rows, have a meaning of their own for. */
-const RESERVED: ReadonlySet<string> = new Set(["_step", "_timestamp", "_runtime", "_wandb", "global_step"]);
+/** W&B's own key in configs and summaries. */
+export const OWN_KEY = "_wandb";
+/** What the steps of TensorBoard are called, also by W&B's own sync: each tag is drawn over its own. */
+export const STEP_AXIS = "global_step";
+/** The keys that W&B itself writes into rows and summaries. */
+export const OWN_KEYS: ReadonlySet<string> = new Set(["_step", "_timestamp", "_runtime", OWN_KEY]);
 
-/** What a tag is called in rows. */
+const PREFIX = "tensorboard/";
+
+/** What a tag is called in rows. Different tags get different keys: one that is another's new name is renamed as well. */
 export function keyOf(tag: string): string {
-  return RESERVED.has(tag) ? `tensorboard/${tag}` : tag;
+  const name = tag.slice(tag.match(/^(tensorboard\/)*/)?.[0].length);
+  return OWN_KEYS.has(name) || name === STEP_AXIS ? `${PREFIX}${tag}` : tag;
 }
 
 /** What a value is called in rows: the parts of a mesh have tags of their own, and it has one name. */

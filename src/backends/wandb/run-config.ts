@@ -3,11 +3,10 @@ import type { Goal } from "../../reader/datum.ts";
 import { PythonObject, type PythonValue } from "../../reader/python-text.ts";
 import { VERSION } from "../../version.ts";
 import { type JsonValue, jsonText, objectOf, parseJson } from "./json.ts";
+import { OWN_KEY, STEP_AXIS } from "./names.ts";
 import { setNested } from "./nesting.ts";
 import { jsonOfStored, STATE_KEY, type StoredState, storedOfJson } from "./run-state.ts";
 
-/** W&B's own key. */
-const OWN_KEY = "_wandb";
 /** Labels of the run: W&B's tags have no values. */
 const LABELS_KEY = "tracelet_tags";
 /** What is known of metrics, by their names. */
@@ -16,8 +15,6 @@ const METRICS_KEY = "tracelet_metrics";
 const FILES_KEY = "tracelet_files";
 /** Entries that are no hyperparameters. */
 export const OWN_ENTRIES: ReadonlySet<string> = new Set([OWN_KEY, STATE_KEY, LABELS_KEY, METRICS_KEY, FILES_KEY]);
-/** What the steps of TensorBoard are called, also by W&B's own sync: each tag is drawn over its own. */
-export const STEP_AXIS = "global_step";
 /** Its number in the list of metrics, from 1 on. */
 const STEP_AXIS_NUMBER = 1;
 /** `MetricRecord` of wandb_internal.proto by field numbers: 1 name, 5 step metric, 6 options, 7 summary, 8 goal. */
@@ -112,7 +109,7 @@ export class RunConfig {
     const values = new Map(before);
     const fresh = new WeakSet<object>();
     for (const [name, value] of params) {
-      if (OWN_ENTRIES.has(name.split("/", 1)[0] as string)) this.#set(`hparams/${name}`, jsonOf(value));
+      if (isReserved(name)) this.#set(`hparams/${name}`, jsonOf(value));
       else setNested(values, name, jsonOf(value), fresh);
     }
     for (const [key, value] of values) if (value !== before.get(key)) this.#set(key, value);
@@ -219,4 +216,9 @@ function jsonOf(value: PythonValue): JsonValue {
   if (typeof value !== "object" || value === null) return value;
   if (Array.isArray(value)) return (value as readonly PythonValue[]).map(jsonOf);
   return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, jsonOf(each as PythonValue)]));
+}
+
+/** Whether a hyperparameter would be one of the entries that are none, or is what such a one is renamed to. */
+function isReserved(name: string): boolean {
+  return OWN_ENTRIES.has(name.replace(/^(hparams\/)*/, "").split("/", 1)[0] as string);
 }

@@ -3,12 +3,10 @@
  * found in damage, or read again since a file was cut.
  */
 import { RowDigests } from "../row-digests.ts";
-import { type JsonValue, jsonText, objectOf, parseJson } from "./json.ts";
+import { type JsonValue, jsonText, objectOf, parseJson, sortedText } from "./json.ts";
+import { OWN_KEYS, STEP_AXIS } from "./names.ts";
 import type { Row } from "./rows.ts";
-import { STEP_AXIS } from "./run-config.ts";
 
-/** What a row has beside its values. */
-const OF_ROWS: ReadonlySet<string> = new Set(["_step", "_timestamp", "_runtime", STEP_AXIS]);
 /** How far the times of rows with the same value may lie apart, seconds: those of a row share one. */
 const MAX_APART = 2;
 
@@ -29,7 +27,8 @@ export class StoredRows {
       const { _step: number, _timestamp: time, [STEP_AXIS]: step = null } = row;
       this.#numbers.add(Number(number));
       for (const [key, value] of Object.entries(row))
-        if (!OF_ROWS.has(key)) this.#digests.add(...nameOf(key, jsonText(step), value, wholeSeconds(Number(time))));
+        if (!OWN_KEYS.has(key) && key !== STEP_AXIS)
+          this.#digests.add(...nameOf(key, jsonText(step), value, wholeSeconds(Number(time))));
     }
   }
 
@@ -62,13 +61,5 @@ function wholeSeconds(time: number): number {
 }
 
 function nameOf(key: string, step: string, value: JsonValue, seconds: number): string[] {
-  return [key, "\0", step, "\0", jsonText(inOrder(value)), "\0", String(seconds)];
-}
-
-/** With keys in order: a server may give them back in another one. */
-function inOrder(value: JsonValue): JsonValue {
-  if (Array.isArray(value)) return (value as readonly JsonValue[]).map(inOrder);
-  if (typeof value !== "object" || value === null) return value;
-  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
-  return Object.fromEntries(entries.map(([key, each]) => [key, inOrder(each as JsonValue)]));
+  return [key, "\0", step, "\0", sortedText(value), "\0", String(seconds)];
 }

@@ -86,7 +86,6 @@ export async function openRun(
   work.stored.remoteId = handle.id;
   work.stored.runName = work.group.runName;
   onOpen(work.group, handle.id);
-  if (work.context.isLive && !handle.created) await backend.resume(handle);
   if (handle.created) work.stored.cursor = undefined;
   // One that was to go back to a cursor, and is new instead, has nothing.
   const has = handle.marks ?? (handle.created && cursor !== undefined ? [] : undefined);
@@ -96,6 +95,9 @@ export async function openRun(
       if (file.barren === undefined) await file.resume(marks);
     });
   }
+  // The last sync of a watch follows nothing any more: a run that another process has sent and ended stays ended.
+  const mayGrow = work.context.patienceMs > 0 || work.files.some(({ start, entry }) => start < entry.size);
+  if (work.context.isLive && !handle.created && mayGrow) await backend.resume(handle);
   for (const { key, apart } of has ?? []) {
     const file = apart && work.files.find((each) => each.key === key);
     if (file === undefined || apart === undefined) continue;

@@ -4,9 +4,9 @@
  * A row has one time, that of its last value: how values fell into rows depends on how they were sent. So times may differ
  * by as much as a row may span, in either direction.
  */
-import { type JsonValue, jsonText, objectOf, parseJson } from "../../backends/wandb/json.ts";
+import { type JsonValue, objectOf, parseJson, sortedText } from "../../backends/wandb/json.ts";
+import { OWN_KEY, OWN_KEYS, STEP_AXIS } from "../../backends/wandb/names.ts";
 import { MAX_SPAN } from "../../backends/wandb/rows.ts";
-import { STEP_AXIS } from "../../backends/wandb/run-config.ts";
 import type { Point } from "../findings.ts";
 import { digestWords } from "../items.ts";
 import { pointWords } from "../point-words.ts";
@@ -14,8 +14,6 @@ import { pointWords } from "../point-words.ts";
 /** Takes a value of a key: a point, or another value. */
 export type TakeItem = (what: "points" | "lines", name: string, words: Int32Array) => void;
 
-/** W&B's own. */
-const OWN: ReadonlySet<string> = new Set(["_step", "_timestamp", "_runtime", "_wandb"]);
 /** Numbers that JSON lacks come as texts where a server has parsed the line. */
 const NUMBERS: ReadonlySet<JsonValue> = new Set(["NaN", "Infinity", "-Infinity"]);
 
@@ -28,7 +26,7 @@ export class Axes {
 
   /** @param config JSON */
   constructor(config: string) {
-    const { m } = objectOf(objectOf(objectOf(parseJson(config))["_wandb"])["value"]);
+    const { m } = objectOf(objectOf(objectOf(parseJson(config))[OWN_KEY])["value"]);
     const metrics = Array.isArray(m) ? (m as readonly JsonValue[]).map(objectOf) : [];
     for (const { 1: name, 2: glob, 5: number } of metrics) {
       const axis = typeof number === "number" ? metrics[number - 1]?.["1"] : undefined;
@@ -60,7 +58,7 @@ export function takeRow(line: string, axes: Axes, take: TakeItem): number | unde
   const { _step: number, _timestamp: time } = row;
   const wallTime = typeof time === "number" ? time : Number.NaN;
   for (const [key, value] of Object.entries(row)) {
-    if (OWN.has(key) || axes.isAxis(key)) continue;
+    if (OWN_KEYS.has(key) || axes.isAxis(key)) continue;
     const step = stepOf(row[axes.axisOf(key)] ?? number);
     if (typeof value === "number" || typeof value === "bigint" || NUMBERS.has(value))
       take("points", key, pointWords(step, wallTime, Number(value)));
@@ -76,18 +74,6 @@ export function isSamePoint(a: Point, b: Point): boolean {
 
 function stepOf(value: JsonValue | undefined): bigint {
   return typeof value === "bigint" || Number.isSafeInteger(value) ? BigInt(value as number | bigint) : 0n;
-}
-
-/** Equal for equal values, in whatever order their fields are. */
-export function sortedText(value: JsonValue): string {
-  return jsonText(sorted(value));
-}
-
-function sorted(value: JsonValue): JsonValue {
-  if (typeof value !== "object" || value === null) return value;
-  if (Array.isArray(value)) return (value as readonly JsonValue[]).map(sorted);
-  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
-  return Object.fromEntries(entries.map(([key, each]) => [key, sorted(each)]));
 }
 
 function patternOf(glob: string): RegExp {

@@ -1,7 +1,8 @@
 /** One run while its source is read: what is expected of the server, and then what it gives back. */
 import { createHash } from "node:crypto";
 import { OWN_FILES } from "../../backends/wandb/file-kinds.ts";
-import { type JsonValue, objectOf, parseJson } from "../../backends/wandb/json.ts";
+import { type JsonValue, objectOf, parseJson, sortedText } from "../../backends/wandb/json.ts";
+import { OWN_KEY, OWN_KEYS, STEP_AXIS } from "../../backends/wandb/names.ts";
 import type { KeptFile, RunRecord, WandbReader } from "../../backends/wandb/reader.ts";
 import { RunConfig } from "../../backends/wandb/run-config.ts";
 import { STATE_KEY } from "../../backends/wandb/run-state.ts";
@@ -15,12 +16,10 @@ import { passOverRecorded } from "../recorded.ts";
 import type { RunLook } from "../second-look.ts";
 import { SeriesSums, type TakeItem } from "../series-sums.ts";
 import type { Unsettled } from "../tasks.ts";
-import { Axes, isSamePoint, sortedText, takeRow } from "./rows.ts";
+import { Axes, isSamePoint, takeRow } from "./rows.ts";
 
 /** Entries of a config that are no hyperparameters. */
-const OWN_CONFIG: ReadonlySet<string> = new Set(["_wandb", STATE_KEY]);
-/** What of a summary depends on which batches the rows were sent in. */
-const OWN_SUMMARY: ReadonlySet<string> = new Set(["_step", "_runtime", "_timestamp", "_wandb"]);
+const OWN_CONFIG: ReadonlySet<string> = new Set([OWN_KEY, STATE_KEY]);
 
 interface ExpectedFile {
   readonly size: number;
@@ -81,7 +80,7 @@ export class RunCheck implements RunLook {
     else {
       findings.add({ what: "runs", name: "run", state: "missing" });
       this.#expected.compare(new SeriesSums(), findings);
-      this.#compareConfig("{}");
+      this.#compareParams("{}");
       this.#compareFiles([]);
     }
     this.#expected.clear();
@@ -126,7 +125,8 @@ export class RunCheck implements RunLook {
     this.#compareRows(times, record.rows);
     this.unsettled = this.#expected.compare(there, findings);
     this.#compareEvents(record.events);
-    this.#compareConfig(record.config);
+    this.#compareParams(record.config);
+    this.#compareAxes(record.config);
     this.#compareSummary(record.summary);
     this.#compareFiles(await reader.files(this.address));
   }
@@ -152,7 +152,7 @@ export class RunCheck implements RunLook {
     else this.notes.push("system metrics were not compared: W&B's API only samples them");
   }
 
-  #compareConfig(text: string): void {
+  #compareParams(text: string): void {
     const { findings } = this;
     const [expected, found] = [paramsOf(this.#config), paramsOf(text)];
     findings.compared("params", expected.size);
@@ -163,7 +163,10 @@ export class RunCheck implements RunLook {
     }
     for (const [name, there] of found)
       if (!expected.has(name)) findings.add({ what: "params", name, state: "extra", there });
-    // A key that is drawn over W&B's row numbers shows another curve.
+  }
+
+  /** A key that is drawn over W&B's row numbers shows another curve. */
+  #compareAxes(text: string): void {
     const axes = new Axes(text).all;
     for (const [key, axis] of new Axes(this.#config).all)
       this.#differs(`axis of ${key}`, axis, axes.get(key) ?? "_step");
@@ -172,7 +175,8 @@ export class RunCheck implements RunLook {
   #compareSummary(text: string): void {
     const found = objectOf(parseJson(text));
     for (const [key, value] of Object.entries(objectOf(parseJson(this.#summary)))) {
-      if (OWN_SUMMARY.has(key)) continue;
+      // These are of the last row, and which one that is depends on the batches the rows were sent in.
+      if (OWN_KEYS.has(key) || key === STEP_AXIS) continue;
       const there = found[key];
       this.#differs(
         `summary of ${key}`,

@@ -1,5 +1,6 @@
 /** What a run is, by the records of its log. */
 import { jsonText, parseJson } from "../json.ts";
+import { OWN_KEY } from "../names.ts";
 import { STATE_KEY } from "../run-state.ts";
 import type { RunFields, RunStatus } from "../store.ts";
 import { fieldsOf } from "./json-fields.ts";
@@ -18,9 +19,7 @@ import {
   type RunRecord,
 } from "./records.ts";
 
-/** W&B's own key of the config. */
-const OWN_KEY = "_wandb";
-/** Parts of it that have records of their own, or that W&B's client sets when it uploads. */
+/** Parts of W&B's own entry of the config that have records of their own, or that W&B's client sets when it uploads. */
 const [METRICS, TELEMETRY] = ["m", "t"];
 
 export class RunContent {
@@ -152,7 +151,7 @@ export class RunContent {
     );
     const own = new Map(fieldsOf(entries.get(OWN_KEY) ?? "{}"));
     const metrics = own.get(METRICS) ?? "[]";
-    for (const key of [OWN_KEY]) entries.delete(key);
+    entries.delete(OWN_KEY);
     for (const key of [METRICS, TELEMETRY]) own.delete(key as string);
     const changes = [
       ...changesOf(this.#config, entries).map(([key, change]) => ({ at: { key }, ...change })),
