@@ -164,6 +164,37 @@ describe("no", () => {
     });
   });
 
+  test("for a config that is too large, with its size and its largest entries", async () => {
+    await begin();
+    proxy = await FaultProxy.start(server.port);
+    connect(proxy.uri);
+    const config = JSON.stringify({
+      lr: { value: 1 },
+      _wandb: { value: { m: "m".repeat(2000) } },
+      code: { value: "c".repeat(9000) },
+    });
+    const answer = {
+      status: 413,
+      headers: { "content-type": "text/html" },
+      body: "<html>Request Entity Too Large</html>",
+    };
+    proxy.inject({ fault: { kind: "answer", answer }, requests: /graphql$/ });
+    const size = JSON.stringify(config).length;
+    await expect(api.upsert(RUN, { config })).rejects.toMatchObject({
+      code: "rejected",
+      message: expect.stringMatching(
+        new RegExp(
+          `HTTP 413.*; the config of the run r in ada/p has ${size} bytes \\(the largest entries: "code": 90\\d\\d, "_wandb" \\(metrics\\): 20\\d\\d, "lr": \\d+\\)`,
+        ),
+      ),
+      hint: expect.stringContaining("client_max_body_size"),
+    });
+    const small = { ...answer, status: 400 };
+    proxy.calm();
+    proxy.inject({ fault: { kind: "answer", answer: small }, requests: /graphql$/ });
+    await expect(api.upsert(RUN, { config })).rejects.not.toMatchObject({ message: expect.stringContaining("config") });
+  });
+
   test("for the id of a run that was deleted", async () => {
     await begin();
     await api.upsert(RUN, {});

@@ -2,6 +2,8 @@ import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } fro
 import type { WandbBackend } from "../../src/backends/wandb/backend.ts";
 import { pause } from "../../src/pause.ts";
 import type { HparamsDatum } from "../../src/reader/datum.ts";
+import type { PythonValue } from "../../src/reader/python-text.ts";
+import type { RefusedValue } from "../../src/sync/backend.ts";
 import { FaultProxy } from "../e2e/support/fault-proxy.ts";
 import { WandbServer } from "../support/wandb-server/server.ts";
 import { batch, description, markAt, TIME } from "./batches.ts";
@@ -183,6 +185,40 @@ describe("a run", () => {
     expect(tally.kinds.get("hparams")).toMatchObject({ sent: 1 });
     expect(onlyRun().config).toMatchObject({ lr: 0.1, nan: "NaN", "hparams/_wandb": "mine", big: 2n ** 60n });
     expect(onlyRun().history.count).toBe(0);
+  });
+
+  test("lacks hyperparameters that are too large for its config; the others and its points are sent", async () => {
+    const handle = await backend.open(description(), undefined);
+    const record: HparamsDatum["record"] = {
+      type: "params",
+      hparams: new Map([
+        ["code", '"'.repeat(300_000)],
+        ["lr", "0.1"],
+      ]),
+    };
+    const metadata = { plugin: "hparams", displayName: "", description: "", dataClass: 0, content: new Uint8Array() };
+    const datum: HparamsDatum = { kind: "hparams", tag: "", step: 0n, wallTime: TIME, offset: 7, metadata, record };
+    const hparams = new Map<string, PythonValue>([
+      ["list", Array.from({ length: 1000 }, () => "x".repeat(1000))],
+      ["n", 1],
+    ]);
+    const kept: RefusedValue[] = [];
+    const refuse = async (values: readonly RefusedValue[]) => {
+      kept.push(...values);
+      return "quarantine.jsonl";
+    };
+    const given = { ...batch(50, [["loss", 1n, 1]], [datum]), hparams };
+    const { tally, notes } = await backend.write(handle, given, refuse);
+    expect(tally.kinds.get("hparams")).toMatchObject({ sent: 0, skipped: new Map([["refused", 1]]) });
+    expect(tally.kinds.get("scalars")).toMatchObject({ sent: 1 });
+    expect(kept).toMatchObject([
+      { kind: "hparams", tag: "list", step: undefined, file: undefined },
+      { kind: "hparams", tag: "code", step: undefined, file: "events", offset: 7, wallTime: TIME },
+    ]);
+    expect(kept[1]?.reason).toBe("it has 600006 bytes, and W&B's config takes 524288 of a value");
+    expect(notes).toMatchObject([{ code: "quarantined", message: expect.stringContaining('hparams "list": it has') }]);
+    const { lr, n, code, list } = onlyRun().config;
+    expect([lr, n, code, list, onlyRun().history.count]).toEqual(["0.1", 1, undefined, undefined, 1]);
   });
 
   test("has a name of its own, which follows the source's until somebody gives it another", async () => {

@@ -6,6 +6,7 @@ import { asContentRefused, ContentRefused } from "../../net/refusal.ts";
 import type { JsonObject } from "../../net/request.ts";
 import type { Patience } from "../../net/retries.ts";
 import { AnswerTooLarge } from "../../net/transfer.ts";
+import { asConfigRefused } from "./config-refused.ts";
 import { wasDeleted } from "./deleted.ts";
 import { CREATE_RUN_FILES, RUN_RESUME_STATUS, RUNS, UPSERT_BUCKET, VIEWER } from "./documents.ts";
 import { objectOf } from "./json.ts";
@@ -147,7 +148,8 @@ export class WandbApi implements WandbStore {
       ...address,
       ...Object.fromEntries(given),
     }).catch((error: unknown) => {
-      if (!(error instanceof TraceletError) || !isDeletedRun(error.message)) throw error;
+      if (!(error instanceof TraceletError) || !isDeletedRun(error.message))
+        throw asConfigRefused(error, address, fields.config);
       throw wasDeleted(address, error);
     });
     const { bucket, inserted } = objectOf(data["upsertBucket"]);

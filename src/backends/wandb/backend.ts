@@ -1,8 +1,7 @@
 /** Weights & Biases as a destination: each run of the source is a run of a project. */
 import { TraceletError } from "../../errors.ts";
 import { backoff, pause } from "../../pause.ts";
-import { type Datum, holdsHparams } from "../../reader/datum.ts";
-import type { PythonValue } from "../../reader/python-text.ts";
+import type { Datum } from "../../reader/datum.ts";
 import type {
   Backend,
   Batch,
@@ -25,6 +24,7 @@ import { Heartbeats } from "./heartbeats.ts";
 import { splitMachine } from "./machine.ts";
 import { RunMedia } from "./media/run-media.ts";
 import { fitDisplayName } from "./names.ts";
+import { paramsOf } from "./params.ts";
 import type { Place } from "./place.ts";
 import { notesOf, refusedValues, setAside, tallyOf, unstoredOf } from "./receipt.ts";
 import { rowsOf, scalarsTooLong, valuesOf } from "./rows.ts";
@@ -216,7 +216,8 @@ export class WandbBackend implements Backend {
     const media = await this.#mediaOf(run).send(batch.data);
     const isMedium = (datum: Datum) => media.values.has(datum) || media.refused.has(datum) || media.tooLarge.has(datum);
     const files = await this.#filesOf(run).write(batch.data.filter((datum) => !isMedium(datum)));
-    const unstored = unstoredOf(media, files, scalarsTooLong(batch.scalars));
+    const params = paramsOf(batch);
+    const unstored = unstoredOf(media, files, scalarsTooLong(batch.scalars), params.refused);
     const notes = run.notYetNoted([...notesOf(batch), ...media.notes, ...files.notes]);
     const refused = refusedValues(batch, unstored);
     if (refused.length > 0) {
@@ -229,7 +230,7 @@ export class WandbBackend implements Backend {
     );
     const rows = parts.flatMap(({ others }) => rowsOf(others));
     const machine = parts.flatMap((part) => rowsOf(part.machine));
-    run.config.setParams(paramsOf(batch));
+    run.config.setParams(params.values);
     await run.describe(batch.data);
     for (const [key, chart] of media.charts) run.config.draw(key, chart);
     await this.#asWriter(run, () => run.add(rows, machine, batch));
@@ -343,14 +344,4 @@ export class WandbBackend implements Backend {
 /** The same run, as if nothing had been sent to it. */
 function withoutMarks({ writer, state: { name, source } }: StoredState): StoredState {
   return firstState(name, source, [], writer);
-}
-
-/** Hyperparameters of a batch, by name. */
-function paramsOf({ data, hparams }: Batch): Map<string, PythonValue> {
-  const params = new Map(hparams);
-  for (const datum of data) {
-    if (datum.kind !== "hparams" || !holdsHparams(datum.record)) continue;
-    for (const [name, value] of datum.record.hparams) params.set(name, value);
-  }
-  return params;
 }

@@ -1,5 +1,6 @@
 /** What is said of a batch: how many of its values were stored, and which were not. */
 import { TraceletError } from "../../errors.ts";
+import type { Datum } from "../../reader/datum.ts";
 import type { Batch, FilesReceipt, Refuse, RefusedValue, SourceArtifact } from "../../sync/backend.ts";
 import type { Note } from "../../sync/report/note.ts";
 import { Tally } from "../../sync/report/tally.ts";
@@ -7,6 +8,7 @@ import type { Written } from "../artifacts/run-artifacts.ts";
 import { isEmpty, MEDIA_KINDS } from "./media/media-kinds.ts";
 import type { SentMedia } from "./media/run-media.ts";
 import { keyOf } from "./names.ts";
+import type { RefusedParam } from "./params.ts";
 
 /** Characters of a tag in a message. */
 const MAX_SHOWN = 200;
@@ -17,6 +19,7 @@ const LARGEST_SHOWN = BigInt(Number.MAX_SAFE_INTEGER);
 export interface Unstored extends Pick<SentMedia, "refused" | "tooLarge"> {
   /** Why W&B does not take them, by their index. */
   readonly refusedScalars: ReadonlyMap<number, string>;
+  readonly refusedParams: readonly RefusedParam[];
   /** Values, of this batch or an earlier one, whose files others of this batch have taken, as skipped. */
   readonly replaced: Tally;
 }
@@ -25,23 +28,31 @@ const NOTHING: Unstored = {
   refused: new Map(),
   tooLarge: new Set(),
   refusedScalars: new Map(),
+  refusedParams: [],
   replaced: new Tally(),
 };
 
-/** What was not stored of a batch's media, and of its files. */
-export function unstoredOf(media: SentMedia, files: Written, refusedScalars: Unstored["refusedScalars"]): Unstored {
+/** What was not stored of a batch's media, its files, and the rest. */
+export function unstoredOf(
+  media: SentMedia,
+  files: Written,
+  refusedScalars: Unstored["refusedScalars"],
+  refusedParams: Unstored["refusedParams"],
+): Unstored {
   const refusedFiles = Array.from(files.refused, ([datum, { reason }]) => [datum, reason] as const);
   return {
     refused: new Map([...media.refused, ...refusedFiles]),
     tooLarge: new Set([...media.tooLarge, ...files.tooLarge]),
     refusedScalars,
+    refusedParams,
     replaced: files.replaced,
   };
 }
 
 /** @param unstored left out: all is stored that W&B has a place for */
 export function tallyOf({ scalars, data }: Batch, unstored: Unstored = NOTHING): Tally {
-  const { refused, tooLarge, refusedScalars, replaced } = unstored;
+  const { refused, tooLarge, refusedScalars, refusedParams, replaced } = unstored;
+  const lackParams = new Set(refusedParams.map((param) => param.datum));
   const tally = new Tally();
   tally.sent("scalars", scalars.length - refusedScalars.size);
   tally.skipped("scalars", "refused", refusedScalars.size);
@@ -50,7 +61,7 @@ export function tallyOf({ scalars, data }: Batch, unstored: Unstored = NOTHING):
   for (const datum of data) {
     const left = displaced.get(datum.kind) ?? 0;
     if (datum.kind === "unreadable") tally.skipped(datum.kind, "undecodable", 1);
-    else if (refused.has(datum)) tally.skipped(datum.kind, "refused", 1);
+    else if (refused.has(datum) || lackParams.has(datum)) tally.skipped(datum.kind, "refused", 1);
     else if (tooLarge.has(datum)) tally.skipped(datum.kind, "max-artifact-size", 1);
     else if (isEmpty(datum)) tally.skipped(datum.kind, "empty", 1);
     // In the place of one that was counted as sent.
@@ -81,7 +92,14 @@ export function filesReceiptOf(artifact: SourceArtifact): FilesReceipt {
 }
 
 /** For the quarantine. */
-export function refusedValues({ scalars, data, parts }: Batch, { refused, refusedScalars }: Unstored): RefusedValue[] {
+export function refusedValues(
+  { scalars, data, parts }: Batch,
+  { refused, refusedScalars, refusedParams }: Unstored,
+): RefusedValue[] {
+  const fileOf = (datum: Datum) => {
+    const at = data.indexOf(datum);
+    return parts.findLast(({ firstDatum }) => firstDatum <= at)?.file;
+  };
   const ofScalars = Array.from(
     refusedScalars,
     ([i, reason]): RefusedValue => ({
@@ -97,11 +115,21 @@ export function refusedValues({ scalars, data, parts }: Batch, { refused, refuse
   );
   const ofData = Array.from(refused, ([datum, reason]): RefusedValue => {
     const { kind, tag, step, wallTime, offset } = datum;
-    const at = data.indexOf(datum);
-    const file = parts.findLast(({ firstDatum }) => firstDatum <= at)?.file;
-    return { kind, tag, step, wallTime, value: undefined, file, offset, reason };
+    return { kind, tag, step, wallTime, value: undefined, file: fileOf(datum), offset, reason };
   });
-  return [...ofScalars, ...ofData];
+  const ofParams = refusedParams.map(
+    ({ name, datum, reason }): RefusedValue => ({
+      kind: "hparams",
+      tag: name,
+      step: undefined,
+      wallTime: datum?.wallTime,
+      value: undefined,
+      file: datum && fileOf(datum),
+      offset: datum?.offset,
+      reason,
+    }),
+  );
+  return [...ofScalars, ...ofData, ...ofParams];
 }
 
 /**
@@ -111,7 +139,8 @@ export function refusedValues({ scalars, data, parts }: Batch, { refused, refuse
  */
 export async function setAside(values: readonly RefusedValue[], refuse: Refuse | undefined): Promise<Note> {
   const [{ kind, tag, step, reason }] = values as [RefusedValue];
-  const first = `${kind} ${JSON.stringify(tag.slice(0, MAX_SHOWN))} at step ${step}: ${reason}`;
+  const at = step === undefined ? "" : ` at step ${step}`;
+  const first = `${kind} ${JSON.stringify(tag.slice(0, MAX_SHOWN))}${at}: ${reason}`;
   if (refuse === undefined) throw new TraceletError("rejected", `W&B does not take a value: ${first}`);
   const file = await refuse(values);
   const message = `values that W&B does not take are set aside, and not sent again, in ${file} (the first: ${first})`;

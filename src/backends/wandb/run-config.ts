@@ -210,7 +210,7 @@ function withoutUndefined(fields: { readonly [key: string]: JsonValue | undefine
 }
 
 /** A config has no numbers that JSON lacks: the web page could not show it. */
-function jsonOf(value: PythonValue): JsonValue {
+export function jsonOf(value: PythonValue): JsonValue {
   if (value instanceof PythonObject) return value.text;
   if (typeof value === "number") return Number.isFinite(value) ? value : String(value);
   if (typeof value !== "object" || value === null) return value;
