@@ -130,7 +130,7 @@ export class WandbBackend implements Backend {
       if (this.#location === undefined && location !== undefined) this.#say(`sending to ${location}`, "info");
       this.#location = location;
       this.#runLocation = (id) => store.location(entity, place.project, id);
-      return new RunFinder({ store, place, entity, resendsDeleted });
+      return new RunFinder({ store, place, entity, resendsDeleted, now: () => performance.now() });
     };
     this.#finder ??= make().catch((error: unknown) => {
       this.#finder = undefined;

@@ -24,6 +24,8 @@ export interface RunFinderOptions {
   readonly entity: string;
   /** Whether runs that were deleted are sent as new ones. */
   readonly resendsDeleted: boolean;
+  /** Milliseconds of a clock that only goes forward. */
+  readonly now: () => number;
 }
 
 /** A run that is there. */
@@ -157,15 +159,15 @@ export class RunFinder {
   /** Bring what is known of the project's runs up to date: all at first, then those that were made since. */
   #list(): Promise<void> {
     if (this.#listing === undefined && this.#listedAt !== undefined) {
-      if (performance.now() - this.#listedAt < LISTING_MS) return Promise.resolve();
+      if (this.#options.now() - this.#listedAt < LISTING_MS) return Promise.resolve();
     }
     this.#listing ??= this.#listNewest().finally(() => (this.#listing = undefined));
     return this.#listing;
   }
 
   async #listNewest(): Promise<void> {
-    const { store, entity, place } = this.#options;
-    const at = performance.now();
+    const { store, entity, place, now } = this.#options;
+    const at = now();
     const fresh = new Map<string, Listed | undefined>();
     for await (const { name, config } of store.newestRuns(entity, place.project)) {
       if (this.#listed.has(name)) break;
