@@ -1,11 +1,15 @@
 /** Lines that were planned and arrived in part, or late, or are not given back: each point is there once all the same. */
 import { expect, onTestFinished, test } from "vitest";
+import { readPlace } from "../../src/backends/wandb/place.ts";
+import { WandbReader } from "../../src/backends/wandb/reader.ts";
 import type { SyncOptions } from "../../src/sync/engine/once.ts";
 import type { SyncResult } from "../../src/sync/engine/sync-result.ts";
+import type { VerifyResult } from "../../src/verify/result.ts";
+import { verifyWandb } from "../../src/verify/wandb/verify.ts";
 import { FaultProxy } from "../e2e/support/fault-proxy.ts";
 import { eventFile, sessionStart, versionEvent } from "../support/event-writer.ts";
 import { curve, fileOf, interleaved, type Point, records } from "../sync/world.ts";
-import { connect, faultsOf, NO_FAULTS, pointsIn, storeOf } from "./destination.ts";
+import { connect, faultsOf, NO_FAULTS, PROJECT, pointsIn, storeOf } from "./destination.ts";
 import { expectPoints, WandbWorld } from "./world.ts";
 
 const EVERYTHING: SyncOptions["transform"] = { includeTags: [], excludeTags: [], nan: "keep" };
@@ -40,6 +44,26 @@ async function die(world: WandbWorld, proxy: FaultProxy, at: number, kind: "rese
   proxy.reset();
 }
 
+async function verify(world: WandbWorld, transform: SyncOptions["transform"]): Promise<VerifyResult> {
+  const store = storeOf(world.server.uri, 1, SMALL);
+  const place = readPlace({ wandbProject: PROJECT, wandbEntity: undefined }, {});
+  try {
+    return await verifyWandb({
+      ...{ store, reader: new WandbReader(store), place, transform },
+      logdirs: [world.logdir.root],
+      group: "run",
+      restarts: "explicit",
+      attachSource: false,
+      maxRecordBytes: 1 << 20,
+      wantsRun: () => true,
+      concurrency: 1,
+      signal: new AbortController().signal,
+    });
+  } finally {
+    await store.close();
+  }
+}
+
 /** Lines may be sent again, and with other values. */
 function expectOnly(world: WandbWorld, points: readonly Point[]): void {
   const run = world.run("a");
@@ -60,6 +84,7 @@ test.each([1, 2, 5])("a batch that arrived in part by %i requests, and a narrowe
   const transform = { ...EVERYTHING, includeTags: ["loss"] };
   await sync(world, world.server.uri, { transform });
   expectOnly(world, LOSS);
+  expect((await verify(world, transform)).runs.map(({ outcome }) => outcome)).toEqual(["equal"]);
   expect((await sync(world, world.server.uri, { transform })).runs.map(({ outcome }) => outcome)).toEqual([
     "unchanged",
   ]);
