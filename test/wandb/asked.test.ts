@@ -1,6 +1,7 @@
 /** What people do to a W&B behind tracelet's back is found out, and made up for, by the next sync. */
 import { describe, expect, test } from "vitest";
 import { readPlace } from "../../src/backends/wandb/place.ts";
+import type { Progress } from "../../src/sync/report/progress.ts";
 import { FaultProxy } from "../e2e/support/fault-proxy.ts";
 import { WandbServer } from "../support/wandb-server/server.ts";
 import { codes, curve, fileOf, outcomes, records } from "../sync/world.ts";
@@ -271,4 +272,25 @@ describe("a server that fails", () => {
     }
     expectPoints(world.run("a"), curve("loss", 0, 10));
   });
+});
+
+test("what a server counts late is neither sent again nor left out of the report", async () => {
+  const world = await WandbWorld.create();
+  const points = curve("loss", 0, 60_000);
+  world.logdir.write("a", fileOf(points));
+  // Counts what it has taken only when it is asked for the third time.
+  const { account } = world.server;
+  let asked = 0;
+  let counted = 0;
+  account.countOf = (run) => {
+    if (asked++ % 3 === 2) counted = run.history.count;
+    return counted;
+  };
+  world.options = { wait: async () => {}, random: () => 0 };
+  let progress: Readonly<Progress> | undefined;
+  const { runs } = await world.sync({ onStart: (started) => void (progress = started) });
+  expect(runs[0]?.tally.kinds.get("scalars")).toMatchObject({ read: 60_000, sent: 60_000, failed: 0 });
+  expect(progress?.bytes).toBe(progress?.totalBytes);
+  account.countOf = (run) => run.history.count;
+  expectPoints(world.run("a"), points);
 });

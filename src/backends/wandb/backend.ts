@@ -86,6 +86,8 @@ export class WandbBackend implements Backend {
   /** Of which it was said that values are set aside. */
   readonly #hasRefused = new WeakSet<WandbRun>();
   readonly #heartbeats: Heartbeats | undefined;
+  /** Those that were given up, by id, as they were left. */
+  readonly #left = new Map<string, WandbRun>();
   /** How often others have opened a run that was open here, by id. */
   readonly #overtaken = new Map<string, number>();
   #finder: Promise<RunFinder> | undefined;
@@ -142,8 +144,10 @@ export class WandbBackend implements Backend {
   /** Lines that were acknowledged may not be counted yet. */
   async #awaitLines(finder: RunFinder, found: Found): Promise<Found> {
     let last = found;
+    const left = this.#left.get(found.address.name);
     for (const ms of COUNT_WAITS) {
-      if (reachedBy(last.stored, last.status) !== "lost") break;
+      const isKnownToLag = left?.isWriter(last.stored.writer) === true && last.status.lines < left.lines;
+      if (reachedBy(last.stored, last.status) !== "lost" && !isKnownToLag) break;
       await this.#pause(ms);
       const now = await finder.look(last.address.name);
       if (now?.stored === undefined) break;
@@ -301,6 +305,7 @@ export class WandbBackend implements Backend {
       const { name } = run.address;
       if (error instanceof TraceletError && error.code === "overtaken") {
         this.#overtaken.set(name, (this.#overtaken.get(name) ?? 0) + 1);
+        this.#left.set(name, run);
         await this.#heartbeats?.remove(run);
       }
       throw error;

@@ -92,6 +92,11 @@ export class WandbRun {
     if (this.#late <= this.#lines && this.#lateEvents <= this.#events) this.#cuts = [];
   }
 
+  /** How many lines it has, as far as the server has acknowledged them. */
+  get lines(): number {
+    return this.#lines;
+  }
+
   /** Whether somebody has pressed Stop on the web page, as far as the server has said so. */
   get isStopped(): boolean {
     return this.#isStopped;

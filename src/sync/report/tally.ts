@@ -49,6 +49,12 @@ export class Tally {
     }
   }
 
+  copy(): Tally {
+    const copy = new Tally();
+    copy.add(this);
+    return copy;
+  }
+
   #of(kind: Kind): KindTally {
     let tally = this.kinds.get(kind);
     if (tally === undefined) {

@@ -82,7 +82,9 @@ export class Pump {
       if (from.member.fold === undefined) this.hasEnded ||= batch.data.slice(origin.firstDatum).some(isSessionEnd);
       // When a run ended is told by what it wrote.
       if (!isRecorded(from.member)) this.#work.memory.sawWallTime(reader.lastWallTime);
-      this.#work.context.progress.bytes += reader.records.position - before;
+      const read = reader.records.position - before;
+      this.#work.context.progress.bytes += read;
+      this.#work.news.unsettledBytes += read;
     }
   }
 
@@ -119,6 +121,7 @@ export class Pump {
     }
     for (const datum of batch.data) this.#work.memory.saw(datum);
     if (isLast) this.#work.hparams.sent();
+    this.#work.news.settle();
     this.save(false);
     batch.clear();
     this.#parts = [];

@@ -5,15 +5,25 @@ import { Tally } from "../report/tally.ts";
 
 export class RunNews {
   tally: Tally = new Tally();
+  /** The same as far as the destination has acknowledged everything; what is beyond that is read again after an error. */
+  settled: Tally = new Tally();
+  /** How many bytes were read beyond that. */
+  unsettledBytes = 0;
   /** How many values the destination has refused, which are in the quarantine. */
   refused = 0;
   readonly notes: Note[] = [];
   readonly problems: FileProblem[] = [];
 
+  settle(): void {
+    this.settled = this.tally.copy();
+    this.unsettledBytes = 0;
+  }
+
   take(): Pick<RunNews, "tally" | "refused" | "notes" | "problems"> {
     const { tally, refused } = this;
     const news = { tally, refused, notes: [...this.notes], problems: [...this.problems] };
     this.tally = new Tally();
+    this.settled = new Tally();
     this.refused = 0;
     this.notes.length = 0;
     this.problems.length = 0;

@@ -234,6 +234,12 @@ export class RunSession {
     return "sent";
   }
 
+  /** What an attempt that is given up has brought about; the rest is read again by the next one. */
+  givenUp(): Pick<RunResult, "tally" | "notes"> & { readonly unsettledBytes: number } {
+    const { settled, unsettledBytes, notes } = this.#work.news;
+    return { tally: settled, notes, unsettledBytes };
+  }
+
   result(outcome: RunResult["outcome"], error?: TraceletError): RunResult {
     return {
       name: this.#work.group.title ?? this.#work.group.name,

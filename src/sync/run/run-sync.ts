@@ -1,5 +1,7 @@
 /** One run, brought up to what its files hold now, once. */
 import { TraceletError } from "../../errors.ts";
+import type { Note } from "../report/note.ts";
+import { Tally } from "../report/tally.ts";
 import type { RunGroup } from "../source/run-group.ts";
 import { newRun, type StoredRun } from "../state/stored-run.ts";
 import { choiceText } from "../transform/choice.ts";
@@ -20,13 +22,28 @@ export async function syncRun(group: RunGroup, candidates: StoredRun[], context:
   const unchanged = findUnchanged(group, candidates, context);
   if (unchanged !== undefined && (await hasAllFiles(group, unchanged, context.attachSource)))
     return leaveUnchanged(group, unchanged, context);
-  let result = await syncOnce(group, candidates, context);
+  let before = new Tally();
+  const notes: Note[] = [];
+  let attempt = await syncOnce(group, candidates, context);
+  const goOn = async () => {
+    const given = attempt.givenUp();
+    before.add(given.tally);
+    notes.push(...given.notes);
+    context.progress.bytes -= given.unsettledBytes;
+    attempt = await syncOnce(group, candidates, context);
+  };
   // Whoever was quicker has sent something, so that there is an end to it; what goes on for ever is no such thing.
-  for (let left = MAX_OVERTAKEN; result.error?.code === "overtaken" && left > 0; left--)
-    result = await syncOnce(group, candidates, context);
+  for (let left = MAX_OVERTAKEN; attempt.result.error?.code === "overtaken" && left > 0; left--) await goOn();
   // One that was deleted as a duplicate while it was written to: all of it goes on in the other.
-  const wasOpen = result.error?.code === "deleted" && result.remoteId !== undefined;
-  return wasOpen ? syncOnce(group, candidates, context) : result;
+  if (attempt.result.error?.code === "deleted" && attempt.result.remoteId !== undefined) {
+    await goOn();
+    before = new Tally();
+  }
+  const { result } = attempt;
+  const said = new Set(result.notes.map(({ message }) => message));
+  const earlier = notes.filter(({ message }) => !said.has(message) && said.add(message));
+  before.add(result.tally);
+  return { ...result, tally: before, notes: [...earlier, ...result.notes] };
 }
 
 /** What `syncRun` returns of a run that has not changed, if that can be told at once. */
@@ -56,14 +73,26 @@ function leaveUnchanged(group: RunGroup, stored: StoredRun, context: RunSyncCont
   return unchangedResult(group, stored, barrenIn(context.checkpoints));
 }
 
-async function syncOnce(group: RunGroup, candidates: StoredRun[], context: RunSyncContext): Promise<RunResult> {
+interface Attempt {
+  readonly result: RunResult;
+  readonly givenUp: RunSession["givenUp"];
+}
+
+async function syncOnce(group: RunGroup, candidates: StoredRun[], context: RunSyncContext): Promise<Attempt> {
   const session = await openSession(group, candidates, context);
+  const givenUp = () => session.givenUp();
   try {
     const outcome = await session.advance();
-    return session.result(outcome === "sent" && !context.isLive ? await session.finish() : outcome);
+    return {
+      result: session.result(outcome === "sent" && !context.isLive ? await session.finish() : outcome),
+      givenUp,
+    };
   } catch (error) {
     if (!(error instanceof TraceletError)) throw error;
-    return context.signal.aborted ? session.result("interrupted") : session.result("failed", error);
+    return {
+      result: context.signal.aborted ? session.result("interrupted") : session.result("failed", error),
+      givenUp,
+    };
   }
 }
 

@@ -21,6 +21,8 @@ export class Account {
   readonly entities: readonly string[];
   readonly uploads: Uploads;
   readonly artifacts: ArtifactStore = new ArtifactStore();
+  /** How many lines of a run's history it tells; by default all that it has. A busy server may count late. */
+  countOf: (run: StoredRun) => number = (run) => run.history.count;
   readonly #runs = new Map<string, StoredRun>();
   readonly #deleted = new Set<string>();
   readonly #projects = new Set<string>();

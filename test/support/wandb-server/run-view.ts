@@ -103,7 +103,7 @@ export function runView(asked: Asked, run: StoredRun): object {
       return JSON.stringify(Object.fromEntries(entries.filter(([key]) => keys?.includes(key) ?? true)));
     },
     historyKeys: () => historyKeys(run.rows),
-    historyLineCount: history.count,
+    historyLineCount: () => asked.account.countOf(run),
     eventsLineCount: events.count,
     logLineCount: output.count,
     historyTail: JSON.stringify(history.lines.slice(-1)),
