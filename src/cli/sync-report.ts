@@ -81,7 +81,10 @@ export function printSummary(report: SyncReport, output: Output, verbose: boolea
     ...result.unmatched,
     ...notes.filter(({ note }) => !isLoss(note)).map(({ line }) => line),
   ]);
-  if (result.left !== undefined) output.write(`${leftText(result.left)}\n`);
+  // Where the destination could not even be asked, nobody knows whether they lack anything.
+  const isUnknown = result.error !== undefined && result.runs.length === 0 && result.left?.bytes === 0;
+  if (result.left !== undefined)
+    output.write(`${isUnknown ? `not checked: ${plural(result.left.runs, "run")}` : leftText(result.left)}\n`);
   output.write(`${headline(report)}\n`);
   const where = report.location ?? report.howToLook;
   if (where !== undefined) output.write(`${oneLine(where)}\n`);
@@ -188,7 +191,9 @@ export function headline({ result, dryRun, elapsedMs, retries }: SyncReport): st
   if (dryRun) outcomes.set("to send", outcomes.get("sent") ?? 0).delete("sent");
   if (result.excludedRuns > 0) outcomes.set("excluded", result.excludedRuns);
   const parts = [...outcomes].filter(([, n]) => n > 0).map(([outcome, n]) => `${count(n)} ${outcome}`);
-  const end = result.interrupted ? "interrupted; run the same command to resume" : parts.join(", ") || "nothing to do";
+  const end = result.interrupted
+    ? "interrupted; run the same command to resume"
+    : parts.join(", ") || (result.error === undefined ? "nothing to do" : "nothing was sent");
   const tail = retries > 0 ? `, ${plural(retries, "request")} sent again` : "";
   return `${plural(result.runs.length, "run")}: ${end} (${duration(elapsedMs)}${tail})`;
 }

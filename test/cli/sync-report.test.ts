@@ -181,6 +181,9 @@ describe("the summary", () => {
     expect(printed(report({ interrupted: true, left: { runs: 2, bytes: 0 } }))).toContain("not finished yet: 2 runs");
     expect(interrupted).toContain("interrupted; run the same command to resume");
     expect(printed(report({ runs: [] }))).toContain("0 runs: nothing to do");
+    const error = new TraceletError("auth", "no");
+    const refused = printed(report({ runs: [], error, left: { runs: 2, bytes: 0 } }));
+    expect(refused).toContain("not checked: 2 runs\n0 runs: nothing was sent");
   });
 
   test("shows nothing raw", () => {

@@ -79,7 +79,7 @@ describe("a place that cannot be", () => {
     const { code, stderr } = await machine.run(...TO_WANDB, "--experiment", "cats/dogs");
     expect([code, server.runs("cats-dogs").length]).toEqual([0, 1]);
     expect(stderr.split("\n").slice(0, 3)).toEqual([
-      'W&B takes no project called "cats/dogs"; it is called "cats-dogs" there',
+      'W&B takes no project called "cats/dogs"; it is called "cats-dogs" there (dogs of cats is --wandb-entity cats --wandb-project dogs)',
       "WANDB_NAME is ignored: runs are called as in TensorBoard, or as --run-name says",
       `sending to ${server.uri}/ada/cats-dogs`,
     ]);

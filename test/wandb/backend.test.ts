@@ -35,7 +35,7 @@ test("runs of another account are not taken for deleted ones", async () => {
   expect(await backend.survey(known, "ada")).toMatchObject({ changes: new Map() });
   await expect(backend.survey(known, "eve")).rejects.toMatchObject({
     code: "usage",
-    message: "the API key is of ada now, and these runs were sent to eve",
+    message: "the API key belongs to ada now, and these runs were sent to eve",
     hint: expect.stringContaining("--wandb-entity eve"),
     endsAll: true,
   });

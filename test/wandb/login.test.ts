@@ -138,7 +138,7 @@ describe("the place", () => {
   test("that was changed to fit, and variables of W&B's client that mean nothing here, are said", () => {
     const env = { WANDB_TAGS: `a, ${"t".repeat(65)}`, WANDB_NAME: "n", WANDB_RUN_ID: "r", WANDB_RESUME: "allow" };
     expect(remarksOn({ ...options, experiment: "a/b" }, env)).toEqual([
-      'W&B takes no project called "a/b"; it is called "a-b" there',
+      'W&B takes no project called "a/b"; it is called "a-b" there (b of a is --wandb-entity a --wandb-project b)',
       `tags of WANDB_TAGS have 64 characters at most there: ${"t".repeat(65)}`,
       "WANDB_NAME is ignored: runs are called as in TensorBoard, or as --run-name says",
       "WANDB_RUN_ID, WANDB_RESUME are ignored: each run has an id of its own, by which it is resumed",

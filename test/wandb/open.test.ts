@@ -44,6 +44,6 @@ test("white space around the name of a project is left out, and said", async () 
   const { address } = open({ ...OPTIONS, wandbProject: " a/b " }, surroundings);
   expect([address, said]).toEqual([
     "http://127.0.0.1:9 team/a-b",
-    ['W&B takes no project called " a/b "; it is called "a-b" there'],
+    ['W&B takes no project called " a/b "; it is called "a-b" there (b of a is --wandb-entity a --wandb-project b)'],
   ]);
 });

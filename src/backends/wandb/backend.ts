@@ -269,7 +269,7 @@ export class WandbBackend implements Backend {
     const { entity } = await this.#runs();
     // Another account's runs would all look as if they had been deleted.
     if (memory !== undefined && memory !== entity)
-      throw new TraceletError("usage", `the API key is of ${entity} now, and these runs were sent to ${memory}`, {
+      throw new TraceletError("usage", `the API key belongs to ${entity} now, and these runs were sent to ${memory}`, {
         hint: `--wandb-entity ${entity} sends them there as new runs; --wandb-entity ${memory} finds those of ${memory}`,
         endsAll: true,
       });

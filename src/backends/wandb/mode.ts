@@ -23,7 +23,7 @@ export function readMode(text: string | undefined): Mode {
   const mode = Object.hasOwn(MODES, asked) ? MODES[asked] : undefined;
   if (mode !== undefined) return mode;
   const why = Object.hasOwn(WITHOUT_MEANING, asked) ? WITHOUT_MEANING[asked] : undefined;
-  throw new TraceletError("usage", `--wandb-mode ${asked} ${why ?? "is no mode of W&B"}`, {
+  throw new TraceletError("usage", `--wandb-mode ${asked} ${why ?? "is not a W&B mode"}`, {
     hint: "use online or offline; it may come from WANDB_MODE or a settings file of `wandb offline`",
   });
 }

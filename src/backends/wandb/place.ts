@@ -61,8 +61,12 @@ export function remarksOn(asked: AskedPlace, env: Environment): string[] {
   const remarks: string[] = [];
   const project = askedProject(asked, env);
   const fit = fitProject(project);
-  if (fit !== project)
-    remarks.push(`W&B takes no project called ${JSON.stringify(project)}; it is called ${JSON.stringify(fit)} there`);
+  if (fit !== project) {
+    const [, entity, name] = /^\s*([\w.-]+)\/([\w.-]+)\s*$/.exec(project) ?? [];
+    const instead = entity && name ? ` (${name} of ${entity} is --wandb-entity ${entity} --wandb-project ${name})` : "";
+    const called = `it is called ${JSON.stringify(fit)} there${instead}`;
+    remarks.push(`W&B takes no project called ${JSON.stringify(project)}; ${called}`);
+  }
   const tags = (env["WANDB_TAGS"] ?? "").split(",").flatMap((tag) => (fitTag(tag) === tag.trim() ? [] : tag.trim()));
   if (tags.length > 0) remarks.push(`tags of WANDB_TAGS have ${MAX_TAG} characters at most there: ${tags.join(", ")}`);
   for (const [names, why] of WITHOUT_MEANING) {

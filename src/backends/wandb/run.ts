@@ -130,7 +130,7 @@ export class WandbRun {
     await this.#tell(undefined);
   }
 
-  /** Where events go on: W&B's own client may have added some, which are no harm, and stay. */
+  /** Where events go on: behind what W&B's own client may have added, which stays. */
   #behindOthers(known: number, there: number): number {
     return there > Math.max(known, this.#lateEvents) ? there : known;
   }
