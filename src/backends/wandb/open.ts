@@ -7,11 +7,13 @@ import type { OpenedBackend, Surroundings } from "../../sync/backend-plugin.ts";
 import type { OptionsOf } from "../../sync/option.ts";
 import { DryRunBackend } from "../dry-run.ts";
 import { OutputDirectory } from "../output-directory.ts";
-import { WandbApi } from "./api.ts";
+import { WandbApi, type WandbApiOptions } from "./api.ts";
 import { WandbBackend } from "./backend.ts";
 import { readLogin } from "./login.ts";
 import { readMode } from "./mode.ts";
+import { EndedRuns } from "./offline/ended-runs.ts";
 import { OfflineStore } from "./offline/offline-store.ts";
+import { OnlineApi } from "./offline/online-api.ts";
 import { wandbDirectory } from "./offline/run-directories.ts";
 import type { WANDB_OPTIONS } from "./options.ts";
 import { type Place, readPlace, remarksOn } from "./place.ts";
@@ -38,7 +40,8 @@ export function open(options: WandbOptions, surroundings: Surroundings): OpenedB
   for (const remark of remarksOn(options, env)) say(remark);
   if (dryRun) return { backend: new DryRunBackend(tallyOf, filesReceiptOf), address };
   let retries = 0;
-  const store = new WandbApi({
+  const offline = new EndedRuns(new OutputDirectory(wandbDirectory(env, process.cwd()), "WANDB_DIR"));
+  const asked: WandbApiOptions = {
     base: place.base,
     page: place.page,
     access: readLogin(place.base, env, os.homedir()),
@@ -51,7 +54,8 @@ export function open(options: WandbOptions, surroundings: Surroundings): OpenedB
       retries++;
       if (verbose || retries === 1) say(`${reason}; sent again in ${(delayMs / 1000).toFixed(1)} s`);
     },
-  });
+  };
+  const store = new OnlineApi(asked, offline);
   const { resendDeleted: resendsDeleted, maxArtifactSize: maxArtifactBytes } = options;
   const backend = new WandbBackend({ store, place, live, resendsDeleted, maxArtifactBytes, signal, say });
   return { backend, address, retries: () => retries };

@@ -4,6 +4,7 @@
  */
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import path from "node:path";
+import { TraceletError } from "../../../errors.ts";
 import type { OutputDirectory } from "../../output-directory.ts";
 import type { RunAddress } from "../store.ts";
 import { newLog, RunLog } from "./run-log.ts";
@@ -12,6 +13,8 @@ import { newLog, RunLog } from "./run-log.ts";
 const FOLDER = ".tracelet";
 /** Between id and entity. */
 const SEPARATOR = "@";
+/** Beside the log, once rows were added over the network. */
+const ONLINE = "online";
 
 export class EndedRuns {
   readonly #output: OutputDirectory;
@@ -49,6 +52,38 @@ export class EndedRuns {
     const file = this.#pathOf(address);
     this.#output.makeDirectory(path.dirname(file), new Set());
     if (existsSync(file)) rmSync(file);
+  }
+
+  /**
+   * It goes on over the network, and no longer here, where what is added there would be missing.
+   *
+   * @param lines how many it has there
+   * @throws TraceletError `rejected` if it has more here, which an upload would add behind those
+   */
+  leave({ entity, ...run }: RunAddress, lines: number): void {
+    // Without one, it went to whoever uploaded it.
+    for (const each of new Set([entity, ""])) {
+      const address = { ...run, entity: each };
+      if (!this.knows(address)) continue;
+      const folder = path.posix.dirname(this.#fileOf(address));
+      this.#output.guard(folder, () => {
+        const here = this.logOf(address)?.content.lines ?? 0;
+        if (here > lines)
+          throw new TraceletError(
+            "rejected",
+            `the run ${run.name} has ${here} rows in ${this.#output.root}, and ${lines} in W&B`,
+            {
+              hint: `upload them first, or they would be there twice: wandb sync ${this.#output.root}; if nobody will upload them, remove ${this.#output.path(folder)}`,
+            },
+          );
+        if (!this.isOnline(address)) this.#output.place(`${folder}/${ONLINE}`, new Uint8Array());
+      });
+    }
+  }
+
+  /** Whether rows were added over the network. */
+  isOnline(address: RunAddress): boolean {
+    return existsSync(path.join(path.dirname(this.#pathOf(address)), ONLINE));
   }
 
   /** @param log of the run, with its end @throws the system's error */

@@ -167,8 +167,9 @@ export class OfflineStore implements WandbStore {
     return this.#output.exclusively("", work);
   }
 
-  /** The newest log of a run; undefined also if it is damaged, which is told to who makes the run. */
+  /** The newest log of a run; undefined also if nothing may be added to it, which is told to who makes the run. */
   #find(address: RunAddress): RunLog | undefined {
+    if (this.#ended.isOnline(address)) return undefined;
     const log = this.#newest(address);
     return log?.isDamaged === true ? undefined : log;
   }
@@ -212,6 +213,7 @@ export class OfflineStore implements WandbStore {
   #opened(address: RunAddress): RunLog {
     const log = this.#newest(address);
     if (log?.isDamaged === true) throw isDamaged(log);
+    if (this.#ended.isOnline(address)) throw this.#isOnline(address);
     if (log !== undefined) return log;
     const where = `in ${this.#output.root}`;
     throw new TraceletError("deleted", `the directory of the run ${address.name} ${where} is gone`);
@@ -234,6 +236,7 @@ export class OfflineStore implements WandbStore {
     const { entity, project, name } = address;
     const newest = this.#newest(address);
     if (newest?.isDamaged === true) throw isDamaged(newest);
+    if (this.#ended.isOnline(address)) throw this.#isOnline(address);
     if (wasThere || this.#ended.knows(address))
       throw new TraceletError("deleted", `the directory of the run ${name} is gone from ${this.#output.root}`, {
         hint: "put it back, with .tracelet beside it; if it was uploaded or is not needed, write all of it as a new run: --resend-deleted",
@@ -251,6 +254,12 @@ export class OfflineStore implements WandbStore {
         hint: `give the same --wandb-entity as before${other === "" ? " (none)" : ""}; to have it in both places, write all of it as a new run: --resend-deleted`,
       },
     );
+  }
+
+  #isOnline({ name }: RunAddress): TraceletError {
+    return new TraceletError("deleted", `the run ${name} in ${this.#output.root} went on over the network since`, {
+      hint: "what was added there is missing here: go on with --wandb-mode online, or write all of the run as a new one: --resend-deleted",
+    });
   }
 
   /** The log itself, or, once its upload has begun, a new one that goes on where it ends. */
