@@ -235,8 +235,9 @@ class Model {
     this.proxy.calm();
     if (isOver && kind === "late") this.#late = transform;
     // The training goes on while nobody sends anything: its last row may be longer then.
-    if (this.#random() < 0.5) for (let n = 0; n < 5; n++) this.#grow();
-    else if (this.#random() < 0.5) await this.#syncNarrowly();
+    const next = this.#random();
+    if (next < 0.5) for (let n = 0; n < 5; n++) this.#grow();
+    else if (next < 0.75) await this.#syncNarrowly();
   }
 
   /** What is asked for is there, and nothing twice. */
