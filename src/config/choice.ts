@@ -2,7 +2,7 @@
 import { TraceletError } from "../errors.ts";
 import type { SyncOptions } from "../sync/engine/once.ts";
 import { Recordings } from "../sync/source/recordings.ts";
-import { globFilter } from "../sync/transform/globs.ts";
+import { namesFilter } from "../sync/transform/globs.ts";
 import { metricRulesOf } from "../sync/transform/metrics/rules.ts";
 import { PatternUse } from "../sync/transform/pattern-use.ts";
 import { excludedKinds } from "./kinds.ts";
@@ -52,7 +52,7 @@ export function chosen(
       use,
     },
     limits: { maxImageBytes: options.maxImageSize, maxAudioBytes: options.maxAudioSize, oversize: options.oversize },
-    wantsRun: globFilter(includeRuns, excludeRuns, false),
+    wantsRun: namesFilter(includeRuns, excludeRuns, false),
     maxRecordBytes: maxRecordSize,
     attachSource: options.attachSource,
     recordings: new Recordings(options.stateDir),

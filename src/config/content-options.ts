@@ -212,7 +212,7 @@ export const CONTENT_OPTIONS = {
   includeRuns: {
     form: "globs",
     value: "<globs>",
-    help: "send only these runs",
+    help: "send only these runs, whole; ** crosses /",
     default: [],
     defaultText: "all",
     group: "What is sent:",
@@ -221,7 +221,7 @@ export const CONTENT_OPTIONS = {
   excludeRuns: {
     form: "globs",
     value: "<globs>",
-    help: "skip these runs",
+    help: "skip these runs, whole; ** crosses /",
     default: [],
     defaultText: "none",
     group: "What is sent:",

@@ -76,6 +76,13 @@ export function hparamsEvent(hparams: Readonly<Record<string, number | string | 
   });
 }
 
+/** The description of an experiment, as torch's `add_hparams` writes it before the hyperparameters. */
+export function experimentEvent(): Uint8Array {
+  const content = HParamsPluginData.encode(HParamsPluginData.fromObject({ experiment: {} })).finish();
+  const metadata = { pluginData: { pluginName: "hparams", content } };
+  return event({ step: 0, wallTime: WALL_TIME, summary: { value: [{ tag: "_hparams_/experiment", metadata }] } });
+}
+
 /** A record of tracelet's own. @param content fields of its metadata beside `v` and `kind` */
 export function ownRecord(
   kind: string,

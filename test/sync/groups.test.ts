@@ -4,7 +4,8 @@ import path from "node:path";
 import { describe, expect, test } from "vitest";
 import type { SyncResult } from "../../src/sync/engine/sync-result.ts";
 import type { GroupMode } from "../../src/sync/source/groups.ts";
-import { eventFile, hparamsEvent, record, sessionStart } from "../support/event-writer.ts";
+import { namesFilter } from "../../src/sync/transform/globs.ts";
+import { eventFile, experimentEvent, hparamsEvent, record, sessionStart } from "../support/event-writer.ts";
 import { pointText } from "../support/memory-backend.ts";
 import { Watching } from "./watched.ts";
 import { curve, expectPoints, fileOf, outcomes, records, sentAgain, version, World } from "./world.ts";
@@ -311,4 +312,135 @@ test("transformers: hyperparameters of several trials in one directory are said 
   // torch's own add_hparams writes the trial's metrics beside them.
   expect(apart(await World.create().sync({ logdirs: fixture("torch") }))).toEqual([]);
   expect(apart(await World.create().sync({ logdirs: fixture("hf-pruned-trials"), group: "nested" }))).toEqual([]);
+});
+
+describe("a filter on runs", () => {
+  /** As torch's add_scalars and add_hparams write a run, beside another one. */
+  function torch(): World {
+    const world = World.create();
+    world.logdir.write(file("first", 0), fileOf(curve("acc", 0, 3)));
+    world.logdir.write(file("first/pair_a", 1), fileOf(curve("pair", 0, 3), 1));
+    world.logdir.write(file("first/pair_b", 2), fileOf(curve("pair", 3, 6), 2));
+    world.logdir.write(file("first/1700000000.5", 3), Buffer.concat([version(), hparams]));
+    world.logdir.write(file("second", 4, 11), fileOf(curve("acc", 0, 3), 4));
+    return world;
+  }
+  const hparams = eventFile(experimentEvent(), hparamsEvent({ lr: 0.1 }));
+  const whole = [
+    ...curve("acc", 0, 3),
+    ...renamed("pair/a", curve("pair", 0, 3)),
+    ...renamed("pair/b", curve("pair", 3, 6)),
+  ];
+  const globs = (include: readonly string[], exclude: readonly string[]) => namesFilter(include, exclude, false);
+
+  test.each([
+    { include: [], exclude: ["first"], there: ["second"] },
+    { include: [], exclude: ["first*"], there: ["second"] },
+    { include: [], exclude: ["*"], there: [] },
+    { include: ["second"], exclude: [], there: ["second"] },
+    { include: ["first"], exclude: [], there: ["first"] },
+    { include: ["first/*"], exclude: [], there: [] },
+    { include: [], exclude: ["first/*"], there: ["first", "second"] },
+  ])("is one on whole runs: include $include, exclude $exclude", async ({ include, exclude, there }) => {
+    const world = torch();
+    const result = await world.sync({ wantsRun: globs(include, exclude) });
+    expect(names(world)).toEqual(there);
+    expect(result.excludedRuns).toBe(2 - there.length);
+    if (there.includes("first")) expectPoints(world.backend.run("first"), whole);
+    // Without it, all is as if it had never been given.
+    await world.sync();
+    expect(names(world)).toEqual(["first", "second"]);
+    expectPoints(world.backend.run("first"), whole);
+    for (const run of world.backend.runs) expect(sentAgain(run)).toBe(0);
+    // Nothing was sent in another grouping.
+    expect(outcomes(await world.sync({ wantsRun: globs(include, exclude) }))).toEqual(
+      Object.fromEntries(there.map((name) => [name, "unchanged"])),
+    );
+  });
+
+  test("is the same for a watch, where what an excluded run is a part of is decided later", async () => {
+    const world = torch();
+    world.logdir.write(file("first/late_a", 5), version());
+    world.logdir.write(file("second/late_a", 6, 11), version());
+    const watching = new Watching(world, { wantsRun: globs(["first"], []) });
+    await watching.until(() => expectPoints(world.backend.run("first"), whole));
+    world.logdir.append(file("second/late_a", 6, 11), records(curve("late", 0, 2)));
+    world.logdir.append(file("first/late_a", 5), records(curve("late", 0, 2)));
+    const grown = [...whole, ...renamed("late/a", curve("late", 0, 2))];
+    await watching.until(() => expectPoints(world.backend.run("first"), grown));
+    await watching.end();
+    expect(names(world)).toEqual(["first"]);
+    await world.sync();
+    expect(names(world)).toEqual(["first", "second"]);
+    expect(tags(world, "second")).toEqual(["acc", "late/a"]);
+  });
+
+  test("with --group parent, goes by the directory that is the run, and by the runs in it", async () => {
+    const world = World.create();
+    for (const [i, run] of ["a/train", "a/validation", "b/train"].entries())
+      world.logdir.write(file(run, i, 20 + i), fileOf(curve("loss", 0, 3), i));
+    await world.sync({ group: "parent", wantsRun: globs(["a"], []) });
+    expect(names(world)).toEqual(["a"]);
+    expect(tags(world, "a")).toEqual(["train/loss", "validation/loss"]);
+    await world.sync({ group: "parent", wantsRun: globs(["b/*", "c"], ["a"]) });
+    expect(names(world)).toEqual(["a", "b"]);
+    expect(tags(world, "b")).toEqual(["train/loss"]);
+    await world.sync({ group: "parent" });
+    expect(names(world)).toEqual(["a", "b"]);
+  });
+
+  test("with --group logdir, goes by TensorBoard's runs, with what belongs to them", async () => {
+    const world = torch();
+    await world.sync({ group: "logdir", wantsRun: globs([], ["first"]) });
+    expect(names(world)).toHaveLength(1);
+    expect(tags(world, names(world)[0] as string)).toEqual(["second/acc"]);
+    await world.sync({ group: "logdir" });
+    expect(names(world)).toHaveLength(1);
+    expect(tags(world, names(world)[0] as string)).toEqual(["first/acc", "first/pair/a", "first/pair/b", "second/acc"]);
+  });
+
+  test("with --group nested, leaves out the values of a run that a wanted one is nested in", async () => {
+    const world = World.create();
+    world.logdir.write(file("sweep", 0), fileOf(curve("best", 0, 3)));
+    world.logdir.write(file("sweep/a", 1, 11), fileOf(curve("loss", 0, 3), 1));
+    world.logdir.write(file("sweep/b", 2, 12), fileOf(curve("loss", 0, 3), 2));
+    await world.sync({ group: "nested", wantsRun: globs(["sweep/a"], []) });
+    expect(names(world)).toEqual(["sweep", "sweep/a"]);
+    expect(world.backend.run("sweep").points.size).toBe(0);
+    await world.sync({ group: "nested" });
+    expect(names(world)).toEqual(["sweep", "sweep/a", "sweep/b"]);
+    expectPoints(world.backend.run("sweep"), curve("best", 0, 3));
+    world.logdir.append(file("sweep", 0), records(curve("best", 3, 6)));
+    world.logdir.append(file("sweep/a", 1, 11), records(curve("loss", 3, 6)));
+    await world.sync({ group: "nested", wantsRun: globs(["sweep/a"], []) });
+    expect(names(world)).toEqual(["sweep", "sweep/a", "sweep/b"]);
+    expectPoints(world.backend.run("sweep"), curve("best", 0, 3));
+    expectPoints(world.backend.run("sweep/a"), curve("loss", 0, 6));
+    await world.sync({ group: "nested" });
+    expect(names(world)).toEqual(["sweep", "sweep/a", "sweep/b"]);
+    expectPoints(world.backend.run("sweep"), curve("best", 0, 6));
+    for (const run of world.backend.runs) expect(sentAgain(run)).toBe(0);
+  });
+
+  test("that an earlier version took for one on parts: a note names the way out, --regroup takes it, once", async () => {
+    const world = torch();
+    // As that version sent them.
+    await world.sync({ group: "none", wantsRun: globs([], ["first"]) });
+    expect(names(world)).toEqual(["first/1700000000.5", "first/pair_a", "first/pair_b", "second"]);
+    const before = await world.sync();
+    expectPoints(world.backend.run("first"), curve("acc", 0, 3));
+    const apart = before.runs.flatMap(({ name, notes }) =>
+      notes.filter(({ code }) => code === "apart").map(({ message }) => ({ name, message })),
+    );
+    expect(apart.map(({ name }) => name).sort()).toEqual(["first/1700000000.5", "first/pair_a", "first/pair_b"]);
+    for (const { message } of apart) expect(message).toContain("--regroup");
+    await world.sync({ regroups: true });
+    expectPoints(world.backend.run("first"), whole);
+    world.logdir.append(file("first/pair_a", 1), records(curve("pair", 6, 8)));
+    const after = await world.sync();
+    expect(outcomes(after)).toEqual({ first: "sent", second: "unchanged" });
+    expect(after.runs.flatMap(({ notes }) => notes)).toEqual([]);
+    expectPoints(world.backend.run("first"), [...whole, ...renamed("pair/a", curve("pair", 6, 8))]);
+    expectPoints(world.backend.run("first/pair_a"), curve("pair", 0, 3));
+  });
 });

@@ -5,6 +5,7 @@ import { ageOf } from "../../reader/file-age.ts";
 import { isSame } from "../run/match.ts";
 import { OtherRuns } from "../run/other-runs.ts";
 import { BegunSince, earlierText, goingOnText, othersText } from "../source/begun.ts";
+import { holdsValues } from "../source/folds.ts";
 import { groupRuns, withRun } from "../source/groups.ts";
 import { withoutLinksInside } from "../source/linked-runs.ts";
 import type { RunGroup } from "../source/run-group.ts";
@@ -14,8 +15,8 @@ import type { AwakeClock } from "./awake-clock.ts";
 import type { FollowReport } from "./follow-report.ts";
 import { FollowedRun } from "./followed-run.ts";
 import { followMoved, withoutGone } from "./moved-runs.ts";
-import { type SyncOptions, wantedRuns } from "./once.ts";
-import { groupAsBefore, regroupedMessage } from "./regrouping.ts";
+import { type SyncOptions, withoutKinds } from "./once.ts";
+import { apartMessage, groupAsBefore, regroupedMessage } from "./regrouping.ts";
 import type { RunRecorder } from "./run-recorder.ts";
 
 export interface FollowedRunsOptions {
@@ -63,6 +64,8 @@ export class FollowedRuns {
   readonly #runs = new Map<string, FollowedRun>();
   /** Which of the destination's runs each of TensorBoard's is a part of. */
   readonly #runOf = new Map<string, FollowedRun>();
+  /** Of those that were not asked for, the ones that hold values, by logdir and name: how many files each has. */
+  readonly #excluded = new Map<string, number>();
   /** What was found before all is known, where runs depend on what else there is: by logdir and name. */
   readonly #early = new Set<string>();
   readonly #saidLinks = new Set<string>();
@@ -99,10 +102,14 @@ export class FollowedRuns {
     if (stored.size === 0) return;
     const wanted = await this.#wanted(all);
     const moved = await followMoved({ wanted, all, stored });
-    const { regrouped } = await groupAsBefore(wanted, choice, stored);
+    const { groups, regrouped } = await groupAsBefore(wanted, choice, stored);
     choice.checkpoints.rename(moved.map(({ run }) => run));
     choice.checkpoints.reopen(regrouped.flatMap(({ to }) => stored.get(to) ?? []));
     for (const each of regrouped) report.say("info", each.to, regroupedMessage(each));
+    for (const group of groups) {
+      const apart = apartMessage(group);
+      if (apart !== undefined) report.say("info", group.name, apart);
+    }
   }
 
   /** Take over what has changed in the tree. */
@@ -112,12 +119,12 @@ export class FollowedRuns {
     this.#sayLinks(changed, new Set(own));
     const wanted = await this.#wanted(own);
     this.#sayLeftOut(complete);
-    if (this.isComplete && wanted.length > 0) this.grewAt = clock.now();
     const isKnown = (run: DiscoveredRun) => {
       const known = this.#runOf.get(keyOf(run));
+      if (known === undefined) return this.#excluded.get(keyOf(run)) === run.files.length;
       // What a run that holds nothing yet is a part of is not decided.
-      if (choice.group === "parent") return known !== undefined && this.#wasSent(run, known);
-      return known !== undefined && (known.session !== undefined || this.#storedOf(known.group) !== undefined);
+      if (choice.group === "parent") return this.#wasSent(run, known);
+      return known.session !== undefined || this.#storedOf(known.group) !== undefined;
     };
     for (const run of own) this.#lying.set(keyOf(run), run);
     for (const run of gone) this.#lying.delete(keyOf(run));
@@ -130,17 +137,19 @@ export class FollowedRuns {
     else if (grows && this.#early.size === 0) for (const run of wanted) await this.#grew(run);
     else await this.#regroup(all);
     if (complete) this.#early.clear();
-    if (this.isComplete && recorder !== undefined) {
+    if (this.isComplete) {
       const grown = new Set(wanted.flatMap((run) => this.#runOf.get(keyOf(run)) ?? []));
-      for (const { group } of grown) recorder.grew(group);
+      if (grown.size > 0) this.grewAt = clock.now();
+      for (const { group } of grown) recorder?.grew(group);
     }
     // What was there at the beginning has not grown just now.
     if (complete) this.isComplete = true;
   }
 
-  async #wanted(runs: readonly DiscoveredRun[]): Promise<DiscoveredRun[]> {
-    const wanted = wantedRuns(runs, this.#options.choice);
-    return (await this.#begun?.of(wanted)) ?? wanted;
+  async #wanted(runs: readonly DiscoveredRun[]): Promise<readonly DiscoveredRun[]> {
+    const { transform, wantsRun } = this.#options.choice;
+    const whole = withoutKinds(runs, transform);
+    return (await this.#begun?.of(whole, wantsRun)) ?? whole;
   }
 
   /** Those that were there at the beginning are said together. @param isComplete whether all that was there is known */
@@ -205,7 +214,9 @@ export class FollowedRuns {
   }
 
   async #grew(run: DiscoveredRun): Promise<void> {
-    const followed = this.#runOf.get(keyOf(run)) as FollowedRun;
+    const followed = this.#runOf.get(keyOf(run));
+    // It was not asked for.
+    if (followed === undefined) return;
     followed.group = withRun(followed.group, run);
     // Otherwise it tells of more.
     if (this.#options.recorder === undefined) await this.takeRecorded(followed);
@@ -216,7 +227,8 @@ export class FollowedRuns {
     const { choice, stored, clock, onDue, onGone } = this.#options;
     if (this.isComplete) await this.#followMoved(changed);
     this.others.changed();
-    const bare = await groupRuns([...this.#found.values()], choice, stored);
+    const { groups: bare, excluded } = await groupRuns([...this.#found.values()], choice, stored);
+    await this.#exclude(excluded.flatMap(({ members }) => members.map(({ run }) => run)));
     const groups = (await choice.recordings?.join(bare)) ?? bare;
     const before = new Map(this.#runs);
     this.#runs.clear();
@@ -234,6 +246,16 @@ export class FollowedRuns {
       before.delete(key);
     }
     for (const followed of before.values()) onGone(followed);
+  }
+
+  /** What a run that holds nothing yet is a part of is not decided: it is looked at again when it has grown. */
+  async #exclude(runs: readonly DiscoveredRun[]): Promise<void> {
+    const before = new Map(this.#excluded);
+    this.#excluded.clear();
+    for (const run of runs) {
+      const [key, number] = [keyOf(run), run.files.length];
+      if (before.get(key) === number || (await holdsValues(run))) this.#excluded.set(key, number);
+    }
   }
 
   /** @param changed what was looked at just now; another one may have got the same file names since it was looked at */

@@ -3,6 +3,7 @@ import PQueue from "p-queue";
 import { TraceletError } from "../../errors.ts";
 import type { Kind } from "../../reader/datum.ts";
 import type { DiscoveredRun, Discovery } from "../../reader/discover.ts";
+import type { Note } from "../report/note.ts";
 import type { Progress } from "../report/progress.ts";
 import { untilOver } from "../run/interruption.ts";
 import { OtherRuns } from "../run/other-runs.ts";
@@ -20,7 +21,7 @@ import { localSource } from "../tree/local-source.ts";
 import type { Source } from "../tree/source.ts";
 import { followMoved } from "./moved-runs.ts";
 import { Parents } from "./parents.ts";
-import { groupAsBefore, regroupedMessage } from "./regrouping.ts";
+import { apartMessage, groupAsBefore, regroupedMessage } from "./regrouping.ts";
 import { confirm, settle, survey } from "./survey.ts";
 import type { SyncResult } from "./sync-result.ts";
 
@@ -31,14 +32,11 @@ export interface SyncOptions
   readonly source?: Source;
   /** What they hold, if that has been asked already. */
   readonly discovery?: Promise<Discovery>;
-  /** Whether to send a run, by its name. */
-  readonly wantsRun: (name: string) => boolean;
+  readonly wantsRun: NonNullable<Grouping["wantsRun"]>;
   /** Whether to send one of those, by its name in the result; by default all. It does not decide how runs are grouped. */
   readonly wantsGroup?: (name: string) => boolean;
   /** What was recorded beside the runs; left out: nothing. */
   readonly recordings?: Recordings | undefined;
-  /** Whether runs that were sent under another grouping are sent again under this one. */
-  readonly regroups?: boolean;
   /** Whether the local state is trusted, and the destination not asked. */
   readonly trustsState?: boolean;
   /** Whether runs are left running once everything is sent, because they may still be written to. */
@@ -65,8 +63,8 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
     (options.source ?? localSource(requiredLogdirs(options.logdirs, options.group))).discover());
   const all = options.group === "none" ? found : withoutLinksInside(found);
   const begun = options.since === undefined ? undefined : new BegunSince(options);
-  const chosen = wantedRuns(all, options);
-  const wanted = (await begun?.of(chosen)) ?? chosen;
+  const whole = withoutKinds(all, options.transform);
+  const wanted = (await begun?.of(whole, options.wantsRun)) ?? whole;
   const links = options.group === "none" ? [] : linkedRuns(found, options.wantsRun);
   const stored = checkpoints.runs();
   const surveying = { backend: options.backend, checkpoints, stored };
@@ -82,13 +80,13 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
   }
   const moved = (await untilOver(followMoved({ wanted, all, stored }), options.over)) ?? [];
   const grouped = await untilOver(groupAsBefore(wanted, options, stored), options.over);
-  const { groups: bare, regrouped } = grouped ?? { groups: [], regrouped: [] };
+  const { groups: bare, excluded, regrouped } = grouped ?? { groups: [], excluded: [], regrouped: [] };
   const groups = (await options.recordings?.join(bare)) ?? bare;
   checkpoints.rename(moved.map(({ run }) => run));
   const runs = options.wantsGroup === undefined ? groups : wantedGroups(groups, options.wantsGroup);
   // A run that only held others already knows its files as they are now.
   checkpoints.reopen(regrouped.flatMap(({ to }) => stored.get(to) ?? []));
-  const others = new OtherRuns(() => [...all, ...runs], stored);
+  const others = new OtherRuns(() => [...all, ...runs, ...excluded], stored);
   const parents = new Parents();
   const progress: Progress = {
     runs: 0,
@@ -112,7 +110,9 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
   };
   const take = (run: RunGroup, synced: RunResult) => {
     const moved = regrouped.filter(({ to }) => to === run.name);
-    const notes = moved.map((each) => ({ code: "regrouped" as const, message: regroupedMessage(each) }));
+    const notes: Note[] = moved.map((each) => ({ code: "regrouped", message: regroupedMessage(each) }));
+    const apart = apartMessage(run);
+    if (apart !== undefined) notes.push({ code: "apart", message: apart });
     const result = notes.length === 0 ? synced : { ...synced, notes: [...synced.notes, ...notes] };
     if (!results.has(run)) progress.runs++;
     results.set(run, result);
@@ -169,7 +169,7 @@ export async function sync(options: SyncOptions): Promise<SyncResult> {
   const isCut = signal.aborted || error !== undefined;
   return {
     runs: runs.flatMap((run) => results.get(run) ?? []),
-    excludedRuns: all.length - chosen.length,
+    excludedRuns: excluded.length,
     earlierFiles: begun?.earlier.size ?? 0,
     unmatched: options.transform.use?.unmatched() ?? [],
     links,
@@ -188,16 +188,15 @@ export function placed(stored: StoredRun, { store, directory }: RunGroup): Store
 
 const LEFT: ReadonlySet<RunResult["outcome"]> = new Set(["interrupted", "failed"]);
 
-/** The runs that the user has chosen, without the files of excluded kinds. */
-export function wantedRuns(
+/** The runs without the files of excluded kinds. */
+export function withoutKinds(
   runs: readonly DiscoveredRun[],
-  { wantsRun, transform }: Pick<SyncOptions, "wantsRun" | "transform">,
-): DiscoveredRun[] {
-  const wanted = runs.filter((run) => wantsRun(run.name));
-  const excluded = (kind: Kind) => transform.excludeKinds?.has(kind) ?? false;
-  if (!excluded("hparams") && !excluded("embeddings")) return wanted;
+  { excludeKinds }: SyncOptions["transform"],
+): readonly DiscoveredRun[] {
+  const excluded = (kind: Kind) => excludeKinds?.has(kind) ?? false;
+  if (!excluded("hparams") && !excluded("embeddings")) return runs;
   // As if they were not there, so that they are sent once they are no longer excluded.
-  return wanted.map((run) => ({
+  return runs.map((run) => ({
     ...run,
     hparamsFile: excluded("hparams") ? undefined : run.hparamsFile,
     projectorFile: excluded("embeddings") ? undefined : run.projectorFile,

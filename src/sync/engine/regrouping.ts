@@ -4,7 +4,7 @@ import { TraceletError } from "../../errors.ts";
 import type { DiscoveredRun } from "../../reader/discover.ts";
 import { useFile } from "../../reader/file-store.ts";
 import { hashHead, headHash } from "../source/fingerprint.ts";
-import { type Grouping, type GroupMode, groupRuns, holds, pathBelow } from "../source/groups.ts";
+import { type Grouping, type GroupMode, type Groups, groupRuns, holds, pathBelow } from "../source/groups.ts";
 import { directoryOf, type GroupFile, type RunGroup, SESSION } from "../source/run-group.ts";
 import { placesOf, sinceOf } from "../source/session.ts";
 import type { StoredRun } from "../state/stored-run.ts";
@@ -17,11 +17,6 @@ export interface Regrouped {
   readonly to: string;
 }
 
-interface Regrouping extends Grouping {
-  /** Whether runs that were sent under another grouping are sent again under this one. */
-  readonly regroups?: boolean;
-}
-
 /**
  * Group the runs; see `groupRuns`.
  *
@@ -30,14 +25,14 @@ interface Regrouping extends Grouping {
  */
 export async function groupAsBefore(
   runs: readonly DiscoveredRun[],
-  { regroups = false, ...grouping }: Regrouping,
+  grouping: Grouping,
   stored: ReadonlyMap<string, readonly StoredRun[]>,
-): Promise<{ readonly groups: RunGroup[]; readonly regrouped: readonly Regrouped[] }> {
-  const { group: mode } = grouping;
-  const groups = await groupRuns(runs, grouping, stored);
+): Promise<Groups & { readonly regrouped: readonly Regrouped[] }> {
+  const { group: mode, regroups } = grouping;
+  const { groups, excluded } = await groupRuns(runs, grouping, stored);
   const regrouped = await findRegrouped(groups, mode, stored);
   const [first, ...others] = regrouped;
-  if (first === undefined || regroups) return { groups, regrouped };
+  if (first === undefined || regroups === true) return { groups, excluded, regrouped };
   const more = others.length === 0 ? "" : ` (and ${others.length} more like it)`;
   const since = sinceOf(first.from);
   const there = since === undefined ? `the run ${first.from}` : `one run (--group logdir --since ${since})`;
@@ -56,6 +51,13 @@ export async function groupAsBefore(
 /** The note for one that was asked for. */
 export function regroupedMessage({ from }: Regrouped): string {
   return `regrouped: its values were sent to the run ${from} before, which is still there`;
+}
+
+/** What is said of a run that is a part of another one and was sent by itself; undefined of all others. */
+export function apartMessage({ members }: RunGroup): string | undefined {
+  const above = members[0]?.partOf;
+  if (above === undefined) return undefined;
+  return `belongs to the run ${above} and was sent as a run of its own before, which goes on; --regroup sends it to ${above} instead, and leaves what is there`;
 }
 
 async function findRegrouped(

@@ -19,6 +19,7 @@ export interface Note {
     | "narrowed"
     | "quarantined"
     | "regrouped"
+    | "apart"
     | "moved"
     | "called"
     | "no-goal"

@@ -187,9 +187,9 @@ export class RunSession {
       this.lacks(error.problems);
       return "empty";
     }
-    // A directory's files are there only to tell it by.
+    // A directory's files are there only to tell it by. Those of a run that was not asked for are sent when it is.
     if (this.#work.group.isDirectory) {
-      for (const file of this.#work.files) file.settle();
+      if (this.#work.group.members.length === 0) for (const file of this.#work.files) file.settle();
       this.#pump.save(false);
     } else {
       await this.#catchUp();

@@ -48,28 +48,31 @@ export class BegunSince {
   /**
    * The runs with only the files that were begun since then, in any whole millisecond that is not before. A file that holds no
    * whole event yet is left out as well, until it does, and is not counted.
+   *
+   * @param counts whether what is left out of a run is counted, by its name
    */
-  async of(runs: readonly DiscoveredRun[]): Promise<DiscoveredRun[]> {
+  async of(runs: readonly DiscoveredRun[], counts: (name: string) => boolean): Promise<DiscoveredRun[]> {
     const left: DiscoveredRun[] = [];
     for (const run of runs) {
       const files: EventFileEntry[] = [];
-      for (const file of run.files) if (await this.#isWanted(file)) files.push(file);
+      const isCounted = counts(run.name);
+      for (const file of run.files) if (await this.#isWanted(file, isCounted)) files.push(file);
       if (files.length > 0) left.push(files.length === run.files.length ? run : { ...run, files });
     }
     return left;
   }
 
-  async #isWanted(file: EventFileEntry): Promise<boolean> {
+  async #isWanted(file: EventFileEntry, isCounted: boolean): Promise<boolean> {
     const isOld = file.mtime > 0n && Number(file.mtime / 1_000_000n) < this.#since - CLOCKS_DIFFER;
     const begun = isOld ? -Infinity : await this.#begun(file);
     if (begun === undefined) return false;
     const path = displayPath(file.path);
     const isOthers = begun >= this.#since && this.#isOthers(file, begun);
-    if (begun < this.#since) {
+    if (isCounted && begun < this.#since) {
       this.earlier.add(path);
       if (Number(file.mtime / 1_000_000n) > this.#since && this.#isOwn(path)) this.goingOn.add(path);
     }
-    if (isOthers) this.others.add(path);
+    if (isCounted && isOthers) this.others.add(path);
     return begun >= this.#since && !isOthers;
   }
 

@@ -69,6 +69,19 @@ export async function mayBeTrial({ files }: DiscoveredRun): Promise<boolean> {
   return !holdsOther;
 }
 
+/** Whether each file of a run holds a value or a description: what the run is a part of is decided. */
+export async function holdsValues({ files }: DiscoveredRun): Promise<boolean> {
+  for (const file of files) {
+    try {
+      const { data, length } = await useFile(file, (source) => firstValues(source, file.size));
+      if (data.length === 0 && length === 0) return false;
+    } catch {
+      return false;
+    }
+  }
+  return true;
+}
+
 /** Whose files a run holds; those below it are held against it one by one. */
 function writersOf({ files }: DiscoveredRun): ReadonlySet<string> {
   const known = WRITERS.get(files);

@@ -29,6 +29,19 @@ export interface Grouping {
   readonly isOwn?: ((file: string) => boolean) | undefined;
   /** See `withRunNames`; left out: as people see it. */
   readonly runName?: string | undefined;
+  /**
+   * Whether to send one of TensorBoard's runs, with what is folded into it: by its name and, with `parent`, that of the
+   * directory that becomes the run. It does not decide how runs are grouped. Left out: all.
+   */
+  readonly wantsRun?: ((...names: string[]) => boolean) | undefined;
+  /** Whether what was sent as a run of its own becomes a part of the run above it. */
+  readonly regroups?: boolean | undefined;
+}
+
+export interface Groups {
+  readonly groups: RunGroup[];
+  /** What was not asked for: each of TensorBoard's runs, with what is folded into it. */
+  readonly excluded: readonly RunGroup[];
 }
 
 /** What is remembered of a run that was sent. */
@@ -44,31 +57,38 @@ export interface SentRun {
  * its own, stays that.
  *
  * @param stored the runs that were sent before, by name
- * @returns in the order of the runs, groups before those that are nested in them
+ * @returns those that are wanted, in the order of the runs, groups before those that are nested in them
  */
 export async function groupRuns(
   runs: readonly DiscoveredRun[],
-  { group: mode, runName, logdirs, since }: Grouping,
+  { group: mode, runName, logdirs, since, wantsRun: wants = () => true, regroups }: Grouping,
   stored: ReadonlyMap<string, readonly SentRun[]>,
-): Promise<RunGroup[]> {
+): Promise<Groups> {
   const groups: RunGroup[] = [];
   const wasSent = ({ name, files }: DiscoveredRun) =>
     stored.get(name)?.some((sent) => files.some((file) => holds(sent.files, file.name))) ?? false;
-  let distinct: readonly DiscoveredRun[] = mode === "none" ? runs : withoutSameDirectories(runs, wasSent);
+  let distinct: readonly DiscoveredRun[] = mode === "none" ? runs : withoutSameDirectories(runs, wasSent, wants);
   const session = mode === "logdir" ? sessionOf(logdirs, since) : undefined;
   if (session !== undefined) distinct = session.withoutOthers(distinct, stored);
   const whole: Member[][] = [];
+  const excluded: RunGroup[] = [];
   for (const logdir of new Set(distinct.map((run) => run.logdir))) {
     const own = distinct.filter((run) => run.logdir === logdir);
-    const folded = mode === "none" ? [] : await fold(own, stored);
+    const folded = mode === "none" ? [] : await fold(own, stored, regroups === true);
     if (mode === "none") groups.push(...own.map(groupAlone));
     else if (mode === "logdir") whole.push(...folded);
-    else if (mode === "parent") groups.push(...(await joinByParent(folded, logdir, stored)));
+    else if (mode === "parent") groups.push(...(await joinByParent(folded, logdir, stored, wants, excluded)));
     else if (mode === "nested") groups.push(...nest(folded.map((members) => groupOf(members))));
     else groups.push(...folded.map((members) => groupOf(members)));
   }
-  if (session !== undefined && whole.length > 0) groups.push(session.join(whole, runName));
-  return withRunNames(withTitles(groups), runName);
+  const isWanted = (members: readonly Member[]) => wants((members[0] as Member).run.name);
+  excluded.push(...whole.filter((members) => !isWanted(members)).map((members) => groupOf(members)));
+  const joined = whole.filter(isWanted);
+  if (session !== undefined && joined.length > 0) groups.push(session.join(joined, runName));
+  const named = withRunNames(withTitles(groups), runName);
+  if (mode === "logdir" || mode === "parent") return { groups: named, excluded };
+  const left = named.filter(({ name, isDirectory }) => !isDirectory && !wants(name));
+  return left.length === 0 ? { groups: named, excluded } : { groups: without(left, named), excluded: left };
 }
 
 /** A run by itself. */
@@ -98,23 +118,27 @@ export function pathBelow(name: string, above: string): string | undefined {
 }
 
 function member(run: DiscoveredRun, below: string, fold?: Fold, trialOf?: string): Member {
-  return { path: below, run, fold, prefix: "", trialOf };
+  return { path: below, run, fold, prefix: "", trialOf, partOf: undefined };
 }
 
 /** Each run that is one, with what is folded into it behind it. */
 async function fold(
   runs: readonly DiscoveredRun[],
   stored: ReadonlyMap<string, readonly SentRun[]>,
+  regroups: boolean,
 ): Promise<Member[][]> {
   const whole = new Map<string, Member[]>();
   const trials: Above[] = [];
   const trialsOf = new Map<string, number>();
+  const apart: Above[] = [];
   for (const run of runs) {
     const found = await findAbove(run, whole, stored);
     const isTrial = found?.part.fold?.by === "add_hparams";
     // Those that were sent as runs count, too: the others may have been about to be sent when it ended.
     if (isTrial) trialsOf.set(writerAbove(found), (trialsOf.get(writerAbove(found)) ?? 0) + 1);
-    if (found === undefined || found.wasWhole)
+    const staysWhole = found?.wasWhole === true && !found.known && !regroups;
+    if (found !== undefined && staysWhole) apart.push(found);
+    if (found === undefined || staysWhole)
       whole.set(run.name, [member(run, "", undefined, isTrial ? found.above : undefined)]);
     else if (isTrial) trials.push(found);
     else whole.get(found.above)?.push(found.part);
@@ -124,6 +148,11 @@ async function fold(
     // Several of one writer have their own hyperparameters each: no one run can hold them.
     if (known || trialsOf.get(writerAbove(trial)) === 1) whole.get(above)?.push(part);
     else whole.set(part.run.name, [member(part.run, "", undefined, above)]);
+  }
+  for (const each of apart) {
+    const [own, ...parts] = whole.get(each.part.run.name) as [Member, ...Member[]];
+    const isPart = own.trialOf === undefined || trialsOf.get(writerAbove(each)) === 1;
+    if (isPart) whole.set(own.run.name, [{ ...own, trialOf: undefined, partOf: each.above }, ...parts]);
   }
   return [...whole.values()];
 }
@@ -136,8 +165,9 @@ interface Above {
   /** Name of the run that it is a part of. */
   readonly above: string;
   readonly part: Member;
-  /** Whether it was sent as a part before, or as a run. */
+  /** Whether it was sent as a part before. */
   readonly known: boolean;
+  /** Whether it was sent as a run before. */
   readonly wasWhole: boolean;
 }
 
@@ -178,11 +208,15 @@ const NAMES = new WeakMap<SentRun["files"], ReadonlySet<string>>();
 /**
  * The runs of each directory as one group. A run that others lie in is the group of those itself, and so is a trial: its
  * `train` and `validation` may appear later.
+ *
+ * @param excluded takes those that are not wanted
  */
 async function joinByParent(
   runs: readonly Member[][],
   logdir: string,
   stored: ReadonlyMap<string, readonly SentRun[]>,
+  wants: NonNullable<Grouping["wantsRun"]>,
+  excluded: RunGroup[],
 ): Promise<RunGroup[]> {
   const names = runs.map((members) => (members[0] as Member).run.name);
   const inner = new Set(names.flatMap(directoriesAbove));
@@ -191,6 +225,10 @@ async function joinByParent(
     const members = runs[index] as Member[];
     const isGroup = name === "." || inner.has(name) || (await isTrial((members[0] as Member).run, stored));
     const group = isGroup ? name : path.posix.dirname(name);
+    if (!wants(name, group)) {
+      excluded.push(groupOf(members));
+      continue;
+    }
     const below = pathBelow(name, group);
     const moved =
       below === undefined
@@ -205,8 +243,7 @@ async function joinByParent(
     else known.push(...moved);
   }
   return Array.from(joined, ([name, members]) => {
-    const directory = name === "." ? logdir : pathIn(logdir, name);
-    return groupOf(members, { name, directory, logdir });
+    return groupOf(members, { name, directory: pathIn(logdir, name), logdir });
   });
 }
 
@@ -247,8 +284,25 @@ function nest(groups: readonly RunGroup[]): RunGroup[] {
   return [...nested.values()];
 }
 
+/** The groups without some. Where others are nested in one of those, it is a run without values, which is told by its own files. */
+function without(excluded: readonly RunGroup[], groups: readonly RunGroup[]): RunGroup[] {
+  const left = new Set(excluded);
+  const kept = new Map<RunGroup, RunGroup>();
+  const keep = (group: RunGroup): RunGroup => {
+    const known = kept.get(group);
+    if (known !== undefined) return known;
+    const parent = group.parent && keep(group.parent);
+    const copy = { ...group, isDirectory: group.isDirectory || left.has(group), parent };
+    kept.set(group, copy);
+    return copy;
+  };
+  for (const group of groups) if (!group.isDirectory && !left.has(group)) keep(group);
+  return groups.flatMap((group) => kept.get(group) ?? []);
+}
+
 /** The directory of a run, whatever holds it. */
 function pathIn(logdir: string, name: string): string {
+  if (name === ".") return logdir;
   return `${logdir.replace(/\/$/, "")}/${name}`;
 }
 

@@ -20,20 +20,27 @@ export function withoutLinksInside(runs: readonly DiscoveredRun[]): DiscoveredRu
  * The runs without those whose directory is that of another.
  *
  * @param wasSent whether something was sent of a run under this name
+ * @param wants which names were asked for: a link that was goes before one that was not, with all that lies in it
  */
 export function withoutSameDirectories(
   runs: readonly DiscoveredRun[],
   wasSent: (run: DiscoveredRun) => boolean = () => false,
+  wants: (name: string) => boolean = () => true,
 ): readonly DiscoveredRun[] {
   // Within one logdir only links lead to a directory twice.
   const logdir = runs[0]?.logdir;
   if (runs.every((run) => run.realPath === undefined && run.logdir === logdir)) return runs;
   const roots = new Map<string, string>();
   const first = new Map<string, DiscoveredRun>();
+  const names = new Set(runs.map((run) => `${run.logdir}\0${run.name}`));
+  const wantedness = (run: DiscoveredRun) =>
+    Number(wants(run.name)) + Number(wants(outermost(run, (name) => names.has(`${run.logdir}\0${name}`))));
+  const isBetter = (run: DiscoveredRun, known: DiscoveredRun) =>
+    (wantedness(run) - wantedness(known) || rankOf(run, wasSent) - rankOf(known, wasSent)) > 0;
   for (const run of runs) {
     const place = placeOf(run, roots);
     const known = first.get(place);
-    if (known === undefined || rankOf(run, wasSent) > rankOf(known, wasSent)) first.set(place, run);
+    if (known === undefined || isBetter(run, known)) first.set(place, run);
   }
   // Files that were given by themselves may have other names, and their directory is read without those.
   const isOwn = ({ files }: DiscoveredRun) => !files.every(({ name }) => isEventFileName(name));
@@ -45,6 +52,13 @@ function rankOf(run: DiscoveredRun, wasSent: (run: DiscoveredRun) => boolean): n
   if (run.realPath === undefined) return 3;
   if (wasSent(run)) return 2;
   return path.posix.basename(run.name) === path.basename(displayPath(run.realPath)) ? 1 : 0;
+}
+
+/** The name of the outermost run below the logdir that a run lies in, or its own. */
+function outermost({ name }: DiscoveredRun, isRun: (name: string) => boolean): string {
+  const parts = name.split("/");
+  const at = parts.findIndex((_, i) => isRun(parts.slice(0, i + 1).join("/")));
+  return parts.slice(0, at + 1).join("/");
 }
 
 /** A run that only a link leads to, and that has a name of its own besides. */

@@ -140,7 +140,14 @@ export class Recordings {
       hparamsFile: undefined,
       projectorFile: undefined,
     };
-    return withMember(group, { path: RECORDED, run, fold: undefined, prefix: "", trialOf: undefined });
+    return withMember(group, {
+      path: RECORDED,
+      run,
+      fold: undefined,
+      prefix: "",
+      trialOf: undefined,
+      partOf: undefined,
+    });
   }
 }
 

@@ -14,6 +14,8 @@ export interface Member {
   readonly prefix: string;
   /** The run whose hyperparameters it holds, where that has several trials: none of them can be a part of it. */
   readonly trialOf: string | undefined;
+  /** The run that it is a part of, though it was sent as a run of its own, and stays that. */
+  readonly partOf: string | undefined;
 }
 
 /** An event file of a group. Its name is relative to the group's directory. */
@@ -42,7 +44,7 @@ export interface RunGroup {
   readonly parent: RunGroup | undefined;
   /** Whether others are nested in it. */
   readonly isParent: boolean;
-  /** A directory without event files of its own, which is there to hold other groups. */
+  /** It is there to hold other groups: a directory without event files of its own, or one whose files were not asked for. */
   readonly isDirectory: boolean;
   /** Whether others may join its members later, whose tags are called the same. */
   readonly mayGrow: boolean;

@@ -7,6 +7,16 @@ export function globFilter(
   exclude: readonly string[],
   crossSlash = true,
 ): (name: string) => boolean {
+  const wants = namesFilter(include, exclude, crossSlash);
+  return (name) => wants(name);
+}
+
+/** The same of what may have several names, any of which may match. */
+export function namesFilter(
+  include: readonly string[],
+  exclude: readonly string[],
+  crossSlash: boolean,
+): (...names: string[]) => boolean {
   // bash: `*` crosses `/` as it does in a shell's case statement.
   const compile = (globs: readonly string[]) =>
     globs.map((glob) => {
@@ -15,7 +25,9 @@ export function globFilter(
     });
   const includes = compile(include);
   const excludes = compile(exclude);
-  return (name) => (includes.length === 0 || includes.some((is) => is(name))) && !excludes.some((is) => is(name));
+  const isAny = (globs: typeof includes, names: readonly string[]) =>
+    globs.some((is) => names.some((name) => is(name)));
+  return (...names) => (includes.length === 0 || isAny(includes, names)) && !isAny(excludes, names);
 }
 
 /** Stars and characters that mean themselves. */
