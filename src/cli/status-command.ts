@@ -1,4 +1,5 @@
 /** `tracelet status`: how far each run is at each destination, as far as this machine remembers. */
+import { uploadText, waitingAt } from "../backends/wandb/offline/uploads.ts";
 import type { CommandOptions } from "../config/options.ts";
 import { nameInState } from "../config/registry.ts";
 import type { DiscoveredRun } from "../reader/discover.ts";
@@ -52,6 +53,8 @@ export async function runStatus(logdirs: readonly string[], options: StatusComma
       remoteId ?? "",
     ]);
     output.write(`${table([["run", "state", "sent", "left", "id there"], ...rows])}\n`);
+    const waiting = waitingOf(destination, ofIt);
+    if (waiting.length > 0) output.write(`${oneLine(uploadText(waiting))}\n`);
   }
   if (statuses.length === 0) output.write(`${plural(own.size, "run")}, none of them sent anywhere from here\n`);
   return 0;
@@ -67,6 +70,14 @@ function byDestination(statuses: readonly RunStatus[]): Map<string, RunStatus[]>
   return destinations;
 }
 
+/** Directories that still have to be uploaded to where the runs are meant to go. */
+function waitingOf(destination: string, runs: readonly RunStatus[]): string[] {
+  return waitingAt(
+    destination,
+    runs.flatMap(({ remoteId }) => remoteId ?? []),
+  );
+}
+
 /** How far all runs together are at each. */
 function perDestination(statuses: readonly RunStatus[]): object[] {
   return Array.from(byDestination(statuses), ([destination, runs]) => ({
@@ -74,6 +85,7 @@ function perDestination(statuses: readonly RunStatus[]): object[] {
     ...{ runs: runs.length, done: runs.filter(({ state }) => state === "done").length },
     sent: runs.reduce((sum, { sent }) => sum + sent, 0),
     left: runs.reduce((sum, { left }) => sum + left, 0),
+    waiting: waitingOf(destination, runs),
   }));
 }
 

@@ -7,6 +7,7 @@ import type { Note } from "../sync/report/note.ts";
 import { Tally } from "../sync/report/tally.ts";
 import type { RunResult } from "../sync/run/run-result.ts";
 import { earlierText } from "../sync/source/begun.ts";
+import { exitCodeOfError } from "./failure.ts";
 import { skipTexts, sumOf } from "./skip-text.ts";
 import { bytes, count, duration, type Output, oneLine, paint, plural, table } from "./terminal.ts";
 
@@ -23,9 +24,9 @@ export interface SyncReport {
   readonly howToLook: string | undefined;
 }
 
-/** 0: all sent. 1: something could not be sent. 3: sent, but corrupt records were skipped. */
+/** 0: all sent. 1: something could not be sent. 2: it may not be sent there, at any time. 3: sent, but corrupt records were skipped. */
 export function exitCode(result: SyncResult): number {
-  if (!allSent(result)) return 1;
+  if (!allSent(result)) return result.error === undefined ? 1 : exitCodeOfError(result.error);
   const { runs } = result;
   const damaged = runs.some((run) => run.losses.length > 0 || hasUnreadable(run));
   return damaged ? 3 : 0;
@@ -125,7 +126,7 @@ export function toJson(report: SyncReport): object {
 
 /** In a word: `ok`, `failed`, `damage`, or `interrupted`. */
 export function outcomeOf(result: SyncResult): string {
-  return result.interrupted ? "interrupted" : (["ok", "failed", undefined, "damage"][exitCode(result)] as string);
+  return result.interrupted ? "interrupted" : (["ok", "failed", "failed", "damage"][exitCode(result)] as string);
 }
 
 /** How many links one line names. */

@@ -5,6 +5,7 @@ import { sharesOptions } from "../config/destinations.ts";
 import type { CommandOptions } from "../config/options.ts";
 import { TraceletError } from "../errors.ts";
 import type { SyncOptions } from "../sync/engine/once.ts";
+import { Checkpoints } from "../sync/state/checkpoints.ts";
 import { verify } from "../verify/mlflow/verify.ts";
 import type { VerifyResult } from "../verify/result.ts";
 import { VERSION } from "../version.ts";
@@ -70,11 +71,16 @@ async function verifyRuns(
   { say }: VerifierSurroundings,
 ): Promise<Verified> {
   const { openToRead } = await import("../backends/wandb/open.ts");
+  const { uploadText, waitingFor } = await import("../backends/wandb/offline/uploads.ts");
   const { verifyWandb } = await import("../verify/wandb/verify.ts");
   const { giveUpAfter: giveUpAfterMs, shutdownTimeout: shutdownTimeoutMs, maxArtifactSize } = options;
   const { store, ...what } = openToRead(options, { signal: choice.signal, giveUpAfterMs, shutdownTimeoutMs, say });
   try {
-    const result = await verifyWandb({ ...choice, store, ...what, maxArtifactBytes: maxArtifactSize });
+    const uploadOf = (ids: readonly string[]) => {
+      const waiting = waitingFor(what.place, Checkpoints.destinations(options.stateDir), ids);
+      return waiting.length === 0 ? undefined : uploadText(waiting);
+    };
+    const result = await verifyWandb({ ...choice, store, ...what, uploadOf, maxArtifactBytes: maxArtifactSize });
     return { key: `wandb ${what.address}`, result };
   } finally {
     await store.close();

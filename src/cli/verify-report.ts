@@ -53,8 +53,9 @@ export function printVerified({ result, elapsedMs, backend }: VerifyReport, outp
   output.write(`${headline(result)} (${duration(elapsedMs)})\n`);
   const gone = runs.filter(({ outcome }) => outcome === "missing");
   const isIncomplete = runs.some((run) => !gone.includes(run) && run.findings.counts.points.missing > 0);
+  const send = oneLine(result.upload ?? "sync with the same options");
   if (gone.length > 0 || isIncomplete)
-    output.write("What is missing may not have been sent yet: sync with the same options, then verify again.\n");
+    output.write(`What is missing may not have been sent yet: ${send}, then verify again.\n`);
   const ofGone = RESTORING[backend];
   if (gone.length > 0 && ofGone !== undefined) output.write(`A run that was deleted there: ${ofGone}.\n`);
   if (isIncomplete || (gone.length > 0 && ofGone === undefined))

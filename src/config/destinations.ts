@@ -24,6 +24,8 @@ export interface Destination {
   readonly howToLook: string | undefined;
   /** Requests that were sent again so far. */
   readonly retries: () => number;
+  /** See `OpenedBackend`. */
+  readonly consult: OpenedBackend["consult"];
   /** Where what was sent is remembered. */
   readonly stateDir: string;
 }
@@ -116,7 +118,7 @@ export async function openDestinations(
 /** @param name what `--backend` calls it @param ownStateDir where to remember what is sent to it */
 export async function heldAs(
   name: string,
-  { backend, address, concurrency, howToLook, retries, isForgotten }: OpenedBackend,
+  { backend, address, concurrency, howToLook, retries, isForgotten, consult }: OpenedBackend,
   ownStateDir: string,
 ): Promise<Destination> {
   const key = `${name} ${address}`;
@@ -130,6 +132,7 @@ export async function heldAs(
     concurrency: concurrency ?? CONCURRENCY,
     howToLook,
     retries: retries ?? (() => 0),
+    consult,
     stateDir,
   };
 }

@@ -29,11 +29,13 @@ export class HeldDestination {
     { readOnly, group, since }: { readonly readOnly: boolean } & Pick<CommandOptions<"sync">, "group" | "since">,
   ): Promise<HeldDestination> {
     const destination = await opened;
-    const { stateDir, key, backend } = destination;
+    const { stateDir, key, backend, consult } = destination;
     const locks: Lock[] = [];
     let checkpoints: Checkpoints | undefined;
     try {
       checkpoints = Checkpoints.open(stateDir, key, { readOnly });
+      const state = checkpoints;
+      consult?.((id) => state.elsewhere(id));
       const session = group === "logdir" && since !== undefined ? sessionOf(logdirs, since.at).name : undefined;
       if (!readOnly) for (const { path } of sourcesOf(logdirs)) locks.push(lockSource(stateDir, key, path, session));
       return new HeldDestination(destination, checkpoints, locks);

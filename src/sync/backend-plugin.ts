@@ -1,7 +1,7 @@
 /** How a backend is registered: its options, and what opens it. Plug-ins and the backends of tracelet are registered alike. */
 import type { TraceletError } from "../errors.ts";
 import type { Kind } from "../reader/datum.ts";
-import type { Backend, Batch, Receipt, Refuse, RunDescription, RunHandle, Survey } from "./backend.ts";
+import type { Backend, Batch, Receipt, Refuse, RunDescription, RunElsewhere, RunHandle, Survey } from "./backend.ts";
 import type { OptionsOf, OptionTable } from "./option.ts";
 import type { FileMark } from "./source/fingerprint.ts";
 
@@ -56,6 +56,8 @@ export interface OpenedBackend {
   readonly retries?: () => number;
   /** Whether nothing is remembered of it, since nobody can tell what has arrived: everything is sent each time. */
   readonly isForgotten?: boolean;
+  /** Told how to ask for what is remembered of a run at other destinations, before anything is sent. */
+  readonly consult?: ((elsewhere: (id: string) => readonly RunElsewhere[]) => void) | undefined;
 }
 
 /** @throws TraceletError `usage` or `unsupported` */

@@ -206,6 +206,12 @@ export interface KnownRun {
   readonly isConfirmed: boolean;
 }
 
+/** A run as this machine left it at another destination, which calls it by the same id. */
+export interface RunElsewhere extends Pick<KnownRun, "marks" | "isDone"> {
+  /** As the state names it. */
+  readonly destination: string;
+}
+
 /** How a run is no longer as it was left. `behind`: the destination has less of it, or does not show that it is over. `gone`: as if it had never been there. */
 export type RunChange = "behind" | "deleted" | "gone";
 

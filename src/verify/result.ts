@@ -30,6 +30,8 @@ export interface VerifyResult extends Omit<SyncResult, "runs" | "left"> {
   readonly runs: readonly VerifiedRun[];
   /** Address of the experiment, where it has one. */
   readonly location: string | undefined;
+  /** What sends what waits for it elsewhere; left out: a sync does. */
+  readonly upload?: string | undefined;
   /** What the destination could not tell, or not exactly. */
   readonly notes?: readonly string[] | undefined;
 }

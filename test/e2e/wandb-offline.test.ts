@@ -230,3 +230,39 @@ function eventFilesIn(logdir: string): string[] {
   const names = readdirSync(logdir, { recursive: true, encoding: "utf8" });
   return names.filter((name) => name.includes("tfevents")).map((name) => path.join(logdir, name));
 }
+
+test("offline and online in turns: what would double is refused, and each point is there once", {
+  timeout: 300_000,
+}, async () => {
+  const { folder, args, upload } = scene("turns");
+  const logdir = path.join(folder, "runs");
+  const online = { WANDB_API_KEY: API_KEY, WANDB_BASE_URL: server.uri, WANDB_MODE: "online", WANDB_DIR: folder };
+  const grow = async (share: number) => {
+    rmSync(logdir, { recursive: true, force: true });
+    cpSync(path.join(FIXTURES, "tensorboardx/runs"), logdir, { recursive: true, preserveTimestamps: true });
+    for (const file of eventFilesIn(logdir)) truncateSync(file, Math.floor(statSync(file).size * share));
+    await sync(args(logdir, "direct"), { ...online, WANDB_BASE_URL: direct.uri, WANDB_DIR: `${folder}-direct` });
+  };
+  const goOnline = () => sync(args(logdir, "state"), online);
+  const goOffline = () => sync(args(logdir, "state"), { ...OFFLINE, WANDB_BASE_URL: server.uri, WANDB_DIR: folder });
+  await grow(0.3);
+  expect((await goOffline()).code).not.toBe(2);
+  expect((await goOnline()).code).toBe(2);
+  expect(server.runs("turns")).toEqual([]);
+  await upload();
+  expect((await goOnline()).code).not.toBe(2);
+  // All that went over the network was in the directories, too.
+  await grow(0.5);
+  expect((await goOffline()).code).not.toBe(2);
+  expect((await goOnline()).code).toBe(2);
+  await upload();
+  await grow(0.8);
+  expect((await goOnline()).code).not.toBe(2);
+  await grow(1);
+  expect((await goOffline()).code).toBe(2);
+  expect((await goOnline()).code).not.toBe(2);
+  const [expected, found] = [runsOf(direct, "turns"), runsOf(server, "turns")];
+  expect([...found.keys()].sort()).toEqual([...expected.keys()].sort());
+  for (const [id, run] of expected)
+    expect(differences(pointsOf(run), pointsOf(found.get(id) as StoredRun))).toEqual([]);
+});

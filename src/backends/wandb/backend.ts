@@ -20,6 +20,7 @@ import type { Surroundings } from "../../sync/backend-plugin.ts";
 import type { Note } from "../../sync/report/note.ts";
 import { VERSION } from "../../version.ts";
 import { isOwnNote, noteOf } from "../run-note.ts";
+import type { Elsewhere } from "./elsewhere.ts";
 import { Heartbeats } from "./heartbeats.ts";
 import { splitMachine } from "./machine.ts";
 import { RunMedia } from "./media/run-media.ts";
@@ -40,6 +41,8 @@ export interface WandbBackendOptions {
   readonly place: Place;
   /** Whether runs are shown as running while nothing is sent. */
   readonly live: boolean;
+  /** Left out: nothing is known of what was sent elsewhere. */
+  readonly elsewhere?: Elsewhere | undefined;
   /** False if every run is to be sent whole, whatever it says to have. Default true. */
   readonly keepsMarks?: boolean | undefined;
   /** Whether runs that were deleted are sent as new ones; false if left out. */
@@ -74,6 +77,7 @@ export class WandbBackend implements Backend {
   readonly maxFileBytes: number;
   readonly #store: WandbStore;
   readonly #place: Place;
+  readonly #elsewhere: Elsewhere | undefined;
   readonly #keepsMarks: boolean;
   readonly #resendsDeleted: boolean;
   readonly #signal: AbortSignal | undefined;
@@ -112,6 +116,7 @@ export class WandbBackend implements Backend {
     this.#say = say;
     this.#store = store;
     this.#place = place;
+    this.#elsewhere = options.elsewhere;
     if (live) this.#heartbeats = new Heartbeats(store);
   }
 
@@ -125,14 +130,14 @@ export class WandbBackend implements Backend {
 
   /** Those of the project. Where the server is away, the next one asks it again. */
   #runs(): Promise<RunFinder> {
-    const [store, place, resendsDeleted] = [this.#store, this.#place, this.#resendsDeleted];
+    const [store, place, elsewhere, resendsDeleted] = [this.#store, this.#place, this.#elsewhere, this.#resendsDeleted];
     const make = async () => {
       const entity = await this.#findEntity();
       const location = store.location(entity, place.project);
       if (this.#location === undefined && location !== undefined) this.#say(`sending to ${location}`, "info");
       this.#location = location;
       this.#runLocation = (id) => store.location(entity, place.project, id);
-      return new RunFinder({ store, place, entity, resendsDeleted, now: () => performance.now() });
+      return new RunFinder({ store, place, entity, elsewhere, resendsDeleted, now: () => performance.now() });
     };
     this.#finder ??= make().catch((error: unknown) => {
       this.#finder = undefined;

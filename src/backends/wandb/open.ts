@@ -1,20 +1,22 @@
 /** Options and environment → a W&B server. */
 import os from "node:os";
-import path from "node:path";
 import { TraceletError } from "../../errors.ts";
 import type { Environment } from "../../net/access.ts";
 import type { OpenedBackend, Surroundings } from "../../sync/backend-plugin.ts";
 import type { OptionsOf } from "../../sync/option.ts";
 import { DryRunBackend } from "../dry-run.ts";
 import { OutputDirectory } from "../output-directory.ts";
+import { addressOf } from "./address.ts";
 import { WandbApi, type WandbApiOptions } from "./api.ts";
 import { WandbBackend } from "./backend.ts";
+import { Elsewhere } from "./elsewhere.ts";
 import { readLogin } from "./login.ts";
 import { readMode } from "./mode.ts";
 import { EndedRuns } from "./offline/ended-runs.ts";
 import { OfflineStore } from "./offline/offline-store.ts";
 import { OnlineApi } from "./offline/online-api.ts";
 import { wandbDirectory } from "./offline/run-directories.ts";
+import { shown } from "./offline/uploads.ts";
 import type { WANDB_OPTIONS } from "./options.ts";
 import { type Place, readPlace, remarksOn } from "./place.ts";
 import { WandbReader } from "./reader.ts";
@@ -36,6 +38,7 @@ export function open(options: WandbOptions, surroundings: Surroundings): OpenedB
   const place = readPlace(options, env);
   if (readMode(options.wandbMode || env["WANDB_MODE"]) === "offline") return openOffline(options, surroundings, place);
   const address = addressOf(place);
+  const elsewhere = new Elsewhere({ ...place, root: undefined });
   const { dryRun, live, verbose, giveUpAfterMs, shutdownTimeoutMs, signal, say } = surroundings;
   for (const remark of remarksOn(options, env)) say(remark);
   if (dryRun) return { backend: new DryRunBackend(tallyOf, filesReceiptOf), address };
@@ -57,8 +60,8 @@ export function open(options: WandbOptions, surroundings: Surroundings): OpenedB
   };
   const store = new OnlineApi(asked, offline);
   const { resendDeleted: resendsDeleted, maxArtifactSize: maxArtifactBytes } = options;
-  const backend = new WandbBackend({ store, place, live, resendsDeleted, maxArtifactBytes, signal, say });
-  return { backend, address, retries: () => retries };
+  const backend = new WandbBackend({ store, place, live, elsewhere, resendsDeleted, maxArtifactBytes, signal, say });
+  return { backend, address, retries: () => retries, consult: (ask) => elsewhere.consult(ask) };
 }
 
 /** Nothing is asked of a server, so no API key is needed. */
@@ -67,22 +70,16 @@ function openOffline(options: WandbOptions, surroundings: Surroundings, place: P
   const env = environment();
   for (const remark of remarksOn(options, env)) say(remark);
   const root = wandbDirectory(env, process.cwd());
-  const address = `${root} ${addressOf(place)}`;
+  const address = addressOf(place, root);
+  const elsewhere = new Elsewhere({ ...place, root });
   if (dryRun) return { backend: new DryRunBackend(tallyOf, filesReceiptOf), address };
   const store = new OfflineStore(new OutputDirectory(root, "WANDB_DIR"));
   const { resendDeleted: resendsDeleted, maxArtifactSize: maxArtifactBytes } = options;
-  const backend = new WandbBackend({ store, place, live, resendsDeleted, maxArtifactBytes, signal, say });
+  const backend = new WandbBackend({ store, place, live, elsewhere, resendsDeleted, maxArtifactBytes, signal, say });
   const howToLook = `Upload with: wandb sync ${shown(root)}`;
   // A watch has no end at which it would tell.
   if (live) say(`writing to ${root}. ${howToLook}`, "info");
-  return { backend, address, howToLook };
-}
-
-/** As a shell takes it. */
-function shown(directory: string): string {
-  const name = path.relative(process.cwd(), directory);
-  const text = name.startsWith("..") ? directory : name;
-  return /^[\w./+:@-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+  return { backend, address, howToLook, consult: (ask) => elsewhere.consult(ask) };
 }
 
 /** A W&B that is only read. @throws TraceletError `usage`; `auth` if there is no API key */
@@ -107,11 +104,6 @@ export function openToRead(
     onRetry: ({ reason, delayMs }) => say(`${reason}; asked again in ${(delayMs / 1000).toFixed(1)} s`),
   });
   return { store, reader: new WandbReader(store), place, address: addressOf(place) };
-}
-
-function addressOf({ base, entity, project }: Place): string {
-  // No project's name has a slash.
-  return `${base} ${entity === undefined ? "" : `${entity}/`}${project}`;
 }
 
 /** Variables, and what W&B's settings files give. */

@@ -12,16 +12,18 @@ import type { RunDescription } from "../../sync/backend.ts";
 import { type FileMark, hashText } from "../../sync/source/fingerprint.ts";
 import { VERSION } from "../../version.ts";
 import { noteOf } from "../run-note.ts";
+import type { Elsewhere } from "./elsewhere.ts";
 import { fitDisplayName } from "./names.ts";
 import type { Place } from "./place.ts";
 import { RunConfig, storedIn } from "./run-config.ts";
-import { firstState, type StoredState } from "./run-state.ts";
+import { firstState, reachedBy, type StoredState } from "./run-state.ts";
 import type { RunAddress, RunStatus, WandbStore } from "./store.ts";
 
 export interface RunFinderOptions {
   readonly store: WandbStore;
   readonly place: Place;
   readonly entity: string;
+  readonly elsewhere?: Elsewhere | undefined;
   /** Whether runs that were deleted are sent as new ones. */
   readonly resendsDeleted: boolean;
   /** Milliseconds of a clock that only goes forward. */
@@ -69,9 +71,23 @@ export class RunFinder {
 
   /**
    * @param knownId what it was before
-   * @throws TraceletError `deleted` if somebody has deleted it, and it is not to be sent again
+   * @throws TraceletError `deleted` if somebody has deleted it, and it is not to be sent again; `usage` if points of it were
+   *   sent elsewhere that are not here
    */
   async findOrCreate(
+    run: RunDescription,
+    knownId: string | undefined,
+  ): Promise<{ readonly found: Found; readonly isNew: boolean }> {
+    const end = await this.#findOrCreate(run, knownId);
+    const { address, stored, status } = end.found;
+    const reached = reachedBy(stored, status);
+    // What is wrong with the lines is told once it is open.
+    const { marks } = typeof reached === "string" ? stored.state : reached.state;
+    if (!end.isNew) this.#options.elsewhere?.requireAll(address.name, marks);
+    return end;
+  }
+
+  async #findOrCreate(
     run: RunDescription,
     knownId: string | undefined,
   ): Promise<{ readonly found: Found; readonly isNew: boolean }> {
@@ -181,7 +197,8 @@ export class RunFinder {
 
   /** @returns undefined if somebody else has made it meanwhile, or it was deleted and is to be sent under the next id */
   async #create(run: RunDescription, name: string, wasThere: boolean): Promise<Found | undefined> {
-    const { store, entity, place, resendsDeleted } = this.#options;
+    const { store, entity, place, elsewhere, resendsDeleted } = this.#options;
+    elsewhere?.requireAll(name, new Map());
     const { group, jobType, tags, project } = place;
     const notes = place.notes ?? noteOf(run, VERSION);
     const stored = firstState(run.name, run.source, run.marks, randomUUID());

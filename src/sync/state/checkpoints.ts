@@ -8,6 +8,7 @@
 import type { TagMetadata } from "../../reader/datum.ts";
 import type { FsPath } from "../../reader/discover.ts";
 import type { Database, SqlValue } from "../../sqlite.ts";
+import type { RunElsewhere } from "../backend.ts";
 import { type BarrenFile, BarrenFiles, type Finding } from "./barren-files.ts";
 import { SessionFiles } from "./session-files.ts";
 import { guard, openStateFile } from "./state-file.ts";
@@ -92,6 +93,22 @@ export class Checkpoints {
         push(runs, run.name, run);
       }
       return runs;
+    });
+  }
+
+  /** What the other destinations have of a run that they call by the same id, as it is saved now. @throws TraceletError `state` */
+  elsewhere(remoteId: string): RunElsewhere[] {
+    return guard("the state", () => {
+      const select = "SELECT id, destination, done FROM run WHERE remote_id = ? AND destination <> ? ORDER BY id";
+      const files = this.#database.prepare("SELECT * FROM file WHERE run = ? ORDER BY id");
+      return this.#database
+        .prepare(select)
+        .all(remoteId, this.#destination)
+        .map(({ id, destination, done }) => ({
+          destination: String(destination),
+          isDone: done === 1,
+          marks: files.all(Number(id)).map(fileOf),
+        }));
     });
   }
 

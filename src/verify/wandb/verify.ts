@@ -28,6 +28,8 @@ export interface VerifyOptions extends Omit<SyncOptions, "backend" | "checkpoint
   readonly store: WandbStore;
   readonly reader: WandbReader;
   readonly place: Place;
+  /** What uploads runs, by id, that wait for it elsewhere; undefined if none does. */
+  readonly uploadOf?: ((ids: readonly string[]) => string | undefined) | undefined;
   /** The largest file that was to be stored, bytes; left out: any. */
   readonly maxArtifactBytes?: number | undefined;
   /** Items of either side that are held at once, 24 bytes each. Default 750,000. */
@@ -51,7 +53,9 @@ export async function verifyWandb(options: VerifyOptions): Promise<VerifyResult>
   const endsAll = [...errors.values()].find((error) => error.endsAll);
   const names = new Map(runs.map(({ remoteId, name }) => [remoteId, name]));
   const notes = checks.flatMap(({ id, notes }) => notes.map((note) => `${names.get(id)}: ${note}`));
-  return { ...result, runs, location, error: result.error ?? endsAll, interrupted, left, notes };
+  const upload = options.uploadOf?.(checks.map(({ id }) => id));
+  if (upload !== undefined) notes.unshift(upload);
+  return { ...result, runs, location, error: result.error ?? endsAll, interrupted, left, upload, notes };
 }
 
 /** What the source holds now. @param expectations told all that would be sent */

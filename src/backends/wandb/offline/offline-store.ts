@@ -25,7 +25,7 @@ import type {
 import { EndedRuns } from "./ended-runs.ts";
 import { filesOf, historyOf, type LogRecord, type RunRecord, statsOf, timestampOf } from "./records.ts";
 import { RunContent } from "./run-content.ts";
-import { RunDirectories } from "./run-directories.ts";
+import { logIn, RunDirectories } from "./run-directories.ts";
 import { newLog, RunLog } from "./run-log.ts";
 
 const IS_IN_THE_WAY = "a file and a directory of one name cannot be side by side";
@@ -195,7 +195,7 @@ export class OfflineStore implements WandbStore {
   /** All logs of an id that tracelet has made, the newest first. */
   *#logsNamed(name: string): Generator<RunLog, undefined> {
     for (const directory of this.#directories.of(name)) {
-      const file = this.#directories.fileIn(directory, name);
+      const file = logIn(directory, name);
       if (!existsSync(file)) continue;
       const log = this.#logs.get(directory) ?? new RunLog(directory, file);
       log.refresh();

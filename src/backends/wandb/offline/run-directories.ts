@@ -4,7 +4,8 @@ import path from "node:path";
 import type { Environment } from "../../../net/access.ts";
 import { type OutputDirectory, syncDirectory, writeAll } from "../../output-directory.ts";
 
-const NAME = /^offline-run-(\d{8}_\d{6})-(.+)$/;
+/** Time and id. */
+export const NAME: RegExp = /^offline-run-(\d{8}_\d{6})-(.+)$/;
 /** W&B's client gives its runs others. */
 const OWN_ID = /^[0-9a-f]{16}$/;
 
@@ -13,6 +14,11 @@ export function wandbDirectory(env: Environment, cwd: string): string {
   const parent = path.resolve(cwd, env["WANDB_DIR"] || ".");
   const hidden = path.join(parent, ".wandb");
   return existsSync(hidden) ? hidden : path.join(parent, "wandb");
+}
+
+/** The log of a run's directory. */
+export function logIn(directory: string, id: string): string {
+  return path.join(directory, `run-${id}.wandb`);
 }
 
 export class RunDirectories {
@@ -39,10 +45,6 @@ export class RunDirectories {
     return [...this.#names.keys()].filter((id) => OWN_ID.test(id));
   }
 
-  fileIn(directory: string, id: string): string {
-    return path.join(directory, `run-${id}.wandb`);
-  }
-
   /** Make one, whole at once. @param log what its log begins with @throws the system's error */
   make(id: string, log: Uint8Array): string {
     this.#list();
@@ -51,7 +53,7 @@ export class RunDirectories {
     const unfinished = this.#output.path(`.${path.basename(directory)}.part`);
     rmSync(unfinished, { recursive: true, force: true });
     this.#output.makeDirectory(path.join(unfinished, "files"));
-    const handle = openSync(this.fileIn(unfinished, id), "wx");
+    const handle = openSync(logIn(unfinished, id), "wx");
     try {
       writeAll(handle, log, 0);
       fsyncSync(handle);
