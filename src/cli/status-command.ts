@@ -80,13 +80,16 @@ function waitingOf(destination: string, runs: readonly RunStatus[]): string[] {
 
 /** How far all runs together are at each. */
 function perDestination(statuses: readonly RunStatus[]): object[] {
-  return Array.from(byDestination(statuses), ([destination, runs]) => ({
-    ...{ backend: destination.split(" ")[0], destination },
-    ...{ runs: runs.length, done: runs.filter(({ state }) => state === "done").length },
-    sent: runs.reduce((sum, { sent }) => sum + sent, 0),
-    left: runs.reduce((sum, { left }) => sum + left, 0),
-    waiting: waitingOf(destination, runs),
-  }));
+  return Array.from(byDestination(statuses), ([destination, runs]) => {
+    const waiting = waitingOf(destination, runs);
+    return {
+      ...{ backend: destination.split(" ")[0], destination },
+      ...{ runs: runs.length, done: runs.filter(({ state }) => state === "done").length },
+      sent: runs.reduce((sum, { sent }) => sum + sent, 0),
+      left: runs.reduce((sum, { left }) => sum + left, 0),
+      ...(waiting.length > 0 && { waiting }),
+    };
+  });
 }
 
 function statusOf(
