@@ -171,5 +171,5 @@ test("a training as its child: its exit code, and the last byte", async () => {
   expect(existsSync(ledger)).toBe(true);
   expect(await difference(scene.logdir, server.uri, scene.experiment)).toEqual({ ...EQUAL, points: 2 * 2 * 120 });
   const { runs } = await readMlflow(server.uri, scene.experiment);
-  expect(runs.map(({ status }) => status)).toEqual(["FINISHED", "FINISHED"]);
+  expect(runs.map(({ status }) => status)).toEqual(["FAILED", "FAILED"]);
 });
