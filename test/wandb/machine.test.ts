@@ -5,17 +5,17 @@ import type { WandbBackend } from "../../src/backends/wandb/backend.ts";
 import { eventLineOf } from "../../src/backends/wandb/machine.ts";
 import { discover } from "../../src/reader/discover.ts";
 import { Recording } from "../../src/recorder/recording.ts";
-import type { Batch, RunDescription, RunHandle } from "../../src/sync/backend.ts";
+import type { Batch, RunHandle } from "../../src/sync/backend.ts";
 import { Recordings } from "../../src/sync/source/recordings.ts";
 import { eventRecord, versionRecord } from "../../src/writer/event-record.ts";
 import { scalarValue } from "../../src/writer/values.ts";
 import { FaultProxy } from "../e2e/support/fault-proxy.ts";
 import { parseRow } from "../support/wandb-server/extended-json.ts";
 import { WandbServer } from "../support/wandb-server/server.ts";
+import { markAt, description as runDescription, TIME } from "./batches.ts";
 import { connect, faultsOf, NO_FAULTS, PROJECT } from "./destination.ts";
 import { WandbWorld } from "./world.ts";
 
-const TIME = 1_700_000_000;
 const RECORDING = "/state/recorded/a-b/events.out.tfevents.1.host.2.0.system.tracelet";
 
 let server: WandbServer;
@@ -31,23 +31,7 @@ afterEach(async () => {
   await server.stop();
 });
 
-const description: RunDescription = {
-  name: "train",
-  title: "train",
-  source: "s",
-  startTime: TIME,
-  parentId: undefined,
-  marks: [markAt(0)],
-  replaces: undefined,
-  isOthers: async () => false,
-  owns: async () => true,
-  contradicts: async () => false,
-  holds: async () => true,
-};
-
-function markAt(offset: number) {
-  return { key: "k", name: "events", head: 10, offset, from: 0, tail: `t${offset}` };
-}
+const description = runDescription();
 
 /** Values of one file. */
 function batch(

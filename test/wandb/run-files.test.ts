@@ -7,15 +7,15 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { WandbBackend } from "../../src/backends/wandb/backend.ts";
 import type { Datum, DatumBase } from "../../src/reader/datum.ts";
 import { localFiles } from "../../src/reader/local-files.ts";
-import type { Batch, RunDescription } from "../../src/sync/backend.ts";
+import type { Batch } from "../../src/sync/backend.ts";
 import { sync } from "../../src/sync/engine/once.ts";
 import { Checkpoints } from "../../src/sync/state/checkpoints.ts";
 import type { StoredRun } from "../support/wandb-server/run.ts";
 import { WandbServer } from "../support/wandb-server/server.ts";
+import { markAt, description as runDescription, TIME } from "./batches.ts";
 import { connect, PROJECT } from "./destination.ts";
 
 const FIXTURES = path.resolve(import.meta.dirname, "../../fixtures");
-const TIME = 1_700_000_000;
 
 let directory: string;
 let server: WandbServer;
@@ -33,23 +33,7 @@ afterEach(async () => {
   rmSync(directory, { recursive: true });
 });
 
-const description: RunDescription = {
-  name: "train",
-  title: "train",
-  source: "s",
-  startTime: TIME,
-  parentId: undefined,
-  marks: [markAt(0)],
-  replaces: undefined,
-  isOthers: async () => false,
-  owns: async () => true,
-  contradicts: async () => false,
-  holds: async () => true,
-};
-
-function markAt(offset: number) {
-  return { key: "k", name: "events", head: 10, offset, from: 0, tail: `t${offset}` };
-}
+const description = runDescription();
 
 function batch(offset: number, data: readonly Datum[], scalars: readonly (readonly [string, number])[] = []): Batch {
   return {

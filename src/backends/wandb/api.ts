@@ -12,7 +12,7 @@ import { CREATE_RUN_FILES, RUN_RESUME_STATUS, RUNS, UPSERT_BUCKET, VIEWER } from
 import { objectOf } from "./json.ts";
 import { howToLogIn } from "./login.ts";
 import { WandbReader } from "./reader.ts";
-import { isDeletedRun, readError, serviceOf } from "./service.ts";
+import { isDeletedRun, misunderstood, readError, serviceOf } from "./service.ts";
 import type {
   ListedRun,
   RunAddress,
@@ -110,7 +110,7 @@ export class WandbApi implements WandbStore {
       const { endCursor, hasNextPage } = objectOf(pageInfo);
       if (hasNextPage !== true) return;
       // A server that says the same again and again would be asked for ever.
-      if (endCursor === cursor) throw this.#misunderstood("another page of runs");
+      if (endCursor === cursor) throw misunderstood(this.base, "another page of runs");
       cursor = this.#text(endCursor, "the place of a page of runs");
     }
   }
@@ -224,9 +224,9 @@ export class WandbApi implements WandbStore {
     const addresses = files.map(({ path }) => {
       // W&B's client takes whole addresses alone, so that servers give those; one without a host could only mean this server.
       const text = this.#text(urls.get(path), "an address for an upload");
-      if (!URL.canParse(text, `${this.base}/`)) throw this.#misunderstood("an address for an upload");
+      if (!URL.canParse(text, `${this.base}/`)) throw misunderstood(this.base, "an address for an upload");
       const url = new URL(text, `${this.base}/`);
-      if (!/^https?:$/.test(url.protocol)) throw this.#misunderstood("an address for an upload");
+      if (!/^https?:$/.test(url.protocol)) throw misunderstood(this.base, "an address for an upload");
       return url;
     });
     return { addresses, headers: this.#headers(uploadHeaders) };
@@ -293,7 +293,7 @@ export class WandbApi implements WandbStore {
     const headers: Record<string, string> = {};
     for (const line of Array.isArray(offered) ? (offered as readonly unknown[]) : []) {
       const header = typeof line === "string" ? /^([\w-]+):\s*([\x20-\x7e]*)$/.exec(line) : null;
-      if (header === null) throw this.#misunderstood("the headers of an upload");
+      if (header === null) throw misunderstood(this.base, "the headers of an upload");
       headers[(header[1] as string).toLowerCase()] = header[2] as string;
     }
     return headers;
@@ -301,19 +301,13 @@ export class WandbApi implements WandbStore {
 
   #text(value: unknown, what: string): string {
     if (typeof value === "string" && value !== "") return value;
-    throw this.#misunderstood(what);
+    throw misunderstood(this.base, what);
   }
 
   #count(value: unknown): number {
     if (value === null || value === undefined) return 0;
     if (Number.isSafeInteger(value) && (value as number) >= 0) return value as number;
-    throw this.#misunderstood("the number of a run's lines");
-  }
-
-  #misunderstood(what: string): TraceletError {
-    return new TraceletError("rejected", `${this.base} answers with something else than ${what}`, {
-      hint: "check WANDB_BASE_URL, and whether the server's version is a current one",
-    });
+    throw misunderstood(this.base, "the number of a run's lines");
   }
 }
 

@@ -1,9 +1,9 @@
 /** What W&B's public API gives back of a run: its rows as `scan_history` reads them, its files, config, summary, and state. */
-import { TraceletError } from "../../errors.ts";
 import type { JsonObject } from "../../net/request.ts";
 import { AnswerTooLarge } from "../../net/transfer.ts";
 import { HISTORY_PAGE, RUN, RUN_FILES } from "./documents.ts";
 import { objectOf } from "./json.ts";
+import { misunderstood } from "./service.ts";
 import type { RunAddress } from "./store.ts";
 
 export interface RunRecord {
@@ -94,7 +94,7 @@ export class WandbReader {
     const page = await this.#run("HistoryPage", HISTORY_PAGE, { entity, project, run, ...range });
     const history: unknown = page?.["history"] ?? [];
     if (!Array.isArray(history) || !history.every((row) => typeof row === "string"))
-      throw this.#misunderstood("rows of a run's history");
+      throw misunderstood(this.#api.base, "rows of a run's history");
     return history;
   }
 
@@ -105,14 +105,15 @@ export class WandbReader {
       const { edges, pageInfo } = objectOf(page?.["files"]);
       for (const edge of Array.isArray(edges) ? (edges as readonly unknown[]) : []) {
         const { name, sizeBytes, md5 } = objectOf(objectOf(edge)["node"]);
-        if (typeof name !== "string") throw this.#misunderstood("the name of a file");
+        if (typeof name !== "string") throw misunderstood(this.#api.base, "the name of a file");
         // A number of 64 bits may come as a text.
         all.push({ name, size: Number(sizeBytes), md5: typeof md5 === "string" && md5 !== "" ? md5 : undefined });
       }
       const { hasNextPage, endCursor } = objectOf(pageInfo);
       if (hasNextPage !== true) return all;
       // A server that says the same again and again would be asked for ever.
-      if (typeof endCursor !== "string" || endCursor === fileCursor) throw this.#misunderstood("another page of files");
+      if (typeof endCursor !== "string" || endCursor === fileCursor)
+        throw misunderstood(this.#api.base, "another page of files");
       fileCursor = endCursor;
     }
   }
@@ -121,11 +122,5 @@ export class WandbReader {
     const { project } = await this.#api.graphql(operation, document, variables);
     const { run } = objectOf(project);
     return run === null || run === undefined ? undefined : objectOf(run);
-  }
-
-  #misunderstood(what: string): TraceletError {
-    return new TraceletError("rejected", `${this.#api.base} answers with something else than ${what}`, {
-      hint: "check WANDB_BASE_URL, and whether the server's version is a current one",
-    });
   }
 }

@@ -1,4 +1,5 @@
 /** What W&B's answers mean beyond what HTTP says. */
+import { TraceletError } from "../../errors.ts";
 import type { JsonObject } from "../../net/request.ts";
 import type { ErrorAnswer, Judgement, Service, ServiceError } from "../../net/service.ts";
 
@@ -67,4 +68,11 @@ const OF_THE_PLACE: ReadonlySet<string> = new Set(["Viewer", "RunResumeStatus", 
 /** Ids of deleted runs are never free again. */
 export function isDeletedRun(said: string): boolean {
   return /previously created and deleted/.test(said);
+}
+
+/** @param base address of the server @param what was expected of its answer */
+export function misunderstood(base: string, what: string): TraceletError {
+  return new TraceletError("rejected", `${base} answers with something else than ${what}`, {
+    hint: "check WANDB_BASE_URL, and whether the server's version is a current one",
+  });
 }
